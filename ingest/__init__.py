@@ -1,0 +1,1 @@
+"""The loading dock: knows the outside formats of catalogues and hands over mmrec Items."""

@@ -1,0 +1,233 @@
+"""`mmrec ingest` and `mmrec record`: any source into a store, every row accounted for.
+
+Exit codes: 0 all rows were taken, 1 an error, 2 wrong use, 3 some rows were rejected.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import fields
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ingest.quarantine import NAME, Quarantine
+from ingest.read import Opened, open_rows
+from ingest.sources import Columns, open_interactions
+from mmrec.config import Config
+from mmrec.types import IngestReport, Item, RecordReport, Rejection
+
+REJECTED = 3  # exit code
+_SHOWN = 5  # rejections named on screen
+_CHARACTERS = 300  # of a reason on screen
+
+
+class Format(StrEnum):
+    """Formats of items."""
+
+    auto = "auto"
+    items = "items"
+    table = "table"
+    images = "images"
+    movielens = "movielens"
+    fashion = "fashion"
+
+
+class Behaviour(StrEnum):
+    """Formats of interactions."""
+
+    auto = "auto"
+    interactions = "interactions"
+    movielens = "movielens"
+
+
+def plug(app: typer.Typer) -> None:
+    """Add the commands to the `mmrec` CLI."""
+    app.command()(ingest)
+    app.command()(record)
+
+
+Strict = Annotated[bool, typer.Option("--strict", help="Stop at the first row that is rejected.")]
+Plain = Annotated[bool, typer.Option("--plain", help="Print a sentence instead of a JSON line.")]
+
+
+def ingest(
+    store: Annotated[Path, typer.Argument(help="Folder of the store; made if it is not there.")],
+    source: Annotated[Path | None, typer.Argument(help="File or folder with the items.")] = None,
+    format: Annotated[Format, typer.Option(help="What SOURCE is.")] = Format.auto,
+    id: Annotated[str | None, typer.Option(help="Column of the item's id.")] = None,
+    text: Annotated[str | None, typer.Option(help="Columns of texts, by commas.")] = None,
+    image: Annotated[str | None, typer.Option(help="Columns of picture paths or URLs, by commas.")] = None,
+    attributes: Annotated[str | None, typer.Option(help="Columns of attributes, by commas.")] = None,
+    added_at: Annotated[str | None, typer.Option(help="Column of the date of joining.")] = None,
+    delimiter: Annotated[str | None, typer.Option(help="Of a CSV file; found out if not said.")] = None,
+    images_table: Annotated[Path | None, typer.Option(help="Table about a folder of pictures.")] = None,
+    allow_urls: Annotated[bool, typer.Option("--allow-urls", help="Download pictures behind URLs.")] = False,
+    refresh_urls: Annotated[bool, typer.Option("--refresh-urls", help="Download them anew.")] = False,
+    strict: Strict = False,
+    retry: Annotated[bool, typer.Option("--retry", help="Take the mended rows of the quarantine.")] = False,
+    config: Annotated[Path | None, typer.Option(help="Settings of a new store (TOML).")] = None,
+    plain: Plain = False,
+) -> None:
+    """Take items into a store. Rows that cannot be taken go to STORE/quarantine.jsonl.
+
+    Columns that are not named are guessed. After mending the quarantine: mmrec ingest STORE --retry
+    """
+    from mmrec.cli import errors_to_exit
+
+    if retry == (source is not None):
+        raise typer.BadParameter("give SOURCE, or --retry for the rows in the quarantine: one of the two")
+    if refresh_urls and not allow_urls:
+        raise typer.BadParameter("--refresh-urls needs --allow-urls")
+    with errors_to_exit():
+        quarantine = Quarantine(store / NAME)
+        if source is None:
+            opened = Opened(quarantine.retry_rows(), lambda: sum(1 for _ in quarantine.entries()))
+        else:
+            columns = _columns(id, text, image, attributes, added_at, delimiter)
+            opened = open_rows(source, format=format.value, columns=columns, table=images_table)
+        settings = None if config is None else Config.read(config)
+        report = _ingest(
+            opened, store, quarantine, source=None if source is None else str(source), settings=settings,
+            strict=strict, allow_urls=allow_urls, refresh_urls=refresh_urls,
+        )
+    _tell(report, plain=plain, quarantine=quarantine.path)
+
+
+def record(
+    store: Annotated[Path, typer.Argument(help="Folder of the store.")],
+    source: Annotated[Path, typer.Argument(help="File or folder with the interactions.")],
+    format: Annotated[Behaviour, typer.Option(help="What SOURCE is.")] = Behaviour.auto,
+    strict: Strict = False,
+    plain: Plain = False,
+) -> None:
+    """Keep what users did: clicks, purchases, likes, dislikes."""
+    from mmrec.cli import errors_to_exit
+
+    with errors_to_exit():
+        from mmrec.recommender import Recommender
+
+        interactions = open_interactions(source, format=format.value)
+        with Recommender.open(store) as shop, _bar(lambda: None) as progress:
+            report = shop.record(interactions, strict=strict, progress=progress)
+    _tell(report, plain=plain)
+
+
+class _Run:
+    """What is known of an ingest while it runs, so that stopping it loses no rejection of its source."""
+
+    def __init__(self, waiting: frozenset[str]) -> None:
+        self._waiting = waiting
+        self.accepted: set[str] = set()
+        self.rejections: Sequence[Rejection] = []
+
+    def watch(self, rows: Iterable[Item | Rejection]) -> Iterator[Item | Rejection]:
+        seen: list[Rejection] = []
+        self.rejections = seen
+        for row in rows:
+            if isinstance(row, Rejection):
+                seen.append(row)
+            yield row
+
+    def accept(self, item_ids: Sequence[str]) -> None:
+        self.accepted.update(self._waiting.intersection(item_ids))
+
+
+def _ingest(
+    opened: Opened, store: Path, quarantine: Quarantine, *, source: str | None, settings: Config | None,
+    strict: bool, allow_urls: bool, refresh_urls: bool,
+) -> IngestReport:
+    from mmrec.recommender import Recommender
+
+    with Recommender.open(store, settings) as shop:
+        rows, run = opened.rows, _Run(quarantine.ids())
+        if allow_urls:
+            from ingest.fetch import fetch_images
+
+            rows = fetch_images(rows, store / "images", refresh=refresh_urls)
+        try:
+            with _bar(opened.total) as progress:
+                report: IngestReport = shop.ingest(
+                    run.watch(rows), strict=strict, progress=progress, on_accept=run.accept
+                )
+            run.rejections = report.rejections  # those of the store too
+        finally:
+            quarantine.merge(run.rejections, run.accepted, source)
+    return report
+
+
+def _columns(
+    id: str | None, text: str | None, image: str | None, attributes: str | None,
+    added_at: str | None, delimiter: str | None,
+) -> Columns | None:
+    if all(option is None for option in (id, text, image, attributes, added_at, delimiter)):
+        return None
+    return Columns(
+        id=id, text=_names(text), image=_names(image), attributes=_names(attributes), added_at=added_at,
+        delimiter="\t" if delimiter == r"\t" else delimiter,
+    )
+
+
+def _names(option: str | None) -> tuple[str, ...] | None:
+    return None if option is None else tuple(name.strip() for name in option.split(",") if name.strip())
+
+
+@contextmanager
+def _bar(total: Callable[[], int | None]) -> Iterator[Callable[[int], None] | None]:
+    """A progress bar on standard error, for eyes only; yields what moves it."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (
+        TextColumn("rows"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("rows", total=total(), rate="")
+
+        def move(rows: int) -> None:
+            progress.advance(task, rows)
+            speed = progress.tasks[0].finished_speed or progress.tasks[0].speed
+            progress.update(task, rate=f"{speed:,.0f} rows/s" if speed else "")
+
+        yield move
+
+
+def _tell(report: IngestReport | RecordReport, *, plain: bool, quarantine: Path | None = None) -> None:
+    """Print the report, name some rejections, and leave with the code that fits."""
+    counts = {part.name: getattr(report, part.name) for part in fields(report) if part.name != "rejections"}
+    if "seconds" in counts:
+        counts["seconds"] = round(counts["seconds"], 3)
+    if report.rejected and quarantine is not None:
+        counts["quarantine"] = str(quarantine)
+    typer.echo(_sentence(counts) if plain else json.dumps(counts))
+    if report.rejected:
+        _complain(report.rejections, report.rejected, quarantine)
+        raise typer.Exit(REJECTED)
+
+
+def _sentence(counts: dict[str, Any]) -> str:
+    return ", ".join(
+        f"{value:,} {name.replace('_', ' ')}" for name, value in counts.items() if name != "quarantine"
+    )
+
+
+def _complain(rejections: Sequence[Rejection], count: int, quarantine: Path | None) -> None:
+    for one in rejections[:_SHOWN]:
+        where = [f"line {one.line}" if one.line else None, one.item_id, one.field]
+        typer.echo(f"rejected {', '.join(filter(None, where))}: {one.reason[:_CHARACTERS]}", err=True)
+    if count > _SHOWN:
+        typer.echo(f"... and {count - _SHOWN:,} more", err=True)
+    if quarantine is not None:
+        typer.echo(
+            f"what was rejected ({count:,}) is in {quarantine}: mend `row` there, then"
+            f" `mmrec ingest {quarantine.parent} --retry`", err=True,
+        )

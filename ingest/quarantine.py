@@ -1,0 +1,167 @@
+"""The rows of a store that were not taken, in a JSON lines file that people mend.
+
+One line is one row::
+
+    {"item_id": "B07", "field": "price", "reason": "...", "source": "shop.csv", "line": 12, "row": {...}}
+
+`row` is the row in canonical shape (`mmrec.files`): mend it there and run `mmrec ingest STORE --retry`.
+Pictures have absolute paths in it, so that it can be taken in from anywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ingest.clean import clean, item_id_of
+from mmrec.errors import DataError
+from mmrec.files import replacing
+from mmrec.rows import dump_row, parse_row
+from mmrec.types import Item, Rejection
+
+NAME = "quarantine.jsonl"  # in the store's folder
+Content = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the file.
+
+    Attributes:
+        text: the line itself, as it stands there.
+        position: its number in the file (1-based).
+        content: what it says, None if it is damaged.
+        damage: why it cannot be read, if it cannot.
+    """
+
+    text: bytes
+    position: int
+    content: Content | None = None
+    damage: str | None = None
+
+    @property
+    def item_id(self) -> str | None:
+        """The id of the row as it is mended now, else the one it was rejected with."""
+        return None if self.content is None else _item_id(self.content)
+
+    @property
+    def key(self) -> Hashable:
+        """Entries with the same key are the same row."""
+        return self.position if self.content is None else _key(self.content)
+
+    def retry(self) -> Item | Rejection:
+        """The row, cleaned again."""
+        if self.content is None:
+            return Rejection(reason=f"line {self.position} of the quarantine is damaged: {self.damage}")
+        row, line = self.content.get("row"), self.content.get("line")
+        line = line if isinstance(line, int) else None
+        if not isinstance(row, Mapping):
+            reason = "the quarantine does not hold this row: mend it in its source and ingest that again"
+            return Rejection(reason=reason, item_id=self.item_id, line=line)
+        return clean(row, line=line)
+
+
+class Quarantine:
+    """The file of rejected rows of one store; it is there only while there are any."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    def entries(self) -> Iterator[Entry]:
+        """All lines, damaged ones too.
+
+        Raises:
+            DataError: the file cannot be read.
+        """
+        try:
+            with self.path.open("rb") as file:
+                for position, line in enumerate(file, 1):
+                    if line.strip():
+                        yield _entry(line.strip(), position)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise DataError(f"cannot read {self.path}: {error}. Check its rights") from error
+
+    def ids(self) -> frozenset[str]:
+        """Ids that wait in the file."""
+        return frozenset(entry.item_id for entry in self.entries() if entry.item_id is not None)
+
+    def merge(
+        self, rejections: Iterable[Rejection], accepted_ids: Collection[str], source: str | None
+    ) -> int:
+        """Drop what has been accepted, then add what was rejected; returns the number of entries.
+
+        Args:
+            rejections: the new ones; of those with the same id, or without id of the same line of the
+                same source, the newest stays.
+            accepted_ids: of the items taken since.
+            source: name of the file the rows came from; None if they came from this quarantine, whose
+                entries keep their sources, and stay as they are if they still have no id.
+
+        Raises:
+            DataError: the file cannot be read or written.
+        """
+        entries = list(self.entries())
+        stay = [entry for entry in entries if entry.item_id is None or entry.item_id not in accepted_ids]
+        lines = {entry.key: entry.text + b"\n" for entry in stay}
+        for content in _again(rejections, entries) if source is None else _new(rejections, source):
+            lines.pop(_key(content), None)  # the newest goes to the end
+            lines[_key(content)] = dump_row(content)
+        self._write(lines.values())
+        return len(lines)
+
+    def retry_rows(self) -> Iterator[Item | Rejection]:
+        """Every row, cleaned again; what is damaged or still wrong is a Rejection.
+
+        Raises:
+            DataError: the file cannot be read.
+        """
+        return (entry.retry() for entry in list(self.entries()))
+
+    def _write(self, lines: Collection[bytes]) -> None:
+        if not lines:
+            self.path.unlink(missing_ok=True)
+            return
+        with replacing(self.path) as file:
+            file.writelines(lines)
+
+
+def _entry(line: bytes, position: int) -> Entry:
+    try:
+        return Entry(line, position, parse_row(line))
+    except DataError as error:
+        return Entry(line, position, damage=str(error))
+
+
+def _item_id(content: Content) -> str | None:
+    row = content.get("row")
+    mended = item_id_of(row) if isinstance(row, Mapping) else None
+    return mended or item_id_of(content)
+
+
+def _key(content: Content) -> Hashable:
+    item_id, source, line = _item_id(content), str(content.get("source")), content.get("line")
+    if item_id is not None:
+        return item_id
+    where = line if isinstance(line, int) else dump_row({"row": content.get("row")})
+    return source, where
+
+
+def _new(rejections: Iterable[Rejection], source: str | None) -> Iterator[Content]:
+    for one in rejections:
+        yield {
+            "item_id": one.item_id, "field": one.field, "reason": one.reason, "source": source,
+            "line": one.line, "row": one.row,
+        }
+
+
+def _again(rejections: Iterable[Rejection], entries: Iterable[Entry]) -> Iterator[Content]:
+    """What is still wrong after a retry, with its old source; what has no id or row stands as it is."""
+    sources = {entry.item_id: entry.content.get("source") for entry in entries if entry.content is not None}
+    for content in _new(rejections, None):
+        item_id = _item_id(content)
+        if item_id is not None and content["row"] is not None:
+            yield {**content, "source": sources.get(item_id)}

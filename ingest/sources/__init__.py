@@ -1,0 +1,175 @@
+"""From the outside world's formats to rows in canonical shape.
+
+A row is a dict::
+
+    {"item_id": str, "text": {field: str}, "image": path, URL, bytes, a list of them or None,
+     "attributes": {name: value}, "added_at": datetime (if known), "line": line or number of the row, or None}
+
+Values are as the outside has them where a source cannot judge: whoever makes the `Item` does. A row that
+cannot be brought into this shape is a `Rejection`, which never stops the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal, Protocol, get_args
+
+from ingest.sources import fashion, grouplens, movielens
+from ingest.sources.columns import Columns
+from ingest.sources.fashion import open_fashion
+from ingest.sources.folders import open_folder, walk
+from ingest.sources.frames import from_frame
+from ingest.sources.movielens import open_movielens, open_ratings
+from ingest.sources.tables import SUFFIXES, open_table, parquet_file, table_file
+from mmrec.errors import DataError
+from mmrec.rows import ITEM_KEYS
+from mmrec.types import Interaction, Rejection
+
+__all__ = ["Columns", "Format", "Source", "detect", "from_frame", "open_interactions", "open_source"]
+
+Format = Literal["items", "table", "images", "movielens", "fashion"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+_READABLE = f"a table ({', '.join(SUFFIXES)}), a folder of pictures, or a MovieLens folder or zip"
+_PEEKED = 100  # first rows in which a sound one must be found
+
+
+class Source(Protocol):
+    """Rows of one origin; it may be walked through several times, in the same order."""
+
+    @property
+    def format(self) -> str:
+        """The kind of source, as `detect` names it; "frame" for a table in memory."""
+
+    @property
+    def folder(self) -> Path:
+        """Where relative paths of pictures begin."""
+
+    @property
+    def total(self) -> int | None:
+        """Rows to come, rejections among them, if it can be known."""
+
+    @property
+    def columns(self) -> Columns | None:
+        """The mapping in use, said or guessed; None where the format leaves nothing open."""
+
+    def __iter__(self) -> Iterator[dict[str, Any] | Rejection]:
+        """The rows."""
+
+
+def detect(path: str | Path, columns: Columns | None = None) -> Format:
+    """The kind of source at a path: "items" is mmrec's own file, read by `mmrec.read_items`.
+
+    With `columns`, a file is a table whatever it looks like.
+
+    Raises:
+        DataError: nothing is there, or nothing fits it.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return _detect_folder(path)
+    if not path.is_file():
+        raise DataError(f"{path} is not there: check the path. Readable are {_READABLE}")
+    if path.name in ("u.item", "movies.dat") or (path.suffix == ".zip" and grouplens.holds(path)):
+        return "movielens"
+    if not path.name.lower().endswith(SUFFIXES):
+        raise DataError(f"{path} is nothing mmrec reads. Readable are {_READABLE}; save it as one of them")
+    return "table" if columns is not None else _detect_table(path)
+
+
+def open_source(
+    path: str | Path, *, format: str = "auto", columns: Columns | None = None, table: Path | None = None
+) -> Source:
+    """A source of any kind but "items", which `mmrec.read_items` reads.
+
+    Args:
+        path: a file or folder.
+        format: a kind as `detect` names it, or "auto" to find out.
+        columns: what the columns of a table mean; what it leaves open is guessed.
+        table: for a folder of pictures, the table that says more about them.
+
+    Raises:
+        DataError: the path cannot be read as that format, or an option has no meaning for it.
+    """
+    path = Path(path)
+    if format == "auto":
+        format = "images" if table is not None else detect(path, columns)
+    if table is not None and format != "images":
+        raise DataError(f"a table beside the source is for format 'images', not {format!r}: leave it out")
+    if columns is not None and format != "table" and table is None:
+        raise DataError(f"columns are for tables, {format!r} has none to choose: leave them out")
+    if format == "table":
+        return open_table(path, columns)
+    if format == "images":
+        return open_folder(path, table=table, columns=columns)
+    if format == "movielens":
+        return open_movielens(path)
+    if format == "fashion":
+        return open_fashion(path)
+    hint = "read it with mmrec.read_items" if format == "items" else f"use one of {', '.join(FORMATS[1:])}"
+    raise DataError(f"there is no source of format {format!r}: {hint}")
+
+
+def open_interactions(path: str | Path, *, format: str = "auto") -> Iterator[Interaction | Rejection]:
+    """Interactions of mmrec's own file ("interactions"), or ratings of "movielens"; "auto" finds out.
+
+    Raises:
+        DataError: the path cannot be read as that format.
+    """
+    from mmrec.files import read_interactions
+
+    path = Path(path)
+    if format == "auto":
+        format = "movielens" if _are_ratings(path) else "interactions"
+    if format == "movielens":
+        return open_ratings(path)
+    if format == "interactions":
+        return read_interactions(path)
+    raise DataError(f"no interactions are of format {format!r}: use 'interactions', 'movielens' or 'auto'")
+
+
+def _detect_folder(folder: Path) -> Format:
+    known = [folder / name for name in (movielens.ITEMS, fashion.ARTICLES) if (folder / name).is_file()]
+    for file in known:
+        if (found := _detect_table(file)) in ("movielens", "fashion"):
+            return found
+    if grouplens.holds(folder):
+        return "movielens"
+    tables = sorted(file.name for file in folder.iterdir() if file.name.lower().endswith(SUFFIXES))
+    pictures = any(True for _ in walk(folder))
+    if tables:
+        also = ", or say format 'images' for the pictures alone" if pictures else ""
+        raise DataError(f"{folder} holds {', '.join(tables)[:200]}: give the path of the table itself{also}")
+    if pictures:
+        return "images"
+    raise DataError(f"{folder} holds neither pictures nor a known data set. Readable are {_READABLE}")
+
+
+def _detect_table(file: Path) -> Format:
+    cells = _peek(file)
+    columns = cells.keys()
+    if file.suffix == ".csv":
+        if file.name == "movies.csv" and columns == movielens.FILM_COLUMNS:
+            return "movielens"
+        return "fashion" if columns >= fashion.ARTICLE_KEYS else "table"
+    if "item_id" in cells and columns <= set(ITEM_KEYS) and not isinstance(cells.get("text"), str):
+        return "items"
+    if file.suffix == ".jsonl":
+        return "movielens" if columns >= movielens.KEYS else "fashion" if columns >= fashion.KEYS else "table"
+    return "table"
+
+
+def _peek(file: Path) -> Mapping[str, Any]:
+    """Cells of the first row that can be read."""
+    first = islice(table_file(file).records(), _PEEKED)
+    return next((record.cells for record in first if record.problem is None), {})
+
+
+def _are_ratings(path: Path) -> bool:
+    if path.is_dir() or path.suffix == ".zip" or path.name in grouplens.FILES:
+        return True
+    if path.suffix != ".parquet" or not path.is_file():
+        return False
+    with parquet_file(path) as file:
+        return set(movielens.RATING_COLUMNS) <= set(file.schema_arrow.names)

@@ -1,0 +1,171 @@
+"""The items of a store and how they are embedded: encoders, content plan, and the column that is searched."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+
+from mmrec import schema
+from mmrec.config import Config
+from mmrec.content import ENOUGH, ContentPlan, Fields
+from mmrec.encoders.base import Encoder, Vectors
+from mmrec.head.towers import Towers
+from mmrec.store import Store
+from mmrec.tables import KeyedTable
+from mmrec.types import Item
+from mmrec.where import Where
+
+
+class Stored(NamedTuple):
+    """What tells whether an item changed."""
+
+    digest: str
+    digests: str
+    added_at: datetime
+
+
+class Draft(NamedTuple):
+    """An item on its way into the store.
+
+    Attributes:
+        digest: of all that was given.
+        digests: of each field that an encoder reads.
+        before: what the store holds under its id.
+    """
+
+    item: Item
+    digest: str
+    digests: Mapping[str, str]
+    before: Stored | None
+
+
+class Catalogue:
+    """The items table with what makes its vectors.
+
+    Args:
+        store: where it lives.
+        config: weights of the fields.
+        encoders: by modality; a modality without one is stored, not embedded.
+        towers: content -> vector.
+    """
+
+    def __init__(
+        self, store: Store, config: Config, encoders: Mapping[str, Encoder], towers: Towers
+    ) -> None:
+        self.store, self.config, self.encoders, self.towers = store, config, encoders, towers
+        self.table: KeyedTable = store.table("items", schema.BASE)
+        self._plans: dict[int, ContentPlan] = {}
+
+    @property
+    def serial(self) -> int:
+        """Number of the vector column and content plan that serve; 0 before the first."""
+        return int(self.store.facts.get("serial", 0))
+
+    @property
+    def vector_column(self) -> str:
+        """The column that is searched."""
+        return f"vector_{self.serial}"
+
+    @property
+    def plan(self) -> ContentPlan:
+        """The content plan that serves."""
+        serial = self.serial
+        if serial not in self._plans:
+            self._plans = {serial: ContentPlan.load(self._plan_path(serial)) if serial else ContentPlan()}
+        return self._plans[serial]
+
+    def lookup(self, item_ids: Sequence[str]) -> dict[str, Stored]:
+        """What is stored of these items, those that are."""
+        found = self.table.read(item_ids, ["item_id", "digest", "digests", "added_at"])
+        return {r["item_id"]: Stored(r["digest"], r["digests"], r["added_at"]) for r in found.to_pylist()}
+
+    def get(self, item_ids: Sequence[str]) -> dict[str, Item]:
+        """The items of these ids that are in the catalogue."""
+        found = self.table.read(item_ids, ["item_id", "record", "added_at"]).to_pylist()
+        return {row["item_id"]: schema.item_of(row["record"], row["added_at"]) for row in found}
+
+    def match(self, words: str, k: int, where: Where | None) -> list[str]:
+        """Ids of the k best items for any of these words (BM25), best first."""
+        condition = where.sql(schema.stored_name) if where else None
+        self.table.index_text("document")
+        return [item_id for item_id, _ in self.table.match(words, "document", k, condition)]
+
+    def vectors_of(self, fields: Fields) -> Vectors:
+        """Vectors [n, d] of fields: what is, or would be, stored for such items."""
+        return self.towers.items(self.plan.embed(fields))
+
+    def write(self, drafts: Sequence[Draft], fields: Fields, now: datetime) -> None:
+        """Upserts embedded items in one step; makes room for fields seen for the first time."""
+        times = [d.item.added_at or (d.before.added_at if d.before else now) for d in drafts]
+        items, digests = [d.item for d in drafts], [(d.digest, d.digests) for d in drafts]
+        with self.store.writer():
+            covered = self.serial > 0 and self.plan.covers(fields)
+            vectors = self.vectors_of(fields) if covered else None
+            rows = schema.rows(items, times, digests, fields, vectors, self.vector_column)
+            rows = _with_nulls(rows, self.table.schema)
+            self.table.add_columns([rows.schema.field(n) for n in rows.schema.names])
+            if not covered:
+                self.store.save_facts(stale=True)  # a killed process leaves rows without vectors: see `mend`
+            self.table.upsert(rows)
+            if not covered:
+                self.rebuild()
+
+    def rebuild(self) -> None:
+        """Estimates the content plan again and rewrites every vector; nothing is encoded.
+
+        The new column is complete before `store.json` names it: killed at any point, the old one serves.
+        """
+        with self.store.writer():
+            columns = schema.field_columns(self.table.schema)
+            sample = pa.concat_tables(self.table.batches(columns, most=ENOUGH))
+            serial, old = self.serial + 1, self.vector_column
+            plan = self.plan.fitted(schema.fields_of(sample), self.config)
+            self.table.drop_columns([f"vector_{serial}"])  # of a rebuild that was killed
+            self._fill(serial, plan)
+            with_plan = self._plan_path(serial)
+            plan.save(with_plan)
+            self.store.save_facts(serial=serial, stale=False)
+            self.table.drop_columns([old])
+            self._plan_path(serial - 1).unlink(missing_ok=True)
+
+    def mend(self) -> bool:
+        """Rebuilds the vectors if a killed process left some out; says whether it did."""
+        if not self.store.facts.get("stale"):
+            return False
+        self.rebuild()
+        return True
+
+    def finish(self) -> None:
+        """After a change of many rows: better estimates, full-text index, compaction - each when it pays."""
+        with self.store.writer():
+            n = self.table.count()
+            if n and self.plan.outgrown(n):
+                self.rebuild()
+            if n:
+                self.table.index_text("document")
+            self.table.tidy()
+
+    def _fill(self, serial: int, plan: ContentPlan) -> None:
+        column, columns = f"vector_{serial}", schema.field_columns(self.table.schema)
+        ready = False
+        for batch in self.table.batches(["item_id", *columns]):
+            vectors = self.towers.items(plan.embed(schema.fields_of(batch)))
+            if not ready:
+                self.table.add_columns([schema.vector_field(column, vectors.shape[1])])
+                ready = True
+            rows = schema.vector_rows(batch["item_id"].to_pylist(), vectors, column)
+            self.table.upsert(rows, update_only=True)
+
+    def _plan_path(self, serial: int) -> Any:
+        return self.store.path / f"content-{serial}.safetensors"
+
+
+def _with_nulls(rows: pa.Table, wanted: pa.Schema) -> pa.Table:
+    """The rows with a null column for each field of the table that none of them has (vectors apart)."""
+    for field in wanted:
+        if field.name not in rows.schema.names and not field.name.startswith("vector_"):
+            rows = rows.append_column(field, pa.nulls(rows.num_rows, field.type))
+    return rows

@@ -1,0 +1,192 @@
+"""The `mmrec` command: every verb of Recommender; results on stdout as JSON lines, `--plain` for eyes."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mmrec.errors import MmrecError
+from mmrec.types import Recommendation
+
+app = typer.Typer(
+    name="mmrec", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+    help="Multimodal content-embedding recommender: new items are found the minute they arrive.",
+)
+
+StorePath = Annotated[Path, typer.Argument(help="Folder of the store, such as shop.mmrec.")]
+Results = Annotated[int, typer.Option("--k", "-k", help="Number of results.")]
+Where = Annotated[str | None, typer.Option(help="Condition, such as \"price < 30 and category == 'mug'\".")]
+Plain = Annotated[bool, typer.Option("--plain", help="A table for eyes in place of JSON lines.")]
+Ids = Annotated[list[str] | None, typer.Option(help="Item id; may be given several times.")]
+
+
+def main() -> None:
+    """Entry point of the command: plugs in what other packages add, then runs."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)
+    for point in entry_points(group="mmrec.commands"):
+        point.load()(app)
+    app()
+
+
+@contextmanager
+def errors_to_exit() -> Iterator[None]:
+    """Turns our errors into one line on stderr and exit code 1."""
+    try:
+        yield
+    except MmrecError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from None
+    except BrokenPipeError:  # the reader of a pipe (head, less) has seen enough
+        raise typer.Exit(0) from None
+    except OSError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from None
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Any]:
+    """A store that exists, with our errors turned into exit codes."""
+    from mmrec.recommender import Recommender
+
+    with errors_to_exit(), Recommender.open(path, create=False) as shop:
+        yield shop
+
+
+@app.command()
+def similar(
+    store: StorePath,
+    item_id: Annotated[str | None, typer.Argument(help="An item of the catalogue.")] = None,
+    text: Annotated[str | None, typer.Option(help="Words in place of an item.")] = None,
+    image: Annotated[list[Path] | None, typer.Option(help="A picture in place of an item.")] = None,
+    by: Annotated[str, typer.Option(help="content, or one field such as image.")] = "content",
+    k: Results = 10, where: Where = None, plain: Plain = False,
+) -> None:
+    """Items like one of the catalogue, or like words and pictures."""
+    with opened(store) as shop:
+        pictures = list(image) if image else None
+        show(shop, shop.similar(item_id, text=text, image=pictures, by=by, k=k, where=where), plain)
+
+
+@app.command()
+def search(
+    store: StorePath, words: Annotated[str, typer.Argument(help="Words to search for.")],
+    k: Results = 10, where: Where = None, plain: Plain = False,
+) -> None:
+    """Items for words: full text and vectors together."""
+    with opened(store) as shop:
+        show(shop, shop.search(words, k=k, where=where), plain)
+
+
+@app.command()
+def recommend(
+    store: StorePath,
+    user: Annotated[str | None, typer.Option(help="A user whose interactions are recorded.")] = None,
+    history: Ids = None, dislikes: Ids = None, exclude: Ids = None,
+    taste: Annotated[str | None, typer.Option(help="What a new user likes, in words.")] = None,
+    k: Results = 10, where: Where = None, plain: Plain = False,
+) -> None:
+    """Items for a user, for a history nobody has seen, or for a taste in words."""
+    with opened(store) as shop:
+        show(shop, shop.recommend(
+            user=user, history=history or None, dislikes=dislikes or (), taste=taste, exclude=exclude or (),
+            k=k, where=where,
+        ), plain)
+
+
+@app.command()
+def get(store: StorePath, item_ids: Annotated[list[str], typer.Argument(help="Item ids.")]) -> None:
+    """Items as they were ingested, one JSON line each."""
+    from mmrec.files import item_as_dict
+
+    with opened(store) as shop:
+        for item in shop.get(item_ids):
+            say(item_as_dict(item))
+
+
+@app.command()
+def delete(store: StorePath, item_ids: Annotated[list[str], typer.Argument(help="Item ids.")]) -> None:
+    """Takes items out of the catalogue."""
+    with opened(store) as shop:
+        say({"deleted": shop.delete(item_ids)})
+
+
+@app.command()
+def stats(store: StorePath) -> None:
+    """Counts, fields, encoders and sizes."""
+    with opened(store) as shop:
+        say(shop.stats())
+
+
+@app.command()
+def doctor(
+    store: StorePath,
+    mend: Annotated[bool, typer.Option(help="Mend what can be mended.")] = True,
+) -> None:
+    """Checks rows, vectors, indices, versions and disk; exit code 4 if something is wrong."""
+    with opened(store) as shop:
+        report = shop.doctor(mend=mend)
+        say(report)
+    if not report["healthy"]:
+        raise typer.Exit(4)
+
+
+@app.command()
+def encoders(plain: Plain = False) -> None:
+    """Models that can embed text and pictures: which are usable right now, and where from."""
+    from mmrec.encoders.weights import usable
+
+    with errors_to_exit():
+        rows = [_model(model, location) for model, location in usable()]
+    if plain:
+        _table(["model", "modality", "dim", "training", "licence", "MB", "usable from"],
+               [[r["id"], r["modality"], r["dim"], r["training"], r["licence"], r["megabytes"],
+                 r["usable_from"] or "-"] for r in rows])
+    else:
+        for row in rows:
+            say(row)
+
+
+def show(shop: Any, results: Sequence[Recommendation], plain: bool) -> None:
+    """Prints results: JSON lines, or a table with each item's first text."""
+    if not plain:
+        for result in results:
+            say(asdict(result))
+        return
+    items = {item.item_id: item for item in shop.get([r.item_id for r in results])}
+    _table(["#", "item", "text", "score", "rung", "because of"], [
+        [rank, r.item_id, next(iter(items[r.item_id].text.values()), "")[:60], f"{r.score:.4f}", r.rung,
+         ", ".join(f"{reason.name} {reason.contribution:+.3f}" for reason in r.reasons[:3])]
+        for rank, r in enumerate(results, start=1)
+    ])
+
+
+def say(value: Any) -> None:
+    """One JSON line on stdout."""
+    typer.echo(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def _model(model: Any, location: Any) -> dict[str, Any]:
+    return {
+        "id": model.id, "modality": "+".join(model.modalities), "dim": model.dim,
+        "training": model.supervision, "licence": model.licence, "megabytes": round(model.size / 1e6),
+        "usable_from": location and location.source, "note": model.note,
+    }
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*columns)
+    for row in rows:
+        table.add_row(*(str(cell) for cell in row))
+    Console().print(table)

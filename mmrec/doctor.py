@@ -1,0 +1,106 @@
+"""A store's health: rows against their digests, vectors, indices, versions, disk."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from mmrec import schema
+from mmrec.catalogue import Catalogue
+from mmrec.errors import MmrecError
+from mmrec.files import item_from_dict
+from mmrec.journal import Journal
+from mmrec.types import IMAGE
+
+SHOWN = 20  # item ids listed for each problem
+
+
+def examine(catalogue: Catalogue, journal: Journal, *, mend: bool = True) -> dict[str, Any]:
+    """Checks a store and mends what can be mended without the items' sources.
+
+    A row whose content is damaged loses its digest, so that the next ingest of that item writes it anew.
+
+    Returns:
+        `healthy`, `problems` (what, how many, which items, what was done), and the tables' health.
+    """
+    problems = []
+    if catalogue.store.facts.get("stale"):
+        done = mend and catalogue.mend()
+        what = "vectors left out by an ingest that was killed"
+        problems.append(_problem(what, [], "rebuilt" if done else ""))
+    damaged = _damaged(catalogue)
+    for what, item_ids in damaged.items():
+        action = ""
+        if mend:
+            _forget(catalogue, item_ids)
+            action = "marked: the next ingest of these items writes them anew"
+        problems.append(_problem(what, item_ids, action))
+    if mend:
+        with catalogue.store.writer():
+            for table in (catalogue.table, journal.table):
+                table.tidy(force=True)
+    return {
+        "healthy": not problems, "problems": problems,
+        "items": catalogue.table.health(), "interactions": journal.table.health(),
+        "vector_column": catalogue.vector_column, "dim": catalogue.plan.dim,
+    }
+
+
+def _damaged(catalogue: Catalogue) -> dict[str, list[str]]:
+    """Ids of damaged rows, by what is wrong."""
+    found: dict[str, list[str]] = {}
+    columns = ["item_id", "record", "digest", "digests", *schema.field_columns(catalogue.table.schema)]
+    if catalogue.serial:
+        columns.append(catalogue.vector_column)
+    for batch in catalogue.table.batches(columns):
+        fields = schema.fields_of(batch)
+        embedded = {name: part.present for name, part in fields.embeddings.items()}
+        broken = _broken_vectors(batch, catalogue)
+        for row, facts in enumerate(batch.select(["item_id", "record", "digest", "digests"]).to_pylist()):
+            if facts["digest"] == "":
+                continue  # marked by an earlier visit
+            what = _fault(facts, {name for name, present in embedded.items() if present[row]}, catalogue)
+            if what is None and broken[row]:
+                what = "vector missing or not finite"
+            if what is not None:
+                found.setdefault(what, []).append(facts["item_id"])
+    return found
+
+
+def _fault(facts: dict[str, Any], embedded: set[str], catalogue: Catalogue) -> str | None:
+    """What is wrong with one row's record, or None."""
+    try:
+        item = item_from_dict(json.loads(facts["record"]))
+        digests = json.loads(facts["digests"])
+    except (ValueError, TypeError, MmrecError):
+        return "record cannot be read"
+    if any(digests.get(name) != schema.digest(text) for name, text in item.text.items()):
+        return "text differs from its digest"
+    wanted = {n for n in digests if (IMAGE if n == IMAGE else "text") in catalogue.encoders}
+    return "embedding missing" if wanted - embedded else None
+
+
+def _broken_vectors(batch: pa.Table, catalogue: Catalogue) -> Any:
+    """Which rows [n] have no finite vector."""
+    if not catalogue.serial:
+        return np.ones(batch.num_rows, np.bool_)
+    column = batch[catalogue.vector_column]
+    values, present = schema.matrix(column, column.type.list_size)
+    return ~present | ~np.isfinite(values).all(axis=1)
+
+
+def _forget(catalogue: Catalogue, item_ids: list[str]) -> None:
+    """Blanks the digests of rows, so that no later ingest takes them for unchanged."""
+    with catalogue.store.writer():
+        names, n = ["item_id", "digest", "digests"], len(item_ids)
+        blank = pa.table(
+            [item_ids, [""] * n, ["{}"] * n], schema=pa.schema([schema.BASE.field(name) for name in names])
+        )
+        catalogue.table.upsert(blank, update_only=True)
+
+
+def _problem(what: str, item_ids: list[str], done: str) -> dict[str, Any]:
+    return {"what": what, "count": len(item_ids) or 1, "items": item_ids[:SHOWN], "done": done or "nothing"}

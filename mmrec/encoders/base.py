@@ -1,0 +1,172 @@
+"""What an encoder is, and the one way a batch of inputs goes through it."""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmrec.errors import EncodeError
+
+Modality = Literal["text", "image", "audio"]
+Vectors = NDArray[np.float32]
+_TURN = threading.RLock()  # one model runs at a time: it uses all cores, and tokenizers are not thread-safe
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fingerprint:
+    """What a store records of an encoder: two encoders with equal fingerprints give equal embeddings.
+
+    Attributes:
+        model: id of the model.
+        revision: commit of the hub, version of the wheel, or `"local"`.
+        preprocessing: how an input becomes a tensor (window, size, crop, mean, std), in one line.
+        sha256: of the weights' file(s).
+    """
+
+    model: str
+    modality: Modality
+    dim: int
+    revision: str
+    preprocessing: str
+    sha256: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready form."""
+        return asdict(self)
+
+
+class Encoder(ABC):
+    """A frozen model of one modality. An author writes `fingerprint` and `forward`; the rest has defaults.
+
+    Attributes:
+        batch_size: pieces in one `forward`.
+        decodes: whether `pieces` is heavy enough (pictures) to run in threads ahead of the model.
+    """
+
+    batch_size: ClassVar[int] = 32
+    decodes: ClassVar[bool] = False
+
+    @property
+    @abstractmethod
+    def fingerprint(self) -> Fingerprint:
+        """What the store records and compares."""
+
+    @abstractmethod
+    def forward(self, pieces: Sequence[Any]) -> Vectors:
+        """Embeddings [p, e] of p prepared pieces, any norm."""
+
+    def pieces(self, value: Any) -> list[Any]:
+        """One input as model inputs: a long text gives several windows, a picture one tensor."""
+        return [value]
+
+    def size(self, piece: Any) -> int:  # noqa: ARG002  (a default that looks at nothing)
+        """Cost of a piece; pieces of like size share a batch."""
+        return 1
+
+    @property
+    def words(self) -> Encoder | None:
+        """The text encoder of the same space (CLIP), or None: with it words find pictures."""
+        return None
+
+    @property
+    def dim(self) -> int:
+        """Length of an embedding, e."""
+        return self.fingerprint.dim
+
+    def embed(self, values: Sequence[Sequence[Any]]) -> Vectors:
+        """Unit embeddings [n, e] of n values, each of one or several inputs of one item.
+
+        The pieces of a value (windows of a long text, several photos) are pooled by the mean of their
+        unit vectors. A value's embedding does not depend on the others in the call.
+
+        Raises:
+            DataError: an input cannot be prepared (for pictures, use `embed_or_reject`).
+        """
+        vectors, failures = self.embed_or_reject(values)
+        for error in failures.values():
+            raise error
+        return vectors
+
+    def embed_or_reject(self, values: Sequence[Sequence[Any]]) -> tuple[Vectors, dict[int, Exception]]:
+        """As `embed`, but a value that cannot be prepared gets zeros and its error, by position."""
+        with _TURN:
+            return self._embed(values)
+
+    def _embed(self, values: Sequence[Sequence[Any]]) -> tuple[Vectors, dict[int, Exception]]:
+        sums = np.zeros((len(values), self.dim), np.float32)
+        failures: dict[int, Exception] = {}
+        for owners, batch in self._batches(values, failures):
+            part = np.asarray(self.forward(batch), np.float32)
+            if part.shape != (len(batch), self.dim) or not np.isfinite(part).all():
+                raise EncodeError(
+                    f"{self.fingerprint.model} returned shape {part.shape} for {len(batch)} inputs of dim"
+                    f" {self.dim}, or values that are not finite: the weights may be damaged, download again"
+                )
+            np.add.at(sums, owners, unit(part))
+        sums[list(failures)] = 0.0
+        return unit(sums), failures
+
+    def _batches(
+        self, values: Sequence[Sequence[Any]], failures: dict[int, Exception]
+    ) -> Iterator[tuple[list[int], list[Any]]]:
+        """Batches of (value index, piece): sorted by size for light pieces, in order for decoded ones."""
+        if self.decodes:
+            prepared = _ahead(self._prepare, values, depth=3 * self.batch_size)
+        else:
+            prepared = map(self._prepare, values)
+        stream = _flatten(prepared, failures)
+        if not self.decodes:
+            stream = iter(sorted(stream, key=lambda pair: self.size(pair[1])))
+        owners: list[int] = []
+        batch: list[Any] = []
+        for owner, piece in stream:
+            owners.append(owner)
+            batch.append(piece)
+            if len(batch) == self.batch_size:
+                yield owners, batch
+                owners, batch = [], []
+        if batch:
+            yield owners, batch
+
+    def _prepare(self, inputs: Sequence[Any]) -> list[Any] | Exception:
+        from mmrec.errors import DataError
+
+        try:
+            return [piece for value in inputs for piece in self.pieces(value)]
+        except DataError as error:
+            return error
+
+
+def unit(x: Vectors) -> Vectors:
+    """Rows of x [n, e] at norm 1; rows of zeros stay zeros."""
+    norm = np.linalg.norm(x, axis=-1, keepdims=True)
+    return np.divide(x, norm, out=np.zeros_like(x), where=norm > 0)
+
+
+def _flatten(
+    prepared: Iterator[list[Any] | Exception], failures: dict[int, Exception]
+) -> Iterator[tuple[int, Any]]:
+    for owner, pieces in enumerate(prepared):
+        if isinstance(pieces, Exception):
+            failures[owner] = pieces
+        else:
+            yield from ((owner, piece) for piece in pieces)
+
+
+def _ahead(work: Callable[[Any], Any], values: Sequence[Any], depth: int, workers: int = 2) -> Iterator[Any]:
+    """`map` with at most `depth` results ready ahead: decodes one batch while another is encoded."""
+    with ThreadPoolExecutor(workers, thread_name_prefix="mmrec-decode") as pool:
+        waiting: list[Future[Any]] = []
+        for value in values:
+            waiting.append(pool.submit(work, value))
+            if len(waiting) > depth:
+                yield waiting.pop(0).result()
+        for future in waiting:
+            yield future.result()

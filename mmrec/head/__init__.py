@@ -1,0 +1,1 @@
+"""The towers between content and the vector that is searched."""

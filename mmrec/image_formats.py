@@ -1,0 +1,175 @@
+"""Which pictures are taken, and what one of them may cost: known from its bytes and its header alone."""
+
+from __future__ import annotations
+
+import re
+import struct
+from dataclasses import dataclass
+
+from PIL import Image, JpegImagePlugin, TiffImagePlugin
+
+from mmrec.errors import DataError
+from mmrec.types import IMAGE
+
+MAX_SIDE = 65_535  # pixels; longer ones exist to exhaust tables of rows and strips
+MAX_SCANS = 100  # of a progressive JPEG; cameras and web tools write about 10
+MAX_EXIF = 8  # EXIF segments of a JPEG, 64 kB each
+MAX_TABLE = 100_000  # numbers under one TIFF tag; Pillow makes a Python object of each
+MAX_AVIF = 8 * 2**20  # bytes; Pillow unpacks an AVIF's EXIF on opening, some 20 bytes for one
+_TILE_WIDTH, _TILE_LENGTH = 322, 323  # TIFF tags
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one picture may cost.
+
+    Attributes:
+        bytes: encoded size.
+        pixels: width x height, as the header says.
+        memory: bytes held at the peak of decoding.
+        seconds: until the decoder is cut off.
+        side: longest side, in pixels, of what `decode` returns: a bigger picture is reduced.
+    """
+
+    bytes: int = 32 * 2**20
+    pixels: int = 50_000_000
+    memory: int = 256 * 2**20
+    seconds: float = 10.0
+    side: int = 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Format:
+    """A kind of picture that is taken.
+
+    Attributes:
+        name: as Pillow calls it.
+        magic: the first bytes, as a regular expression.
+        suffixes: of file names, the usual one first.
+        bytes_per_pixel: held at the peak of decoding, all copies counted.
+    """
+
+    name: str
+    magic: bytes
+    suffixes: tuple[str, ...]
+    bytes_per_pixel: int
+
+
+FORMATS = (
+    Format(
+        name="JPEG", magic=rb"\xff\xd8\xff", suffixes=(".jpg", ".jpeg", ".jpe", ".jfif"), bytes_per_pixel=4
+    ),
+    Format(name="PNG", magic=rb"\x89PNG\r\n\x1a\n", suffixes=(".png", ".apng"), bytes_per_pixel=4),
+    Format(name="WEBP", magic=rb"RIFF....WEBP", suffixes=(".webp",), bytes_per_pixel=16),
+    Format(name="GIF", magic=rb"GIF8[79]a", suffixes=(".gif",), bytes_per_pixel=4),
+    Format(name="BMP", magic=rb"BM", suffixes=(".bmp", ".dib"), bytes_per_pixel=4),
+    Format(name="TIFF", magic=rb"II\*\0|MM\0\*", suffixes=(".tif", ".tiff"), bytes_per_pixel=8),
+    Format(name="AVIF", magic=rb"....ftyp(.{4}){0,12}avi[fs]", suffixes=(".avif",), bytes_per_pixel=20),
+)
+_FOREIGN = {  # what is often taken for a picture, by its first bytes
+    rb"\s*(<\?xml.*|<!--.*|<!DOCTYPE svg.*)?<svg": "an SVG drawing",
+    rb".{0,1000}%PDF-": "a PDF document",
+    rb"%!PS|\xc5\xd0\xd3\xc6": "an EPS or PostScript drawing",
+    rb"\s*(<!doctype html|<html|<head|<script|<body)": "an HTML page",
+    rb"PK\x03\x04": "a ZIP archive",
+    rb"\x1f\x8b": "a gzip archive",
+    rb"8BPS": "a Photoshop document",
+    rb"....ftyp(hei|hev|mif1|msf1)": "a HEIC picture",
+    rb"....ftyp": "a video",
+    rb"\0\0\0\x0cJXL |\xff\x0a": "a JPEG XL picture",
+    rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51": "a JPEG 2000 picture",
+    rb"\0\0\x01\0": "an icon",
+}
+
+
+def format_of(data: bytes) -> Format:
+    """The format of an encoded picture, by its first bytes alone.
+
+    Raises:
+        DataError: it is none of `FORMATS`.
+    """
+    for kind in FORMATS:
+        if re.match(kind.magic, data[:64], re.DOTALL):
+            return kind
+    head = data[:1024].removeprefix(b"\xef\xbb\xbf")
+    what = next((name for magic, name in _FOREIGN.items() if re.match(magic, head, re.DOTALL | re.I)), None)
+    if what:
+        raise DataError(f"is {what}: convert it to PNG or JPEG", field=IMAGE)
+    raise DataError(
+        f"is no picture that is known here (it begins with {data[:8]!r}): expected"
+        f" {', '.join(kind.name for kind in FORMATS)}; convert it to PNG or JPEG", field=IMAGE,
+    )
+
+
+def check_structure(data: bytes, kind: Format) -> None:
+    """Refuses what Pillow would not: a missing end, or what costs much while the header is read."""
+    if kind.name == "JPEG" and len(re.findall(rb"\xff\xe1..Exif\0\0", data, re.DOTALL)) > MAX_EXIF:
+        raise DataError(f"has more than {MAX_EXIF} EXIF segments: save it without metadata")
+    if kind.name == "PNG" and b"IEND" not in data:  # Pillow would not miss it
+        raise DataError("is cut off, its end is missing: get it again")
+    if kind.name == "AVIF" and len(data) > MAX_AVIF:
+        raise DataError(f"is bigger than {MAX_AVIF:,} bytes, the most for AVIF: save it as JPEG or PNG")
+    if kind.name == "TIFF":
+        _check_tables(data)
+
+
+def _check_tables(data: bytes) -> None:
+    """Walks a TIFF's first directory, and the EXIF ones under it, for oversized tables of numbers."""
+    order = "<" if data.startswith(b"II") else ">"
+    starts = list(struct.unpack_from(f"{order}L", data, 4))
+    for start in starts:  # grows under way
+        (entries,) = struct.unpack_from(f"{order}H", data, start)
+        for place in range(start + 2, start + 2 + 12 * entries, 12):
+            tag, kind, count, value = struct.unpack_from(f"{order}HHLL", data, place)
+            if count > MAX_TABLE and kind not in (1, 2, 7):  # BYTE, ASCII, UNDEFINED stay bytes
+                raise DataError(f"has {count:,} numbers under TIFF tag {tag}: save it anew as JPEG or PNG")
+            if tag in (34665, 34853, 40965) and value not in starts:  # EXIF, GPS, Interoperability
+                if kind not in (4, 13) or len(starts) > 8:
+                    raise DataError("has malformed EXIF directories: save it without metadata")
+                starts.append(value)
+
+
+def check_cost(picture: Image.Image, data: bytes, kind: Format, limits: Limits) -> None:
+    """Refuses from the header what would take too many pixels or too much memory, and sets a JPEG up."""
+    check_size(picture.size, limits)
+    width, height = picture.size
+    cost = width * height * kind.bytes_per_pixel
+    if isinstance(picture, JpegImagePlugin.JpegImageFile):
+        cost = _prepare_jpeg(picture, data, limits)
+    if isinstance(picture, TiffImagePlugin.TiffImageFile):  # a tile may be bigger than its picture
+        cost += 8 * picture.tag_v2.get(_TILE_WIDTH, 0) * picture.tag_v2.get(_TILE_LENGTH, 0)
+    if cost > limits.memory:
+        raise DataError(
+            f"of {width} x {height} pixels would take {cost:,} bytes of memory as {kind.name}, more than"
+            f" {limits.memory:,}: save it smaller or as a plain JPEG"
+        )
+
+
+def check_size(size: tuple[int, int], limits: Limits) -> None:
+    """Refuses a width and height, in pixels, that are over the limits or empty."""
+    width, height = size
+    if not 0 < width * height <= limits.pixels or max(size) > MAX_SIDE:
+        raise DataError(
+            f"has {width} x {height} pixels: expected 1 to {limits.pixels:,} pixels and sides up to"
+            f" {MAX_SIDE:,}; save it smaller"
+        )
+
+
+def _prepare_jpeg(picture: JpegImagePlugin.JpegImageFile, data: bytes, limits: Limits) -> int:
+    """Has a JPEG decoded at 1/2, 1/4 or 1/8 where that suffices; returns the bytes it will take."""
+    width, height = picture.size
+    if width * height / 64 / 8 > len(data):  # a block of 64 pixels takes one bit at the very least
+        raise DataError(f"claims {width} x {height} pixels in only {len(data):,} bytes: get it again")
+    coefficients = 0
+    assert picture.fp is not None  # for mypy: it has just been opened
+    more_scans = data.count(b"\xff\xda", picture.fp.tell())
+    if more_scans:  # libjpeg then holds the coefficients of the whole picture, two bytes each
+        if more_scans > MAX_SCANS:
+            raise DataError(f"has {more_scans} progressive scans: save it anew as a plain JPEG")
+        finest = max(h for _, h, _, _ in picture.layer) * max(v for _, _, v, _ in picture.layer)
+        coefficients = 2 * width * height * sum(h * v for _, h, v, _ in picture.layer) // finest
+        picture.decodermaxblock = 1024  # bytes between two looks at the clock
+    scale = limits.side / max(width, height)
+    if scale < 1:
+        picture.draft(None, (int(width * scale) or 1, int(height * scale) or 1))
+    return picture.width * picture.height * 4 + coefficients

@@ -1,0 +1,172 @@
+"""Exact scoring in memory: one contiguous matrix for each space, as fresh as the store."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from mmrec import schema, where
+from mmrec.catalogue import Catalogue
+from mmrec.encoders.base import Vectors
+from mmrec.errors import DataError, StoreError, UnknownItem
+from mmrec.types import IMAGE
+
+CONTENT = "content"
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Hits:
+    """The best of one search, best first: positions in the catalogue [k] and their scores [k]."""
+
+    positions: NDArray[np.intp]
+    scores: Vectors
+
+
+class Snapshot:
+    """The catalogue at one version, its items in the order of their ids.
+
+    Attributes:
+        ids: of all items, sorted, so that equal scores rank by id.
+        position: of each id.
+        facts: attributes, `item_id` and `added_at` in the same order, for `where`.
+    """
+
+    def __init__(self, catalogue: Catalogue, version: int) -> None:
+        self.catalogue, self.version = catalogue, version
+        self.plan, self._column = catalogue.plan, catalogue.vector_column
+        names = list(schema.attribute_types(catalogue.table.schema))
+        table = catalogue.table.scan(["item_id", "added_at", *(schema.ATTRIBUTE + n for n in names)])
+        self.facts = table.rename_columns(["item_id", "added_at", *names]).sort_by("item_id")
+        self.ids: list[str] = self.facts["item_id"].to_pylist()
+        self.position = {item_id: i for i, item_id in enumerate(self.ids)}
+        self._spaces: dict[str, Vectors] = {}
+        self._masks: dict[str, Mask] = {}
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def spaces(self) -> tuple[str, ...]:
+        """What `by=` may name."""
+        return (CONTENT, *(slot.name for slot in self.plan.slots))
+
+    @property
+    def text_slots(self) -> tuple[str, ...]:
+        """Fields that a text encoder embedded."""
+        return tuple(s.name for s in self.plan.slots if s.kind == "embedding" and s.name != IMAGE)
+
+    def space(self, name: str) -> Vectors:
+        """Unit vectors [n, d] of every item in a space; zeros where an item has nothing there.
+
+        Raises:
+            DataError: there is no such space.
+        """
+        if name not in self._spaces:
+            if name not in self.spaces:
+                raise DataError(
+                    f"by={name!r} is no field of this catalogue: choose {', '.join(self.spaces)}", field="by"
+                )
+            self._spaces[name] = self._vectors() if name == CONTENT else self._field(name)
+        return self._spaces[name]
+
+    def mask(self, expression: str | None) -> Mask | None:
+        """Which items [n] a `where` expression keeps; None keeps all."""
+        if expression is None:
+            return None
+        if expression not in self._masks:
+            self._masks[expression] = self.parse(expression).mask(self.facts)
+        return self._masks[expression]
+
+    def parse(self, expression: str) -> where.Where:
+        """The expression, checked against the columns of this catalogue."""
+        return where.parse(expression, {field.name: field.type for field in self.facts.schema})
+
+    def places(self, item_ids: Sequence[str]) -> NDArray[np.intp]:
+        """Positions of items.
+
+        Raises:
+            UnknownItem: one of them is not in the catalogue.
+        """
+        unknown = [i for i in item_ids if i not in self.position]
+        if unknown:
+            raise UnknownItem(f"{_named(unknown)} not in the catalogue: ingest first, or check the id")
+        return np.array([self.position[i] for i in item_ids], np.intp)
+
+    def search(
+        self, x: Vectors, query: Vectors, k: int, *, exclude: Sequence[int] = (), mask: Mask | None = None
+    ) -> Hits:
+        """The k nearest rows of x [n, d] to a query [d], ties by id, without excluded and masked items.
+
+        An item without content (a row of zeros) is near nothing and is never found.
+        """
+        scores: Vectors = x @ query  # [n, d] @ [d] -> [n]
+        allowed = np.ones(len(scores), np.bool_) if mask is None else mask.copy()
+        allowed &= x.any(axis=1)
+        allowed[list(exclude)] = False
+        return best(scores, k, allowed)
+
+    def _vectors(self) -> Vectors:
+        if self._column not in self.catalogue.table.schema.names:
+            return np.zeros((len(self), 0), np.float32)
+        table = self.catalogue.table.scan(["item_id", self._column])
+        return self._ordered(table, schema.matrix(table[self._column], _width(table, self._column)).values)
+
+    def _field(self, name: str) -> Vectors:
+        names = [n for n in (schema.EMBEDDING + name, schema.ATTRIBUTE + name)
+                 if n in self.catalogue.table.schema.names]
+        table = self.catalogue.table.scan(["item_id", *names])
+        return self._ordered(table, self.plan.part(name, schema.fields_of(table)))
+
+    def _ordered(self, table: pa.Table, x: Vectors) -> Vectors:
+        """Rows in the order of `ids`, dropping what came in since, contiguous."""
+        rows = {item_id: row for row, item_id in enumerate(table["item_id"].to_pylist())}
+        order = [rows.get(item_id, -1) for item_id in self.ids]
+        if -1 in order:
+            raise StoreError("the catalogue changed while it was read: ask again")
+        return np.ascontiguousarray(x[order])
+
+
+class Index:
+    """Hands out the newest snapshot of a catalogue; loads one only when the table has changed."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self.catalogue = catalogue
+        self._lock = threading.Lock()
+        self._snapshot: Snapshot | None = None
+
+    def now(self) -> Snapshot:
+        """The catalogue as it is now, also after a write by another process."""
+        with self._lock:
+            version = self.catalogue.table.version
+            if self._snapshot is None or self._snapshot.version != version:
+                self.catalogue.store.refresh()
+                self._snapshot = Snapshot(self.catalogue, version)
+            return self._snapshot
+
+
+def best(scores: Vectors, k: int, allowed: Mask) -> Hits:
+    """The k highest of scores [n] among the allowed, ties by position."""
+    open_places = np.flatnonzero(allowed)
+    s = scores[open_places]
+    if len(s) > k:
+        threshold = np.partition(s, len(s) - k)[len(s) - k]
+        keep = np.flatnonzero(s >= threshold)  # more than k when scores tie at the threshold
+        open_places, s = open_places[keep], s[keep]
+    order = np.argsort(-s, kind="stable")[:k]
+    return Hits(open_places[order], s[order])
+
+
+def _width(table: pa.Table, column: str) -> int:
+    return int(table.schema.field(column).type.list_size)
+
+
+def _named(item_ids: Sequence[str]) -> str:
+    shown = ", ".join(repr(i) for i in item_ids[:5])
+    more = f" and {len(item_ids) - 5} more" if len(item_ids) > 5 else ""
+    return f"{shown}{more} {'is' if len(item_ids) == 1 else 'are'}"

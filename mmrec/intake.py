@@ -1,0 +1,273 @@
+"""The road of an item into the store: digest -> compare -> encode what is new -> write, chunk by chunk."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from mmrec import images, schema
+from mmrec.catalogue import Catalogue, Draft, Stored
+from mmrec.content import Embedded, Fields
+from mmrec.encoders.base import Encoder, Vectors
+from mmrec.errors import DataError
+from mmrec.files import item_as_dict
+from mmrec.types import IMAGE, IngestReport, Item, Rejection
+
+SMALLEST, LARGEST = 128, 4_096  # items of a chunk: what an interruption costs at most
+BRISK, SLOW = 2.0, 8.0  # seconds a chunk should take; the size follows
+REMEMBERED = 20_000  # texts whose embedding is kept for the next item that says the same
+Progress = Callable[[int], None]
+Accept = Callable[[Sequence[str]], None]
+
+
+class Intake:
+    """One ingest into one catalogue.
+
+    Args:
+        strict: stop at the first rejected row, after storing all rows before it.
+    """
+
+    def __init__(self, catalogue: Catalogue, *, strict: bool = False) -> None:
+        self.catalogue, self.strict = catalogue, strict
+        self.counts = {"added": 0, "updated": 0, "unchanged": 0}
+        self.rejections: list[Rejection] = []
+        self.encoder_calls = 0
+        self._memory: OrderedDict[str, Vectors] = OrderedDict()
+
+    def run(
+        self, rows: Iterable[Item | Rejection], progress: Progress | None = None, accept: Accept | None = None
+    ) -> IngestReport:
+        """Takes every row in; what a killed run stored stays, and costs nothing the next time."""
+        started = time.perf_counter()
+        self.catalogue.mend()
+        for chunk in self._chunks(rows):
+            taken = self._take(chunk)
+            if accept:
+                accept(taken)
+            if progress:
+                progress(len(chunk))
+            if self.strict and self.rejections:
+                raise _refusal(self.rejections[0])
+        if self.counts["added"] or self.counts["updated"]:
+            self.catalogue.finish()
+        return IngestReport(
+            **self.counts, rejected=len(self.rejections), encoder_calls=self.encoder_calls,
+            seconds=time.perf_counter() - started, rejections=tuple(self.rejections),
+        )
+
+    def _chunks(self, rows: Iterable[Item | Rejection]) -> Iterator[list[Item | Rejection]]:
+        """Chunks that take some seconds each, whatever the encoders."""
+        size, chunk = SMALLEST, []
+        for row in rows:
+            chunk.append(row)
+            if len(chunk) >= size or (self.strict and isinstance(row, Rejection)):
+                before = time.perf_counter()
+                yield chunk
+                seconds, chunk = time.perf_counter() - before, []
+                size = min(LARGEST, 2 * size) if seconds < BRISK else size
+                size = max(SMALLEST, size // 2) if seconds > SLOW else size
+        if chunk:
+            yield chunk
+
+    def _take(self, chunk: Sequence[Item | Rejection]) -> list[str]:
+        """One chunk into the store; the last row of an id wins, or the one before if that is rejected."""
+        waiting: dict[str, list[Item]] = {}
+        for row in chunk:
+            if isinstance(row, Item):
+                waiting.setdefault(row.item_id, []).append(row)
+            else:
+                self.rejections.append(_as_rejection(row))
+        taken: list[str] = []
+        while waiting:
+            outcome = self._store([versions[-1] for versions in waiting.values()])
+            for item_id, what in outcome.items():
+                versions = waiting[item_id]
+                if isinstance(what, Rejection):
+                    self.rejections.append(what)
+                    waiting[item_id] = versions[:-1]
+                else:
+                    self.counts[what] += 1
+                    self.counts["updated"] += len(versions) - 1  # rows that a later one replaced
+                    taken.append(item_id)
+                    waiting[item_id] = []
+            waiting = {item_id: versions for item_id, versions in waiting.items() if versions}
+        return taken
+
+    def _store(self, items: Sequence[Item]) -> dict[str, str | Rejection]:
+        """What became of items with different ids: a count's name, or a rejection."""
+        stored = self.catalogue.lookup([item.item_id for item in items])
+        types = schema.attribute_types(self.catalogue.table.schema)
+        outcome: dict[str, str | Rejection] = {}
+        drafts: list[Draft] = []
+        for item in items:
+            try:
+                draft = _draft(item, stored.get(item.item_id), types)
+            except DataError as error:
+                outcome[item.item_id] = _rejection(item, error)
+                continue
+            if draft.before and draft.before.digest == draft.digest:
+                outcome[item.item_id] = "unchanged"
+            else:
+                drafts.append(draft)
+        if drafts:
+            outcome |= self._write(drafts)
+        return outcome
+
+    def _write(self, drafts: list[Draft]) -> dict[str, str | Rejection]:
+        fields, failures = self.fields(drafts)
+        good = [i for i in range(len(drafts)) if i not in failures]
+        if self.strict and failures:
+            good = [i for i in good if i < min(failures)]
+        if good:
+            self.catalogue.write([drafts[i] for i in good], _only(fields, good), datetime.now(UTC))
+        outcome: dict[str, str | Rejection] = {
+            drafts[i].item.item_id: "updated" if drafts[i].before else "added" for i in good
+        }
+        return outcome | {drafts[i].item.item_id: _rejection(drafts[i].item, e) for i, e in failures.items()}
+
+    def fields(self, drafts: Sequence[Draft]) -> tuple[Fields, dict[int, Exception]]:
+        """Embeddings and attributes of drafts: what did not change is read, the rest encoded."""
+        kept = self._kept(drafts)
+        embeddings: dict[str, Embedded] = {}
+        failures: dict[int, Exception] = {}
+        if IMAGE in self.catalogue.encoders:
+            part, failures = self._images(drafts, kept)
+            embeddings |= part
+        if "text" in self.catalogue.encoders:
+            embeddings |= self._texts(drafts, kept)
+        names = dict.fromkeys(name for d in drafts for name in d.item.attributes)
+        attributes = {name: [d.item.attributes.get(name) for d in drafts] for name in names}
+        return Fields(len(drafts), embeddings, attributes), failures
+
+    def _kept(self, drafts: Sequence[Draft]) -> dict[tuple[int, str], Vectors]:
+        """Stored embeddings of fields that are as before, by (position, field)."""
+        same = {
+            d.item.item_id: (i, names) for i, d in enumerate(drafts)
+            if d.before and (names := _unchanged(d.digests, json.loads(d.before.digests)))
+        }
+        dims = schema.embedding_dims(self.catalogue.table.schema)
+        columns = [schema.EMBEDDING + name for name in dims]
+        kept: dict[tuple[int, str], Vectors] = {}
+        if same and columns:
+            found = self.catalogue.table.read(list(same), columns)
+            fields = schema.fields_of(found)
+            for row, item_id in enumerate(found["item_id"].to_pylist()):
+                position, names = same[item_id]
+                for name in names & fields.embeddings.keys():
+                    values, present = fields.embeddings[name]
+                    if present[row]:
+                        kept[position, name] = values[row]
+        return kept
+
+    def _texts(self, drafts: Sequence[Draft], kept: dict[tuple[int, str], Vectors]) -> dict[str, Embedded]:
+        """Every named text of every draft; equal texts are encoded once."""
+        encoder = self.catalogue.encoders["text"]
+        places = [(i, name, text) for i, d in enumerate(drafts) for name, text in d.item.text.items()]
+        new = list(dict.fromkeys(
+            text for i, name, text in places if (i, name) not in kept and text not in self._memory
+        ))
+        known = dict(zip(new, encoder.embed([[text] for text in new]), strict=True)) if new else {}
+        self.encoder_calls += len(new)
+        parts = {name: _empty(len(drafts), encoder) for _, name, _ in places}
+        for i, name, text in places:
+            vector = kept.get((i, name))
+            if vector is None:
+                vector = known[text] if text in known else self._memory[text]
+            parts[name].values[i], parts[name].present[i] = vector, True
+        self._remember(known)
+        return parts
+
+    def _images(
+        self, drafts: Sequence[Draft], kept: dict[tuple[int, str], Vectors]
+    ) -> tuple[dict[str, Embedded], dict[int, Exception]]:
+        """The pictures of every draft, and the errors of those that cannot be read, by position."""
+        encoder = self.catalogue.encoders[IMAGE]
+        having = [i for i, d in enumerate(drafts) if d.item.images]
+        new = [i for i in having if (i, IMAGE) not in kept]
+        vectors, errors = encoder.embed_or_reject([drafts[i].item.images for i in new])
+        self.encoder_calls += sum(len(drafts[i].item.images) for i in new)
+        part = _empty(len(drafts), encoder)
+        part.present[having] = True
+        part.values[new] = vectors
+        for i in set(having) - set(new):
+            part.values[i] = kept[i, IMAGE]
+        return ({IMAGE: part} if having else {}), {new[j]: error for j, error in errors.items()}
+
+    def _remember(self, known: dict[str, Vectors]) -> None:
+        self._memory.update(known)
+        while len(self._memory) > REMEMBERED:
+            self._memory.popitem(last=False)
+
+
+def encode_alone(catalogue: Catalogue, item: Item) -> Fields:
+    """Embeddings and attributes of one item that is not to be stored: the same road, without the store.
+
+    Raises:
+        DataError: a picture cannot be read.
+    """
+    fields, failures = Intake(catalogue).fields([Draft(item, "", {}, None)])
+    for error in failures.values():
+        raise error
+    return fields
+
+
+def _draft(item: Item, before: Stored | None, types: dict[str, pa.DataType]) -> Draft:
+    """The item with its digests.
+
+    Raises:
+        DataError: a picture cannot be read, or an attribute does not fit its column.
+    """
+    schema.check_types(item, types)
+    for name, value in item.attributes.items():
+        types.setdefault(name, schema.arrow_type(value))  # a later item of the chunk must agree
+    digests = {name: schema.digest(text) for name, text in item.text.items()}
+    if item.images:
+        digests[IMAGE] = schema.digest(" ".join(images.digest(source) for source in item.images))
+    whole = hashlib.sha256(schema.record(item).encode())
+    whole.update(json.dumps([digests, item.added_at and item.added_at.isoformat()], sort_keys=True).encode())
+    return Draft(item, whole.hexdigest()[:32], digests, before)
+
+
+def _unchanged(now: Any, before: dict[str, str]) -> set[str]:
+    return {name for name, value in now.items() if before.get(name) == value}
+
+
+def _empty(n: int, encoder: Encoder) -> Embedded:
+    return Embedded(np.zeros((n, encoder.dim), np.float32), np.zeros(n, np.bool_))
+
+
+def _only(fields: Fields, rows: Sequence[int]) -> Fields:
+    """The fields of some rows; a field that none of them has is left out."""
+    parts = {n: Embedded(e.values[rows], e.present[rows]) for n, e in fields.embeddings.items()}
+    lists = {n: [values[i] for i in rows] for n, values in fields.attributes.items()}
+    return Fields(
+        len(rows), {n: e for n, e in parts.items() if e.present.any()},
+        {n: v for n, v in lists.items() if any(x is not None for x in v)},
+    )
+
+
+def _as_rejection(row: object) -> Rejection:
+    if isinstance(row, Rejection):
+        return row
+    return Rejection(reason=f"expected an mmrec.Item, got {type(row).__name__}: build Items, see read_items")
+
+
+def _rejection(item: Item, error: Exception) -> Rejection:
+    return Rejection(
+        reason=str(error), item_id=item.item_id, field=getattr(error, "field", None), line=item.line,
+        row=item_as_dict(item),
+    )
+
+
+def _refusal(rejection: Rejection) -> DataError:
+    where = f"line {rejection.line}: " if rejection.line else ""
+    who = f"item {rejection.item_id!r}: " if rejection.item_id else ""
+    return DataError(where + who + rejection.reason, field=rejection.field)

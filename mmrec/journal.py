@@ -1,0 +1,127 @@
+"""Behaviour on disk: the interactions of a store, and what they say of a user and of the crowd."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+
+import numpy as np
+import pyarrow as pa
+
+from mmrec import schema
+from mmrec.config import Config
+from mmrec.errors import DataError
+from mmrec.store import Store
+from mmrec.tables import literals
+from mmrec.types import Interaction, RecordReport, Rejection
+
+CHUNK = 50_000  # interactions of one write
+
+
+class Journal:
+    """The interactions table of a store."""
+
+    def __init__(self, store: Store, config: Config) -> None:
+        self.store, self.config = store, config
+        self.table = store.table("interactions", schema.INTERACTIONS)
+        self._lock = threading.Lock()
+        self._popularity: tuple[int, dict[str, float]] | None = None
+
+    def record(
+        self, rows: Iterable[Interaction | Rejection], *, strict: bool = False,
+        progress: Callable[[int], None] | None = None,
+    ) -> RecordReport:
+        """Appends interactions; the same user, item, kind and time again is known, not new.
+
+        Raises:
+            DataError: with `strict`, the first row that was rejected.
+        """
+        added = unchanged = 0
+        rejections: list[Rejection] = []
+        for chunk in _chunks(rows):
+            good = [row for row in chunk if isinstance(row, Interaction)]
+            rejections += [_refused(row) for row in chunk if not isinstance(row, Interaction)]
+            if good:
+                new = self._append(good)
+                added, unchanged = added + new, unchanged + len(good) - new
+            if progress:
+                progress(len(chunk))
+            if strict and rejections:
+                line = f"line {rejections[0].line}: " if rejections[0].line else ""
+                raise DataError(line + rejections[0].reason, field=rejections[0].field)
+        with self.store.writer():
+            if self.table.count():
+                self.table.index_key("user_id")
+            self.table.tidy()
+        return RecordReport(
+            added=added, unchanged=unchanged, rejected=len(rejections), rejections=tuple(rejections)
+        )
+
+    def history(self, user: str) -> list[tuple[str, float]]:
+        """(item, weight) of a user's interactions, oldest first; a disliking kind weighs less than 0."""
+        rows = self.table.scan(["item_id", "kind", "weight", "time"], f"user_id = {literals([user])}")
+        rows = rows.sort_by([("time", "ascending"), ("item_id", "ascending")])
+        return [
+            (row["item_id"], weight) for row in rows.to_pylist()
+            if (weight := self._worth(row["kind"]) * row["weight"])
+        ]
+
+    def popularity(self) -> Mapping[str, float]:
+        """Decayed, weighted count of each item's interactions; dislikes count nothing.
+
+        An interaction that lies `config.popularity_half_life` days before the newest counts half.
+        """
+        version = self.table.version
+        with self._lock:
+            if self._popularity is None or self._popularity[0] != version:
+                self._popularity = (version, self._count())
+            return self._popularity[1]
+
+    def _count(self) -> dict[str, float]:
+        rows = self.table.scan(["item_id", "kind", "weight", "time"])
+        if not rows.num_rows:
+            return {}
+        kinds = rows["kind"].combine_chunks().dictionary_encode()
+        worth = np.array([max(0.0, self._worth(k)) for k in kinds.dictionary.to_pylist()])
+        days = rows["time"].cast(pa.int64()).to_numpy() / 86_400e6  # microseconds -> days
+        decay = 0.5 ** ((days.max() - days) / self.config.popularity_half_life)
+        counts = worth[kinds.indices.to_numpy()] * rows["weight"].to_numpy() * decay
+        table = pa.table({"item_id": rows["item_id"], "n": counts})
+        sums = table.group_by("item_id").aggregate([("n", "sum")])
+        return dict(zip(sums["item_id"].to_pylist(), sums["n_sum"].to_pylist(), strict=True))
+
+    def _worth(self, kind: str) -> float:
+        """Weight of a kind; one that the settings do not name counts as much as a click."""
+        return self.config.kind_weights.get(kind, 1.0)
+
+    def _append(self, interactions: Sequence[Interaction]) -> int:
+        unique = {_key(i): i for i in interactions}
+        acts = list(unique.values())
+        rows = pa.table(
+            [list(unique), [i.user_id for i in acts], [i.item_id for i in acts], [i.kind for i in acts],
+             [i.weight for i in acts], [i.time for i in acts]], schema=schema.INTERACTIONS,
+        )
+        with self.store.writer():
+            inserted, _ = self.table.upsert(rows, insert_only=True)
+        return inserted
+
+
+def _key(i: Interaction) -> str:
+    facts = "\x1f".join((i.user_id, i.item_id, i.kind, i.time.isoformat()))
+    return hashlib.blake2b(facts.encode(), digest_size=16).hexdigest()
+
+
+def _chunks(
+    rows: Iterable[Interaction | Rejection],
+) -> Iterator[list[Interaction | Rejection]]:
+    source = iter(rows)
+    while chunk := list(islice(source, CHUNK)):
+        yield chunk
+
+
+def _refused(row: object) -> Rejection:
+    if isinstance(row, Rejection):
+        return row
+    return Rejection(reason=f"expected an mmrec.Interaction, got {type(row).__name__}")

@@ -1,0 +1,65 @@
+"""A query that is not in the catalogue, brought into its space by the same road as an item."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from mmrec.catalogue import Catalogue
+from mmrec.encoders.base import Vectors
+from mmrec.errors import DataError
+from mmrec.index import CONTENT, Snapshot
+from mmrec.intake import encode_alone
+from mmrec.types import IMAGE, ImageSource, Item
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What is looked for.
+
+    Attributes:
+        text: words for every text field of the catalogue, or a mapping by field.
+        image: one or several pictures.
+    """
+
+    text: str | Mapping[str, str] | None = None
+    image: ImageSource | Sequence[ImageSource] | None = None
+
+
+def query_vector(catalogue: Catalogue, snapshot: Snapshot, query: Query, by: str) -> Vectors:
+    """The unit vector [d] of a query in the space `by`.
+
+    Where the image encoder has words of its own (CLIP), the words also look for pictures.
+
+    Raises:
+        DataError: the query says nothing that this space could compare.
+    """
+    parts = _parts(catalogue, snapshot, query)
+    if by == CONTENT:
+        if parts:
+            return catalogue.towers.items(snapshot.plan.fuse(parts, 1))[0]
+    elif by in parts:
+        return parts[by][0]
+    else:
+        snapshot.space(by)  # says which fields there are, if this is none
+    known = ", ".join(snapshot.text_slots) or "none"
+    pictures = "has" if IMAGE in snapshot.spaces else "has no"
+    raise DataError(
+        f"this query has nothing to compare with by={by!r} (the catalogue's text fields: {known}; it"
+        f" {pictures} embedded pictures): give text or an image that fits", field="by",
+    )
+
+
+def _parts(catalogue: Catalogue, snapshot: Snapshot, query: Query) -> dict[str, Vectors]:
+    """Unit features [1, dim] of the slots that the query fills."""
+    text = query.text if isinstance(query.text, Mapping) else dict.fromkeys(snapshot.text_slots, query.text)
+    item = Item(item_id="query", text={k: v for k, v in text.items() if v is not None}, image=query.image)
+    fields = encode_alone(catalogue, item)
+    filled = [name for name in fields.embeddings if name in snapshot.spaces]
+    parts = {name: snapshot.plan.part(name, fields) for name in filled}
+    if IMAGE in snapshot.spaces and IMAGE not in parts and isinstance(query.text, str):
+        words = catalogue.encoders[IMAGE].words
+        if words is not None:
+            # not centred: the catalogue's mean is of pictures, and a constant in a query ranks nothing
+            parts[IMAGE] = words.embed([[query.text]])
+    return parts

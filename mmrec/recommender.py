@@ -1,0 +1,370 @@
+"""Recommender: the verbs of mmrec over one store."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from mmrec import retrieve
+from mmrec.catalogue import Catalogue
+from mmrec.config import Config
+from mmrec.encoders.base import Encoder, Vectors
+from mmrec.encoders.bound import BoundEncoders, choose_encoders
+from mmrec.errors import DataError, NotFitted, StoreMismatch, UnknownItem
+from mmrec.head.towers import IdentityTowers, Towers
+from mmrec.index import CONTENT, Index, Snapshot
+from mmrec.intake import Accept, Intake, Progress
+from mmrec.journal import Journal
+from mmrec.queries import Query, query_vector
+from mmrec.store import Store
+from mmrec.threads import set_threads
+from mmrec.types import (
+    ImageSource,
+    IngestReport,
+    Interaction,
+    Item,
+    Recommendation,
+    RecordReport,
+    Rejection,
+)
+
+log = logging.getLogger(__name__)
+
+
+class Recommender:
+    """One shop: its catalogue, its shoppers' behaviour, and what to show to whom.
+
+    Safe to use from several threads; a second process may read while one writes.
+    """
+
+    def __init__(self, store: Store, config: Config, encoders: Mapping[str, Encoder]) -> None:
+        self.store, self.config = store, config
+        self._towers: Towers = IdentityTowers(config.dislike_weight)
+        self._catalogue = Catalogue(store, config, encoders, self._towers)
+        self._index = Index(self._catalogue)
+        self._journal = Journal(store, config)
+
+    @classmethod
+    def open(
+        cls, path: str | Path, config: Config | Mapping[str, Any] | None = None, *,
+        encoders: Mapping[str, Encoder] | None = None, device: str | None = None, wait: float = 60.0,
+        create: bool = True,
+    ) -> Recommender:
+        """Opens a store, or makes one.
+
+        Args:
+            path: folder of the store, such as `shop.mmrec`.
+            config: settings; of an existing store, weights may change (its vectors are then rewritten,
+                nothing is encoded again), encoders may not.
+            encoders: your own encoders by modality (`"text"`, `"image"`) in place of named ones.
+            device: torch device of the encoders; None takes the best there is.
+            wait: seconds to wait for another process's write.
+            create: whether to make a store that does not exist.
+
+        Raises:
+            ConfigError: a setting is unknown or out of range.
+            EncodeError: a model cannot be found (new store).
+            StoreError: the path is no store, or damaged.
+            StoreMismatch: the store was made by other encoders.
+        """
+        set_threads()
+        path = Path(path)
+        if Store.exists(path):
+            return cls._reopen(Store.open(path, wait), config, encoders, device)
+        if not create:
+            raise StoreMismatch(f"{path} is no mmrec store: make one with `mmrec ingest {path} FILE`")
+        settings = Config.make(config)
+        names = {"text": settings.text_encoder, "image": settings.image_encoder}
+        record, loaded = choose_encoders(names, encoders, device)
+        facts = {"config": settings.model_dump(mode="json"), "encoders": record}
+        return cls(Store.create(path, facts, wait), settings, BoundEncoders(record, loaded))
+
+    @classmethod
+    def _reopen(
+        cls, store: Store, config: Config | Mapping[str, Any] | None,
+        encoders: Mapping[str, Encoder] | None, device: str | None,
+    ) -> Recommender:
+        kept = Config.make(store.facts["config"])
+        settings = kept if config is None else _agreed(kept, Config.make(config), store.facts["encoders"])
+        shop = cls(store, settings, BoundEncoders(store.facts["encoders"], encoders, device))
+        if settings != kept:
+            with store.writer():
+                store.save_facts(config=settings.model_dump(mode="json"), stale=len(shop) > 0)
+                shop._catalogue.mend()
+        return shop
+
+    def __enter__(self) -> Recommender:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Lets go of cached vectors; what was written is already on disk."""
+        self._index = Index(self._catalogue)
+
+    def __len__(self) -> int:
+        return self._catalogue.table.count()
+
+    def __contains__(self, item_id: object) -> bool:
+        return isinstance(item_id, str) and bool(self._catalogue.lookup([item_id]))
+
+    @property
+    def path(self) -> Path:
+        """Folder of the store."""
+        return self.store.path
+
+    @property
+    def encoders(self) -> Mapping[str, Encoder]:
+        """Encoders by modality."""
+        return self._catalogue.encoders
+
+    # what goes in
+
+    def ingest(
+        self, items: Iterable[Item | Rejection], *, strict: bool = False, progress: Progress | None = None,
+        on_accept: Accept | None = None,
+    ) -> IngestReport:
+        """Takes items in, new and changed; what is as before costs no encoder call.
+
+        Args:
+            items: Items; a Rejection among them (from `read_items`) is counted and reported.
+            strict: stop at the first rejected row, after storing all rows before it.
+            progress: called with the number of rows done since the last call.
+            on_accept: called with the ids that the store holds after each chunk.
+
+        Raises:
+            DataError: with `strict`, the first row that was rejected.
+            StoreBusy: another process is writing.
+        """
+        return Intake(self._catalogue, strict=strict).run(items, progress, on_accept)
+
+    def delete(self, item_ids: Sequence[str]) -> int:
+        """Takes items out; returns how many there were. Interactions with them stay."""
+        with self.store.writer():
+            return self._catalogue.table.delete(_listed(item_ids, "item_ids"))
+
+    def record(
+        self, interactions: Iterable[Interaction | Rejection], *, strict: bool = False,
+        progress: Progress | None = None,
+    ) -> RecordReport:
+        """Keeps behaviour; an interaction that is recorded already is not doubled."""
+        return self._journal.record(interactions, strict=strict, progress=progress)
+
+    # what comes out
+
+    def get(self, item_ids: Sequence[str]) -> list[Item]:
+        """The items of these ids, in their order.
+
+        Raises:
+            UnknownItem: one of them is not in the catalogue.
+        """
+        ids = _listed(item_ids, "item_ids")
+        found = self._catalogue.get(ids)
+        missing = [i for i in ids if i not in found]
+        if missing:
+            raise UnknownItem(f"{missing[0]!r} is not in the catalogue: ingest first, or check the id")
+        return [found[i] for i in ids]
+
+    def similar(
+        self, item_id: str | None = None, *, text: str | Mapping[str, str] | None = None,
+        image: ImageSource | Sequence[ImageSource] | None = None, by: str = CONTENT, k: int = 10,
+        where: str | None = None,
+    ) -> list[Recommendation]:
+        """Items like one of the catalogue, or like words and pictures that are not in it.
+
+        Args:
+            item_id: an item of the catalogue; it is not among its own results.
+            text: words for every text field, or a mapping by field.
+            image: a picture, or several.
+            by: `"content"` (all fields), one field's name, or `"behaviour"` (after `fit`).
+            k: number of results.
+            where: condition on attributes, such as `price < 30 and category in ('mug', 'lamp')`.
+
+        Raises:
+            UnknownItem: `item_id` is not in the catalogue.
+            DataError: nothing to compare with, or an argument cannot be used.
+            NotFitted: `by="behaviour"` before `fit`.
+        """
+        k, snapshot = retrieve.check_k(k), self._index.now()
+        if by == "behaviour":
+            raise NotFitted("by='behaviour' needs a trained head: use by='content' or a field's name")
+        if (item_id is None) == (text is None and image is None):
+            raise DataError("similar takes either an item_id, or text and/or image", field="item_id")
+        mask = snapshot.mask(where)
+        if item_id is not None:
+            place = snapshot.places([item_id])[0]
+            return retrieve.similar(snapshot, snapshot.space(by)[place], by, k, exclude=[place], mask=mask)
+        if not len(snapshot):
+            return []
+        query = query_vector(self._catalogue, snapshot, Query(text, image), by)
+        return retrieve.similar(snapshot, query, by, k, mask=mask)
+
+    def search(self, text: str, *, k: int = 10, where: str | None = None) -> list[Recommendation]:
+        """Items for words: full text (BM25) and vectors, fused by reciprocal rank.
+
+        Raises:
+            DataError: the words are blank, or an argument cannot be used.
+        """
+        k, snapshot = retrieve.check_k(k), self._index.now()
+        if not isinstance(text, str) or not text.strip():
+            raise DataError(f"search needs words, got {text!r}", field="text")
+        mask = snapshot.mask(where)
+        if not len(snapshot):
+            return []
+        depth = max(10 * k, 200)
+        rankings = {"words": self._catalogue.match(text, depth, snapshot.parse(where) if where else None)}
+        if "text" in self.encoders and snapshot.text_slots:
+            query = query_vector(self._catalogue, snapshot, Query(text, None), CONTENT)
+            near = retrieve.similar(snapshot, query, CONTENT, depth, mask=mask)
+            rankings["vectors"] = [r.item_id for r in near]
+        return retrieve.fuse(rankings, k, self.config.rrf_k)
+
+    def recommend(
+        self, *, user: str | None = None, history: Sequence[str] | None = None,
+        dislikes: Sequence[str] = (), taste: str | None = None, exclude: Sequence[str] = (), k: int = 10,
+        where: str | None = None,
+    ) -> list[Recommendation]:
+        """Items for a user; the first rung that knows something answers, the next fill up to k.
+
+        Rungs: `history` (items liked), `taste` (words, or dislikes alone), `popular`, `newest`. Nothing of
+        the history, the dislikes or `exclude` is shown.
+
+        Args:
+            user: whose recorded interactions are the history.
+            history: item ids, oldest first, for a user whom nobody has seen.
+            dislikes: item ids that push away.
+            taste: what a new user says to like, in words.
+            exclude: item ids not to be shown.
+            k: number of results; fewer only if the catalogue (or `where`) has no more.
+            where: condition on attributes.
+
+        Raises:
+            UnknownItem: none of the history is in the catalogue.
+            DataError: both user and history are given, or an argument cannot be used.
+        """
+        if user is not None and history is not None:
+            raise DataError("recommend takes a user or a history, not both", field="user")
+        snapshot = self._index.now()
+        acts = self._acts(user, history, dislikes)
+        shopper = self._shopper(snapshot, acts, taste, exclude, strict=user is None)
+        return self._serve(snapshot, shopper, retrieve.check_k(k), where)
+
+    def recommend_many(
+        self, histories: Sequence[Sequence[str]], *, k: int = 10, where: str | None = None
+    ) -> list[list[Recommendation]]:
+        """`recommend` for many histories at one state of the catalogue."""
+        k, snapshot = retrieve.check_k(k), self._index.now()
+        shoppers = [
+            self._shopper(snapshot, self._acts(None, history, ()), None, (), strict=False)
+            for history in histories
+        ]
+        return [self._serve(snapshot, shopper, k, where) for shopper in shoppers]
+
+    def score(
+        self, *, history: Sequence[str], items: Sequence[str], dislikes: Sequence[str] = ()
+    ) -> Vectors:
+        """Scores [n] of items for a history: exactly what `recommend` ranks by on its first rung."""
+        snapshot = self._index.now()
+        shopper = self._shopper(snapshot, self._acts(None, history, dislikes), None, (), strict=True)
+        return self._scores(snapshot, [shopper], items)[0]
+
+    def score_many(self, *, histories: Sequence[Sequence[str]], items: Sequence[str]) -> Vectors:
+        """Scores, float32 [users, items]."""
+        snapshot = self._index.now()
+        shoppers = [
+            self._shopper(snapshot, self._acts(None, history, ()), None, (), strict=False)
+            for history in histories
+        ]
+        return self._scores(snapshot, shoppers, items)
+
+    def stats(self) -> dict[str, Any]:
+        """Counts, fields, encoders and sizes, JSON-ready."""
+        snapshot = self._index.now()
+        return {
+            "items": len(snapshot), "interactions": self._journal.table.count(),
+            "fields": {s.name: {"kind": s.kind, "dim": s.dim, "weight": s.weight}
+                       for s in snapshot.plan.slots},
+            "dim": snapshot.plan.dim, "fitted": False,
+            "encoders": {m: r["fingerprint"]["model"] for m, r in self.store.facts["encoders"].items()},
+            "bytes": self._catalogue.table.health()["bytes"],
+        }
+
+    def doctor(self, *, mend: bool = True) -> dict[str, Any]:
+        """Checks the store and mends what it can; see `mmrec.doctor`."""
+        from mmrec.doctor import examine
+
+        return examine(self._catalogue, self._journal, mend=mend)
+
+    # shared by the verbs
+
+    def _acts(
+        self, user: str | None, history: Sequence[str] | None, dislikes: Sequence[str]
+    ) -> list[tuple[str, float]]:
+        """(item, weight) of a history, oldest first."""
+        acts = self._journal.history(user) if user is not None else []
+        acts += [(i, 1.0) for i in _listed(history or (), "history")]
+        return acts + [(i, -1.0) for i in _listed(dislikes, "dislikes")]
+
+    def _shopper(
+        self, snapshot: Snapshot, acts: Sequence[tuple[str, float]], taste: str | None,
+        exclude: Sequence[str], *, strict: bool,
+    ) -> retrieve.Shopper:
+        known = [(snapshot.position[i], w) for i, w in acts if i in snapshot.position]
+        unknown = [i for i, _ in acts if i not in snapshot.position]
+        if unknown and not known and strict:
+            raise UnknownItem(
+                f"none of the history is in the catalogue, such as {unknown[0]!r}: check the ids"
+            )
+        if unknown and strict:
+            log.warning("history items that are not in the catalogue are skipped: %s", unknown[:20])
+        words = None
+        if taste is not None and taste.strip() and len(snapshot):
+            words = query_vector(self._catalogue, snapshot, Query(taste, None), CONTENT)
+        hidden = {snapshot.position.get(i, -1) for i in _listed(exclude, "exclude")} - {-1}
+        return retrieve.Shopper([p for p, _ in known], [w for _, w in known], words, frozenset(hidden))
+
+    def _serve(
+        self, snapshot: Snapshot, shopper: retrieve.Shopper, k: int, where: str | None
+    ) -> list[Recommendation]:
+        return retrieve.recommend(
+            snapshot, self._towers, shopper, k, snapshot.mask(where), self._journal.popularity()
+        )
+
+    def _scores(
+        self, snapshot: Snapshot, shoppers: Sequence[retrieve.Shopper], items: Sequence[str]
+    ) -> Vectors:
+        x = snapshot.space(CONTENT)[snapshot.places(_listed(items, "items"))]
+        users = np.array([retrieve.user_vector(snapshot, self._towers, s) for s in shoppers], np.float32)
+        scores: Vectors = users.reshape(len(shoppers), x.shape[1]) @ x.T  # [users, d] @ [d, items]
+        return scores
+
+
+def _listed(ids: Sequence[str], name: str) -> list[str]:
+    """A list of ids; one string is a mistake that would be read letter by letter."""
+    if isinstance(ids, str) or not all(isinstance(i, str) for i in ids):
+        raise DataError(f"{name} must be a list of item ids, got {ids!r}"[:200], field=name)
+    return list(ids)
+
+
+def _agreed(kept: Config, asked: Config, recorded: Mapping[str, Any]) -> Config:
+    """The new settings of a store, with the encoders that it has."""
+    for modality, was, wish in (
+        ("text", kept.text_encoder, asked.text_encoder), ("image", kept.image_encoder, asked.image_encoder)
+    ):
+        has = recorded.get(modality, {"name": "none"})["name"]
+        if wish not in ("auto", was, has):
+            raise StoreMismatch(
+                f"this store was made with the {modality} encoder {has!r}, not {wish!r}: leave"
+                f" {modality}_encoder out, or ingest into a new store"
+            )
+    return asked.model_copy(
+        update={"text_encoder": kept.text_encoder, "image_encoder": kept.image_encoder}
+    )

@@ -1,0 +1,129 @@
+"""The folder of one shop: its tables, its facts, and the lock that lets one writer in at a time.
+
+::
+
+    shop.mmrec/
+      store.json             format, config, encoders, and which vector column and content plan serve
+      items.lance/           one row an item (columns: mmrec.schema)
+      interactions.lance/    one row an interaction
+      content-N.safetensors  the content plan that serves
+      quarantine.jsonl       rejected rows, to be mended
+      writer.lock
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from mmrec.errors import StoreBusy, StoreError, StoreMismatch
+from mmrec.files import replacing
+from mmrec.tables import KeyedTable, connect
+
+FORMAT = 1  # of the folder; a store of another format is refused
+
+
+class Store:
+    """One shop on disk.
+
+    Attributes:
+        facts: what `store.json` says; change it through `save_facts`.
+    """
+
+    def __init__(self, path: Path, facts: dict[str, Any], wait: float) -> None:
+        from filelock import FileLock
+
+        self.path, self.facts = path, facts
+        self._mutex = threading.RLock()
+        self._lock = FileLock(path / "writer.lock", timeout=wait, thread_local=False)
+        self._connection = connect(path)
+        self._tables: dict[str, KeyedTable] = {}
+
+    @classmethod
+    def exists(cls, path: Path) -> bool:
+        """Whether the folder is a store."""
+        return (path / "store.json").is_file()
+
+    @classmethod
+    def create(cls, path: Path, facts: Mapping[str, Any], wait: float) -> Store:
+        """Makes the folder of a new store.
+
+        Raises:
+            StoreError: the path is a file, or a folder that holds something else.
+        """
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise StoreError(f"{path} exists and is no mmrec store: give another path, or an empty folder")
+        path.mkdir(parents=True, exist_ok=True)
+        store = cls(path, {"format": FORMAT, **facts}, wait)
+        store.save_facts()
+        return store
+
+    @classmethod
+    def open(cls, path: Path, wait: float) -> Store:
+        """Opens a store that exists.
+
+        Raises:
+            StoreError: `store.json` is damaged.
+            StoreMismatch: the store is of another format.
+        """
+        return cls(path, _read_facts(path), wait)
+
+    def table(self, name: str, schema: pa.Schema) -> KeyedTable:
+        """A table of the store, made at its first use."""
+        with self._mutex:
+            if name not in self._tables:
+                self._tables[name] = KeyedTable(self._connection, self.path, name, schema)
+            return self._tables[name]
+
+    @contextmanager
+    def writer(self) -> Iterator[None]:
+        """Holds the writer's lock, of this process's threads and of all processes.
+
+        Raises:
+            StoreBusy: another process held it for longer than the store waits.
+        """
+        from filelock import Timeout
+
+        with self._mutex:
+            try:
+                self._lock.acquire()
+            except Timeout:
+                raise StoreBusy(
+                    f"another process has been writing to {self.path} for {self._lock.timeout:g} s: try again"
+                    " later, or open with a longer `wait`"
+                ) from None
+            try:
+                self.facts = _read_facts(self.path)
+                yield
+            finally:
+                self._lock.release()
+
+    def refresh(self) -> dict[str, Any]:
+        """The facts as another process may have changed them."""
+        self.facts = _read_facts(self.path)
+        return self.facts
+
+    def save_facts(self, **changes: Any) -> None:
+        """Changes facts in one step: complete beside, then swapped in."""
+        self.facts = {**self.facts, **changes}
+        with replacing(self.path / "store.json") as file:
+            file.write(json.dumps(self.facts, indent=1, ensure_ascii=False).encode())
+
+
+def _read_facts(path: Path) -> dict[str, Any]:
+    try:
+        facts: dict[str, Any] = json.loads((path / "store.json").read_bytes())
+    except (OSError, ValueError) as error:
+        raise StoreError(f"cannot read {path / 'store.json'}: {error}. Restore it from a backup") from error
+    if facts.get("format") != FORMAT:
+        raise StoreMismatch(
+            f"{path} is a store of format {facts.get('format')}, this mmrec reads format {FORMAT}: install"
+            " the version that made it, or ingest into a new store"
+        )
+    return facts

@@ -1,0 +1,220 @@
+"""Keyed tables on disk. The only file that imports lancedb: what bites there is handled here alone."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pyarrow as pa
+
+from mmrec.errors import StoreError
+
+log = logging.getLogger(__name__)
+
+KEEP_VERSIONS = timedelta(minutes=10)  # a reader in another process finishes its scan within this
+MOST_FRAGMENTS = 32  # small files after which a table is compacted
+BLOCK = 1_000  # keys in one `IN (...)`
+STREAM = 4_096  # rows of a batch that is streamed
+T = TypeVar("T")
+
+
+class KeyedTable:
+    """A LanceDB table with one string key, which is its first column."""
+
+    def __init__(self, connection: Any, folder: Path, name: str, schema: pa.Schema) -> None:
+        self.name, self.folder, self.key = name, folder / f"{name}.lance", schema.names[0]
+        self._synced: set[Path] = set()
+        if name in connection.list_tables().tables:
+            self._heal()
+            self._table = _lance(f"open table {name}", lambda: connection.open_table(name))
+        else:
+            self._table = _lance(f"make table {name}", lambda: connection.create_table(name, schema=schema))
+            self._table.set_unenforced_primary_key([self.key])
+            self.sync()
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Columns as they are now."""
+        return self._table.schema
+
+    @property
+    def version(self) -> int:
+        """Grows with every change, by any process."""
+        return int(self._table.version)
+
+    def count(self) -> int:
+        """Number of rows."""
+        return int(self._table.count_rows())
+
+    def scan(self, columns: Sequence[str], where: str | None = None) -> pa.Table:
+        """All rows, or those that a SQL condition keeps."""
+        query = self._table.search().select(list(columns))
+        query = query.where(where) if where else query
+        return _lance(f"read {self.name}", lambda: query.limit(max(1, self.count())).to_arrow())
+
+    def batches(self, columns: Sequence[str], most: int | None = None) -> Iterator[pa.Table]:
+        """All rows, or the first `most`, streamed from one version of the table."""
+        query = self._table.search().select(list(columns)).limit(max(1, most or self.count()))
+        for batch in _lance(f"read {self.name}", lambda: query.to_batches(STREAM)):
+            yield pa.Table.from_batches([batch])
+
+    def read(self, keys: Sequence[str], columns: Sequence[str]) -> pa.Table:
+        """The rows of these keys that exist, in any order."""
+        wanted = [self.key, *(c for c in columns if c != self.key)]
+        blocks = [keys[i : i + BLOCK] for i in range(0, len(keys), BLOCK)] or [[""]]
+        return pa.concat_tables([self.scan(wanted, f"{self.key} IN ({literals(b)})") for b in blocks])
+
+    def upsert(
+        self, rows: pa.Table, *, insert_only: bool = False, update_only: bool = False
+    ) -> tuple[int, int]:
+        """Writes rows whose keys differ from one another; returns (inserted, updated), verified.
+
+        Raises:
+            StoreError: the table did not take every row; the version before is then restored.
+        """
+        merge = self._table.merge_insert(self.key)
+        merge = merge if insert_only else merge.when_matched_update_all()
+        merge = merge if update_only else merge.when_not_matched_insert_all()
+        before = self.version
+        # "null": LanceDB refuses null vectors by default, and an absent field is exactly that
+        done = _lance(f"write {self.name}", lambda: merge.execute(rows, on_bad_vectors="null"))
+        inserted, updated = int(done.num_inserted_rows), int(done.num_updated_rows)
+        if not (insert_only or update_only) and inserted + updated != rows.num_rows:
+            self._table.restore(before)
+            raise StoreError(
+                f"{self.name}: {rows.num_rows} rows went in, {inserted} were inserted and {updated} updated;"
+                f" the table is back at version {before}. Run `mmrec doctor` on the store"
+            )
+        self.sync()
+        return inserted, updated
+
+    def delete(self, keys: Sequence[str]) -> int:
+        """Deletes the rows of these keys; returns how many there were."""
+        before = self.count()
+        for start in range(0, len(keys), BLOCK):
+            condition = f"{self.key} IN ({literals(keys[start : start + BLOCK])})"
+            _lance(f"delete from {self.name}", lambda c=condition: self._table.delete(c))  # type: ignore[misc]
+        self.sync()
+        return before - self.count()
+
+    def add_columns(self, fields: Sequence[pa.Field]) -> None:
+        """Adds columns that the table lacks, null in every row."""
+        missing = [f for f in fields if f.name not in self.schema.names]
+        if missing:
+            _lance(f"add columns to {self.name}", lambda: self._table.add_columns(pa.schema(missing)))
+            self.sync()
+
+    def drop_columns(self, names: Sequence[str]) -> None:
+        """Drops the columns among these that exist."""
+        present = [n for n in names if n in self.schema.names]
+        if present:
+            _lance(f"drop columns of {self.name}", lambda: self._table.drop_columns(present))
+            self.sync()
+
+    def index_text(self, column: str) -> None:
+        """Makes or extends the full-text (BM25) index of a column."""
+        from lancedb.index import FTS
+
+        if not any(column in index.columns for index in self._table.list_indices()):
+            config = FTS(base_tokenizer="simple", language="English", stem=True, ascii_folding=True)
+            _lance("make the text index", lambda: self._table.create_index(column, config=config))
+            self.sync()
+
+    def index_key(self, column: str) -> None:
+        """Makes the scalar index of a column that is looked up by value."""
+        if not any(column in index.columns for index in self._table.list_indices()):
+            from lancedb.index import BTree
+
+            _lance("make a scalar index", lambda: self._table.create_index(column, config=BTree()))
+            self.sync()
+
+    def match(self, words: str, column: str, k: int, where: str | None = None) -> list[tuple[str, float]]:
+        """The k best (key, BM25 score) for any of these words; rows that are not indexed yet take part."""
+        from lancedb.query import MatchQuery
+
+        query = self._table.search(MatchQuery(words, column), query_type="fts").select([self.key, "_score"])
+        query = query.where(where, prefilter=True) if where else query
+        found = _lance("search the text", lambda: query.limit(k).to_arrow())
+        pairs = zip(found[self.key].to_pylist(), found["_score"].to_pylist(), strict=True)
+        return sorted(pairs, key=lambda pair: (-pair[1], pair[0]))
+
+    def health(self) -> dict[str, Any]:
+        """Rows, versions, files, bytes on disk and how many rows each index covers."""
+        files = [p for p in self.folder.rglob("*") if p.is_file()]
+        return {
+            "rows": self.count(),
+            "versions": len(self._table.list_versions()),
+            "fragments": int(self._table.stats()["fragment_stats"]["num_fragments"]),
+            "bytes": sum(p.stat().st_size for p in files),
+            "indices": {
+                index.name: {"indexed": index.num_indexed_rows, "waiting": index.num_unindexed_rows}
+                for index in self._table.list_indices()
+            },
+        }
+
+    def tidy(self, *, force: bool = False) -> bool:
+        """Compacts, extends indices and drops old versions, when there is enough to gain; says if it did."""
+        fragments = int(self._table.stats()["fragment_stats"]["num_fragments"])
+        waiting = max((i.num_unindexed_rows or 0 for i in self._table.list_indices()), default=0)
+        if not force and fragments <= MOST_FRAGMENTS and waiting <= max(1_000, self.count() // 10):
+            return False
+        _lance(f"compact {self.name}", lambda: self._table.optimize(cleanup_older_than=KEEP_VERSIONS))
+        self.sync()
+        return True
+
+    def sync(self) -> None:
+        """Forces what was written to the disk; LanceDB itself never does."""
+        folders = {self.folder.parent}
+        for path in self.folder.rglob("*"):
+            if path not in self._synced and path.is_file():
+                _fsync(path)
+                self._synced.add(path)
+                folders |= {path.parent, path.parent.parent}
+        for folder in folders:
+            _fsync(folder)
+
+    def _heal(self) -> None:
+        """Removes manifests of zero length (a power cut's), which would make the table unopenable."""
+        for manifest in self.folder.glob("_versions/*.manifest"):
+            if manifest.stat().st_size == 0:
+                manifest.unlink()
+                log.warning(
+                    "%s: removed an empty manifest (%s), as a power cut leaves; the version before serves."
+                    " What was ingested in that moment is to be ingested again", self.name, manifest.name,
+                )
+
+
+def literals(values: Sequence[str]) -> str:
+    """Strings as SQL literals, separated by commas."""
+    return ", ".join("'" + value.replace("'", "''") + "'" for value in values)
+
+
+def connect(path: Path) -> Any:
+    """The LanceDB connection of a folder, with caches that leave memory for the vectors."""
+    import lancedb
+
+    session = lancedb.Session(index_cache_size_bytes=256 * 2**20, metadata_cache_size_bytes=128 * 2**20)
+    # interval 0: every read sees what other processes have written by then
+    return lancedb.connect(path, read_consistency_interval=timedelta(0), session=session)
+
+
+def _lance(what: str, act: Callable[[], T]) -> T:
+    """Runs a LanceDB call; its errors (of many types) become ours."""
+    try:
+        return act()
+    except (RuntimeError, ValueError, OSError, pa.ArrowException) as error:
+        raise StoreError(f"could not {what}: {str(error)[:500]}. Run `mmrec doctor` on the store") from error
+
+
+def _fsync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:  # some network disks cannot sync a folder; the files are what matters
+        log.debug("cannot sync %s: %s", path, error)
+    finally:
+        os.close(handle)

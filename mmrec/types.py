@@ -1,0 +1,283 @@
+"""What goes in and what comes out: frozen values, validated at birth."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from mmrec.errors import DataError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    ImageSource = str | Path | bytes | Image
+else:
+    ImageSource = Any
+
+AttributeValue = str | int | float | bool | datetime | list[str]
+Rung = Literal["history", "taste", "popular", "newest"]
+RUNGS: tuple[Rung, ...] = get_args(Rung)
+
+IMAGE = "image"  # the field of an item's pictures; no text field or attribute may take the name
+RESERVED = frozenset({IMAGE, "item_id", "added_at", "content", "behaviour", "vector"})
+MAX_ID = 512  # characters
+MAX_TEXT = 1_000_000  # characters of one field
+MAX_IMAGES = 32  # pictures of one item
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+_SURROGATE = re.compile(r"[\ud800-\udfff\x00]")
+
+
+def as_utc(value: datetime) -> datetime:
+    """The same moment in UTC; a time without a zone is taken as UTC."""
+    try:
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    except OverflowError:
+        raise DataError(f"the time {value} lies outside the years 1 to 9999 in UTC: mend it") from None
+
+
+def is_url(image: object) -> bool:
+    """Whether an image source is an address on the web rather than a local file."""
+    return isinstance(image, str) and re.match(r"[a-z][a-z0-9+.-]*://", image, re.IGNORECASE) is not None
+
+
+def _check_id(value: object, what: str) -> str:
+    if not isinstance(value, str):
+        raise DataError(f"{what} must be a string, got {type(value).__name__} {value!r}", field=what)
+    if not value or len(value) > MAX_ID or _UNPRINTABLE.search(value):
+        raise DataError(
+            f"{what} must be 1 to {MAX_ID} printable characters, got {value[:80]!r}"
+            f" ({len(value)} characters)", field=what,
+        )
+    return value
+
+
+def _check_name(name: object, what: str) -> str:
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise DataError(
+            f"{what} name {name!r} must be letters, digits and '_' (1 to 64, no digit first): rename it",
+            field=str(name),
+        )
+    if name in RESERVED:
+        raise DataError(f"{what} name {name!r} is taken by mmrec itself: rename it", field=name)
+    return name
+
+
+def _check_text(text: object) -> Mapping[str, str]:
+    if not isinstance(text, Mapping):
+        raise DataError(f"text must map field names to strings, got {type(text).__name__}", field="text")
+    clean = {}
+    for name, value in text.items():
+        _check_name(name, "text field")
+        if value is None:
+            continue
+        if not isinstance(value, str):
+            raise DataError(f"text field {name!r} must be a string, got {type(value).__name__}", field=name)
+        if len(value) > MAX_TEXT or _SURROGATE.search(value):
+            raise DataError(
+                f"text field {name!r} must be at most {MAX_TEXT:,} characters of valid Unicode without NUL",
+                field=name,
+            )
+        if value.strip():
+            clean[name] = value
+    return MappingProxyType(clean)
+
+
+def _check_attribute(name: str, value: object) -> AttributeValue:
+    if isinstance(value, datetime):
+        return as_utc(value)
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int | float):
+        if not abs(value) <= 2**53:  # also false for NaN; math.isfinite would overflow on a huge int
+            raise DataError(f"attribute {name!r} must be a finite number up to 2**53", field=name)
+        return value
+    if isinstance(value, str):
+        return _check_category(name, value)
+    if isinstance(value, Sequence) and all(isinstance(v, str) for v in value):
+        return [_check_category(name, v) for v in value]
+    raise DataError(
+        f"attribute {name!r} must be a string, number, bool, datetime or list of strings,"
+        f" got {type(value).__name__} {value!r}"[:300], field=name,
+    )
+
+
+def _check_category(name: str, value: str) -> str:
+    if len(value) > 10_000 or _SURROGATE.search(value):
+        raise DataError(
+            f"attribute {name!r} must be at most 10,000 characters of valid Unicode without NUL", field=name
+        )
+    return value
+
+
+def _check_attributes(attributes: object) -> Mapping[str, AttributeValue]:
+    if not isinstance(attributes, Mapping):
+        raise DataError(
+            f"attributes must map names to values, got {type(attributes).__name__}", field="attributes"
+        )
+    return MappingProxyType({
+        _check_name(name, "attribute"): _check_attribute(name, value)
+        for name, value in attributes.items()
+        if value is not None and value != "" and value != []
+    })
+
+
+def _check_images(image: object) -> tuple[ImageSource, ...]:
+    if image is None or image == "" or image == b"":
+        return ()
+    sources = tuple(image) if isinstance(image, list | tuple) else (image,)
+    if len(sources) > MAX_IMAGES:
+        raise DataError(f"an item may have {MAX_IMAGES} pictures, got {len(sources)}", field=IMAGE)
+    for source in sources:
+        if not isinstance(source, str | Path | bytes) and not hasattr(source, "convert"):
+            raise DataError(
+                f"image must be a path, URL, bytes or PIL image, got {type(source).__name__}", field=IMAGE
+            )
+    return sources
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """One thing of the catalogue.
+
+    Attributes:
+        item_id: the caller's own id, 1 to 512 printable characters.
+        text: named text fields (`{"title": ..., "description": ...}`); blank ones count as absent.
+        image: no, one or several pictures: path, `https://` URL, encoded bytes or PIL image.
+        attributes: typed values for filters and content: category, number, bool, date, list of strings.
+        added_at: when it joined the catalogue (UTC); `None` means at ingest, and keeps what is stored.
+        line: line of the file it came from (1-based), for reports alone.
+
+    Raises:
+        DataError: a part of the item cannot be used; `.field` names it.
+    """
+
+    item_id: str
+    text: Mapping[str, str] = field(default_factory=dict)
+    image: ImageSource | Sequence[ImageSource] | None = None
+    attributes: Mapping[str, AttributeValue] = field(default_factory=dict)
+    added_at: datetime | None = None
+    line: int | None = field(default=None, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        settle = object.__setattr__  # the one moment a frozen value may still be settled
+        settle(self, "item_id", _check_id(self.item_id, "item_id"))
+        settle(self, "text", _check_text(self.text))
+        settle(self, "image", _check_images(self.image))
+        settle(self, "attributes", _check_attributes(self.attributes))
+        if self.added_at is not None:
+            if not isinstance(self.added_at, datetime):
+                raise DataError(f"added_at must be a datetime, got {self.added_at!r}", field="added_at")
+            settle(self, "added_at", as_utc(self.added_at))
+
+    @property
+    def images(self) -> tuple[ImageSource, ...]:
+        """The pictures, always as a tuple."""
+        return self.image  # type: ignore[return-value]  # settled in __post_init__
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interaction:
+    """One act of one user on one item; `kind` is weighed by `Config.kind_weights`.
+
+    Raises:
+        DataError: an id, the weight or the time cannot be used.
+    """
+
+    user_id: str
+    item_id: str
+    kind: str = "click"
+    weight: float = 1.0
+    time: datetime = field(default_factory=lambda: datetime.now(UTC))
+    line: int | None = field(default=None, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        settle = object.__setattr__
+        settle(self, "user_id", _check_id(self.user_id, "user_id"))
+        settle(self, "item_id", _check_id(self.item_id, "item_id"))
+        settle(self, "kind", _check_name(self.kind, "kind"))
+        if isinstance(self.weight, bool) or not isinstance(self.weight, int | float) or not (
+            0 <= self.weight <= 2**53
+        ):
+            raise DataError("weight must be a number from 0 to 2**53", field="weight")
+        settle(self, "weight", float(self.weight))
+        if not isinstance(self.time, datetime):
+            raise DataError(f"time must be a datetime, got {self.time!r}", field="time")
+        settle(self, "time", as_utc(self.time))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejection:
+    """One input row that was not taken, and why.
+
+    Attributes:
+        reason: what is wrong, what was expected, what to do.
+        item_id: of the row, where it could be read.
+        field: the part at fault, where one is.
+        line: line of the input file (1-based), where there is one.
+        row: the row as JSON-ready values, to be mended and ingested again.
+    """
+
+    reason: str
+    item_id: str | None = None
+    field: str | None = None
+    line: int | None = None
+    row: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reason:
+    """One contribution to a score: the parts of one recommendation's reasons sum to its score."""
+
+    source: Literal["item", "field", "words", "other"]
+    name: str
+    contribution: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recommendation:
+    """One result, from `recommend`, `similar` and `search` alike; the best comes first."""
+
+    item_id: str
+    score: float
+    rung: Rung | Literal["similar", "search"]
+    reasons: tuple[Reason, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IngestReport:
+    """What became of every row: `rows == added + updated + unchanged + rejected`.
+
+    Attributes:
+        encoder_calls: inputs given to encoders (texts and pictures), not batches.
+        seconds: wall time.
+        rejections: why, for each rejected row.
+    """
+
+    added: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    rejected: int = 0
+    encoder_calls: int = 0
+    seconds: float = 0.0
+    rejections: tuple[Rejection, ...] = field(default=(), repr=False)
+
+    @property
+    def rows(self) -> int:
+        """Rows read."""
+        return self.added + self.updated + self.unchanged + self.rejected
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordReport:
+    """What became of every interaction: added, already known, or rejected."""
+
+    added: int = 0
+    unchanged: int = 0
+    rejected: int = 0
+    rejections: tuple[Rejection, ...] = field(default=(), repr=False)

@@ -1,0 +1,133 @@
+import json
+
+import pytest
+
+from ingest.quarantine import Quarantine
+from mmrec.errors import DataError
+from mmrec.types import Item, Rejection
+
+
+@pytest.fixture
+def quarantine(tmp_path):
+    return Quarantine(tmp_path / "quarantine.jsonl")
+
+
+def bad(item_id=None, line=None, reason="too odd", row=None, **more):
+    row = {"item_id": item_id, "added_at": "soon"} if row is None else row
+    return Rejection(item_id=item_id, line=line, reason=reason, row=row, **more)
+
+
+def contents(quarantine):
+    return [json.loads(line) for line in quarantine.path.read_text().splitlines()]
+
+
+def mend(quarantine, number, **changes):
+    lines = contents(quarantine)
+    lines[number]["row"].update(changes)
+    quarantine.path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def test_a_rejected_row_is_kept_with_all_that_is_needed_to_mend_it(quarantine):
+    assert quarantine.merge([bad("a", 3, field="added_at")], [], "shop.csv") == 1
+    assert contents(quarantine) == [{
+        "item_id": "a", "field": "added_at", "reason": "too odd", "source": "shop.csv", "line": 3,
+        "row": {"item_id": "a", "added_at": "soon"},
+    }]
+    assert quarantine.ids() == {"a"}
+
+
+def test_there_is_no_file_without_rejections(quarantine):
+    assert list(quarantine.entries()) == []
+    assert quarantine.merge([], [], "shop.csv") == 0
+    assert not quarantine.path.exists()
+    quarantine.merge([bad("a")], [], "shop.csv")
+    quarantine.merge([], {"a"}, "shop.csv")
+    assert list(quarantine.path.parent.iterdir()) == []
+
+
+def test_the_newest_rejection_of_an_item_stays_and_others_are_untouched(quarantine):
+    quarantine.merge([bad("a", 1), bad("b", 2)], [], "one.csv")
+    quarantine.merge([bad("a", 7, reason="newer")], {"c"}, "two.csv")
+    assert [(c["item_id"], c["reason"], c["source"]) for c in contents(quarantine)] == [
+        ("b", "too odd", "one.csv"), ("a", "newer", "two.csv"),
+    ]
+
+
+def test_rows_without_an_id_are_known_by_their_line(quarantine):
+    quarantine.merge([bad(line=1), bad(line=2)], [], "one.csv")
+    quarantine.merge([bad(line=1, reason="newer")], [], "one.csv")
+    quarantine.merge([bad(line=1)], [], "two.csv")
+    quarantine.merge([bad(row={"x": 1}), bad(row={"x": 1}), bad(row={"x": 2})], [], "frame")
+    assert [(c["line"], c["source"], c["reason"]) for c in contents(quarantine)] == [
+        (2, "one.csv", "too odd"), (1, "one.csv", "newer"), (1, "two.csv", "too odd"),
+        (None, "frame", "too odd"), (None, "frame", "too odd"),
+    ]
+
+
+def test_an_item_both_taken_and_rejected_in_one_run_is_reported(quarantine):
+    quarantine.merge([bad("a", 1, reason="older")], [], "one.csv")
+    quarantine.merge([bad("a", 9)], {"a"}, "one.csv")
+    assert [c["line"] for c in contents(quarantine)] == [9]
+
+
+def test_a_mended_row_is_taken_at_the_retry_and_leaves(quarantine):
+    quarantine.merge([bad("a", 1), bad("b", 2), bad(line=3)], [], "shop.csv")
+    mend(quarantine, 0, added_at="2024-05-01")
+    mend(quarantine, 2, item_id="c", added_at=None)
+    a, b, c = quarantine.retry_rows()
+    assert (a.item_id, c) == ("a", Item(item_id="c"))
+    assert (b.item_id, b.field, b.line) == ("b", "added_at", 2)
+    assert quarantine.merge([b], {"a", "c"}, None) == 1
+    (left,) = contents(quarantine)
+    assert (left["item_id"], left["source"], left["line"]) == ("b", "shop.csv", 2)
+    assert "ISO 8601" in left["reason"]
+
+
+def test_a_retry_without_mending_loses_and_doubles_nothing(quarantine):
+    without_row = Rejection(item_id="d", reason="picture is damaged")
+    rows = [bad("a", 1), bad(line=2), bad(line=3, row={}), without_row]
+    quarantine.merge(rows, [], "shop.csv")
+    for _ in range(2):
+        again = list(quarantine.retry_rows())
+        assert all(isinstance(row, Rejection) for row in again)
+        assert quarantine.merge(again, [], None) == 4
+    assert {c["source"] for c in contents(quarantine)} == {"shop.csv"}
+    assert [c["reason"] for c in contents(quarantine) if c["item_id"] == "d"] == ["picture is damaged"]
+
+
+def test_an_id_mended_wrongly_is_still_one_entry(quarantine):
+    quarantine.merge([bad("a\n", 1)], [], "shop.csv")
+    mend(quarantine, 0, item_id="a")
+    (still,) = quarantine.retry_rows()
+    assert quarantine.merge([still], [], None) == 1
+    assert [(c["item_id"], c["line"]) for c in contents(quarantine)] == [("a", 1)]
+
+
+def test_a_line_damaged_by_hand_is_reported_and_kept_word_for_word(quarantine):
+    damaged = b'{"item_id": "x", "row": {"item_id": "x",}} \xff'
+    quarantine.path.write_bytes(b"\n" + damaged + b"\n")
+    (row,) = quarantine.retry_rows()
+    assert "line 2 of the quarantine" in row.reason
+    assert quarantine.merge([row], {"x"}, None) == 1
+    quarantine.merge([bad("a")], {"x"}, "shop.csv")
+    assert quarantine.path.read_bytes().splitlines()[0] == damaged
+
+
+@pytest.mark.parametrize("line", ['{}', '{"row": 5, "line": "x"}', '{"item_id": [], "row": {"item_id": {}}}'])
+def test_a_line_with_odd_parts_is_a_rejection(quarantine, line):
+    quarantine.path.write_text(line + "\n")
+    (row,) = quarantine.retry_rows()
+    assert isinstance(row, Rejection)
+    assert quarantine.merge([row], [], None) == 1
+    assert quarantine.path.read_text() == line + "\n"
+
+
+def test_rows_that_no_utf8_can_say_are_kept(quarantine):
+    quarantine.merge([bad("a", row={"item_id": "a", "text": {"t": "\ud800"}})], [], "shop.csv")
+    assert contents(quarantine)[0]["row"]["text"] == {"t": "\ud800"}
+
+
+def test_a_file_that_cannot_be_read_is_our_error(tmp_path):
+    (tmp_path / "quarantine.jsonl").mkdir()
+    with pytest.raises(DataError, match="cannot read"):
+        Quarantine(tmp_path / "quarantine.jsonl").merge([bad("a")], [], "shop.csv")
