@@ -35,10 +35,7 @@ _SURROGATE = re.compile(r"[\ud800-\udfff\x00]")
 
 def as_utc(value: datetime) -> datetime:
     """The same moment in UTC; a time without a zone is taken as UTC."""
-    try:
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-    except OverflowError:
-        raise DataError(f"the time {value} lies outside the years 1 to 9999 in UTC: mend it") from None
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 def is_url(image: object) -> bool:
@@ -88,9 +85,18 @@ def _check_text(text: object) -> Mapping[str, str]:
     return MappingProxyType(clean)
 
 
+def _check_time(name: str, value: object) -> datetime:
+    if not isinstance(value, datetime):
+        raise DataError(f"{name} must be a datetime, got {value!r}"[:300], field=name)
+    try:
+        return as_utc(value)
+    except OverflowError:
+        raise DataError(f"{name} must lie in the years 1 to 9999 in UTC, got {value}", field=name) from None
+
+
 def _check_attribute(name: str, value: object) -> AttributeValue:
     if isinstance(value, datetime):
-        return as_utc(value)
+        return _check_time(name, value)
     if isinstance(value, bool):
         return value
     if isinstance(value, int | float):
@@ -171,9 +177,7 @@ class Item:
         settle(self, "image", _check_images(self.image))
         settle(self, "attributes", _check_attributes(self.attributes))
         if self.added_at is not None:
-            if not isinstance(self.added_at, datetime):
-                raise DataError(f"added_at must be a datetime, got {self.added_at!r}", field="added_at")
-            settle(self, "added_at", as_utc(self.added_at))
+            settle(self, "added_at", _check_time("added_at", self.added_at))
 
     @property
     def images(self) -> tuple[ImageSource, ...]:
@@ -206,9 +210,7 @@ class Interaction:
         ):
             raise DataError("weight must be a number from 0 to 2**53", field="weight")
         settle(self, "weight", float(self.weight))
-        if not isinstance(self.time, datetime):
-            raise DataError(f"time must be a datetime, got {self.time!r}", field="time")
-        settle(self, "time", as_utc(self.time))
+        settle(self, "time", _check_time("time", self.time))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
