@@ -125,8 +125,7 @@ class Catalogue:
             plan = self.plan.fitted(schema.fields_of(sample), self.config)
             self.table.drop_columns([f"vector_{serial}"])  # of a rebuild that was killed
             self._fill(serial, plan)
-            with_plan = self._plan_path(serial)
-            plan.save(with_plan)
+            plan.save(self._plan_path(serial))
             self.store.save_facts(serial=serial, stale=False)
             self.table.drop_columns([old])
             self._plan_path(serial - 1).unlink(missing_ok=True)

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from mmrec.config import Config
 from mmrec.encoders.base import Vectors, unit
 from mmrec.errors import StoreError
+from mmrec.files import replacing
 from mmrec.types import IMAGE
 
 NUMBER_NODES = 8  # frequencies of a number's features; two features each
@@ -173,10 +174,12 @@ class ContentPlan:
 
     def save(self, path: Path) -> None:
         """Writes the plan as one safetensors file; the slots are in its metadata."""
-        from safetensors.numpy import save_file
+        from safetensors.numpy import save
 
         header = {"seen": str(self.seen), "slots": json.dumps([asdict(slot) for slot in self.slots])}
-        save_file({k: np.ascontiguousarray(v, np.float32) for k, v in self.means.items()}, path, header)
+        means = {name: np.ascontiguousarray(mean, np.float32) for name, mean in self.means.items()}
+        with replacing(path) as file:
+            file.write(save(means, header))
 
     @classmethod
     def load(cls, path: Path) -> ContentPlan:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +20,7 @@ from mmrec.index import CONTENT, Index, Snapshot
 from mmrec.intake import Accept, Intake, Progress
 from mmrec.journal import Journal
 from mmrec.queries import Query, query_vector
+from mmrec.shoppers import Shopper, acts_of, listed, shopper_of
 from mmrec.store import Store
 from mmrec.threads import set_threads
 from mmrec.types import (
@@ -32,8 +32,6 @@ from mmrec.types import (
     RecordReport,
     Rejection,
 )
-
-log = logging.getLogger(__name__)
 
 
 class Recommender:
@@ -149,7 +147,7 @@ class Recommender:
     def delete(self, item_ids: Sequence[str]) -> int:
         """Takes items out; returns how many there were. Interactions with them stay."""
         with self.store.writer():
-            return self._catalogue.table.delete(_listed(item_ids, "item_ids"))
+            return self._catalogue.table.delete(listed(item_ids, "item_ids"))
 
     def record(
         self, interactions: Iterable[Interaction | Rejection], *, strict: bool = False,
@@ -166,7 +164,7 @@ class Recommender:
         Raises:
             UnknownItem: one of them is not in the catalogue.
         """
-        ids = _listed(item_ids, "item_ids")
+        ids = listed(item_ids, "item_ids")
         found = self._catalogue.get(ids)
         missing = [i for i in ids if i not in found]
         if missing:
@@ -252,38 +250,34 @@ class Recommender:
         """
         if user is not None and history is not None:
             raise DataError("recommend takes a user or a history, not both", field="user")
-        snapshot = self._index.now()
-        acts = self._acts(user, history, dislikes)
-        shopper = self._shopper(snapshot, acts, taste, exclude, strict=user is None)
-        return self._serve(snapshot, shopper, retrieve.check_k(k), where)
+        k, snapshot = retrieve.check_k(k), self._index.now()
+        acts = self._journal.history(user) if user is not None else []
+        acts += acts_of(history or (), dislikes)
+        words = None
+        if taste is not None and taste.strip() and len(snapshot):
+            words = query_vector(self._catalogue, snapshot, Query(taste, None), CONTENT)
+        shopper = shopper_of(snapshot, acts, words=words, exclude=exclude, strict=user is None)
+        return self._serve(snapshot, shopper, k, where)
 
     def recommend_many(
         self, histories: Sequence[Sequence[str]], *, k: int = 10, where: str | None = None
     ) -> list[list[Recommendation]]:
         """`recommend` for many histories at one state of the catalogue."""
         k, snapshot = retrieve.check_k(k), self._index.now()
-        shoppers = [
-            self._shopper(snapshot, self._acts(None, history, ()), None, (), strict=False)
-            for history in histories
-        ]
-        return [self._serve(snapshot, shopper, k, where) for shopper in shoppers]
+        return [self._serve(snapshot, s, k, where) for s in self._known(snapshot, histories)]
 
     def score(
         self, *, history: Sequence[str], items: Sequence[str], dislikes: Sequence[str] = ()
     ) -> Vectors:
         """Scores [n] of items for a history: exactly what `recommend` ranks by on its first rung."""
         snapshot = self._index.now()
-        shopper = self._shopper(snapshot, self._acts(None, history, dislikes), None, (), strict=True)
+        shopper = shopper_of(snapshot, acts_of(history, dislikes))
         return self._scores(snapshot, [shopper], items)[0]
 
     def score_many(self, *, histories: Sequence[Sequence[str]], items: Sequence[str]) -> Vectors:
         """Scores, float32 [users, items]."""
         snapshot = self._index.now()
-        shoppers = [
-            self._shopper(snapshot, self._acts(None, history, ()), None, (), strict=False)
-            for history in histories
-        ]
-        return self._scores(snapshot, shoppers, items)
+        return self._scores(snapshot, self._known(snapshot, histories), items)
 
     def stats(self) -> dict[str, Any]:
         """Counts, fields, encoders and sizes, JSON-ready."""
@@ -305,53 +299,24 @@ class Recommender:
 
     # shared by the verbs
 
-    def _acts(
-        self, user: str | None, history: Sequence[str] | None, dislikes: Sequence[str]
-    ) -> list[tuple[str, float]]:
-        """(item, weight) of a history, oldest first."""
-        acts = self._journal.history(user) if user is not None else []
-        acts += [(i, 1.0) for i in _listed(history or (), "history")]
-        return acts + [(i, -1.0) for i in _listed(dislikes, "dislikes")]
-
-    def _shopper(
-        self, snapshot: Snapshot, acts: Sequence[tuple[str, float]], taste: str | None,
-        exclude: Sequence[str], *, strict: bool,
-    ) -> retrieve.Shopper:
-        known = [(snapshot.position[i], w) for i, w in acts if i in snapshot.position]
-        unknown = [i for i, _ in acts if i not in snapshot.position]
-        if unknown and not known and strict:
-            raise UnknownItem(
-                f"none of the history is in the catalogue, such as {unknown[0]!r}: check the ids"
-            )
-        if unknown and strict:
-            log.warning("history items that are not in the catalogue are skipped: %s", unknown[:20])
-        words = None
-        if taste is not None and taste.strip() and len(snapshot):
-            words = query_vector(self._catalogue, snapshot, Query(taste, None), CONTENT)
-        hidden = {snapshot.position.get(i, -1) for i in _listed(exclude, "exclude")} - {-1}
-        return retrieve.Shopper([p for p, _ in known], [w for _, w in known], words, frozenset(hidden))
+    def _known(self, snapshot: Snapshot, histories: Sequence[Sequence[str]]) -> list[Shopper]:
+        """A shopper for each history; one of unknown items alone falls to the last rungs."""
+        return [shopper_of(snapshot, acts_of(history), strict=False) for history in histories]
 
     def _serve(
-        self, snapshot: Snapshot, shopper: retrieve.Shopper, k: int, where: str | None
+        self, snapshot: Snapshot, shopper: Shopper, k: int, where: str | None
     ) -> list[Recommendation]:
         return retrieve.recommend(
             snapshot, self._towers, shopper, k, snapshot.mask(where), self._journal.popularity()
         )
 
     def _scores(
-        self, snapshot: Snapshot, shoppers: Sequence[retrieve.Shopper], items: Sequence[str]
+        self, snapshot: Snapshot, shoppers: Sequence[Shopper], items: Sequence[str]
     ) -> Vectors:
-        x = snapshot.space(CONTENT)[snapshot.places(_listed(items, "items"))]
+        x = snapshot.space(CONTENT)[snapshot.places(listed(items, "items"))]
         users = np.array([retrieve.user_vector(snapshot, self._towers, s) for s in shoppers], np.float32)
         scores: Vectors = users.reshape(len(shoppers), x.shape[1]) @ x.T  # [users, d] @ [d, items]
         return scores
-
-
-def _listed(ids: Sequence[str], name: str) -> list[str]:
-    """A list of ids; one string is a mistake that would be read letter by letter."""
-    if isinstance(ids, str) or not all(isinstance(i, str) for i in ids):
-        raise DataError(f"{name} must be a list of item ids, got {ids!r}"[:200], field=name)
-    return list(ids)
 
 
 def _agreed(kept: Config, asked: Config, recorded: Mapping[str, Any]) -> Config:

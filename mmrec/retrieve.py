@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -12,34 +11,11 @@ from mmrec.encoders.base import Vectors
 from mmrec.errors import DataError
 from mmrec.head.towers import Towers
 from mmrec.index import CONTENT, Hits, Mask, Snapshot, best
+from mmrec.shoppers import Shopper
 from mmrec.types import Reason, Recommendation, Rung
 
 MOST_RESULTS = 10_000
 MOST_REASONS = 3  # named one by one; the rest of a score is one more
-
-
-@dataclass(frozen=True, slots=True)
-class Shopper:
-    """What is known of one user: a history, or words, or nothing.
-
-    Attributes:
-        places: positions in the catalogue of the history's items, oldest first.
-        weights: of each; a negative one is a dislike.
-        words: the vector [d] of a taste in words.
-        hidden: positions never to be shown: all of the history, and what the caller excludes.
-    """
-
-    places: Sequence[int] = ()
-    weights: Sequence[float] = ()
-    words: Vectors | None = None
-    hidden: frozenset[int] = field(default_factory=frozenset)
-
-    @property
-    def rung(self) -> Rung:
-        """The highest rung that this knowledge reaches."""
-        if any(w > 0 for w in self.weights):
-            return "history"
-        return "taste" if self.words is not None or any(w < 0 for w in self.weights) else "popular"
 
 
 def check_k(k: object) -> int:

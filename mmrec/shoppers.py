@@ -1,0 +1,84 @@
+"""Who is asking: a history, words, or nothing, as positions in one state of the catalogue."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from mmrec.encoders.base import Vectors
+from mmrec.errors import DataError, UnknownItem
+from mmrec.index import Snapshot
+from mmrec.types import Rung
+
+log = logging.getLogger(__name__)
+Act = tuple[str, float]  # item id and weight; a negative weight is a dislike
+
+
+@dataclass(frozen=True, slots=True)
+class Shopper:
+    """What is known of one user: a history, or words, or nothing.
+
+    Attributes:
+        places: positions in the catalogue of the history's items, oldest first.
+        weights: of each; a negative one is a dislike.
+        words: the vector [d] of a taste in words.
+        hidden: positions never to be shown: all of the history, and what the caller excludes.
+    """
+
+    places: Sequence[int] = ()
+    weights: Sequence[float] = ()
+    words: Vectors | None = None
+    hidden: frozenset[int] = field(default_factory=frozenset)
+
+    @property
+    def rung(self) -> Rung:
+        """The highest rung that this knowledge reaches."""
+        if any(w > 0 for w in self.weights):
+            return "history"
+        return "taste" if self.words is not None or any(w < 0 for w in self.weights) else "popular"
+
+
+def acts_of(history: Sequence[str], dislikes: Sequence[str] = ()) -> list[Act]:
+    """The acts of a history that the caller gives, oldest first.
+
+    Raises:
+        DataError: one of both is no list of ids.
+    """
+    liked: list[Act] = [(item_id, 1.0) for item_id in listed(history, "history")]
+    return liked + [(item_id, -1.0) for item_id in listed(dislikes, "dislikes")]
+
+
+def shopper_of(
+    snapshot: Snapshot, acts: Sequence[Act], *, words: Vectors | None = None, exclude: Sequence[str] = (),
+    strict: bool = True,
+) -> Shopper:
+    """The shopper of these acts; items that are not in the catalogue are skipped.
+
+    Args:
+        snapshot: the catalogue.
+        acts: oldest first.
+        words: vector [d] of a taste in words.
+        exclude: item ids not to be shown.
+        strict: whether a history of which nothing is known is an error, and a part of one worth a warning.
+
+    Raises:
+        UnknownItem: none of the acts' items is in the catalogue (if strict).
+    """
+    known = [(snapshot.position[i], weight) for i, weight in acts if i in snapshot.position]
+    unknown = [i for i, _ in acts if i not in snapshot.position]
+    if unknown and strict:
+        if not known:
+            raise UnknownItem(f"none of the history is in the catalogue ({unknown[0]!r} ...): check the ids")
+        log.warning("history items that are not in the catalogue are skipped: %s", ", ".join(unknown[:20]))
+    hidden = {snapshot.position[i] for i in listed(exclude, "exclude") if i in snapshot.position}
+    return Shopper([p for p, _ in known], [w for _, w in known], words, frozenset(hidden))
+
+
+def listed(ids: Sequence[str], name: str) -> list[str]:
+    """A list of ids; one string is a mistake that would be read letter by letter."""
+    if isinstance(ids, str) or not all(isinstance(i, str) for i in ids):
+        raise DataError(f"{name} must be a list of item ids, got {ids!r}"[:200], field=name)
+    return list(ids)
+
+
