@@ -113,7 +113,7 @@ def record(
         from mmrec.recommender import Recommender
 
         interactions = open_interactions(source, format=format.value)
-        with Recommender.open(store) as shop, _bar(lambda: None) as progress:
+        with Recommender.open(store, create=False) as shop, _bar(lambda: None) as progress:
             report = shop.record(interactions, strict=strict, progress=progress)
     _tell(report, plain=plain)
 
@@ -144,7 +144,7 @@ def _ingest(
 ) -> IngestReport:
     from mmrec.recommender import Recommender
 
-    with Recommender.open(store, settings) as shop:
+    with Recommender.open(store, settings, create=source is not None) as shop:  # a retry has its store
         rows, run = opened.rows, _Run(quarantine.ids())
         if allow_urls:
             from ingest.fetch import fetch_images

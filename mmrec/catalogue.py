@@ -102,8 +102,8 @@ class Catalogue:
         times = [d.item.added_at or (d.before.added_at if d.before else now) for d in drafts]
         items, digests = [d.item for d in drafts], [(d.digest, d.digests) for d in drafts]
         with self.store.writer():
-            covered = self.serial > 0 and self.plan.covers(fields)
-            vectors = self.vectors_of(fields) if covered else None
+            covered = self.serial > 0 and self.plan.covers(fields, self.config)
+            vectors = self.vectors_of(fields) if covered and self.plan.dim else None
             rows = schema.rows(items, times, digests, fields, vectors, self.vector_column)
             rows = _with_nulls(rows, self.table.schema)
             self.table.add_columns([rows.schema.field(n) for n in rows.schema.names])
@@ -120,21 +120,21 @@ class Catalogue:
         """
         with self.store.writer():
             columns = schema.field_columns(self.table.schema)
-            sample = pa.concat_tables(self.table.batches(columns, most=ENOUGH))
-            serial, old = self.serial + 1, self.vector_column
-            plan = self.plan.fitted(schema.fields_of(sample), self.config)
-            self.table.drop_columns([f"vector_{serial}"])  # of a rebuild that was killed
+            sample = schema.fields_of(self.table.scan(["item_id", *columns], last=ENOUGH))
+            plan, serial = self.plan.fitted(sample, self.config), self.serial + 1
+            self._drop_unused()  # of a rebuild that was killed
             self._fill(serial, plan)
             plan.save(self._plan_path(serial))
             self.store.save_facts(serial=serial, stale=False)
-            self.table.drop_columns([old])
-            self._plan_path(serial - 1).unlink(missing_ok=True)
+            self._drop_unused()
 
     def mend(self) -> bool:
         """Rebuilds the vectors if a killed process left some out; says whether it did."""
-        if not self.store.facts.get("stale"):
+        if not self.store.refresh().get("stale"):
             return False
-        self.rebuild()
+        with self.store.writer():
+            if self.store.facts.get("stale"):  # else the process that left them out was only not done yet
+                self.rebuild()
         return True
 
     def finish(self) -> None:
@@ -148,15 +148,23 @@ class Catalogue:
             self.table.tidy()
 
     def _fill(self, serial: int, plan: ContentPlan) -> None:
+        if not plan.dim:
+            return  # no item has a field that weighs anything: there is nothing to search, and no column
         column, columns = f"vector_{serial}", schema.field_columns(self.table.schema)
-        ready = False
+        dim = self.towers.items(plan.embed(Fields(0))).shape[1]
+        self.table.add_columns([schema.vector_field(column, dim)])
         for batch in self.table.batches(["item_id", *columns]):
             vectors = self.towers.items(plan.embed(schema.fields_of(batch)))
-            if not ready:
-                self.table.add_columns([schema.vector_field(column, vectors.shape[1])])
-                ready = True
             rows = schema.vector_rows(batch["item_id"].to_pylist(), vectors, column)
             self.table.upsert(rows, update_only=True)
+
+    def _drop_unused(self) -> None:
+        """Drops vector columns and plans that do not serve: the ones before, and of killed rebuilds."""
+        vectors = [n for n in self.table.schema.names if n.startswith("vector_")]
+        self.table.drop_columns([n for n in vectors if n != self.vector_column])
+        for path in self.store.path.glob("content-*.safetensors"):
+            if path != self._plan_path(self.serial):
+                path.unlink(missing_ok=True)
 
     def _plan_path(self, serial: int) -> Any:
         return self.store.path / f"content-{serial}.safetensors"

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import datetime
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, Any
@@ -140,6 +141,31 @@ def doctor(
 
 
 @app.command()
+def gallery(
+    store: StorePath, page: Annotated[Path, typer.Argument(help="File to write, such as gallery.html.")],
+    users: Annotated[list[str] | None, typer.Option(help="User; may be given several times.")] = None,
+    items: Ids = None,
+    searches: Annotated[list[str] | None, typer.Option(help="Words; may be given several times.")] = None,
+    new_since: Annotated[
+        datetime | None, typer.Option(help="Items that came later are cold: users see them apart, too.")
+    ] = None,
+    k: Results = 6,
+) -> None:
+    """Writes one HTML page for eyes: what users are shown, what is near to items, what words find."""
+    from mmrec.service.gallery import write_gallery
+    from mmrec.service.showcase import Visitor, gallery_of
+
+    with opened(store) as shop:
+        known = [Visitor(name=user, user=user) for user in users or ()]
+        write_gallery(page, gallery_of(
+            shop, title=store.stem, visitors=[*known, Visitor(name="Somebody unknown")],
+            item_ids=items or [result.item_id for result in shop.recommend(k=8)], queries=searches or (),
+            new_since=new_since, k=k,
+        ))
+        say({"page": str(page)})
+
+
+@app.command()
 def encoders(plain: Plain = False) -> None:
     """Models that can embed text and pictures: which are usable right now, and where from."""
     from mmrec.encoders.weights import usable
@@ -189,4 +215,4 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     table = Table(*columns)
     for row in rows:
         table.add_row(*(str(cell) for cell in row))
-    Console().print(table)
+    Console(markup=False, emoji=False, highlight=False).print(table)  # titles hold brackets and colons

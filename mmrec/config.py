@@ -64,5 +64,5 @@ class Config(BaseModel):
 
         try:
             return cls.make(tomllib.loads(Path(path).read_text(encoding="utf-8")))
-        except (OSError, tomllib.TOMLDecodeError) as error:
+        except (OSError, ValueError) as error:  # ValueError: no TOML, or no UTF-8
             raise ConfigError(f"cannot read the settings in {path}: {error}") from error

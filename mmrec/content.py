@@ -25,10 +25,11 @@ from mmrec.config import Config
 from mmrec.encoders.base import Vectors, unit
 from mmrec.errors import StoreError
 from mmrec.files import replacing
-from mmrec.types import IMAGE
 
-NUMBER_NODES = 8  # frequencies of a number's features; two features each
 NUMBER_WIDTH = 0.5  # two numbers this many deviations apart have a cosine of exp(-1/2)
+NUMBER_REACH = 4.0  # deviations from the median at which a number is clipped
+NUMBER_NODES = 12  # frequencies of a number's features; two features each
+NUMBER_STEP = 0.31  # between frequencies; the cosine repeats beyond 2 reaches, the tail left out is 2e-4
 CATEGORY_DIM = 64  # the random vectors of two values have a cosine of 0 +- 1/8
 PRIOR = 32  # a mean over few items is shrunk as if this many items lay at the origin
 ENOUGH = 50_000  # items after which means and scales are not estimated again while ingesting
@@ -112,10 +113,13 @@ class ContentPlan:
         ends = np.cumsum([slot.dim for slot in self.slots]).tolist()
         return {s.name: slice(end - s.dim, end) for s, end in zip(self.slots, ends, strict=True)}
 
-    def covers(self, fields: Fields) -> bool:
-        """Whether every field of these items has a slot."""
-        names = {slot.name for slot in self.slots}
-        return all(name in names for name in fields.kinds())
+    def covers(self, fields: Fields, config: Config) -> bool:
+        """Whether every field of these items that weighs anything has a slot."""
+        kinds = {slot.name: slot.kind for slot in self.slots}
+        return all(
+            kinds.get(name) in (kind, "embedding")  # which hides an attribute of its name
+            for name, (kind, _) in fields.kinds().items() if _weight(name, kind, config) > 0
+        )
 
     def outgrown(self, n: int) -> bool:
         """Whether a catalogue of n items deserves means and scales from more of it."""
@@ -123,15 +127,15 @@ class ContentPlan:
 
     def fitted(self, fields: Fields, config: Config) -> ContentPlan:
         """This plan with slots for all fields seen so far, and means and scales from these items."""
-        kinds = {s.name: (s.kind, s.dim) for s in self.slots} | fields.kinds()
-        bare = tuple(
-            Slot(name, kind, dim, _weight(name, name in fields.attributes, config))
-            for name, (kind, dim) in kinds.items()
-        )
-        slots = tuple(_scaled(s, fields.attributes.get(s.name, ())) for s in bare if s.weight > 0)
+        known = {s.name: s for s in self.slots}
+        for name, (kind, dim) in fields.kinds().items():
+            if name not in known or kind == "embedding":  # which hides an attribute of its name
+                known[name] = Slot(name, kind, dim, 0.0)
+        weighed = [replace(s, weight=_weight(s.name, s.kind, config)) for s in known.values()]
+        slots = tuple(_scaled(s, fields.attributes.get(s.name, ())) for s in weighed if s.weight > 0)
         raw = replace(self, slots=slots, means={})
         means = {
-            s.name: raw._features(s, fields).sum(axis=0) / (_present(s, fields).sum() + PRIOR)
+            s.name: raw._features(s, fields).sum(axis=0) / np.float32(_present(s, fields).sum() + PRIOR)
             for s in slots if s.kind != "category"
         }
         return ContentPlan(slots, fields.n, means)
@@ -208,14 +212,14 @@ def is_number(value: object) -> bool:
 
 
 def number_features(values: Sequence[Any], slot: Slot) -> Vectors:
-    """Fourier features [n, 16] of n numbers, whose cosine falls with their distance as a Gaussian.
+    """Fourier features [n, 24] of n numbers, whose cosine falls with their distance as a Gaussian.
 
-    Source: Rahimi & Recht 2007, random Fourier features, with the frequencies of Gauss-Hermite quadrature
-    in place of random ones.
+    Source: Rahimi & Recht 2007, random Fourier features, with the frequencies of the midpoint rule in place
+    of random ones. (Gauss-Hermite nodes lie too far apart: the cosine of numbers 4 deviations apart is -1.)
     """
     nodes, shares = _quadrature()
     z = np.array([np.nan if v is None else (_real(v) - slot.centre) / slot.scale for v in values])
-    angles = np.clip(z, -4, 4)[:, None] * nodes / NUMBER_WIDTH  # [n, nodes]
+    angles = np.clip(z, -NUMBER_REACH, NUMBER_REACH)[:, None] * nodes / NUMBER_WIDTH  # [n, nodes]
     x = np.hstack([shares * np.cos(angles), shares * np.sin(angles)])  # [n, 2 * nodes]
     return np.nan_to_num(x).astype(np.float32)
 
@@ -243,9 +247,10 @@ def _random_vector(label: str) -> Vectors:
 
 @lru_cache(maxsize=1)
 def _quadrature() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    nodes, weights = np.polynomial.hermite_e.hermegauss(2 * NUMBER_NODES)
-    half = weights[NUMBER_NODES:] / weights[NUMBER_NODES:].sum()
-    return nodes[NUMBER_NODES:], np.sqrt(half)
+    """Frequencies [nodes] of a Gaussian, and the roots of their shares."""
+    nodes = NUMBER_STEP * np.arange(0.5, NUMBER_NODES, dtype=np.float64)
+    weights = np.exp(-(nodes**2) / 2)
+    return nodes, np.sqrt(weights / weights.sum())
 
 
 def _real(value: Any) -> float:
@@ -262,8 +267,8 @@ def _present(slot: Slot, fields: Fields) -> NDArray[np.bool_]:
     return np.array([value is not None for value in values], np.bool_)
 
 
-def _weight(name: str, is_attribute: bool, config: Config) -> float:
-    return config.weights.get(name, config.attribute_weight if is_attribute and name != IMAGE else 1.0)
+def _weight(name: str, kind: SlotKind, config: Config) -> float:
+    return config.weights.get(name, 1.0 if kind == "embedding" else config.attribute_weight)
 
 
 def _scaled(slot: Slot, values: Sequence[Any]) -> Slot:

@@ -53,15 +53,13 @@ def _damaged(catalogue: Catalogue) -> dict[str, list[str]]:
     """Ids of damaged rows, by what is wrong."""
     found: dict[str, list[str]] = {}
     columns = ["item_id", "record", "digest", "digests", *schema.field_columns(catalogue.table.schema)]
-    if catalogue.serial:
+    if catalogue.vector_column in catalogue.table.schema.names:
         columns.append(catalogue.vector_column)
     for batch in catalogue.table.batches(columns):
         fields = schema.fields_of(batch)
         embedded = {name: part.present for name, part in fields.embeddings.items()}
         broken = _broken_vectors(batch, catalogue)
         for row, facts in enumerate(batch.select(["item_id", "record", "digest", "digests"]).to_pylist()):
-            if facts["digest"] == "":
-                continue  # marked by an earlier visit
             what = _fault(facts, {name for name, present in embedded.items() if present[row]}, catalogue)
             if what is None and broken[row]:
                 what = "vector missing or not finite"
@@ -72,9 +70,11 @@ def _damaged(catalogue: Catalogue) -> dict[str, list[str]]:
 
 def _fault(facts: dict[str, Any], embedded: set[str], catalogue: Catalogue) -> str | None:
     """What is wrong with one row's record, or None."""
+    if facts["digest"] == "":
+        return "damaged, as an earlier visit found"
     try:
         item = item_from_dict(json.loads(facts["record"]))
-        digests = json.loads(facts["digests"])
+        digests = dict(json.loads(facts["digests"]))
     except (ValueError, TypeError, MmrecError):
         return "record cannot be read"
     if any(digests.get(name) != schema.digest(text) for name, text in item.text.items()):
@@ -85,8 +85,8 @@ def _fault(facts: dict[str, Any], embedded: set[str], catalogue: Catalogue) -> s
 
 def _broken_vectors(batch: pa.Table, catalogue: Catalogue) -> Any:
     """Which rows [n] have no finite vector."""
-    if not catalogue.serial:
-        return np.ones(batch.num_rows, np.bool_)
+    if catalogue.vector_column not in batch.schema.names:  # which is right where no item has any field
+        return np.full(batch.num_rows, catalogue.plan.dim > 0)
     column = batch[catalogue.vector_column]
     values, present = schema.matrix(column, column.type.list_size)
     return ~present | ~np.isfinite(values).all(axis=1)

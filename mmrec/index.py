@@ -103,11 +103,11 @@ class Snapshot:
     ) -> Hits:
         """The k nearest rows of x [n, d] to a query [d], ties by id, without excluded and masked items.
 
-        An item without content (a row of zeros) is near nothing and is never found.
+        An item without content (a row of zeros) is near nothing and is never found, nor does it find any.
         """
         scores: Vectors = x @ query  # [n, d] @ [d] -> [n]
         allowed = np.ones(len(scores), np.bool_) if mask is None else mask.copy()
-        allowed &= x.any(axis=1)
+        allowed &= x.any(axis=1) & query.any()
         allowed[list(exclude)] = False
         return best(scores, k, allowed)
 

@@ -7,7 +7,9 @@ import json
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -83,14 +85,14 @@ class Intake:
         for row in chunk:
             if isinstance(row, Item):
                 waiting.setdefault(row.item_id, []).append(row)
-            else:
-                self.rejections.append(_as_rejection(row))
         taken: list[str] = []
         while waiting:
             outcome = self._store([versions[-1] for versions in waiting.values()])
-            for item_id, what in outcome.items():
-                versions = waiting[item_id]
-                if isinstance(what, Rejection):
+            for item_id, versions in waiting.items():
+                what = outcome.get(item_id)
+                if what is None:  # strict, and beyond the row that stops it
+                    waiting[item_id] = []
+                elif isinstance(what, Rejection):
                     self.rejections.append(what)
                     waiting[item_id] = versions[:-1]
                 else:
@@ -99,6 +101,7 @@ class Intake:
                     taken.append(item_id)
                     waiting[item_id] = []
             waiting = {item_id: versions for item_id, versions in waiting.items() if versions}
+        self.rejections += [_as_rejection(row) for row in chunk if not isinstance(row, Item)]
         return taken
 
     def _store(self, items: Sequence[Item]) -> dict[str, str | Rejection]:
@@ -112,6 +115,8 @@ class Intake:
                 draft = _draft(item, stored.get(item.item_id), types)
             except DataError as error:
                 outcome[item.item_id] = _rejection(item, error)
+                if self.strict:
+                    break
                 continue
             if draft.before and draft.before.digest == draft.digest:
                 outcome[item.item_id] = "unchanged"
@@ -226,11 +231,11 @@ def _draft(item: Item, before: Stored | None, types: dict[str, pa.DataType]) -> 
         DataError: a picture cannot be read, or an attribute does not fit its column.
     """
     schema.check_types(item, types)
-    for name, value in item.attributes.items():
-        types.setdefault(name, schema.arrow_type(value))  # a later item of the chunk must agree
     digests = {name: schema.digest(text) for name, text in item.text.items()}
     if item.images:
         digests[IMAGE] = schema.digest(" ".join(images.digest(source) for source in item.images))
+    for name, value in item.attributes.items():
+        types.setdefault(name, schema.arrow_type(value))  # a later item of the chunk must agree
     whole = hashlib.sha256(schema.record(item).encode())
     whole.update(json.dumps([digests, item.added_at and item.added_at.isoformat()], sort_keys=True).encode())
     return Draft(item, whole.hexdigest()[:32], digests, before)
@@ -263,8 +268,17 @@ def _as_rejection(row: object) -> Rejection:
 def _rejection(item: Item, error: Exception) -> Rejection:
     return Rejection(
         reason=str(error), item_id=item.item_id, field=getattr(error, "field", None), line=item.line,
-        row=item_as_dict(item),
+        row=_row(item),
     )
+
+
+def _row(item: Item) -> dict[str, Any]:
+    """The item as JSON, without PIL images if one of them cannot even be written down."""
+    try:
+        return item_as_dict(item)
+    except Exception:  # Pillow raises whatever there is for an image that was closed or cut off
+        kept = [image for image in item.images if isinstance(image, str | Path | bytes)]
+        return item_as_dict(replace(item, image=kept))
 
 
 def _refusal(rejection: Rejection) -> DataError:

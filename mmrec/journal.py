@@ -6,6 +6,7 @@ import hashlib
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -59,14 +60,13 @@ class Journal:
             added=added, unchanged=unchanged, rejected=len(rejections), rejections=tuple(rejections)
         )
 
+    def interactions(self, user: str) -> list[Interaction]:
+        """A user's interactions, oldest first."""
+        return [Interaction(user_id=user, **row) for row in self._rows(user)]
+
     def history(self, user: str) -> list[tuple[str, float]]:
         """(item, weight) of a user's interactions, oldest first; a disliking kind weighs less than 0."""
-        rows = self.table.scan(["item_id", "kind", "weight", "time"], f"user_id = {literals([user])}")
-        rows = rows.sort_by([("time", "ascending"), ("item_id", "ascending")])
-        return [
-            (row["item_id"], weight) for row in rows.to_pylist()
-            if (weight := self._worth(row["kind"]) * row["weight"])
-        ]
+        return [(row["item_id"], self._worth(row["kind"]) * row["weight"]) for row in self._rows(user)]
 
     def popularity(self) -> Mapping[str, float]:
         """Decayed, weighted count of each item's interactions; dislikes count nothing.
@@ -78,6 +78,10 @@ class Journal:
             if self._popularity is None or self._popularity[0] != version:
                 self._popularity = (version, self._count())
             return self._popularity[1]
+
+    def _rows(self, user: str) -> list[dict[str, Any]]:
+        rows = self.table.scan(["item_id", "kind", "weight", "time"], f"user_id = {literals([user])}")
+        return rows.sort_by([("time", "ascending"), ("item_id", "ascending")]).to_pylist()
 
     def _count(self) -> dict[str, float]:
         rows = self.table.scan(["item_id", "kind", "weight", "time"])

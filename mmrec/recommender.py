@@ -80,7 +80,9 @@ class Recommender:
         names = {"text": settings.text_encoder, "image": settings.image_encoder}
         record, loaded = choose_encoders(names, encoders, device)
         facts = {"config": settings.model_dump(mode="json"), "encoders": record}
-        return cls(Store.create(path, facts, wait), settings, BoundEncoders(record, loaded))
+        store = Store.create(path, facts, wait)  # whose facts are older if another process was faster
+        encoders = BoundEncoders(store.facts["encoders"], loaded)
+        return cls(store, Config.make(store.facts["config"]), encoders)
 
     @classmethod
     def _reopen(
@@ -170,6 +172,10 @@ class Recommender:
         if missing:
             raise UnknownItem(f"{missing[0]!r} is not in the catalogue: ingest first, or check the id")
         return [found[i] for i in ids]
+
+    def interactions(self, user: str) -> list[Interaction]:
+        """What is recorded of a user, oldest first; nothing of an unknown one."""
+        return self._journal.interactions(user)
 
     def similar(
         self, item_id: str | None = None, *, text: str | Mapping[str, str] | None = None,
@@ -271,13 +277,19 @@ class Recommender:
     ) -> Vectors:
         """Scores [n] of items for a history: exactly what `recommend` ranks by on its first rung."""
         snapshot = self._index.now()
-        shopper = shopper_of(snapshot, acts_of(history, dislikes))
-        return self._scores(snapshot, [shopper], items)[0]
+        places = snapshot.places(listed(items, "items"))
+        u = retrieve.user_vector(snapshot, self._towers, shopper_of(snapshot, acts_of(history, dislikes)))
+        scores: Vectors = (snapshot.space(CONTENT) @ u)[places]  # as in `search`, so equal to the last bit
+        return scores
 
     def score_many(self, *, histories: Sequence[Sequence[str]], items: Sequence[str]) -> Vectors:
-        """Scores, float32 [users, items]."""
+        """Scores, float32 [users, items], as those of `score` but for rounding (1e-6)."""
         snapshot = self._index.now()
-        return self._scores(snapshot, self._known(snapshot, histories), items)
+        x = snapshot.space(CONTENT)[snapshot.places(listed(items, "items"))]
+        shoppers = self._known(snapshot, histories)
+        users = np.array([retrieve.user_vector(snapshot, self._towers, s) for s in shoppers], np.float32)
+        scores: Vectors = users.reshape(len(shoppers), x.shape[1]) @ x.T  # [users, d] @ [d, items]
+        return scores
 
     def stats(self) -> dict[str, Any]:
         """Counts, fields, encoders and sizes, JSON-ready."""
@@ -309,14 +321,6 @@ class Recommender:
         return retrieve.recommend(
             snapshot, self._towers, shopper, k, snapshot.mask(where), self._journal.popularity()
         )
-
-    def _scores(
-        self, snapshot: Snapshot, shoppers: Sequence[Shopper], items: Sequence[str]
-    ) -> Vectors:
-        x = snapshot.space(CONTENT)[snapshot.places(listed(items, "items"))]
-        users = np.array([retrieve.user_vector(snapshot, self._towers, s) for s in shoppers], np.float32)
-        scores: Vectors = users.reshape(len(shoppers), x.shape[1]) @ x.T  # [users, d] @ [d, items]
-        return scores
 
 
 def _agreed(kept: Config, asked: Config, recorded: Mapping[str, Any]) -> Config:

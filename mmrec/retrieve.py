@@ -142,9 +142,10 @@ def _history_reasons(
         return (Reason(source="words", name="taste", contribution=score),)
     history = snapshot.space(CONTENT)[np.array(shopper.places, np.intp)]
     parts = towers.contributions(history, np.array(shopper.weights, np.float32), vector)
-    names = [snapshot.ids[p] for p in shopper.places]
-    return _largest([Reason(source="item", name=n, contribution=float(c))
-                     for n, c in zip(names, parts, strict=True)], score)
+    shares: dict[str, float] = {}  # an item may stand several times in a history
+    for place, part in zip(shopper.places, parts, strict=True):
+        shares[snapshot.ids[place]] = shares.get(snapshot.ids[place], 0.0) + float(part)
+    return _largest([Reason(source="item", name=n, contribution=c) for n, c in shares.items()], score)
 
 
 def _field_reasons(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from mmrec.encoders.base import Vectors
@@ -77,8 +77,9 @@ def shopper_of(
 
 def listed(ids: Sequence[str], name: str) -> list[str]:
     """A list of ids; one string is a mistake that would be read letter by letter."""
-    if isinstance(ids, str) or not all(isinstance(i, str) for i in ids):
+    members = None if isinstance(ids, str) or not isinstance(ids, Iterable) else list(ids)
+    if members is None or not all(isinstance(i, str) for i in members):
         raise DataError(f"{name} must be a list of item ids, got {ids!r}"[:200], field=name)
-    return list(ids)
+    return members
 
 

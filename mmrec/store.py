@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -52,16 +52,21 @@ class Store:
 
     @classmethod
     def create(cls, path: Path, facts: Mapping[str, Any], wait: float) -> Store:
-        """Makes the folder of a new store.
+        """Makes the folder of a new store; one that another process made in the meantime keeps its facts.
 
         Raises:
             StoreError: the path is a file, or a folder that holds something else.
         """
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        taken = path.exists() and (not path.is_dir() or any(map(_is_foreign, path.iterdir())))
+        if taken and not cls.exists(path):  # asked last, as store.json comes before the tables
             raise StoreError(f"{path} exists and is no mmrec store: give another path, or an empty folder")
         path.mkdir(parents=True, exist_ok=True)
         store = cls(path, {"format": FORMAT, **facts}, wait)
-        store.save_facts()
+        with store._alone():
+            if cls.exists(path):
+                store.refresh()
+            else:
+                store.save_facts()
         return store
 
     @classmethod
@@ -78,7 +83,8 @@ class Store:
         """A table of the store, made at its first use."""
         with self._mutex:
             if name not in self._tables:
-                self._tables[name] = KeyedTable(self._connection, self.path, name, schema)
+                with nullcontext() if KeyedTable.exists(self.path, name) else self._alone():
+                    self._tables[name] = KeyedTable(self._connection, self.path, name, schema)
             return self._tables[name]
 
     @contextmanager
@@ -88,6 +94,12 @@ class Store:
         Raises:
             StoreBusy: another process held it for longer than the store waits.
         """
+        with self._alone():
+            self.refresh()
+            yield
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
         from filelock import Timeout
 
         with self._mutex:
@@ -99,7 +111,6 @@ class Store:
                     " later, or open with a longer `wait`"
                 ) from None
             try:
-                self.facts = _read_facts(self.path)
                 yield
             finally:
                 self._lock.release()
@@ -111,15 +122,21 @@ class Store:
 
     def save_facts(self, **changes: Any) -> None:
         """Changes facts in one step: complete beside, then swapped in."""
-        self.facts = {**self.facts, **changes}
+        facts = {**self.facts, **changes}
         with replacing(self.path / "store.json") as file:
-            file.write(json.dumps(self.facts, indent=1, ensure_ascii=False).encode())
+            file.write(json.dumps(facts, indent=1, ensure_ascii=False).encode())
+        self.facts = facts
+
+
+def _is_foreign(path: Path) -> bool:
+    """Whether a file is none that the making of a store begins with."""
+    return not path.name.startswith(("writer.lock", ".store.json"))
 
 
 def _read_facts(path: Path) -> dict[str, Any]:
     try:
-        facts: dict[str, Any] = json.loads((path / "store.json").read_bytes())
-    except (OSError, ValueError) as error:
+        facts: dict[str, Any] = dict(json.loads((path / "store.json").read_bytes()))
+    except (OSError, ValueError, TypeError) as error:
         raise StoreError(f"cannot read {path / 'store.json'}: {error}. Restore it from a backup") from error
     if facts.get("format") != FORMAT:
         raise StoreMismatch(

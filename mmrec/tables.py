@@ -27,14 +27,19 @@ class KeyedTable:
 
     def __init__(self, connection: Any, folder: Path, name: str, schema: pa.Schema) -> None:
         self.name, self.folder, self.key = name, folder / f"{name}.lance", schema.names[0]
-        self._synced: set[Path] = set()
-        if name in connection.list_tables().tables:
-            self._heal()
+        self._synced: dict[Path, int] = {}
+        self._heal()
+        if self.exists(folder, name):
             self._table = _lance(f"open table {name}", lambda: connection.open_table(name))
         else:
             self._table = _lance(f"make table {name}", lambda: connection.create_table(name, schema=schema))
             self._table.set_unenforced_primary_key([self.key])
             self.sync()
+
+    @staticmethod
+    def exists(folder: Path, name: str) -> bool:
+        """Whether the table has been made, rather than begun."""
+        return any(folder.glob(f"{name}.lance/_versions/*.manifest"))
 
     @property
     def schema(self) -> pa.Schema:
@@ -50,15 +55,19 @@ class KeyedTable:
         """Number of rows."""
         return int(self._table.count_rows())
 
-    def scan(self, columns: Sequence[str], where: str | None = None) -> pa.Table:
-        """All rows, or those that a SQL condition keeps."""
-        query = self._table.search().select(list(columns))
+    def scan(
+        self, columns: Sequence[str], where: str | None = None, *, last: int | None = None
+    ) -> pa.Table:
+        """All rows, those that a SQL condition keeps, or the `last` that were written."""
+        n = self.count()
+        query = self._table.search().select(list(columns)).limit(max(1, n))
         query = query.where(where) if where else query
-        return _lance(f"read {self.name}", lambda: query.limit(max(1, self.count())).to_arrow())
+        query = query.offset(max(0, n - last)) if last else query
+        return _lance(f"read {self.name}", query.to_arrow)
 
-    def batches(self, columns: Sequence[str], most: int | None = None) -> Iterator[pa.Table]:
-        """All rows, or the first `most`, streamed from one version of the table."""
-        query = self._table.search().select(list(columns)).limit(max(1, most or self.count()))
+    def batches(self, columns: Sequence[str]) -> Iterator[pa.Table]:
+        """All rows, streamed from one version of the table."""
+        query = self._table.search().select(list(columns)).limit(max(1, self.count()))
         for batch in _lance(f"read {self.name}", lambda: query.to_batches(STREAM)):
             yield pa.Table.from_batches([batch])
 
@@ -170,9 +179,10 @@ class KeyedTable:
         """Forces what was written to the disk; LanceDB itself never does."""
         folders = {self.folder.parent}
         for path in self.folder.rglob("*"):
-            if path not in self._synced and path.is_file():
+            written = path.stat().st_mtime_ns  # one file, the hint of the newest version, is written again
+            if self._synced.get(path) != written and path.is_file():
                 _fsync(path)
-                self._synced.add(path)
+                self._synced[path] = written
                 folders |= {path.parent, path.parent.parent}
         for folder in folders:
             _fsync(folder)

@@ -1,0 +1,162 @@
+"""What a Recommender shows to whom, described as a gallery page."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+
+from mmrec.recommender import Recommender
+from mmrec.service.gallery import Card, GalleryPage, Neighbourhood, Profile, Shelf
+from mmrec.types import RUNGS, Item, Recommendation, as_utc
+
+RECENT = 10  # interactions of a history that are shown
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visitor:
+    """Whom the shop is shown to.
+
+    Attributes:
+        user: whose recorded interactions are the history, if any are.
+        taste: what the visitor says to like.
+        about: lines for the reader, which the shop does not hear.
+    """
+
+    name: str
+    user: str | None = None
+    taste: str | None = None
+    about: Sequence[str] = ()
+
+
+def gallery_of(
+    shop: Recommender, *, title: str, visitors: Sequence[Visitor] = (), item_ids: Sequence[str] = (),
+    queries: Sequence[str] = (), by: Sequence[str] | None = None, new_since: datetime | None = None,
+    k: int = 6,
+) -> GalleryPage:
+    """What a shop shows to some visitors, near some items, and for some words.
+
+    Args:
+        by: spaces of `similar`; None takes the content and every embedded field.
+        new_since: items that came later are marked as cold, and shown on a shelf of their own.
+        k: number of items on a shelf.
+
+    Raises:
+        UnknownItem: one of `item_ids` is not in the catalogue.
+        DataError: an argument cannot be used.
+    """
+    stats = shop.stats()
+    if by is None:
+        by = ("content", *(name for name, slot in stats["fields"].items() if slot["kind"] == "embedding"))
+    window = _Window(shop, None if new_since is None else as_utc(new_since), k)
+    encoders = [(f"{modality} encoder", name) for modality, name in stats["encoders"].items()]
+    return GalleryPage(
+        title=title,
+        facts=(("items", f"{stats['items']:,}"), ("interactions", f"{stats['interactions']:,}"), *encoders),
+        profiles=[window.profile(visitor) for visitor in visitors],
+        neighbourhoods=[window.neighbourhood(item, by) for item in shop.get(item_ids)],
+        searches=[window.search(words) for words in queries],
+    )
+
+
+class _Window:
+    """Turns what a shop answers into cards."""
+
+    def __init__(self, shop: Recommender, new_since: datetime | None, k: int) -> None:
+        self.shop, self.new_since, self.k = shop, new_since, k
+
+    def profile(self, visitor: Visitor) -> Profile:
+        """A visitor's history, and what is shown from the whole catalogue and among what is new."""
+        acts = [] if visitor.user is None else self.shop.interactions(visitor.user)
+        latest = list(islice((act for act in reversed(acts) if act.item_id in self.shop), RECENT))
+        items = self.shop.get([act.item_id for act in latest])
+        kinds = self.shop.config.kind_weights
+        disliked = frozenset(act.item_id for act in acts if kinds.get(act.kind, 1.0) < 0)
+        shelves = [self._recommended("From the whole catalogue", visitor, None, disliked)]
+        if self.new_since is not None:
+            new = f"added_at > '{self.new_since.isoformat()}'"
+            shelves.append(self._recommended("New arrivals only", visitor, new, disliked))
+        said = [f"Says: “{visitor.taste}”"] if visitor.taste else []
+        return Profile(
+            name=visitor.name, about=[*said, *visitor.about],
+            history=[self._card(item, badge=act.kind) for item, act in zip(items, latest, strict=True)],
+            earlier=len(acts) - len(latest), shelves=shelves,
+        )
+
+    def neighbourhood(self, item: Item, by: Sequence[str]) -> Neighbourhood:
+        """An item and its neighbours in each space."""
+        shelves = [
+            self._shelf(f"by {space}", self.shop.similar(item.item_id, by=space, k=self.k)) for space in by
+        ]
+        return Neighbourhood(card=self._card(item), shelves=shelves)
+
+    def search(self, words: str) -> Shelf:
+        """What is found for words."""
+        return self._shelf(words, self.shop.search(words, k=self.k))
+
+    def _recommended(
+        self, title: str, visitor: Visitor, where: str | None, disliked: Collection[str]
+    ) -> Shelf:
+        found = self.shop.recommend(user=visitor.user, taste=visitor.taste, k=self.k, where=where)
+        return self._shelf(title, found, disliked)
+
+    def _shelf(
+        self, title: str, found: Sequence[Recommendation], disliked: Collection[str] = ()
+    ) -> Shelf:
+        items = self.shop.get([result.item_id for result in found])
+        names = self._names(found)
+        return Shelf(title=title, cards=[
+            self._card(
+                item, score=_score(result), badge=result.rung if result.rung in RUNGS else "",
+                why=self._why(result, names, disliked),
+            )
+            for item, result in zip(items, found, strict=True)
+        ])
+
+    def _card(self, item: Item, *, score: str = "", badge: str = "", why: str = "") -> Card:
+        price = item.attributes.get("price")
+        cold = self.new_since is not None and item.added_at is not None and item.added_at > self.new_since
+        return Card(
+            title=_title(item), image=next(iter(item.images), None), score=score, badge=badge, cold=cold,
+            why=why, detail=f"{price:,.2f}" if isinstance(price, int | float) else "",
+        )
+
+    def _names(self, found: Sequence[Recommendation]) -> dict[str, str]:
+        """Titles of the history's items that brought these results."""
+        helped = dict.fromkeys(r.name for result in found for r in result.reasons if r.source == "item")
+        return {item.item_id: _title(item) for item in self.shop.get(list(helped))}
+
+    def _why(self, result: Recommendation, names: Mapping[str, str], disliked: Collection[str]) -> str:
+        """What brought a result, in words."""
+        helped = [r for r in result.reasons if r.contribution > 0]
+        match result.rung:
+            case "popular":
+                return "much chosen lately"
+            case "newest":
+                return "among the newest"
+            case "search":
+                ranks = [(r.name, round(1 / r.contribution) - self.shop.config.rrf_k) for r in helped]
+                return " · ".join(f"{name} #{rank}" for name, rank in ranks)
+            case "similar":
+                fields = [r for r in helped if r.source == "field"]
+                return " · ".join(f"{r.name} {r.contribution:.2f}" for r in fields[:2] if len(fields) > 1)
+        liked = [r.name for r in helped if r.source == "item" and r.name not in disliked]
+        spurned = [r.name for r in helped if r.source == "item" and r.name in disliked]
+        if liked:  # a dislike may help more, but says less
+            return f"because of {names[liked[0]]}"
+        if spurned:
+            return f"unlike {names[spurned[0]]}"
+        return "fits the words" if any(r.source == "words" for r in helped) else ""
+
+
+def _score(result: Recommendation) -> str:
+    """A score with the digits that tell results apart; that of the newest is an age in days."""
+    if result.rung == "newest":
+        return f"{abs(result.score):.0f} d"
+    return f"{result.score:.4f}" if result.rung == "search" else f"{result.score:.2f}"
+
+
+def _title(item: Item) -> str:
+    """The item's name for people: its title, or the first text it has, or its id."""
+    return item.text.get("title") or next(iter(item.text.values()), item.item_id)

@@ -1,0 +1,154 @@
+"""Worlds whose right answer is known, shops on toy encoders, and where real data would be."""
+
+import io
+import os
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+from PIL import Image
+
+from mmrec import Item, Recommender
+from mmrec.catalogue import Catalogue
+from mmrec.config import Config
+from mmrec.encoders.toy import ToyImage, ToyText
+from mmrec.head.towers import IdentityTowers
+from mmrec.store import Store
+
+TOY = {"text_encoder": "toy", "image_encoder": "toy"}
+NEW_YEAR = datetime(2024, 1, 1, tzinfo=UTC)
+
+
+def png(colour: str) -> bytes:
+    """A small picture of one colour, encoded."""
+    file = io.BytesIO()
+    Image.new("RGB", (16, 16), colour).save(file, "PNG")
+    return file.getvalue()
+
+
+@pytest.fixture(scope="session")
+def paint() -> Callable[[str], bytes]:
+    """The encoded picture of a colour."""
+    return png
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Callable[[str, str], Path]:
+    """Puts a picture of a colour at a name in the test's folder."""
+
+    def put(name: str, colour: str) -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(png(colour))
+        return path
+
+    return put
+
+
+@pytest.fixture(scope="session")
+def red_blue() -> list[Item]:
+    """Red mugs r0 to r3, then blue lamps b0 to b3; a day and one coin between each and the next."""
+    kinds = [("r", "red mug", "red", "mug"), ("b", "blue lamp", "blue", "lamp")]
+    return [
+        Item(
+            item_id=f"{letter}{n}", text={"title": title}, image=png(colour),
+            attributes={"category": category, "price": float(4 * kind + n + 1)},
+            added_at=NEW_YEAR + timedelta(days=4 * kind + n),
+        )
+        for kind, (letter, title, colour, category) in enumerate(kinds) for n in range(4)
+    ]
+
+
+@pytest.fixture(scope="session")
+def crossed() -> list[Item]:
+    """Titles and pictures that contradict each other: `tr-pb-0` has a red title and a blue picture."""
+    titles = {"r": "crimson mug cup", "b": "navy lamp light"}
+    pictures = {"r": png("red"), "b": png("blue")}
+    return [
+        Item(item_id=f"t{t}-p{p}-{n}", text={"title": titles[t]}, image=pictures[p])
+        for t in titles for p in pictures for n in range(2)
+    ]
+
+
+@pytest.fixture
+def open_shop(tmp_path: Path) -> Callable[..., Recommender]:
+    """Makes or reopens a shop on toy encoders in the test's folder, with these settings."""
+
+    def open_(name: str = "shop.mmrec", *, encoders: Any = None, **settings: Any) -> Recommender:
+        return Recommender.open(tmp_path / name, TOY | settings, encoders=encoders)
+
+    return open_
+
+
+@pytest.fixture
+def shop(open_shop: Callable[..., Recommender]) -> Iterator[Recommender]:
+    """An empty shop."""
+    with open_shop() as shop:
+        yield shop
+
+
+@pytest.fixture(scope="session")
+def red_blue_shop(tmp_path_factory: pytest.TempPathFactory, red_blue: list[Item]) -> Recommender:
+    """A shop of `red_blue`, without interactions. Only to be read."""
+    shop = Recommender.open(tmp_path_factory.mktemp("red-blue") / "shop.mmrec", TOY)
+    shop.ingest(red_blue)
+    return shop
+
+
+@pytest.fixture(scope="session")
+def crossed_shop(tmp_path_factory: pytest.TempPathFactory, crossed: list[Item]) -> Recommender:
+    """A shop of `crossed`. Only to be read."""
+    shop = Recommender.open(tmp_path_factory.mktemp("crossed") / "shop.mmrec", TOY)
+    shop.ingest(crossed)
+    return shop
+
+
+@pytest.fixture
+def catalogue(tmp_path: Path) -> Catalogue:
+    """An empty catalogue on toy encoders, below any Recommender."""
+    config = Config.make(TOY)
+    store = Store.create(tmp_path / "catalogue.mmrec", {"config": config.model_dump(), "encoders": {}}, 5.0)
+    return Catalogue(store, config, {"text": ToyText(), "image": ToyImage()}, IdentityTowers(0.5))
+
+
+@pytest.fixture(scope="session")
+def calls() -> Callable[[Recommender], tuple[int, int]]:
+    """How many texts and pictures a shop's encoders have seen."""
+
+    def count(shop: Recommender) -> tuple[int, int]:
+        return shop.encoders["text"].calls, shop.encoders["image"].calls  # type: ignore[attr-defined]
+
+    return count
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Callable[[str], Path]:
+    """The folder of a real data set; the test is skipped where it is absent."""
+    root = Path(os.environ.get("MMREC_DATA") or Path(__file__).parents[2] / "shared" / "data")
+
+    def find(name: str) -> Path:
+        if not (root / name).is_dir():
+            pytest.skip(f"needs the data set {name!r} in {root}: set MMREC_DATA to the folder that has it")
+        return root / name
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def mmrec() -> Callable[..., Result]:
+    """Runs the command in this process, with what other packages plug in: `mmrec("get", path, "r0")`."""
+    from typer.testing import CliRunner
+
+    from ingest.command import plug
+    from mmrec.cli import app
+
+    if not any(command.callback.__name__ == "ingest" for command in app.registered_commands):
+        plug(app)
+
+    def run(*arguments: object) -> Result:
+        return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+    return run

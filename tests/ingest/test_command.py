@@ -1,0 +1,304 @@
+"""`mmrec ingest` and `mmrec record`: every row accounted for, on screen, on disk and in the exit code."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from mmrec import Interaction, Item, Recommender
+from mmrec.files import write_interactions, write_items
+
+
+@pytest.fixture
+def toy(tmp_path):
+    """Settings of a shop on toy encoders, as a file."""
+    path = tmp_path / "toy.toml"
+    path.write_text('text_encoder = "toy"\nimage_encoder = "toy"\n[weights]\nprice = 0.5\n')
+    return path
+
+
+@pytest.fixture
+def store(tmp_path):
+    return tmp_path / "shop.mmrec"
+
+
+@pytest.fixture
+def table(tmp_path, picture):
+    """A table of five products under names of its own; the third lacks its picture, the fourth a date."""
+    for name, colour in (("a", "red"), ("b", "blue"), ("e", "green")):
+        picture(f"photos/{name}.png", colour)
+    path = tmp_path / "shop.csv"
+    path.write_text(
+        "sku;name;photo;cost;kind;since\n"
+        "a;Red mug;photos/a.png;9.5;mug;2024-05-01\n"
+        "b;Blue lamp;photos/b.png;30;lamp;2024-05-02\n"
+        "c;Red cup;photos/absent.png;4;mug;2024-05-03\n"
+        "d;Blue chair;;12.5;chair;soon\n"
+        "e;Green sofa;photos/e.png;99;sofa;2024-05-05\n"
+    )
+    return path
+
+
+@pytest.fixture
+def mapped(mmrec, store, table, toy):
+    """Ingests the table with a mapping of its columns."""
+
+    def run(*more):
+        return mmrec(
+            "ingest", store, table, "--config", toy, "--format", "table", "--id", "sku", "--text", "name",
+            "--image", "photo", "--attributes", "cost,kind", "--added-at", "since", *more,
+        )
+
+    return run
+
+
+def report(result, code=0):
+    assert result.exit_code == code, result.stderr
+    return json.loads(result.stdout)
+
+
+def counts(result, code=0):
+    said = report(result, code)
+    return tuple(said[name] for name in ("added", "updated", "unchanged", "rejected"))
+
+
+def quarantined(store):
+    return [json.loads(line) for line in (store / "quarantine.jsonl").read_text().splitlines()]
+
+
+def mend(store, item_id, change):
+    rows = quarantined(store)
+    for row in rows:
+        if row["item_id"] == item_id:
+            change(row["row"])
+    (store / "quarantine.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def test_a_canonical_file_is_taken_whole(mmrec, store, tmp_path, toy, red_blue):
+    write_items(tmp_path / "items.jsonl", red_blue)
+    result = mmrec("ingest", store, tmp_path / "items.jsonl", "--config", toy)
+    said = report(result)
+    assert {**said, "seconds": 0} == {
+        "added": 8, "updated": 0, "unchanged": 0, "rejected": 0, "encoder_calls": 10, "seconds": 0,
+    }
+    assert result.stderr == ""
+    assert len(Recommender.open(store)) == 8
+
+
+def test_the_same_file_again_costs_nothing(mmrec, store, tmp_path, toy, red_blue):
+    write_items(tmp_path / "items.jsonl", red_blue)
+    mmrec("ingest", store, tmp_path / "items.jsonl", "--config", toy)
+    again = mmrec("ingest", store, tmp_path / "items.jsonl")  # the store keeps its settings
+    assert counts(again) == (0, 0, 8, 0)
+    assert report(again)["encoder_calls"] == 0
+
+
+def test_a_table_with_a_mapping_and_settings(mapped, store):
+    result = mapped()
+    assert counts(result, 3) == (3, 0, 0, 2)
+    assert result.stderr.count("rejected line ") == 2
+    assert "--retry" in result.stderr
+    shop = Recommender.open(store)
+    (item,) = shop.get(["a"])
+    assert (dict(item.text), item.attributes["kind"]) == ({"name": "Red mug"}, "mug")
+    assert [r.item_id for r in shop.recommend(where="cost > 20", k=5)] == ["b", "e"]
+    assert shop.config.weights == {"price": 0.5}
+
+
+def test_rejected_rows_are_in_the_quarantine_with_all_that_mends_them(mapped, store, table):
+    said = report(mapped(), 3)
+    assert said["quarantine"] == str(store / "quarantine.jsonl")
+    by_id = {row["item_id"]: row for row in quarantined(store)}
+    assert {i: (r["field"], r["line"], r["source"]) for i, r in by_id.items()} == {
+        "c": ("image", 4, str(table)), "d": ("added_at", 5, str(table)),
+    }
+    assert "absent.png" in by_id["c"]["reason"]
+    assert by_id["c"]["row"]["text"] == {"name": "Red cup"}
+
+
+def test_mended_rows_are_taken_at_the_retry_and_leave_the_quarantine(mmrec, mapped, store, table):
+    mapped()
+    mend(store, "d", lambda row: row.update(added_at="2024-05-04"))
+    half = mmrec("ingest", store, "--retry")
+    assert counts(half, 3) == (1, 0, 0, 1)
+    assert [row["item_id"] for row in quarantined(store)] == ["c"]
+    mend(store, "c", lambda row: row.update(image=str(table.parent / "photos" / "a.png")))
+    result = mmrec("ingest", store, "--retry")
+    assert counts(result) == (1, 0, 0, 0)
+    assert not (store / "quarantine.jsonl").exists()
+    assert len(Recommender.open(store)) == 5
+    assert Recommender.open(store).get(["d"])[0].added_at.day == 4
+    assert counts(mmrec("ingest", store, "--retry")) == (0, 0, 0, 0)
+
+
+def test_a_row_mended_in_its_source_leaves_the_quarantine_too(mapped, store, table):
+    mapped()
+    table.write_text(table.read_text().replace("soon", "2024-05-04"))
+    assert counts(mapped(), 3) == (1, 0, 3, 1)
+    assert [row["item_id"] for row in quarantined(store)] == ["c"]
+
+
+def test_strict_stops_at_the_first_bad_row_and_keeps_it(mapped, store):
+    result = mapped("--strict")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith("error: line 4: item 'c'")
+    assert len(Recommender.open(store)) == 2
+
+
+def test_plain_is_a_sentence(mapped):
+    result = mapped("--plain")
+    assert result.exit_code == 3
+    assert result.stdout.startswith("3 added, 0 updated, 0 unchanged, 2 rejected, ")
+
+
+def test_only_some_of_many_rejections_are_named_on_screen(mmrec, store, tmp_path, toy):
+    lines = ['{"item_id": ""}'] * 30 + ['{"item_id": "a", "text": {"title": "mug"}}']
+    (tmp_path / "items.jsonl").write_text("\n".join(lines))
+    result = mmrec("ingest", store, tmp_path / "items.jsonl", "--config", toy, "--format", "items")
+    assert counts(result, 3) == (1, 0, 0, 30)
+    assert len(result.stderr.splitlines()) < 10
+    assert "25 more" in result.stderr
+
+
+def test_a_folder_of_pictures(mmrec, store, tmp_path, toy, picture):
+    for name, colour in (("x", "red"), ("y", "red"), ("z", "blue")):
+        picture(f"photos/{name}.png", colour)
+    assert counts(mmrec("ingest", store, tmp_path / "photos", "--config", toy)) == (3, 0, 0, 0)
+    assert Recommender.open(store).similar("x", by="image", k=1)[0].item_id == "y"
+
+
+def test_urls_are_off_unless_allowed(mmrec, store, tmp_path, toy):
+    write_items(tmp_path / "items.jsonl", [Item(item_id="a", image="https://shop.example/a.png")])
+    result = mmrec("ingest", store, tmp_path / "items.jsonl", "--config", toy)
+    assert counts(result, 3) == (0, 0, 0, 1)
+    assert "--allow-urls" in result.stderr
+
+
+@pytest.mark.parametrize("arguments", [
+    [], ["shop.csv", "--retry"], ["shop.csv", "--refresh-urls"], ["shop.csv", "--format", "excel"],
+    ["shop.csv", "--smell", "good"],
+])
+def test_wrong_use_is_code_two_and_makes_no_store(mmrec, store, arguments):
+    result = mmrec("ingest", store, *arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert not store.exists()
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    (["absent.csv"], "check the path"), (["{table}", "--id", "asin"], "has no column 'asin'"),
+    (["{table}", "--config", "absent.toml"], "cannot read the settings"),
+    (["{table}", "--config", "{bad}"], "Known settings"), (["{table}", "--delimiter", "long"], "delimiter"),
+    (["{table}", "--format", "movielens"], ""), (["--retry"], "is no mmrec store"),
+])
+def test_an_error_is_one_line_and_makes_no_store(mmrec, store, table, tmp_path, arguments, message):
+    (tmp_path / "bad.toml").write_text("smell = 1")
+    names = {"table": table, "bad": tmp_path / "bad.toml"}
+    result = mmrec("ingest", store, *(a.format(**names) for a in arguments))
+    assert (result.exit_code, result.stdout) == (1, "")
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert message in line
+    assert not store.exists()
+
+
+def test_settings_that_name_another_encoder_are_refused(mmrec, mapped, store, table, tmp_path):
+    mapped()
+    (tmp_path / "other.toml").write_text('text_encoder = "all-MiniLM-L6-v2"')
+    result = mmrec("ingest", store, table, "--config", tmp_path / "other.toml")
+    assert result.exit_code == 1
+    assert "ingest into a new store" in result.stderr
+
+
+# interactions
+
+@pytest.fixture
+def clicks(tmp_path):
+    path = tmp_path / "clicks.jsonl"
+    write_interactions(path, [Interaction(user_id="u", item_id=i) for i in ("r0", "r1", "gone")])
+    return path
+
+
+def test_interactions_are_recorded_once(mmrec, shop, red_blue, clicks):
+    shop.ingest(red_blue)
+    assert report(mmrec("record", shop.path, clicks)) == {"added": 3, "unchanged": 0, "rejected": 0}
+    assert report(mmrec("record", shop.path, clicks)) == {"added": 0, "unchanged": 3, "rejected": 0}
+    assert {r.item_id for r in shop.recommend(user="u", k=2)} == {"r2", "r3"}
+    assert mmrec("record", shop.path, clicks, "--plain").stdout.startswith("0 added, 3 unchanged")
+
+
+def test_bad_interactions_are_rejected_and_code_three(mmrec, shop, clicks):
+    bad = '{"user_id": "u"}\n{"user_id": "u", "item_id": "x", "weight": -1}\n'
+    clicks.write_text(clicks.read_text() + bad)
+    result = mmrec("record", shop.path, clicks)
+    assert report(result, 3) == {"added": 3, "unchanged": 0, "rejected": 2}
+    assert "line 4" in result.stderr
+    assert "line 5" in result.stderr
+    strict = mmrec("record", shop.path, clicks, "--strict")
+    assert (strict.exit_code, strict.stdout) == (1, "")
+    assert strict.stderr.startswith("error: line 4")
+
+
+def test_recording_into_a_path_that_is_no_store_is_an_error_and_makes_none(mmrec, tmp_path, clicks):
+    result = mmrec("record", tmp_path / "typo", clicks)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "is no mmrec store" in result.stderr
+    assert not (tmp_path / "typo").exists()
+
+
+# as a program of its own
+
+PROGRAM = Path(sys.executable).with_name("mmrec")
+
+
+def test_the_installed_program_ingests_and_fails_in_one_line(store, table, toy, tmp_path):
+    def run(*options):
+        command = [PROGRAM, "ingest", store, table, "--id", "sku", "--added-at", "since", *options]
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+
+    done = run("--config", toy)
+    said = json.loads(done.stdout)
+    assert (done.returncode, said["added"], said["rejected"]) == (3, 3, 2)
+    assert "Traceback" not in done.stderr
+    done = run("--config", tmp_path / "absent.toml")
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (1, "", 1)
+
+
+def test_control_c_keeps_what_was_stored_and_every_rejection(store, toy, tmp_path):
+    path = tmp_path / "items.jsonl"
+    items = [json.dumps({"item_id": f"m{n}", "text": {"title": f"mug {n}"}}) for n in range(20_000)]
+    path.write_text("\n".join(["{not json", *items]))
+    command = [PROGRAM, "ingest", store, path, "--config", toy, "--format", "items"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 60
+        while not list(store.glob("content-*.safetensors")) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        os.kill(process.pid, signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode not in (0, 3)
+    assert (out, "Traceback" in err) == ("", False)
+    assert [row["line"] for row in quarantined(store)] == [1]
+    stored = len(Recommender.open(store))
+    assert 0 < stored < 20_000
+    again = Recommender.open(store).ingest(Item(**json.loads(item)) for item in items[:stored + 100])
+    assert (again.unchanged, again.added, again.encoder_calls) == (stored, 100, 100)
+
+
+@pytest.mark.data
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "taken", "rejected"), [
+    ("movielens-1m", 3_882, 1),  # one poster is a PNG that calls itself .jpg
+    ("hm-fashion", 4_000, 0),
+])
+def test_a_real_catalogue_is_accounted_for_and_again_for_nothing(
+    mmrec, store, toy, data_dir, name, taken, rejected
+):
+    folder, code = data_dir(name), 3 if rejected else 0
+    assert counts(mmrec("ingest", store, folder, "--config", toy), code) == (taken, 0, 0, rejected)
+    again = mmrec("ingest", store, folder)
+    assert counts(again, code) == (0, 0, taken, rejected)
+    assert report(again, code)["encoder_calls"] == 0

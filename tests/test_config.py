@@ -1,0 +1,67 @@
+"""Settings: defaults, refusal of what is unknown or out of range, and the TOML file."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from mmrec.config import Config
+from mmrec.errors import ConfigError
+
+
+def test_nothing_given_means_the_defaults():
+    assert Config.make() == Config.make({}) == Config()
+    assert (Config().text_encoder, Config().image_encoder) == ("auto", "auto")
+    assert Config().kind_weights["purchase"] > Config().kind_weights["click"] > 0 > Config().kind_weights[
+        "dislike"]
+
+
+def test_a_config_passes_through():
+    config = Config(text_encoder="toy", weights={"title": 2})
+    assert Config.make(config) is config
+
+
+def test_settings_survive_json():
+    config = Config(weights={"title": 2, "image": 0}, attribute_weight=0.5, rrf_k=10)
+    assert Config.make(config.model_dump(mode="json")) == config
+
+
+@pytest.mark.parametrize(("settings", "at_fault"), [
+    ({"text_encodr": "toy"}, "text_encodr"), ({"weights": {"title": -1}}, "weights.title"),
+    ({"weights": {"title": float("nan")}}, "weights.title"), ({"weights": {"title": 1001}}, "weights.title"),
+    ({"weights": {"title": "heavy"}}, "weights.title"), ({"weights": ["title"]}, "weights"),
+    ({"attribute_weight": -0.1}, "attribute_weight"), ({"popularity_half_life": 0}, "popularity_half_life"),
+    ({"popularity_half_life": float("nan")}, "popularity_half_life"), ({"rrf_k": 0}, "rrf_k"),
+    ({"rrf_k": 1.5}, "rrf_k"), ({"kind_weights": {"click": 1001}}, "kind_weights.click"),
+    ({"kind_weights": {"click": float("nan")}}, "kind_weights.click"), ({"dislike_weight": -1}, "dislike"),
+    ({"text_encoder": None}, "text_encoder"),
+])
+def test_a_setting_that_is_unknown_or_out_of_range_is_named(settings, at_fault):
+    with pytest.raises(ConfigError, match=at_fault) as caught:
+        Config.make(settings)
+    assert "Known settings: text_encoder, image_encoder" in str(caught.value)
+
+
+def test_every_problem_is_named_at_once():
+    with pytest.raises(ConfigError, match=r"rrf_k.*colour|colour.*rrf_k"):
+        Config.make({"rrf_k": -1, "colour": "red"})
+
+
+def test_settings_cannot_be_changed_afterwards():
+    with pytest.raises(ValidationError, match="frozen"):
+        Config().rrf_k = 5
+
+
+def test_a_toml_file_is_read(tmp_path):
+    path = tmp_path / "mmrec.toml"
+    path.write_text('text_encoder = "toy"\n[weights]\ntitle = 2\n"image" = 0.5\n', encoding="utf-8")
+    assert Config.read(path) == Config(text_encoder="toy", weights={"title": 2, "image": 0.5})
+
+
+@pytest.mark.parametrize("content", [None, b"text_encoder = ", b"\xff\xfe", b'colour = "red"'])
+def test_a_file_that_cannot_be_read_is_an_error_of_ours(tmp_path, content):
+    path = tmp_path / "mmrec.toml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ConfigError):
+        Config.read(path)

@@ -1,0 +1,192 @@
+"""Exact search in memory: the right rows, in the right order, of the newest catalogue."""
+
+import subprocess
+import sys
+import textwrap
+import threading
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from mmrec import Item
+from mmrec.errors import DataError, UnknownItem
+from mmrec.index import CONTENT, Index, best
+from mmrec.intake import Intake
+
+
+@pytest.fixture
+def index(catalogue, red_blue):
+    Intake(catalogue).run(red_blue)
+    return Index(catalogue)
+
+
+def add(catalogue, *ids):
+    Intake(catalogue).run([Item(item_id=i, text={"title": "green chair"}) for i in ids])
+
+
+def test_items_stand_in_the_order_of_their_ids_whatever_the_order_they_came_in(index):
+    snapshot = index.now()
+    assert snapshot.ids == ["b0", "b1", "b2", "b3", "r0", "r1", "r2", "r3"]
+    assert snapshot.facts["item_id"].to_pylist() == snapshot.ids
+    assert [snapshot.position[i] for i in snapshot.ids] == list(range(len(snapshot)))
+
+
+def test_every_space_has_a_unit_vector_for_each_item(index):
+    snapshot = index.now()
+    assert set(snapshot.spaces) == {CONTENT, "title", "image", "category", "price"}
+    assert snapshot.text_slots == ("title",)
+    for name in snapshot.spaces:
+        x = snapshot.space(name)
+        assert x.dtype == np.float32
+        np.testing.assert_allclose(np.linalg.norm(x, axis=1), np.ones(8), atol=1e-5)
+
+
+def test_an_item_without_a_field_has_zeros_there_and_is_not_found(catalogue, index):
+    add(catalogue, "plain")
+    snapshot = index.now()
+    x = snapshot.space("image")
+    assert not x[snapshot.position["plain"]].any()
+    found = snapshot.search(x, x[snapshot.position["r0"]], 100)
+    assert snapshot.position["plain"] not in found.positions
+    assert len(found.positions) == 8
+
+
+def test_a_query_that_says_nothing_finds_nothing(index):
+    x = index.now().space(CONTENT)
+    assert not len(index.now().search(x, np.zeros(x.shape[1], np.float32), 5).positions)
+
+
+def test_a_space_that_is_not_there_is_refused_with_those_that_are(index):
+    with pytest.raises(DataError, match=r"by='smell' .* content, .*title") as error:
+        index.now().space("smell")
+    assert error.value.field == "by"
+
+
+def test_places_of_unknown_items_are_refused_by_name(index):
+    snapshot = index.now()
+    assert snapshot.places(["r1", "b0", "r1"]).tolist() == [5, 0, 5]
+    with pytest.raises(UnknownItem, match="'x' is not in the catalogue"):
+        snapshot.places(["r0", "x"])
+    with pytest.raises(UnknownItem, match="and 2 more are not"):
+        snapshot.places([f"x{n}" for n in range(7)])
+
+
+def test_excluded_and_masked_rows_are_never_found(index):
+    snapshot = index.now()
+    x, mask = snapshot.space(CONTENT), snapshot.mask("price <= 3 or category == 'lamp'")
+    found = snapshot.search(x, x[snapshot.position["r0"]], 8, exclude=[0, 1], mask=mask)
+    assert {snapshot.ids[p] for p in found.positions} == {"b2", "b3", "r0", "r1", "r2"}
+    assert mask.sum() == 7  # the caller's mask is not changed by the search
+
+
+def test_equal_scores_rank_by_id(index):
+    snapshot = index.now()
+    x = snapshot.space("title")
+    found = snapshot.search(x, x[snapshot.position["r3"]], 4)
+    assert [snapshot.ids[p] for p in found.positions] == ["r0", "r1", "r2", "r3"]
+
+
+@given(
+    scores=arrays(np.float32, st.integers(0, 40), elements=st.integers(-3, 3).map(float)),
+    k=st.integers(1, 50), seed=st.integers(0, 9),
+)
+def test_best_is_a_stable_sort_cut_at_k(scores, k, seed):
+    allowed = np.random.default_rng(seed).random(len(scores)) < 0.7
+    hits = best(scores, k, allowed)
+    expected = sorted(np.flatnonzero(allowed), key=lambda p: (-scores[p], p))[:k]
+    assert hits.positions.tolist() == expected
+    assert hits.scores.tolist() == [scores[p] for p in expected]
+
+
+def test_one_snapshot_serves_until_the_catalogue_changes(catalogue, index):
+    first = index.now()
+    assert index.now() is first
+    add(catalogue, "g0")
+    second = index.now()
+    assert len(first), len(second) == (8, 9)
+    catalogue.table.delete(["g0"])
+    assert index.now().ids == first.ids
+
+
+def test_a_snapshot_keeps_its_items_while_the_catalogue_changes(catalogue, index):
+    snapshot = index.now()
+    add(catalogue, "g0", "g1")  # makes a new vector column when it outgrows the plan
+    Intake(catalogue).run([Item(item_id=f"h{n}", text={"story": "new field"}) for n in range(20)])
+    catalogue.table.delete(["r0"])
+    for space in (CONTENT, "title", "image"):
+        x = snapshot.space(space)
+        assert x.shape[0] == 8
+        assert x.any(axis=1).all()
+        found = snapshot.search(x, x[snapshot.position["r1"]], 3)
+        assert snapshot.ids[found.positions[0]].startswith("r")
+
+
+def test_a_reader_process_sees_what_another_wrote_without_reopening(open_shop, red_blue):
+    shop = open_shop()
+    shop.ingest(red_blue[:4])
+    reader = textwrap.dedent("""
+        import sys
+        from mmrec import Recommender
+        shop = Recommender.open(sys.argv[1], create=False)
+        for line in sys.stdin:
+            print(*sorted(r.item_id for r in shop.similar("r0", k=100)), flush=True)
+    """)
+    pipe, command = subprocess.PIPE, [sys.executable, "-c", reader, str(shop.path)]
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
+
+        def ask() -> str:
+            process.stdin.write("\n")
+            process.stdin.flush()
+            return process.stdout.readline().strip()
+
+        assert ask() == "r1 r2 r3"
+        shop.ingest(red_blue[4:])
+        assert ask() == "b0 b1 b2 b3 r1 r2 r3"
+        shop.ingest([Item(item_id="n", text={"story": "a field of its own"}, image=red_blue[0].images[0])])
+        assert ask() == "b0 b1 b2 b3 n r1 r2 r3"
+        shop.delete(["b0"])
+        assert ask() == "b1 b2 b3 n r1 r2 r3"
+        process.stdin.close()
+
+
+@pytest.mark.slow
+def test_threads_recommend_while_another_ingests(open_shop, red_blue):
+    shop = open_shop()
+    shop.ingest(red_blue)
+    stop, errors, seen = threading.Event(), [], []
+
+    def ask():
+        while not stop.is_set():
+            try:
+                results = shop.recommend(history=["r0"], k=500)
+                more = shop.similar("r0", k=3) + shop.similar(text="red mug", k=3)
+                more += shop.search("red mug", k=3)
+                seen.append(([r.item_id for r in results], [r.item_id for r in more]))
+            except Exception as error:  # whatever it is, it must not be
+                errors.append(error)
+
+    threads = [threading.Thread(target=ask) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        for batch in range(12):
+            shop.ingest([
+                Item(item_id=f"n{batch}-{n}", text={"title": f"chair {n}", f"field{batch % 4}": "words"})
+                for n in range(20)
+            ])
+            shop.delete([f"n{batch}-0"])
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert not errors
+    assert len(seen) > 10
+    for results, more in seen:
+        assert len(results) == len(set(results)) >= 7
+        assert results[:3] == ["r1", "r2", "r3"]
+        assert len(more) == 9
+        assert {item_id[0] for item_id in more} == {"r"}
+    assert len(seen[-1][0]) <= 7 + 12 * 20

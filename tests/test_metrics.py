@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mmrec.errors import DataError
+from mmrec.evaluate.metrics import Interval, hit_rate_at_k, mean_interval, ndcg_at_k, recall_at_k
+
+METRICS = (recall_at_k, hit_rate_at_k, ndcg_at_k)
+
+
+# Worked by hand
+
+
+def test_recall_is_the_share_of_all_that_is_relevant() -> None:
+    rankings = [["a", "b", "c", "d"], ["x", "y", "a", "b"]]
+    relevant = [{"b", "d", "z"}, {"a"}]
+    np.testing.assert_allclose(recall_at_k(rankings, relevant, 2), [1 / 3, 0])
+    np.testing.assert_allclose(recall_at_k(rankings, relevant, 4), [2 / 3, 1])
+
+
+def test_recall_of_more_relevant_items_than_places_stays_below_one() -> None:
+    np.testing.assert_allclose(recall_at_k([["a", "b"]], [{"a", "b", "c", "d"}], 2), [0.5])
+
+
+def test_hit_rate_asks_only_whether_there_is_one() -> None:
+    rankings = [["a", "b", "c"], ["a", "b", "c"], ["a", "b", "c"]]
+    np.testing.assert_array_equal(hit_rate_at_k(rankings, [{"a", "b"}, {"c"}, {"z"}], 2), [1, 0, 0])
+
+
+def test_ndcg_discounts_by_the_logarithm_of_the_rank() -> None:
+    # Relevant at ranks 2 and 4 of three: 1/log2(3) + 1/log2(5), best 1 + 1/log2(3) + 1/2.
+    value = ndcg_at_k([["a", "b", "c", "d"]], [{"b", "d", "z"}], 4)
+    np.testing.assert_allclose(value, [(0.63093 + 0.43068) / (1 + 0.63093 + 0.5)], rtol=1e-4)
+
+
+def test_ndcg_of_k_good_places_is_one_even_if_more_is_relevant() -> None:
+    np.testing.assert_allclose(ndcg_at_k([["a", "b"]], [{"a", "b", "c"}], 2), [1])
+
+
+def test_a_ranking_that_is_too_short_misses_and_a_longer_one_is_cut() -> None:
+    for metric in METRICS:
+        np.testing.assert_array_equal(metric([[], ["x", "a"]], [{"a"}, {"a"}], 1), [0, 0])
+    np.testing.assert_allclose(ndcg_at_k([["a"]], [{"a"}], 10), [1])
+
+
+def test_what_is_relevant_counts_once_also_if_it_is_listed_twice() -> None:
+    np.testing.assert_allclose(recall_at_k([["a", "b"]], [["a", "a"]], 2), [1])
+    np.testing.assert_allclose(ndcg_at_k([["a", "b"]], [["a", "a"]], 2), [1])
+
+
+# Against another implementation
+
+users = st.integers(2, 12).flatmap(lambda n: st.tuples(
+    st.permutations(range(n)), st.sets(st.integers(0, n - 1), min_size=1), st.integers(1, n)
+))
+
+
+@settings(max_examples=200, deadline=None)
+@given(users)
+def test_ndcg_agrees_with_scikit_learn(user) -> None:
+    sklearn_metrics = pytest.importorskip("sklearn.metrics")
+    ranking, relevant, k = user
+    truth = np.array([[float(i in relevant) for i in range(len(ranking))]])
+    scores = np.array([[-float(ranking.index(i)) for i in range(len(ranking))]])
+    ours = ndcg_at_k([[str(i) for i in ranking]], [{str(i) for i in relevant}], k)
+    np.testing.assert_allclose(ours, [sklearn_metrics.ndcg_score(truth, scores, k=k)], rtol=1e-9)
+
+
+@settings(max_examples=200, deadline=None)
+@given(users)
+def test_metrics_lie_between_zero_and_one_and_a_swap_towards_the_top_never_hurts(user) -> None:
+    order, relevant, k = user
+    ranking, wanted = [str(i) for i in order], {str(i) for i in relevant}
+    better = sorted(ranking, key=lambda i: i not in wanted)
+    for metric in METRICS:
+        low, high = metric([ranking], [wanted], k)[0], metric([better], [wanted], k)[0]
+        assert 0 <= low <= high <= 1 + 1e-12
+
+
+# What cannot be measured
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_lists_that_do_not_fit_are_refused(metric) -> None:
+    with pytest.raises(DataError, match="2 rankings for 1 users"):
+        metric([["a"], ["b"]], [{"a"}], 1)
+    with pytest.raises(DataError, match="k must be at least 1"):
+        metric([["a"]], [{"a"}], 0)
+    with pytest.raises(DataError, match="user 0 shows an item twice"):
+        metric([["a", "a"]], [{"a"}], 2)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_a_user_with_nothing_relevant_is_refused_and_named(metric) -> None:
+    with pytest.raises(DataError, match="user 1 has nothing relevant"):
+        metric([["a"], ["a"]], [{"a"}, set()], 1)
+
+
+# Intervals
+
+
+def test_the_interval_of_equal_values_has_no_width() -> None:
+    assert mean_interval(np.full(20, 0.25), rng=np.random.default_rng(0)) == Interval(0.25, 0.25, 0.25)
+
+
+def test_the_interval_agrees_with_scipy() -> None:
+    stats = pytest.importorskip("scipy.stats")
+    values = np.random.default_rng(1).beta(2, 5, 300)
+    ours = mean_interval(values, rng=np.random.default_rng(2), draws=5_000)
+    theirs = stats.bootstrap(
+        (values,), np.mean, n_resamples=5_000, method="percentile", rng=np.random.default_rng(3)
+    ).confidence_interval
+    assert ours.mean == pytest.approx(values.mean())
+    np.testing.assert_allclose([ours.low, ours.high], [theirs.low, theirs.high], atol=0.003)
+
+
+def test_the_interval_holds_the_true_mean_about_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(4)
+    held = 0
+    for _ in range(200):
+        interval = mean_interval(rng.uniform(size=60), rng=rng, level=0.8, draws=300)
+        held += interval.low <= 0.5 <= interval.high
+    assert 0.70 <= held / 200 <= 0.90
+
+
+def test_a_lower_level_gives_a_narrower_interval_and_the_same_seed_the_same_one() -> None:
+    values = np.random.default_rng(5).uniform(size=50)
+    wide, narrow, again = (
+        mean_interval(values, rng=np.random.default_rng(6), level=level) for level in (0.95, 0.5, 0.95)
+    )
+    assert wide.low < narrow.low < narrow.mean < narrow.high < wide.high
+    assert wide == again
+
+
+def test_no_values_are_refused() -> None:
+    with pytest.raises(DataError, match="at least one user"):
+        mean_interval(np.zeros(0), rng=np.random.default_rng(0))
+
+
+def test_an_interval_reads_as_a_sentence_would_quote_it() -> None:
+    assert str(Interval(0.41234, 0.4, 0.42)) == "0.412 [0.400, 0.420]"

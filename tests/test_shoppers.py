@@ -1,0 +1,65 @@
+"""Who is asking, as positions in the catalogue."""
+
+import logging
+
+import numpy as np
+import pytest
+
+from mmrec.errors import DataError, UnknownItem
+from mmrec.index import Index
+from mmrec.intake import Intake
+from mmrec.shoppers import Shopper, acts_of, listed, shopper_of
+
+
+@pytest.fixture
+def snapshot(catalogue, red_blue):
+    Intake(catalogue).run(red_blue)
+    return Index(catalogue).now()
+
+
+@pytest.mark.parametrize(("weights", "words", "rung"), [
+    ([1.0], None, "history"), ([-1.0, 2.0], np.ones(3), "history"), ([], np.ones(3), "taste"),
+    ([-1.0], None, "taste"), ([-1.0], np.ones(3), "taste"), ([], None, "popular"),
+])
+def test_the_rung_is_the_highest_that_the_knowledge_reaches(weights, words, rung):
+    assert Shopper(range(len(weights)), weights, words).rung == rung
+
+
+def test_likes_come_before_dislikes_with_weights_of_one():
+    assert acts_of(["b", "a"], ["c"]) == [("b", 1.0), ("a", 1.0), ("c", -1.0)]
+
+
+def test_acts_become_positions_in_their_order(snapshot):
+    shopper = shopper_of(snapshot, [("r1", 2.0), ("b0", 1.0), ("r1", -1.0)], exclude=["b3", "who"])
+    assert (list(shopper.places), list(shopper.weights)) == ([5, 0, 5], [2.0, 1.0, -1.0])
+    assert shopper.hidden == {3}
+
+
+def test_unknown_items_are_skipped_and_said(snapshot, caplog):
+    with caplog.at_level(logging.WARNING):
+        shopper = shopper_of(snapshot, acts_of(["gone", "r0"]))
+    assert list(shopper.places) == [4]
+    assert "gone" in caplog.text
+
+
+def test_a_history_of_which_nothing_is_known_is_an_error_only_if_strict(snapshot, caplog):
+    with pytest.raises(UnknownItem, match="gone"):
+        shopper_of(snapshot, acts_of(["gone"]))
+    shopper = shopper_of(snapshot, acts_of(["gone"]), strict=False)
+    assert (shopper.rung, caplog.records) == ("popular", [])
+
+
+def test_no_history_is_no_error(snapshot):
+    assert shopper_of(snapshot, []).rung == "popular"
+
+
+@pytest.mark.parametrize("ids", ["r0", b"r0", [1], [None], ["r0", b"r1"], None, 5])
+def test_what_is_no_list_of_ids_is_refused(ids):
+    with pytest.raises(DataError, match="history must be a list of item ids") as error:
+        listed(ids, "history")
+    assert error.value.field == "history"
+
+
+@pytest.mark.parametrize("ids", [("a", "b"), {"a": 1, "b": 2}, iter(["a", "b"]), np.array(["a", "b"])])
+def test_any_iterable_of_strings_is_a_list_of_ids(ids):
+    assert listed(ids, "history") == ["a", "b"]
