@@ -137,6 +137,12 @@ class Catalogue:
                 self.rebuild()
         return True
 
+    def reweigh(self) -> None:
+        """Keeps new settings and rewrites the vectors for them."""
+        with self.store.writer():
+            self.store.save_facts(config=self.config.model_dump(mode="json"), stale=self.table.count() > 0)
+            self.mend()
+
     def finish(self) -> None:
         """After a change of many rows: better estimates, full-text index, compaction - each when it pays."""
         with self.store.writer():

@@ -40,7 +40,7 @@ class Config(BaseModel):
     kind_weights: Mapping[str, Annotated[float, Field(ge=-1000, le=1000)]] = {
         "view": 0.5, "click": 1.0, "like": 2.0, "purchase": 3.0, "dislike": -1.0,
     }
-    dislike_weight: Weight = 0.5
+    dislike_weight: Weight = 0.25
     popularity_half_life: Annotated[float, Field(gt=0)] = 30.0
     rrf_k: Annotated[int, Field(ge=1, le=10_000)] = 60
 

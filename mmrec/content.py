@@ -25,6 +25,7 @@ from mmrec.config import Config
 from mmrec.encoders.base import Vectors, unit
 from mmrec.errors import StoreError
 from mmrec.files import replacing
+from mmrec.types import LABELS
 
 NUMBER_WIDTH = 0.5  # two numbers this many deviations apart have a cosine of exp(-1/2)
 NUMBER_REACH = 4.0  # deviations from the median at which a number is clipped
@@ -268,6 +269,8 @@ def _present(slot: Slot, fields: Fields) -> NDArray[np.bool_]:
 
 
 def _weight(name: str, kind: SlotKind, config: Config) -> float:
+    if name == LABELS:
+        return 0.0  # categories take part by their values; as words they serve text queries alone
     return config.weights.get(name, 1.0 if kind == "embedding" else config.attribute_weight)
 
 

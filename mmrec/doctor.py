@@ -12,6 +12,7 @@ from mmrec import schema
 from mmrec.catalogue import Catalogue
 from mmrec.errors import MmrecError
 from mmrec.files import item_from_dict
+from mmrec.index import Snapshot
 from mmrec.journal import Journal
 from mmrec.types import IMAGE
 
@@ -27,7 +28,7 @@ def examine(catalogue: Catalogue, journal: Journal, *, mend: bool = True) -> dic
         `healthy`, `problems` (what, how many, which items, what was done), and the tables' health.
     """
     problems = []
-    if catalogue.store.facts.get("stale"):
+    if catalogue.store.refresh().get("stale"):
         done = mend and catalogue.mend()
         what = "vectors left out by an ingest that was killed"
         problems.append(_problem(what, [], "rebuilt" if done else ""))
@@ -46,6 +47,18 @@ def examine(catalogue: Catalogue, journal: Journal, *, mend: bool = True) -> dic
         "healthy": not problems, "problems": problems,
         "items": catalogue.table.health(), "interactions": journal.table.health(),
         "vector_column": catalogue.vector_column, "dim": catalogue.plan.dim,
+    }
+
+
+def census(snapshot: Snapshot, journal: Journal) -> dict[str, Any]:
+    """Counts, fields, encoders and sizes, JSON-ready."""
+    catalogue, slots = snapshot.catalogue, snapshot.plan.slots
+    return {
+        "items": len(snapshot), "interactions": journal.table.count(), "fitted": False,
+        "fields": {slot.name: {"kind": slot.kind, "dim": slot.dim, "weight": slot.weight} for slot in slots},
+        "spaces": list(snapshot.spaces), "dim": snapshot.plan.dim,
+        "encoders": {m: r["fingerprint"]["model"] for m, r in catalogue.store.facts["encoders"].items()},
+        "bytes": catalogue.table.health()["bytes"],
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -12,9 +13,9 @@ from numpy.typing import NDArray
 
 from mmrec import schema, where
 from mmrec.catalogue import Catalogue
-from mmrec.encoders.base import Vectors
+from mmrec.encoders.base import Vectors, unit
 from mmrec.errors import DataError, StoreError, UnknownItem
-from mmrec.types import IMAGE
+from mmrec.types import IMAGE, WORDS
 
 CONTENT = "content"
 Mask = NDArray[np.bool_]
@@ -54,12 +55,26 @@ class Snapshot:
     @property
     def spaces(self) -> tuple[str, ...]:
         """What `by=` may name."""
-        return (CONTENT, *(slot.name for slot in self.plan.slots))
+        fields = tuple(slot.name for slot in self.plan.slots)
+        return (CONTENT, *fields, WORDS) if self.text_fields else (CONTENT, *fields)
+
+    @property
+    def text_fields(self) -> tuple[str, ...]:
+        """Fields that a text encoder embedded, categories among them."""
+        return tuple(n for n in schema.embedding_dims(self.catalogue.table.schema) if n != IMAGE)
 
     @property
     def text_slots(self) -> tuple[str, ...]:
-        """Fields that a text encoder embedded."""
-        return tuple(s.name for s in self.plan.slots if s.kind == "embedding" and s.name != IMAGE)
+        """Text fields of the content."""
+        return tuple(s.name for s in self.plan.slots if s.name in self.text_fields)
+
+    @property
+    def readable(self) -> tuple[str, ...]:
+        """Spaces that plain words can be compared in."""
+        image = self.catalogue.encoders[IMAGE] if IMAGE in self.spaces else None
+        return tuple(
+            name for name, can in ((WORDS, WORDS in self.spaces), (IMAGE, image and image.words)) if can
+        )
 
     def space(self, name: str) -> Vectors:
         """Unit vectors [n, d] of every item in a space; zeros where an item has nothing there.
@@ -72,7 +87,8 @@ class Snapshot:
                 raise DataError(
                     f"by={name!r} is no field of this catalogue: choose {', '.join(self.spaces)}", field="by"
                 )
-            self._spaces[name] = self._vectors() if name == CONTENT else self._field(name)
+            load = {CONTENT: self._vectors, WORDS: self._words}.get(name) or partial(self._field, name)
+            self._spaces[name] = load()
         return self._spaces[name]
 
     def mask(self, expression: str | None) -> Mask | None:
@@ -122,6 +138,16 @@ class Snapshot:
                  if n in self.catalogue.table.schema.names]
         table = self.catalogue.table.scan(["item_id", *names])
         return self._ordered(table, self.plan.part(name, schema.fields_of(table)))
+
+    def _words(self) -> Vectors:
+        """Mean [n, e] of the embeddings of all texts and categories of each item, at norm 1.
+
+        Not centred, unlike content: a query is one more text, and has no mean of its own.
+        """
+        names = [schema.EMBEDDING + name for name in self.text_fields]
+        table = self.catalogue.table.scan(["item_id", *names])
+        parts = schema.fields_of(table).embeddings.values()
+        return self._ordered(table, unit(np.sum([part.values for part in parts], axis=0)))
 
     def _ordered(self, table: pa.Table, x: Vectors) -> Vectors:
         """Rows in the order of `ids`, dropping what came in since, contiguous."""

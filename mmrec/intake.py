@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,9 +21,9 @@ from mmrec.content import Embedded, Fields
 from mmrec.encoders.base import Encoder, Vectors
 from mmrec.errors import DataError
 from mmrec.files import item_as_dict
-from mmrec.types import IMAGE, IngestReport, Item, Rejection
+from mmrec.types import IMAGE, LABELS, IngestReport, Item, Rejection
 
-SMALLEST, LARGEST = 128, 4_096  # items of a chunk: what an interruption costs at most
+SMALLEST, LARGEST = 64, 4_096  # items of a chunk: what an interruption costs at most
 BRISK, SLOW = 2.0, 8.0  # seconds a chunk should take; the size follows
 REMEMBERED = 20_000  # texts whose embedding is kept for the next item that says the same
 Progress = Callable[[int], None]
@@ -147,7 +147,7 @@ class Intake:
             part, failures = self._images(drafts, kept)
             embeddings |= part
         if "text" in self.catalogue.encoders:
-            embeddings |= self._texts(drafts, kept)
+            embeddings |= self._texts(drafts, kept, failures)
         names = dict.fromkeys(name for d in drafts for name in d.item.attributes)
         attributes = {name: [d.item.attributes.get(name) for d in drafts] for name in names}
         return Fields(len(drafts), embeddings, attributes), failures
@@ -172,23 +172,31 @@ class Intake:
                         kept[position, name] = values[row]
         return kept
 
-    def _texts(self, drafts: Sequence[Draft], kept: dict[tuple[int, str], Vectors]) -> dict[str, Embedded]:
-        """Every named text of every draft; equal texts are encoded once."""
-        encoder = self.catalogue.encoders["text"]
-        places = [(i, name, text) for i, d in enumerate(drafts) for name, text in d.item.text.items()]
-        new = list(dict.fromkeys(
-            text for i, name, text in places if (i, name) not in kept and text not in self._memory
-        ))
-        known = dict(zip(new, encoder.embed([[text] for text in new]), strict=True)) if new else {}
-        self.encoder_calls += len(new)
-        parts = {name: _empty(len(drafts), encoder) for _, name, _ in places}
-        for i, name, text in places:
+    def _texts(
+        self, drafts: Sequence[Draft], kept: dict[tuple[int, str], Vectors], failures: Container[int]
+    ) -> dict[str, Embedded]:
+        """Every named text of every draft that has not failed, and the sum of its categories."""
+        items = [(i, draft.item) for i, draft in enumerate(drafts) if i not in failures]
+        wanted = {(i, name): [text] for i, item in items for name, text in item.text.items()}
+        wanted |= {(i, LABELS): words for i, item in items if (words := schema.labels(item))}
+        known = self._encoded([t for place, texts in wanted.items() if place not in kept for t in texts])
+        parts = {name: _empty(len(drafts), self.catalogue.encoders["text"]) for _, name in wanted}
+        for (i, name), texts in wanted.items():
             vector = kept.get((i, name))
-            if vector is None:
-                vector = known[text] if text in known else self._memory[text]
-            parts[name].values[i], parts[name].present[i] = vector, True
-        self._remember(known)
+            parts[name].values[i] = np.sum([known[t] for t in texts], axis=0) if vector is None else vector
+            parts[name].present[i] = True
         return parts
+
+    def _encoded(self, texts: Sequence[str]) -> dict[str, Vectors]:
+        """Unit embeddings [e] by text; equal texts are encoded once."""
+        unique = dict.fromkeys(texts)
+        new = [text for text in unique if text not in self._memory]
+        vectors = self.catalogue.encoders["text"].embed([[text] for text in new]) if new else ()
+        known = dict(zip(new, vectors, strict=True))
+        known |= {text: self._memory[text] for text in unique if text not in known}
+        self.encoder_calls += len(new)
+        self._remember(known)
+        return known
 
     def _images(
         self, drafts: Sequence[Draft], kept: dict[tuple[int, str], Vectors]
@@ -198,13 +206,14 @@ class Intake:
         having = [i for i, d in enumerate(drafts) if d.item.images]
         new = [i for i in having if (i, IMAGE) not in kept]
         vectors, errors = encoder.embed_or_reject([drafts[i].item.images for i in new])
-        self.encoder_calls += sum(len(drafts[i].item.images) for i in new)
+        failures = {new[j]: error for j, error in errors.items()}
+        self.encoder_calls += sum(len(drafts[i].item.images) for i in new if i not in failures)
         part = _empty(len(drafts), encoder)
         part.present[having] = True
         part.values[new] = vectors
         for i in set(having) - set(new):
             part.values[i] = kept[i, IMAGE]
-        return ({IMAGE: part} if having else {}), {new[j]: error for j, error in errors.items()}
+        return ({IMAGE: part} if having else {}), failures
 
     def _remember(self, known: dict[str, Vectors]) -> None:
         self._memory.update(known)
@@ -232,6 +241,8 @@ def _draft(item: Item, before: Stored | None, types: dict[str, pa.DataType]) -> 
     """
     schema.check_types(item, types)
     digests = {name: schema.digest(text) for name, text in item.text.items()}
+    if words := schema.labels(item):
+        digests[LABELS] = schema.digest("\n".join(words))
     if item.images:
         digests[IMAGE] = schema.digest(" ".join(images.digest(source) for source in item.images))
     for name, value in item.attributes.items():

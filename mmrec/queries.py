@@ -10,7 +10,7 @@ from mmrec.encoders.base import Vectors
 from mmrec.errors import DataError
 from mmrec.index import CONTENT, Snapshot
 from mmrec.intake import encode_alone
-from mmrec.types import IMAGE, ImageSource, Item
+from mmrec.types import IMAGE, WORDS, ImageSource, Item
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +26,31 @@ class Query:
     image: ImageSource | Sequence[ImageSource] | None = None
 
 
-def query_vector(catalogue: Catalogue, snapshot: Snapshot, query: Query, by: str) -> Vectors:
-    """The unit vector [d] of a query in the space `by`.
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A query as a unit vector [d] of a space."""
 
-    Where the image encoder has words of its own (CLIP), the words also look for pictures.
+    space: str
+    vector: Vectors
+
+
+def point_of(catalogue: Catalogue, snapshot: Snapshot, query: Query, by: str = CONTENT) -> Point:
+    """Where a query lies in the space `by`.
+
+    Plain words alone are compared with all words of the items (space `words`) in place of their content;
+    where the image encoder reads words (CLIP), they also look for pictures.
 
     Raises:
         DataError: the query says nothing that this space could compare.
     """
+    if isinstance(query.text, str) and WORDS in snapshot.spaces and (
+        by == WORDS or (by == CONTENT and query.image is None)
+    ):
+        return Point(WORDS, catalogue.encoders["text"].embed([[query.text]])[0])
+    return Point(by, _vector(catalogue, snapshot, query, by))
+
+
+def _vector(catalogue: Catalogue, snapshot: Snapshot, query: Query, by: str) -> Vectors:
     parts = _parts(catalogue, snapshot, query)
     if by == CONTENT:
         if parts:

@@ -13,13 +13,14 @@ from mmrec import retrieve
 from mmrec.catalogue import Catalogue
 from mmrec.config import Config
 from mmrec.encoders.base import Encoder, Vectors
-from mmrec.encoders.bound import BoundEncoders, choose_encoders
-from mmrec.errors import DataError, NotFitted, StoreMismatch, UnknownItem
+from mmrec.encoders.bound import BoundEncoders
+from mmrec.errors import DataError, NotFitted, StoreError, UnknownItem
 from mmrec.head.towers import IdentityTowers, Towers
 from mmrec.index import CONTENT, Index, Snapshot
 from mmrec.intake import Accept, Intake, Progress
 from mmrec.journal import Journal
-from mmrec.queries import Query, query_vector
+from mmrec.opening import new_store, settle
+from mmrec.queries import Query, point_of
 from mmrec.shoppers import Shopper, acts_of, listed, shopper_of
 from mmrec.store import Store
 from mmrec.threads import set_threads
@@ -41,7 +42,7 @@ class Recommender:
     """
 
     def __init__(self, store: Store, config: Config, encoders: Mapping[str, Encoder]) -> None:
-        self.store, self.config = store, config
+        self.store, self.config, self.path = store, config, store.path
         self._towers: Towers = IdentityTowers(config.dislike_weight)
         self._catalogue = Catalogue(store, config, encoders, self._towers)
         self._index = Index(self._catalogue)
@@ -73,29 +74,15 @@ class Recommender:
         set_threads()
         path = Path(path)
         if Store.exists(path):
-            return cls._reopen(Store.open(path, wait), config, encoders, device)
-        if not create:
-            raise StoreMismatch(f"{path} is no mmrec store: make one with `mmrec ingest {path} FILE`")
-        settings = Config.make(config)
-        names = {"text": settings.text_encoder, "image": settings.image_encoder}
-        record, loaded = choose_encoders(names, encoders, device)
-        facts = {"config": settings.model_dump(mode="json"), "encoders": record}
-        store = Store.create(path, facts, wait)  # whose facts are older if another process was faster
-        encoders = BoundEncoders(store.facts["encoders"], loaded)
-        return cls(store, Config.make(store.facts["config"]), encoders)
-
-    @classmethod
-    def _reopen(
-        cls, store: Store, config: Config | Mapping[str, Any] | None,
-        encoders: Mapping[str, Encoder] | None, device: str | None,
-    ) -> Recommender:
-        kept = Config.make(store.facts["config"])
-        settings = kept if config is None else _agreed(kept, Config.make(config), store.facts["encoders"])
+            store = Store.open(path, wait)
+        elif create:
+            store, encoders = new_store(path, Config.make(config), encoders, device, wait)
+        else:
+            raise StoreError(f"{path} is no mmrec store: make one with `mmrec ingest {path} FILE`")
+        kept, settings = settle(store, config)
         shop = cls(store, settings, BoundEncoders(store.facts["encoders"], encoders, device))
         if settings != kept:
-            with store.writer():
-                store.save_facts(config=settings.model_dump(mode="json"), stale=len(shop) > 0)
-                shop._catalogue.mend()
+            shop._catalogue.reweigh()
         return shop
 
     def __enter__(self) -> Recommender:
@@ -115,11 +102,6 @@ class Recommender:
 
     def __contains__(self, item_id: object) -> bool:
         return isinstance(item_id, str) and bool(self._catalogue.lookup([item_id]))
-
-    @property
-    def path(self) -> Path:
-        """Folder of the store."""
-        return self.store.path
 
     @property
     def encoders(self) -> Mapping[str, Encoder]:
@@ -168,8 +150,7 @@ class Recommender:
         """
         ids = listed(item_ids, "item_ids")
         found = self._catalogue.get(ids)
-        missing = [i for i in ids if i not in found]
-        if missing:
+        if missing := [i for i in ids if i not in found]:
             raise UnknownItem(f"{missing[0]!r} is not in the catalogue: ingest first, or check the id")
         return [found[i] for i in ids]
 
@@ -186,9 +167,10 @@ class Recommender:
 
         Args:
             item_id: an item of the catalogue; it is not among its own results.
-            text: words for every text field, or a mapping by field.
+            text: words, or a mapping by field. Words alone are compared with all words of an item.
             image: a picture, or several.
-            by: `"content"` (all fields), one field's name, or `"behaviour"` (after `fit`).
+            by: `"content"` (all fields), one field's name, `"words"` (all texts and categories), or
+                `"behaviour"` (after `fit`).
             k: number of results.
             where: condition on attributes, such as `price < 30 and category in ('mug', 'lamp')`.
 
@@ -208,11 +190,13 @@ class Recommender:
             return retrieve.similar(snapshot, snapshot.space(by)[place], by, k, exclude=[place], mask=mask)
         if not len(snapshot):
             return []
-        query = query_vector(self._catalogue, snapshot, Query(text, image), by)
-        return retrieve.similar(snapshot, query, by, k, mask=mask)
+        query = point_of(self._catalogue, snapshot, Query(text, image), by)
+        return retrieve.similar(snapshot, query.vector, query.space, k, mask=mask)
 
     def search(self, text: str, *, k: int = 10, where: str | None = None) -> list[Recommendation]:
         """Items for words: full text (BM25) and vectors, fused by reciprocal rank.
+
+        The vectors are those of all words of an item and, with CLIP, of its pictures.
 
         Raises:
             DataError: the words are blank, or an argument cannot be used.
@@ -224,11 +208,11 @@ class Recommender:
         if not len(snapshot):
             return []
         depth = max(10 * k, 200)
-        rankings = {"words": self._catalogue.match(text, depth, snapshot.parse(where) if where else None)}
-        if "text" in self.encoders and snapshot.text_slots:
-            query = query_vector(self._catalogue, snapshot, Query(text, None), CONTENT)
-            near = retrieve.similar(snapshot, query, CONTENT, depth, mask=mask)
-            rankings["vectors"] = [r.item_id for r in near]
+        rankings = {"full text": self._catalogue.match(text, depth, snapshot.parse(where) if where else None)}
+        for by in snapshot.readable:
+            query = point_of(self._catalogue, snapshot, Query(text), by)
+            near = retrieve.similar(snapshot, query.vector, by, depth, mask=mask)
+            rankings[by] = [r.item_id for r in near]
         return retrieve.fuse(rankings, k, self.config.rrf_k)
 
     def recommend(
@@ -261,7 +245,7 @@ class Recommender:
         acts += acts_of(history or (), dislikes)
         words = None
         if taste is not None and taste.strip() and len(snapshot):
-            words = query_vector(self._catalogue, snapshot, Query(taste, None), CONTENT)
+            words = point_of(self._catalogue, snapshot, Query(taste))
         shopper = shopper_of(snapshot, acts, words=words, exclude=exclude, strict=user is None)
         return self._serve(snapshot, shopper, k, where)
 
@@ -278,30 +262,23 @@ class Recommender:
         """Scores [n] of items for a history: exactly what `recommend` ranks by on its first rung."""
         snapshot = self._index.now()
         places = snapshot.places(listed(items, "items"))
-        u = retrieve.user_vector(snapshot, self._towers, shopper_of(snapshot, acts_of(history, dislikes)))
-        scores: Vectors = (snapshot.space(CONTENT) @ u)[places]  # as in `search`, so equal to the last bit
+        user = retrieve.user_point(snapshot, self._towers, shopper_of(snapshot, acts_of(history, dislikes)))
+        scores: Vectors = (snapshot.space(CONTENT) @ user.vector)[places]  # as `search` does, to the last bit
         return scores
 
     def score_many(self, *, histories: Sequence[Sequence[str]], items: Sequence[str]) -> Vectors:
         """Scores, float32 [users, items], as those of `score` but for rounding (1e-6)."""
         snapshot = self._index.now()
         x = snapshot.space(CONTENT)[snapshot.places(listed(items, "items"))]
-        shoppers = self._known(snapshot, histories)
-        users = np.array([retrieve.user_vector(snapshot, self._towers, s) for s in shoppers], np.float32)
-        scores: Vectors = users.reshape(len(shoppers), x.shape[1]) @ x.T  # [users, d] @ [d, items]
-        return scores
+        points = [retrieve.user_point(snapshot, self._towers, s) for s in self._known(snapshot, histories)]
+        users = np.array([p.vector for p in points], np.float32).reshape(len(points), x.shape[1])
+        return users @ x.T  # [users, d] @ [d, items]
 
     def stats(self) -> dict[str, Any]:
         """Counts, fields, encoders and sizes, JSON-ready."""
-        snapshot = self._index.now()
-        return {
-            "items": len(snapshot), "interactions": self._journal.table.count(),
-            "fields": {s.name: {"kind": s.kind, "dim": s.dim, "weight": s.weight}
-                       for s in snapshot.plan.slots},
-            "dim": snapshot.plan.dim, "fitted": False,
-            "encoders": {m: r["fingerprint"]["model"] for m, r in self.store.facts["encoders"].items()},
-            "bytes": self._catalogue.table.health()["bytes"],
-        }
+        from mmrec.doctor import census
+
+        return census(self._index.now(), self._journal)
 
     def doctor(self, *, mend: bool = True) -> dict[str, Any]:
         """Checks the store and mends what it can; see `mmrec.doctor`."""
@@ -321,19 +298,3 @@ class Recommender:
         return retrieve.recommend(
             snapshot, self._towers, shopper, k, snapshot.mask(where), self._journal.popularity()
         )
-
-
-def _agreed(kept: Config, asked: Config, recorded: Mapping[str, Any]) -> Config:
-    """The new settings of a store, with the encoders that it has."""
-    for modality, was, wish in (
-        ("text", kept.text_encoder, asked.text_encoder), ("image", kept.image_encoder, asked.image_encoder)
-    ):
-        has = recorded.get(modality, {"name": "none"})["name"]
-        if wish not in ("auto", was, has):
-            raise StoreMismatch(
-                f"this store was made with the {modality} encoder {has!r}, not {wish!r}: leave"
-                f" {modality}_encoder out, or ingest into a new store"
-            )
-    return asked.model_copy(
-        update={"text_encoder": kept.text_encoder, "image_encoder": kept.image_encoder}
-    )

@@ -11,6 +11,7 @@ from mmrec.encoders.base import Vectors
 from mmrec.errors import DataError
 from mmrec.head.towers import Towers
 from mmrec.index import CONTENT, Hits, Mask, Snapshot, best
+from mmrec.queries import Point
 from mmrec.shoppers import Shopper
 from mmrec.types import Reason, Recommendation, Rung
 
@@ -29,14 +30,15 @@ def check_k(k: object) -> int:
     return int(k)
 
 
-def user_vector(snapshot: Snapshot, towers: Towers, shopper: Shopper) -> Vectors:
-    """The vector [d] that a shopper is searched by; zeros if nothing is known."""
-    x = snapshot.space(CONTENT)
+def user_point(snapshot: Snapshot, towers: Towers, shopper: Shopper) -> Point:
+    """Where a shopper is searched from; zeros if nothing is known."""
     if shopper.rung == "taste" and shopper.words is not None:
         return shopper.words
+    x = snapshot.space(CONTENT)
     if not len(shopper.places):
-        return np.zeros(x.shape[1], np.float32)
-    return towers.user(x[np.array(shopper.places, np.intp)], np.array(shopper.weights, np.float32))
+        return Point(CONTENT, np.zeros(x.shape[1], np.float32))
+    history, weights = x[np.array(shopper.places, np.intp)], np.array(shopper.weights, np.float32)
+    return Point(CONTENT, towers.user(history, weights))
 
 
 def recommend(
@@ -47,8 +49,9 @@ def recommend(
     results: list[Recommendation] = []
     hidden = set(shopper.hidden) | {int(p) for p in shopper.places}
     if shopper.rung != "popular":
-        x, u = snapshot.space(CONTENT), user_vector(snapshot, towers, shopper)
-        hits = snapshot.search(x, u, k, exclude=list(hidden), mask=mask)
+        user = user_point(snapshot, towers, shopper)
+        x = snapshot.space(user.space)
+        hits = snapshot.search(x, user.vector, k, exclude=list(hidden), mask=mask)
         results = [
             Recommendation(
                 item_id=snapshot.ids[p], score=float(s), rung=shopper.rung,

@@ -10,6 +10,7 @@
     added_at   timestamp   UTC
     a_NAME     typed       an attribute, for `where`
     e_NAME     float32[e]  the embedding of a field; null where the item lacks the field
+    e__labels  float32[e]  sum of the embeddings of the item's categories, read as words
     vector_N   float32[d]  what is searched; `store.json` names the column that serves
 """
 
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -50,6 +52,8 @@ INTERACTIONS = pa.schema([
     pa.field("time", TIME),
 ])
 ATTRIBUTE, EMBEDDING = "a_", "e_"
+MAX_LABEL = 64  # characters of a category that is taken for words
+_WORD = re.compile(r"[^\W\d_]{2}")  # two letters in a row
 NOUNS = {
     pa.string(): "text", pa.float64(): "numbers", pa.bool_(): "true or false", TIME: "dates",
     pa.list_(pa.string()): "lists of strings",
@@ -95,13 +99,17 @@ def check_types(item: Item, known: Mapping[str, pa.DataType]) -> None:
 
 def document(item: Item) -> str:
     """Every word that full-text search shall find the item by: its texts and its categories."""
-    words = [*item.text.values()]
-    for value in item.attributes.values():
-        if isinstance(value, str):
-            words.append(value)
-        elif isinstance(value, list):
-            words += value
-    return "\n".join(words)
+    return "\n".join([*item.text.values(), *_categories(item)])
+
+
+def labels(item: Item) -> list[str]:
+    """The categories that are words ("mug", "dark blue"), not codes or sentences: what an encoder reads."""
+    return sorted({v for v in _categories(item) if len(v) <= MAX_LABEL and _WORD.search(v)})
+
+
+def _categories(item: Item) -> list[str]:
+    values = [[v] if isinstance(v, str) else v for v in item.attributes.values()]
+    return [label for value in values if isinstance(value, list) for label in value]
 
 
 def digest(text: str) -> str:

@@ -6,9 +6,9 @@ import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from mmrec.encoders.base import Vectors
 from mmrec.errors import DataError, UnknownItem
 from mmrec.index import Snapshot
+from mmrec.queries import Point
 from mmrec.types import Rung
 
 log = logging.getLogger(__name__)
@@ -22,13 +22,13 @@ class Shopper:
     Attributes:
         places: positions in the catalogue of the history's items, oldest first.
         weights: of each; a negative one is a dislike.
-        words: the vector [d] of a taste in words.
+        words: a taste in words.
         hidden: positions never to be shown: all of the history, and what the caller excludes.
     """
 
     places: Sequence[int] = ()
     weights: Sequence[float] = ()
-    words: Vectors | None = None
+    words: Point | None = None
     hidden: frozenset[int] = field(default_factory=frozenset)
 
     @property
@@ -50,7 +50,7 @@ def acts_of(history: Sequence[str], dislikes: Sequence[str] = ()) -> list[Act]:
 
 
 def shopper_of(
-    snapshot: Snapshot, acts: Sequence[Act], *, words: Vectors | None = None, exclude: Sequence[str] = (),
+    snapshot: Snapshot, acts: Sequence[Act], *, words: Point | None = None, exclude: Sequence[str] = (),
     strict: bool = True,
 ) -> Shopper:
     """The shopper of these acts; items that are not in the catalogue are skipped.
@@ -58,7 +58,7 @@ def shopper_of(
     Args:
         snapshot: the catalogue.
         acts: oldest first.
-        words: vector [d] of a taste in words.
+        words: a taste in words.
         exclude: item ids not to be shown.
         strict: whether a history of which nothing is known is an error, and a part of one worth a warning.
 

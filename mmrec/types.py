@@ -24,7 +24,9 @@ Rung = Literal["history", "taste", "popular", "newest"]
 RUNGS: tuple[Rung, ...] = get_args(Rung)
 
 IMAGE = "image"  # the field of an item's pictures; no text field or attribute may take the name
-RESERVED = frozenset({IMAGE, "item_id", "added_at", "content", "behaviour", "vector"})
+LABELS = "_labels"  # the field of an item's categories as words
+WORDS = "words"  # the space of all words of an item
+RESERVED = frozenset({IMAGE, LABELS, WORDS, "item_id", "added_at", "content", "behaviour", "vector"})
 MAX_ID = 512  # characters
 MAX_TEXT = 1_000_000  # characters of one field
 MAX_IMAGES = 32  # pictures of one item

@@ -43,7 +43,7 @@ def test_new_items_are_added_and_encoded_once_each(shop, red_blue, calls):
     report = shop.ingest(red_blue)
     assert counts(report) == (8, 0, 0, 0)
     assert (report.rows, report.encoder_calls) == (8, sum(calls(shop)))
-    assert calls(shop) == (2, 8)  # two different titles, eight pictures
+    assert calls(shop) == (4, 8)  # two different titles, two categories, eight pictures
     assert report.seconds > 0
     assert len(shop) == 8
 
@@ -259,6 +259,12 @@ def test_a_pil_image_that_cannot_be_loaded_is_a_rejection(shop, paint):
     assert counts(report) == (1, 0, 0, 2)
     assert {r.item_id for r in report.rejections} == {"cut", "closed"}
     json.dumps([r.row for r in report.rejections])
+
+
+def test_an_item_with_a_bad_picture_costs_no_encoder_call(shop, calls):
+    for image in (b"no picture", "absent.png"):
+        report = shop.ingest([mug(image=image)])
+        assert (counts(report), report.encoder_calls, calls(shop)) == ((0, 0, 0, 1), 0, (0, 0))
 
 
 def test_one_bad_picture_of_several_rejects_the_item(shop, paint):

@@ -63,7 +63,8 @@ def sums_up(results):
     ({"user": "cross"}, "taste", "r0"), ({"user": "cross", "taste": "blue lamp"}, "taste", "b0"),
     ({}, "popular", "bare0"), ({"user": "nobody"}, "popular", "bare0"),
     ({"user": "lost"}, "popular", "bare0"), ({"history": []}, "popular", "bare0"),
-    ({"taste": "  "}, "popular", "bare0"), ({"user": "bare"}, "popular", "bare0"), ({"history": ["bare2"]}, "popular", "bare0"),
+    ({"taste": "  "}, "popular", "bare0"), ({"user": "bare"}, "popular", "bare0"),
+    ({"history": ["bare2"]}, "popular", "bare0"),
 ])
 def test_each_rung_answers_alone(shop, query, rung, first):
     (result,) = shop.recommend(**query, k=1)

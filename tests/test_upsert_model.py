@@ -201,11 +201,10 @@ class Shop(RuleBasedStateMachine):
     def vectors_are_those_of_a_fresh_encoding(self) -> None:
         if not self.items:
             return
-        catalogue = self.shop._catalogue
+        catalogue, found = self.shop._catalogue, self.vectors()
         fields, failures = Intake(catalogue).fields([Draft(i, "", {}, None) for i in self.items.values()])
         assert not failures
         expected = catalogue.vectors_of(fields)
-        found = self.vectors()
         assert found.keys() == self.items.keys()
         for item_id, vector in zip(self.items, expected, strict=True):
             np.testing.assert_allclose(found[item_id], vector, atol=1e-5)
@@ -225,6 +224,7 @@ class Shop(RuleBasedStateMachine):
     def vectors(self) -> dict[str, np.ndarray]:
         """The vector of each row, as it is searched; of no width where no item has had any field."""
         catalogue = self.shop._catalogue
+        catalogue.store.refresh()  # the other handle may have rebuilt them
         if catalogue.vector_column not in catalogue.table.schema.names:
             return {item_id: np.zeros(0, np.float32) for item_id in self.items}
         table = catalogue.table.scan(["item_id", catalogue.vector_column])

@@ -1,7 +1,6 @@
 """Fashion catalogues in the form of H&M: `items.jsonl`, or `articles.csv` as Kaggle has it.
 
-The text is the title, the description, and `kind`: the colour and type in words ("Black Socks"), which
-shoppers search by and titles leave out. All else is an attribute.
+The text is the title and the description; all else is an attribute.
 """
 
 from __future__ import annotations
@@ -41,12 +40,12 @@ def open_fashion(path: Path) -> Rows:
     layout = Layout(
         folder=file.parent,
         id="item_id",
-        text={"title": "title", "description": "description", "kind": "kind"},
+        text={"title": "title", "description": "description"},
         attributes={name: name for name in _ATTRIBUTES},
         kinds=dict.fromkeys(_ATTRIBUTES, "category"),
         image=("image",),
     )
-    return known("fashion", layout, lambda: map(_garment, _records(file)), origin=str(file))
+    return known("fashion", layout, lambda: _records(file), origin=str(file))
 
 
 def _records(file: Path) -> Iterator[Record]:
@@ -63,9 +62,3 @@ def _article(record: Record, folder: Path) -> Record:
         picture = f"images/{identifier[:3]}/{identifier}.jpg"
         cells |= {"item_id": identifier, "image": picture if (folder / picture).is_file() else None}
     return replace(record, cells=cells)
-
-
-def _garment(record: Record) -> Record:
-    cells = record.cells
-    kind = [cells[part] for part in ("colour", "product_type") if isinstance(cells.get(part), str)]
-    return replace(record, cells={**cells, "kind": " ".join(kind)} if cells else {})

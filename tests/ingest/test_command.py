@@ -84,7 +84,7 @@ def test_a_canonical_file_is_taken_whole(mmrec, store, tmp_path, toy, red_blue):
     result = mmrec("ingest", store, tmp_path / "items.jsonl", "--config", toy)
     said = report(result)
     assert {**said, "seconds": 0} == {
-        "added": 8, "updated": 0, "unchanged": 0, "rejected": 0, "encoder_calls": 10, "seconds": 0,
+        "added": 8, "updated": 0, "unchanged": 0, "rejected": 0, "encoder_calls": 12, "seconds": 0,
     }
     assert result.stderr == ""
     assert len(Recommender.open(store)) == 8
@@ -106,7 +106,7 @@ def test_a_table_with_a_mapping_and_settings(mapped, store):
     shop = Recommender.open(store)
     (item,) = shop.get(["a"])
     assert (dict(item.text), item.attributes["kind"]) == ({"name": "Red mug"}, "mug")
-    assert [r.item_id for r in shop.recommend(where="cost > 20", k=5)] == ["b", "e"]
+    assert [r.item_id for r in shop.recommend(where="cost > 20", k=5)] == ["e", "b"]
     assert shop.config.weights == {"price": 0.5}
 
 

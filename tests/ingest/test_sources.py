@@ -649,7 +649,7 @@ def test_canonical_interactions_are_read_as_such(tmp_path: Path) -> None:
 
 def test_garments_have_text_and_categories(tmp_path: Path) -> None:
     (sock,) = good(open_source(jsonl(tmp_path / "items.jsonl", SOCK)))
-    assert sock["text"] == {"title": "2-pack", "description": "Soft.", "kind": "Black Socks"}
+    assert sock["text"] == {"title": "2-pack", "description": "Soft."}
     assert sock["attributes"] == {
         "product_code": "0100", "product_type": "Socks", "product_group": "Socks & Tights",
         "pattern": "Solid", "colour": "Black", "department": "Basics", "section": "Men",
