@@ -25,7 +25,9 @@ class Config(BaseModel):
         kind_weights: how much an interaction says, by kind; a negative weight is a dislike.
         dislike_weight: how strongly dislikes push the user's vector away.
         popularity_half_life: days after which an interaction counts half for the `popular` rung.
-        rrf_k: constant of reciprocal rank fusion in `search` (Cormack et al. 2009, k = 60).
+        rrf_k: constant of reciprocal rank fusion in `search`; smaller trusts the first ranks more.
+        full_text_weight: weight of the full-text ranking in that fusion; each ranking by vectors weighs 1.
+            Both are the best on 20 validation queries (`tests/benchmarks/quality.py`).
 
     Raises:
         ConfigError: on construction through `make`, for an unknown key or a value out of range.
@@ -42,7 +44,8 @@ class Config(BaseModel):
     }
     dislike_weight: Weight = 0.25
     popularity_half_life: Annotated[float, Field(gt=0)] = 30.0
-    rrf_k: Annotated[int, Field(ge=1, le=10_000)] = 60
+    rrf_k: Annotated[int, Field(ge=1, le=10_000)] = 10
+    full_text_weight: Weight = 0.5
 
     @classmethod
     def make(cls, settings: Config | Mapping[str, Any] | None = None) -> Config:

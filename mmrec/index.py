@@ -19,6 +19,7 @@ from mmrec.types import IMAGE, WORDS
 
 CONTENT = "content"
 Mask = NDArray[np.bool_]
+MOST_MASKS = 64  # expressions whose answer is kept for the next call
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +96,13 @@ class Snapshot:
         """Which items [n] a `where` expression keeps; None keeps all."""
         if expression is None:
             return None
-        if expression not in self._masks:
-            self._masks[expression] = self.parse(expression).mask(self.facts)
-        return self._masks[expression]
+        mask = self._masks.get(expression)
+        if mask is None:
+            mask = self.parse(expression).mask(self.facts)
+            if len(self._masks) >= MOST_MASKS:  # another thread may do so too, hence the local name
+                self._masks.clear()
+            self._masks[expression] = mask
+        return mask
 
     def parse(self, expression: str) -> where.Where:
         """The expression, checked against the columns of this catalogue."""

@@ -43,7 +43,7 @@ def point_of(catalogue: Catalogue, snapshot: Snapshot, query: Query, by: str = C
     Raises:
         DataError: the query says nothing that this space could compare.
     """
-    if isinstance(query.text, str) and WORDS in snapshot.spaces and (
+    if isinstance(query.text, str) and query.text.strip() and WORDS in snapshot.spaces and (
         by == WORDS or (by == CONTENT and query.image is None)
     ):
         return Point(WORDS, catalogue.encoders["text"].embed([[query.text]])[0])

@@ -34,6 +34,8 @@ from mmrec.types import (
     Rejection,
 )
 
+FULL_TEXT = "full text"  # the ranking by BM25
+
 
 class Recommender:
     """One shop: its catalogue, its shoppers' behaviour, and what to show to whom.
@@ -208,12 +210,12 @@ class Recommender:
         if not len(snapshot):
             return []
         depth = max(10 * k, 200)
-        rankings = {"full text": self._catalogue.match(text, depth, snapshot.parse(where) if where else None)}
+        rankings = {FULL_TEXT: self._catalogue.match(text, depth, snapshot.parse(where) if where else None)}
         for by in snapshot.readable:
             query = point_of(self._catalogue, snapshot, Query(text), by)
             near = retrieve.similar(snapshot, query.vector, by, depth, mask=mask)
             rankings[by] = [r.item_id for r in near]
-        return retrieve.fuse(rankings, k, self.config.rrf_k)
+        return retrieve.fuse(rankings, k, self.config.rrf_k, {FULL_TEXT: self.config.full_text_weight})
 
     def recommend(
         self, *, user: str | None = None, history: Sequence[str] | None = None,

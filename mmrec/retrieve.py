@@ -89,15 +89,18 @@ def similar(
     ]
 
 
-def fuse(rankings: Mapping[str, Sequence[str]], k: int, rrf_k: int) -> list[Recommendation]:
-    """Reciprocal rank fusion of rankings of item ids, best first.
+def fuse(
+    rankings: Mapping[str, Sequence[str]], k: int, rrf_k: int, weights: Mapping[str, float] | None = None
+) -> list[Recommendation]:
+    """Reciprocal rank fusion of rankings of item ids, best first; a ranking without a weight weighs 1.
 
     Source: Cormack, Clarke & Buettcher 2009: score = sum over rankings of 1 / (rrf_k + rank), rank from 1.
     """
     reasons: dict[str, list[Reason]] = {}
     for name, ranking in rankings.items():
+        weight = (weights or {}).get(name, 1.0)
         for rank, item_id in enumerate(ranking, start=1):
-            part = Reason(source="words", name=name, contribution=1 / (rrf_k + rank))
+            part = Reason(source="words", name=name, contribution=weight / (rrf_k + rank))
             reasons.setdefault(item_id, []).append(part)
     scored = [(sum(r.contribution for r in parts), item_id) for item_id, parts in reasons.items()]
     return [

@@ -124,6 +124,15 @@ def calls() -> Callable[[Recommender], tuple[int, int]]:
     return count
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests on real data take minutes: they run when they are asked for."""
+    if "data" not in (config.option.markexpr or ""):
+        skip = pytest.mark.skip(reason="takes minutes on real data: run `pytest -m data`")
+        for item in items:
+            if item.get_closest_marker("data"):
+                item.add_marker(skip)
+
+
 @pytest.fixture(scope="session")
 def data_dir() -> Callable[[str], Path]:
     """The folder of a real data set; the test is skipped where it is absent."""

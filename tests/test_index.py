@@ -15,6 +15,7 @@ from mmrec import Item
 from mmrec.errors import DataError, UnknownItem
 from mmrec.index import CONTENT, Index, best
 from mmrec.intake import Intake
+from mmrec.types import WORDS
 
 
 @pytest.fixture
@@ -36,8 +37,9 @@ def test_items_stand_in_the_order_of_their_ids_whatever_the_order_they_came_in(i
 
 def test_every_space_has_a_unit_vector_for_each_item(index):
     snapshot = index.now()
-    assert set(snapshot.spaces) == {CONTENT, "title", "image", "category", "price"}
+    assert set(snapshot.spaces) == {CONTENT, WORDS, "title", "image", "category", "price"}
     assert snapshot.text_slots == ("title",)
+    assert snapshot.readable == (WORDS,)
     for name in snapshot.spaces:
         x = snapshot.space(name)
         assert x.dtype == np.float32

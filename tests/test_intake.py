@@ -191,7 +191,7 @@ def test_what_an_item_no_longer_has_is_gone(shop, paint):
     assert shop.get(["a"])[0].attributes == {}
     assert [r.item_id for r in shop.recommend(where="price is None")] == ["a"]
     assert [r.item_id for r in shop.similar(image=paint("red"), by="image")] == ["b"]
-    assert "old" not in [r.item_id for r in shop.search("old") if r.reasons[0].name == "words"]
+    assert "old" not in [r.item_id for r in shop.search("old") if r.reasons[0].name == "full text"]
     assert shop.similar(text={"story": "old"}, by="story") == []
 
 

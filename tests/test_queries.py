@@ -7,52 +7,61 @@ from mmrec.encoders.toy import ToyImage, ToyText
 from mmrec.errors import DataError
 from mmrec.index import CONTENT, Index
 from mmrec.intake import Intake
-from mmrec.queries import Query, query_vector
+from mmrec.queries import Query, point_of
+from mmrec.types import WORDS
 
 
 @pytest.fixture
 def ask(catalogue, red_blue):
-    """The vector of a query in a space of the red-blue catalogue."""
+    """The snapshot of the red-blue catalogue, and where a query lies in one of its spaces."""
     Intake(catalogue).run(red_blue)
     snapshot = Index(catalogue).now()
 
     def ask_(query, by=CONTENT):
-        return snapshot, query_vector(catalogue, snapshot, query, by)
+        return snapshot, point_of(catalogue, snapshot, query, by)
 
     return ask_
 
 
-def nearest(snapshot, vector, by):
-    return snapshot.ids[int(np.argmax(snapshot.space(by) @ vector))][0]
+def nearest(snapshot, point):
+    return snapshot.ids[int(np.argmax(snapshot.space(point.space) @ point.vector))][0]
 
 
-@pytest.mark.parametrize("by", [CONTENT, "title"])
+@pytest.mark.parametrize("by", [CONTENT, WORDS, "title"])
 @pytest.mark.parametrize(("words", "letter"), [("red mug", "r"), ("a blue lamp", "b"), ("blue", "b")])
 def test_words_land_near_what_they_name(ask, words, letter, by):
-    snapshot, vector = ask(Query(text=words), by)
-    assert np.linalg.norm(vector) == pytest.approx(1)
-    assert nearest(snapshot, vector, by) == letter
+    snapshot, point = ask(Query(text=words), by)
+    assert np.linalg.norm(point.vector) == pytest.approx(1)
+    assert nearest(snapshot, point) == letter
+
+
+def test_words_alone_are_compared_with_all_words_of_an_item(ask):
+    assert ask(Query(text="red"))[1].space == WORDS
+    snapshot, point = ask(Query(text="lamp"), WORDS)
+    assert nearest(snapshot, point) == "b"
+    assert ask(Query(text={"title": "red"}))[1].space == CONTENT
+    assert ask(Query(text="red"), "title")[1].space == "title"
 
 
 @pytest.mark.parametrize("by", [CONTENT, "image"])
 def test_a_picture_lands_near_its_like(ask, paint, by):
     for colour in ("red", "blue"):
-        snapshot, vector = ask(Query(image=paint(colour)), by)
-        assert nearest(snapshot, vector, by) == colour[0]
+        snapshot, point = ask(Query(image=paint(colour)), by)
+        assert point.space == by
+        assert nearest(snapshot, point) == colour[0]
 
 
 def test_an_items_own_fields_give_its_own_field_vector(ask, red_blue):
     for by, query in (("title", Query(text=red_blue[0].text)), ("image", Query(image=red_blue[0].image))):
-        snapshot, vector = ask(query, by)
-        np.testing.assert_allclose(vector, snapshot.space(by)[snapshot.position["r0"]], atol=1e-6)
+        snapshot, point = ask(query, by)
+        np.testing.assert_allclose(point.vector, snapshot.space(by)[snapshot.position["r0"]], atol=1e-6)
 
 
 def test_words_and_picture_together_share_the_content(ask, paint):
-    snapshot, vector = ask(Query(text="red mug", image=paint("blue")))
-    title, image = (vector[snapshot.plan.spans[name]] for name in ("title", "image"))
-    assert title.any()
-    assert image.any()
-    assert not vector[snapshot.plan.spans["price"]].any()
+    snapshot, point = ask(Query(text="red mug", image=paint("blue")))
+    assert point.space == CONTENT
+    filled = {name for name, span in snapshot.plan.spans.items() if point.vector[span].any()}
+    assert filled == {"title", "image"}
 
 
 class Colours(ToyText):
@@ -72,13 +81,15 @@ class Clip(ToyImage):
 def test_words_look_for_pictures_where_the_image_encoder_has_words(catalogue, ask):
     catalogue.encoders = {**catalogue.encoders, "image": Clip()}
     for word in ("red", "blue"):
-        snapshot, vector = ask(Query(text=word), "image")
-        assert nearest(snapshot, vector, "image") == word[0]
-        assert ask(Query(text=word), CONTENT)[1][snapshot.plan.spans["image"]].any()
+        snapshot, point = ask(Query(text=word), "image")
+        assert point.space == "image"
+        assert nearest(snapshot, point) == word[0]
+        assert snapshot.readable == (WORDS, "image")
 
 
 @pytest.mark.parametrize(("query", "by"), [
-    (Query(text=" "), CONTENT), (Query(text={"story": "red"}), CONTENT), (Query(text={}), CONTENT),
+    (Query(text={"title": " "}), CONTENT), (Query(text={"story": "red"}), CONTENT), (Query(text={}), CONTENT),
+    (Query(text=" "), CONTENT), (Query(text=""), WORDS), (Query(image=b""), CONTENT),
     (Query(text="red"), "image"), (Query(text="red"), "price"),
 ])
 def test_a_query_with_nothing_to_compare_is_refused(ask, query, by):

@@ -1,18 +1,15 @@
 """The README stays true: its commands and its Python run, word for word, on a small shop."""
 
 import csv
-import os
 import re
 import shlex
-import subprocess
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-import mmrec
+from mmrec import Interaction, Item, Recommender, write_items
 from mmrec.files import write_interactions
 
 ROOT = Path(__file__).parents[1]
@@ -36,30 +33,30 @@ def folder(tmp_path, monkeypatch):
         photo = tmp_path / "photos" / f"b{i:02d}.jpg"
         Image.new("RGB", (64, 64), (20 * i, 90, 250 - 20 * i)).save(photo)
         thing = THINGS[i % len(THINGS)]
-        items.append(mmrec.Item(
+        items.append(Item(
             item_id=f"B{i:02d}", text={"title": f"Red {thing}", "description": f"A warm wool {thing}."},
             image=str(photo), attributes={"price": 4.5 * i, "category": thing},
         ))
-    mmrec.write_items(tmp_path / "items.jsonl", items)
+    write_items(tmp_path / "items.jsonl", items)
     Image.new("RGB", (64, 64), "navy").save(tmp_path / "photos" / "b99.jpg")
     with (tmp_path / "products.csv").open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
         table.writerow(["sku", "title", "description", "photo", "price", "category"])
         for item in items:
             table.writerow([item.item_id, *item.text.values(), item.image[0], *item.attributes.values()])
+    clicked = datetime(2025, 1, 1, tzinfo=UTC)
     write_interactions(tmp_path / "clicks.jsonl", [
-        mmrec.Interaction(user_id="u42", item_id=i, time=datetime(2025, 1, 1, tzinfo=UTC)) for i in ("B07", "B11")
+        Interaction(user_id="u42", item_id=item_id, time=clicked) for item_id in ("B07", "B11")
     ])
     return tmp_path
 
 
-def test_the_commands_for_a_catalogue_run_as_written(folder):
+def test_the_commands_for_a_catalogue_run_as_written(folder, mmrec):
     commands = [c for block in blocks("sh") for c in block.splitlines() if c.startswith("mmrec ")]
     assert len(commands) >= 6
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "COLUMNS": "140"}
     for command in commands:
-        done = subprocess.run(shlex.split(command), env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, f"{command}\n{done.stderr}"
+        done = mmrec(*shlex.split(command)[1:])
+        assert done.exit_code == 0, f"{command}\n{done.output}"
         assert done.stdout.strip(), command
     assert (folder / "gallery.html").stat().st_size > 1000
 
@@ -69,7 +66,7 @@ def test_the_python_of_one_screen_runs_as_written(folder):
     world = {}
     exec(compile(code, "README.md", "exec"), world)
     assert world["report"].added == 12
-    with mmrec.Recommender.open(folder / "shop.mmrec") as shop:
+    with Recommender.open(folder / "shop.mmrec") as shop:
         assert len(shop) == 12  # B99 came, B07 went
         assert "B99" in shop
         assert shop.recommend(user="u42", k=3)[0].rung == "history"

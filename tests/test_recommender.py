@@ -98,7 +98,7 @@ def test_search_finds_words_and_fuses_both_rankings(red_blue_shop):
     results = red_blue_shop.search("blue lamp", k=4)
     assert set(ids(results)) == set(BLUE)
     assert {r.rung for r in results} == {"search"}
-    assert {x.name for x in results[0].reasons} == {"words", "vectors"}
+    assert {x.name for x in results[0].reasons} == {"full text", "words"}
     assert sums_up(results)
     assert [r.score for r in results] == sorted((r.score for r in results), reverse=True)
 
@@ -127,7 +127,7 @@ def test_search_sees_new_changed_and_deleted_items(shop, red_blue):
     assert ids(shop.search("velvet", k=1)) == ["z"]
     shop.ingest([Item(item_id="z", text={"title": "silk curtain"})])
     assert ids(shop.search("silk", k=1)) == ["z"]
-    assert not [r for r in shop.search("velvet") if r.reasons[0].name == "words"]
+    assert not [r for r in shop.search("velvet") if r.reasons[0].name == "full text"]
     shop.delete(["z"])
     assert "z" not in ids(shop.search("silk curtain", k=100))
 

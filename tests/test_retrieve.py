@@ -11,7 +11,8 @@ from mmrec import Item
 from mmrec.errors import DataError
 from mmrec.index import CONTENT, Index
 from mmrec.intake import Intake
-from mmrec.retrieve import check_k, fuse, recommend, similar, user_vector
+from mmrec.queries import Point
+from mmrec.retrieve import check_k, fuse, recommend, similar, user_point
 from mmrec.shoppers import Shopper, acts_of, shopper_of
 
 
@@ -58,10 +59,11 @@ def test_a_red_history_finds_red_items_first(serve):
 
 def test_the_score_is_the_cosine_with_the_user(serve, snapshot, catalogue):
     shopper = shopper_of(snapshot, acts_of(["r0", "b0"], ["b1"]))
-    u, x = user_vector(snapshot, catalogue.towers, shopper), snapshot.space(CONTENT)
-    assert np.linalg.norm(u) == pytest.approx(1)
+    point, x = user_point(snapshot, catalogue.towers, shopper), snapshot.space(CONTENT)
+    assert point.space == CONTENT
+    assert np.linalg.norm(point.vector) == pytest.approx(1)
     for result in serve(["r0", "b0"], ["b1"]):
-        assert result.score == pytest.approx(float(x[snapshot.position[result.item_id]] @ u), abs=1e-6)
+        assert result.score == pytest.approx(float(x[snapshot.position[result.item_id]] @ point.vector))
 
 
 @pytest.mark.parametrize("history", [["r0"], ["r0", "r1"], ["r0", "b1", "r2", "b3", "r3"], ["r0", "r0"]])
@@ -80,8 +82,17 @@ def test_a_disliked_item_is_a_reason_against(serve):
     assert {r.name: r.contribution < 0 for r in blue.reasons if r.source == "item"}["b0"]
 
 
-def test_the_vector_of_nobody_is_nothing(snapshot, catalogue):
-    assert not user_vector(snapshot, catalogue.towers, Shopper()).any()
+def test_nobody_is_nowhere(snapshot, catalogue):
+    assert not user_point(snapshot, catalogue.towers, Shopper()).vector.any()
+
+
+def test_words_say_where_a_shopper_without_a_history_is(snapshot, catalogue):
+    point = Point("title", snapshot.space("title")[snapshot.position["b0"]])
+    assert user_point(snapshot, catalogue.towers, Shopper(words=point)) is point
+    assert user_point(snapshot, catalogue.towers, Shopper([4], [1.0], point)).space == CONTENT
+    (result, *_) = recommend(snapshot, catalogue.towers, Shopper(words=point), 8, None, {})
+    assert (result.item_id, result.rung, result.score) == ("b0", "taste", pytest.approx(1))
+    assert [(r.source, r.name) for r in result.reasons] == [("words", "taste")]
 
 
 def test_popular_items_come_with_their_share_of_the_most_popular(serve):

@@ -8,7 +8,10 @@ import pytest
 from mmrec.errors import DataError, UnknownItem
 from mmrec.index import Index
 from mmrec.intake import Intake
+from mmrec.queries import Point
 from mmrec.shoppers import Shopper, acts_of, listed, shopper_of
+
+TASTE = Point("words", np.ones(3, np.float32))
 
 
 @pytest.fixture
@@ -18,8 +21,8 @@ def snapshot(catalogue, red_blue):
 
 
 @pytest.mark.parametrize(("weights", "words", "rung"), [
-    ([1.0], None, "history"), ([-1.0, 2.0], np.ones(3), "history"), ([], np.ones(3), "taste"),
-    ([-1.0], None, "taste"), ([-1.0], np.ones(3), "taste"), ([], None, "popular"),
+    ([1.0], None, "history"), ([-1.0, 2.0], TASTE, "history"), ([], TASTE, "taste"),
+    ([-1.0], None, "taste"), ([-1.0], TASTE, "taste"), ([], None, "popular"), ([0.0], None, "popular"),
 ])
 def test_the_rung_is_the_highest_that_the_knowledge_reaches(weights, words, rung):
     assert Shopper(range(len(weights)), weights, words).rung == rung
