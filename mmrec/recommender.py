@@ -263,10 +263,9 @@ class Recommender:
     ) -> Vectors:
         """Scores [n] of items for a history: exactly what `recommend` ranks by on its first rung."""
         snapshot = self._index.now()
-        places = snapshot.places(listed(items, "items"))
         user = retrieve.user_point(snapshot, self._towers, shopper_of(snapshot, acts_of(history, dislikes)))
-        scores: Vectors = (snapshot.space(CONTENT) @ user.vector)[places]  # as `search` does, to the last bit
-        return scores
+        scores = snapshot.space(CONTENT) @ user.vector  # as `search` does, so equal to the last bit
+        return scores[snapshot.places(listed(items, "items"))]
 
     def score_many(self, *, histories: Sequence[Sequence[str]], items: Sequence[str]) -> Vectors:
         """Scores, float32 [users, items], as those of `score` but for rounding (1e-6)."""

@@ -53,9 +53,9 @@ QUERIES: Mapping[str, Sequence[Wish]] = {
         wish("pink bra", "Bra", colour="Pink"), wish("black dress", "Dress", colour="Black"),
         wish("hooded sweatshirt", "Hoodie", "Sweater"), wish("winter coat", "Coat", "Jacket"),
         wish("high heels", "Pumps", "Heeled sandals", "Wedge"), wish("running tights", "Leggings/Tights"),
-        wish("gold earrings", "Earring", "Earrings", colour="Gold"), wish("woolly hat", "Hat/beanie", "Beanie"),
-        wish("grey t-shirt", "T-shirt", colour="Grey"), wish("shoulder bag", "Bag", "Cross-body bag"),
-        wish("blue shorts", "Shorts", colour="Blue"),
+        wish("gold earrings", "Earring", "Earrings", colour="Gold"),
+        wish("woolly hat", "Hat/beanie", "Beanie"), wish("grey t-shirt", "T-shirt", colour="Grey"),
+        wish("shoulder bag", "Bag", "Cross-body bag"), wish("blue shorts", "Shorts", colour="Blue"),
     ),
 }
 
@@ -122,7 +122,7 @@ def bought_together(shop: Recommender, data: Path, by: str) -> float:
 
 
 def text_search(shop: Recommender, data: Path, part: str) -> dict[str, float]:
-    """Ndcg@10 over the 20 queries of a part ("validation" or "test"), of full text alone, vectors alone, and both fused."""
+    """Mean ndcg@10 over the queries of a part, of full text alone, vectors alone, and both fused."""
     rows = _records(data / "hm-fashion" / "items.jsonl")
     catalogue, snapshot = shop._catalogue, shop._index.now()
     ways: dict[str, Callable[[str], list[str]]] = {
