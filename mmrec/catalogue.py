@@ -72,10 +72,16 @@ class Catalogue:
     @property
     def plan(self) -> ContentPlan:
         """The content plan that serves."""
+        return self.serving()[0]
+
+    def serving(self) -> tuple[ContentPlan, str]:
+        """The content plan and the vector column that serve, both of one moment."""
         serial = self.serial
-        if serial not in self._plans:
-            self._plans = {serial: ContentPlan.load(self._plan_path(serial)) if serial else ContentPlan()}
-        return self._plans[serial]
+        plan = self._plans.get(serial)
+        if plan is None:
+            plan = ContentPlan.load(self._plan_path(serial)) if serial else ContentPlan()
+            self._plans = {serial: plan}
+        return plan, f"vector_{serial}"
 
     def lookup(self, item_ids: Sequence[str]) -> dict[str, Stored]:
         """What is stored of these items, those that are."""
@@ -113,15 +119,19 @@ class Catalogue:
             if not covered:
                 self.rebuild()
 
-    def rebuild(self) -> None:
+    def rebuild(self, *, anew: bool = False) -> None:
         """Estimates the content plan again and rewrites every vector; nothing is encoded.
 
         The new column is complete before `store.json` names it: killed at any point, the old one serves.
+
+        Args:
+            anew: whether to start from no plan, as the one that serves cannot be read.
         """
         with self.store.writer():
             columns = schema.field_columns(self.table.schema)
             sample = schema.fields_of(self.table.scan(["item_id", *columns], last=ENOUGH))
-            plan, serial = self.plan.fitted(sample, self.config), self.serial + 1
+            plan, serial = ContentPlan() if anew else self.plan, self.serial + 1
+            plan = plan.fitted(sample, self.config)
             self._drop_unused()  # of a rebuild that was killed
             self._fill(serial, plan)
             plan.save(self._plan_path(serial))

@@ -3,8 +3,8 @@
 Each field has a slot of the content vector. A slot is centred on the catalogue's mean (pretrained encoders
 crowd their outputs into a narrow cone; the direction they share says nothing about an item), brought to
 norm 1 and scaled by the root of its weight; the whole is brought to norm 1 again. The cosine of two items
-is then the weighted mean of their fields' cosines, over the fields that both have; an absent field is an
-absent slot, never a vector of zeros taken for content.
+of the same fields is then the weighted mean of those fields' cosines. An absent field is an absent slot,
+never a vector of zeros taken for content; one that only the other item has brings the cosine nearer to 0.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from mmrec import schema
 from mmrec.catalogue import Catalogue
-from mmrec.errors import MmrecError
+from mmrec.errors import MmrecError, StoreError
 from mmrec.files import item_from_dict
 from mmrec.index import Snapshot
 from mmrec.journal import Journal
@@ -28,10 +28,15 @@ def examine(catalogue: Catalogue, journal: Journal, *, mend: bool = True) -> dic
         `healthy`, `problems` (what, how many, which items, what was done), and the tables' health.
     """
     problems = []
+    broken = _plan_is_broken(catalogue)
+    if broken:
+        if mend:
+            catalogue.rebuild(anew=True)
+        done = "made anew, with all vectors" if mend else ""
+        problems.append(_problem("content plan cannot be read", [], done))
     if catalogue.store.refresh().get("stale"):
-        done = mend and catalogue.mend()
-        what = "vectors left out by an ingest that was killed"
-        problems.append(_problem(what, [], "rebuilt" if done else ""))
+        done = "rebuilt" if mend and catalogue.mend() else ""
+        problems.append(_problem("vectors left out by an ingest that was killed", [], done))
     damaged = _damaged(catalogue)
     for what, item_ids in damaged.items():
         action = ""
@@ -46,7 +51,8 @@ def examine(catalogue: Catalogue, journal: Journal, *, mend: bool = True) -> dic
     return {
         "healthy": not problems, "problems": problems,
         "items": catalogue.table.health(), "interactions": journal.table.health(),
-        "vector_column": catalogue.vector_column, "dim": catalogue.plan.dim,
+        "vector_column": catalogue.vector_column,
+        "dim": None if broken and not mend else catalogue.plan.dim,
     }
 
 
@@ -60,6 +66,14 @@ def census(snapshot: Snapshot, journal: Journal) -> dict[str, Any]:
         "encoders": {m: r["fingerprint"]["model"] for m, r in catalogue.store.facts["encoders"].items()},
         "bytes": catalogue.table.health()["bytes"],
     }
+
+
+def _plan_is_broken(catalogue: Catalogue) -> bool:
+    try:
+        catalogue.serving()
+    except StoreError:
+        return True
+    return False
 
 
 def _damaged(catalogue: Catalogue) -> dict[str, list[str]]:

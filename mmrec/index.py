@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from functools import partial
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mmrec import schema, where
@@ -17,7 +19,10 @@ from mmrec.encoders.base import Vectors, unit
 from mmrec.errors import DataError, StoreError, UnknownItem
 from mmrec.types import IMAGE, WORDS
 
+log = logging.getLogger(__name__)
+
 CONTENT = "content"
+PATIENCE = 5  # attempts at a snapshot while another thread or process rewrites the vectors
 Mask = NDArray[np.bool_]
 MOST_MASKS = 64  # expressions whose answer is kept for the next call
 
@@ -39,11 +44,16 @@ class Snapshot:
         facts: attributes, `item_id` and `added_at` in the same order, for `where`.
     """
 
-    def __init__(self, catalogue: Catalogue, version: int) -> None:
-        self.catalogue, self.version = catalogue, version
-        self.plan, self._column = catalogue.plan, catalogue.vector_column
-        names = list(schema.attribute_types(catalogue.table.schema))
-        table = catalogue.table.scan(["item_id", "added_at", *(schema.ATTRIBUTE + n for n in names)])
+    def __init__(self, catalogue: Catalogue) -> None:
+        catalogue.store.refresh()
+        self.catalogue = catalogue
+        self.plan, self._column = catalogue.serving()  # before the table, whose column is then complete
+        self.table = catalogue.table.frozen()
+        self.version = self.table.version
+        if self.plan.dim and self._column not in self.table.schema.names:
+            raise StoreError("the vectors were rewritten while they were read: ask again")
+        names = list(schema.attribute_types(self.table.schema))
+        table = self.table.scan(["item_id", "added_at", *(schema.ATTRIBUTE + n for n in names)])
         self.facts = table.rename_columns(["item_id", "added_at", *names]).sort_by("item_id")
         self.ids: list[str] = self.facts["item_id"].to_pylist()
         self.position = {item_id: i for i, item_id in enumerate(self.ids)}
@@ -62,7 +72,7 @@ class Snapshot:
     @property
     def text_fields(self) -> tuple[str, ...]:
         """Fields that a text encoder embedded, categories among them."""
-        return tuple(n for n in schema.embedding_dims(self.catalogue.table.schema) if n != IMAGE)
+        return tuple(n for n in schema.embedding_dims(self.table.schema) if n != IMAGE)
 
     @property
     def text_slots(self) -> tuple[str, ...]:
@@ -133,15 +143,15 @@ class Snapshot:
         return best(scores, k, allowed)
 
     def _vectors(self) -> Vectors:
-        if self._column not in self.catalogue.table.schema.names:
+        if not self.plan.dim:
             return np.zeros((len(self), 0), np.float32)
-        table = self.catalogue.table.scan(["item_id", self._column])
+        table = self.table.scan(["item_id", self._column])
         return self._ordered(table, schema.matrix(table[self._column], _width(table, self._column)).values)
 
     def _field(self, name: str) -> Vectors:
         names = [n for n in (schema.EMBEDDING + name, schema.ATTRIBUTE + name)
-                 if n in self.catalogue.table.schema.names]
-        table = self.catalogue.table.scan(["item_id", *names])
+                 if n in self.table.schema.names]
+        table = self.table.scan(["item_id", *names])
         return self._ordered(table, self.plan.part(name, schema.fields_of(table)))
 
     def _words(self) -> Vectors:
@@ -150,17 +160,15 @@ class Snapshot:
         Not centred, unlike content: a query is one more text, and has no mean of its own.
         """
         names = [schema.EMBEDDING + name for name in self.text_fields]
-        table = self.catalogue.table.scan(["item_id", *names])
+        table = self.table.scan(["item_id", *names])
         parts = schema.fields_of(table).embeddings.values()
         return self._ordered(table, unit(np.sum([part.values for part in parts], axis=0)))
 
-    def _ordered(self, table: pa.Table, x: Vectors) -> Vectors:
-        """Rows in the order of `ids`, dropping what came in since, contiguous."""
-        rows = {item_id: row for row, item_id in enumerate(table["item_id"].to_pylist())}
-        order = [rows.get(item_id, -1) for item_id in self.ids]
-        if -1 in order:
-            raise StoreError("the catalogue changed while it was read: ask again")
-        return np.ascontiguousarray(x[order])
+    @staticmethod
+    def _ordered(table: pa.Table, x: Vectors) -> Vectors:
+        """Rows in the order of the ids, contiguous."""
+        order = pc.sort_indices(table["item_id"])
+        return np.ascontiguousarray(x[order.to_numpy()])
 
 
 class Index:
@@ -174,11 +182,17 @@ class Index:
     def now(self) -> Snapshot:
         """The catalogue as it is now, also after a write by another process."""
         with self._lock:
-            version = self.catalogue.table.version
-            if self._snapshot is None or self._snapshot.version != version:
-                self.catalogue.store.refresh()
-                self._snapshot = Snapshot(self.catalogue, version)
+            if self._snapshot is None or self._snapshot.version != self.catalogue.table.version:
+                self._snapshot = self._taken()
             return self._snapshot
+
+    def _taken(self) -> Snapshot:
+        for _ in range(PATIENCE):
+            try:
+                return Snapshot(self.catalogue)
+            except StoreError as error:  # a writer swapped the vectors in between, so take the new ones
+                log.debug("%s", error)
+        return Snapshot(self.catalogue)
 
 
 def best(scores: Vectors, k: int, allowed: Mask) -> Hits:

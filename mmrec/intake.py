@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections import OrderedDict
@@ -112,7 +111,7 @@ class Intake:
         drafts: list[Draft] = []
         for item in items:
             try:
-                draft = _draft(item, stored.get(item.item_id), types)
+                draft = self._draft(item, stored.get(item.item_id), types)
             except DataError as error:
                 outcome[item.item_id] = _rejection(item, error)
                 if self.strict:
@@ -125,6 +124,24 @@ class Intake:
         if drafts:
             outcome |= self._write(drafts)
         return outcome
+
+    def _draft(self, item: Item, before: Stored | None, types: dict[str, pa.DataType]) -> Draft:
+        """The item with its digests.
+
+        Raises:
+            DataError: a picture cannot be read, or an attribute does not fit its column.
+        """
+        schema.check_types(item, types)
+        digests = {name: schema.digest(text) for name, text in item.text.items()}
+        if words := schema.labels(item):
+            digests[LABELS] = schema.digest("\n".join(words))
+        if item.images and IMAGE in self.catalogue.encoders:  # else nobody looks at them
+            digests[IMAGE] = schema.digest(" ".join(images.digest(source) for source in item.images))
+        for name, value in item.attributes.items():
+            types.setdefault(name, schema.arrow_type(value))  # a later item of the chunk must agree
+        added_at = item.added_at and item.added_at.isoformat()
+        whole = json.dumps([schema.record(item), digests, added_at], sort_keys=True)
+        return Draft(item, schema.digest(whole), digests, before)
 
     def _write(self, drafts: list[Draft]) -> dict[str, str | Rejection]:
         fields, failures = self.fields(drafts)
@@ -231,25 +248,6 @@ def encode_alone(catalogue: Catalogue, item: Item) -> Fields:
     for error in failures.values():
         raise error
     return fields
-
-
-def _draft(item: Item, before: Stored | None, types: dict[str, pa.DataType]) -> Draft:
-    """The item with its digests.
-
-    Raises:
-        DataError: a picture cannot be read, or an attribute does not fit its column.
-    """
-    schema.check_types(item, types)
-    digests = {name: schema.digest(text) for name, text in item.text.items()}
-    if words := schema.labels(item):
-        digests[LABELS] = schema.digest("\n".join(words))
-    if item.images:
-        digests[IMAGE] = schema.digest(" ".join(images.digest(source) for source in item.images))
-    for name, value in item.attributes.items():
-        types.setdefault(name, schema.arrow_type(value))  # a later item of the chunk must agree
-    whole = hashlib.sha256(schema.record(item).encode())
-    whole.update(json.dumps([digests, item.added_at and item.added_at.isoformat()], sort_keys=True).encode())
-    return Draft(item, whole.hexdigest()[:32], digests, before)
 
 
 def _unchanged(now: Any, before: dict[str, str]) -> set[str]:

@@ -293,9 +293,7 @@ class Recommender:
         """A shopper for each history; one of unknown items alone falls to the last rungs."""
         return [shopper_of(snapshot, acts_of(history), strict=False) for history in histories]
 
-    def _serve(
-        self, snapshot: Snapshot, shopper: Shopper, k: int, where: str | None
-    ) -> list[Recommendation]:
+    def _serve(self, snapshot: Snapshot, shopper: Shopper, k: int, where: str | None) -> list[Recommendation]:
         return retrieve.recommend(
             snapshot, self._towers, shopper, k, snapshot.mask(where), self._journal.popularity()
         )

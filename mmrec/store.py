@@ -41,6 +41,7 @@ class Store:
 
         self.path, self.facts = path, facts
         self._mutex = threading.RLock()
+        self._reading = threading.Lock()  # a thread that reads old facts must not set them after new ones
         self._lock = FileLock(path / "writer.lock", timeout=wait, thread_local=False)
         self._connection = connect(path)
         self._tables: dict[str, KeyedTable] = {}
@@ -117,15 +118,17 @@ class Store:
 
     def refresh(self) -> dict[str, Any]:
         """The facts as another process may have changed them."""
-        self.facts = _read_facts(self.path)
-        return self.facts
+        with self._reading:
+            self.facts = _read_facts(self.path)
+            return self.facts
 
     def save_facts(self, **changes: Any) -> None:
         """Changes facts in one step: complete beside, then swapped in."""
         facts = {**self.facts, **changes}
-        with replacing(self.path / "store.json") as file:
-            file.write(json.dumps(facts, indent=1, ensure_ascii=False).encode())
-        self.facts = facts
+        with self._reading:
+            with replacing(self.path / "store.json") as file:
+                file.write(json.dumps(facts, indent=1, ensure_ascii=False).encode())
+            self.facts = facts
 
 
 def _is_foreign(path: Path) -> bool:

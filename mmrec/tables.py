@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,6 +28,7 @@ class KeyedTable:
 
     def __init__(self, connection: Any, folder: Path, name: str, schema: pa.Schema) -> None:
         self.name, self.folder, self.key = name, folder / f"{name}.lance", schema.names[0]
+        self._connection = connection
         self._synced: dict[Path, int] = {}
         self._heal()
         if self.exists(folder, name):
@@ -51,6 +53,13 @@ class KeyedTable:
         """Grows with every change, by any process."""
         return int(self._table.version)
 
+    def frozen(self) -> KeyedTable:
+        """The table as it is now, for reading alone: later changes, by any process, do not show in it."""
+        still = copy(self)
+        still._table = _lance(f"open table {self.name}", lambda: self._connection.open_table(self.name))
+        _lance(f"read {self.name}", lambda: still._table.checkout(still._table.version))
+        return still
+
     def count(self) -> int:
         """Number of rows."""
         return int(self._table.count_rows())
@@ -59,15 +68,14 @@ class KeyedTable:
         self, columns: Sequence[str], where: str | None = None, *, last: int | None = None
     ) -> pa.Table:
         """All rows, those that a SQL condition keeps, or the `last` that were written."""
-        n = self.count()
-        query = self._table.search().select(list(columns)).limit(max(1, n))
+        query = self._table.search().select(list(columns))
         query = query.where(where) if where else query
-        query = query.offset(max(0, n - last)) if last else query
+        query = query.offset(max(0, self.count() - last)) if last else query
         return _lance(f"read {self.name}", query.to_arrow)
 
     def batches(self, columns: Sequence[str]) -> Iterator[pa.Table]:
         """All rows, streamed from one version of the table."""
-        query = self._table.search().select(list(columns)).limit(max(1, self.count()))
+        query = self._table.search().select(list(columns))
         for batch in _lance(f"read {self.name}", lambda: query.to_batches(STREAM)):
             yield pa.Table.from_batches([batch])
 
@@ -112,14 +120,16 @@ class KeyedTable:
 
     def add_columns(self, fields: Sequence[pa.Field]) -> None:
         """Adds columns that the table lacks, null in every row."""
-        missing = [f for f in fields if f.name not in self.schema.names]
+        known = set(self.schema.names)
+        missing = [f for f in fields if f.name not in known]
         if missing:
             _lance(f"add columns to {self.name}", lambda: self._table.add_columns(pa.schema(missing)))
             self.sync()
 
     def drop_columns(self, names: Sequence[str]) -> None:
         """Drops the columns among these that exist."""
-        present = [n for n in names if n in self.schema.names]
+        known = set(self.schema.names)
+        present = [n for n in names if n in known]
         if present:
             _lance(f"drop columns of {self.name}", lambda: self._table.drop_columns(present))
             self.sync()

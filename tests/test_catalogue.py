@@ -18,6 +18,7 @@ from mmrec import Item, schema, tables
 from mmrec.catalogue import Catalogue
 from mmrec.content import ContentPlan
 from mmrec.encoders.base import unit
+from mmrec.errors import StoreError
 from mmrec.intake import Intake
 from mmrec.store import Store
 from mmrec.tables import KeyedTable
@@ -320,6 +321,24 @@ def test_a_killed_process_leaves_vectors_that_serve(open_shop):
     shop._catalogue.rebuild()
     assert_fresh(shop._catalogue)
     assert serving(shop._catalogue) == only(shop._catalogue.serial)
+
+
+@pytest.mark.parametrize("damage", [b"", None], ids=["empty", "gone"])
+def test_a_lost_content_plan_is_made_anew_by_the_doctor(open_shop, damage):
+    shop = open_shop()
+    shop.ingest([*mugs(0, 4, price=3), Item(item_id="lamp", text={"title": "lamp"}, attributes={"price": 9})])
+    before, path = shop.similar("i0"), shop.path / f"content-{shop._catalogue.serial}.safetensors"
+    path.unlink()
+    if damage is not None:
+        path.write_bytes(damage)
+    shop = open_shop()
+    with pytest.raises(StoreError, match="Run `mmrec doctor`"):
+        shop.similar("i0")
+    assert shop.doctor(mend=False)["problems"][0]["what"] == "content plan cannot be read"
+    assert not shop.doctor()["healthy"]
+    assert shop.doctor()["healthy"]
+    assert_fresh(shop._catalogue)
+    assert [r.item_id for r in shop.similar("i0")] == [r.item_id for r in before]
 
 
 def test_other_weights_rewrite_the_vectors_of_a_store_and_encode_nothing(

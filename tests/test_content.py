@@ -28,6 +28,7 @@ from mmrec.content import (
     number_features,
 )
 from mmrec.errors import StoreError
+from mmrec.types import LABELS
 
 EVEN = Config(attribute_weight=1.0)
 PRICE = Slot("price", "number", 2 * NUMBER_NODES, 1.0)
@@ -128,8 +129,8 @@ def test_a_direction_that_all_items_share_does_not_count():
     values = rng.standard_normal((500, 16)).astype(np.float32) + 5
     known = fields(title=Embedded(values, np.ones(500, np.bool_)))
     content = ContentPlan().fitted(known, EVEN).embed(known)
-    assert np.mean(content @ content.T) < 0.2 < 0.9 < np.mean(uncentred({"title": 1}, title=known.embeddings[
-        "title"])[0] @ uncentred({"title": 1}, title=known.embeddings["title"]).T)
+    crowded = uncentred({"title": 1}, **known.embeddings)
+    assert np.mean(content @ content.T) < 0.2 < 0.9 < np.mean(crowded @ crowded.T)
 
 
 def test_one_item_alone_still_has_a_unit_vector():
@@ -243,6 +244,15 @@ def test_a_text_field_hides_its_namesake_attribute():
     assert not plan.embed(attribute).any()
     a, b = plan.embed(both)
     assert a @ b == pytest.approx(oracle(0, 1, {"brand": 1}, both), abs=1e-5)
+
+
+def test_categories_as_words_serve_text_queries_alone():
+    parts = {"title": embedded([1, 0], [0, 1]), LABELS: embedded([1], [1])}
+    known = fields({"brand": ["Acme", "Acme"]}, **parts)
+    for config in (Config(), Config(weights={LABELS: 5})):
+        plan = ContentPlan().fitted(known, config)
+        assert [slot.name for slot in plan.slots] == ["title", "brand"]
+        assert plan.covers(known, config)
 
 
 def test_slots_stay_where_they_are_when_a_field_joins():

@@ -264,11 +264,11 @@ def test_neighbours_stand_side_by_side_in_every_embedded_space(busy) -> None:
         gallery_of(busy, title="x", item_ids=["gone"])
 
 
-def test_a_search_tells_the_place_in_both_rankings(busy) -> None:
+def test_a_search_tells_the_share_of_both_rankings(busy) -> None:
     (shelf,) = gallery_of(busy, title="x", queries=["blue lamp"], k=4).searches
     assert {card.title for card in shelf.cards} == {"blue lamp"}
-    assert shelf.cards[0].why == "words #1 · vectors #1"
-    assert shelf.cards[0].score == f"{2 / 61:.4f}"
+    assert shelf.cards[0].why == "full text 33% · words 67%"
+    assert shelf.cards[0].score == f"{1.5 / 11:.4f}"
 
 
 def test_the_command_writes_the_page_of_a_store(busy, tmp_path) -> None:

@@ -188,6 +188,22 @@ def test_a_stream_is_of_one_version_whatever_is_written_meanwhile(table, monkeyp
     assert sorted(seen) == list(range(100))
 
 
+def test_a_frozen_table_stays_as_it_was(table):
+    table.upsert(rows({"a": 1, "b": 2}))
+    table.index_text("words")
+    still = table.frozen()
+    table.upsert(rows({"a": 9, "c": 3}))
+    table.delete(["b"])
+    table.add_columns([pa.field("x", pa.int64())])
+    table.drop_columns(["n"])
+    table.tidy(force=True)
+    assert contents(still) == {"a": 1, "b": 2}
+    assert still.version < table.version
+    assert still.schema.names == SCHEMA.names
+    assert sorted(table.scan(["key"])["key"].to_pylist()) == ["a", "c"]
+    assert table.upsert(rows({"d": 4}).drop(["n"])) == (1, 0)  # the other handle may still write
+
+
 def test_an_empty_table_has_nothing_to_say(table):
     assert (table.count(), table.scan(["key"]).num_rows, list(table.batches(["key"]))) == (0, 0, [])
     assert table.scan(["key"], last=5).num_rows == 0

@@ -29,7 +29,7 @@ from mmrec.catalogue import Draft
 from mmrec.intake import Intake
 from mmrec.schema import matrix
 
-EXAMPLES, STEPS = (42, 50) if os.environ.get("CI") else (6, 40)
+EXAMPLES, STEPS = (43, 50) if os.environ.get("CI") else (6, 40)
 TOY = {"text_encoder": "toy", "image_encoder": "toy", "weights": {"plot": 2.0, "year": 0.0}}
 IDS = st.sampled_from(["a", "b", "it's", "100%", "日本", "f", "g", "h"])
 WORDS = st.lists(st.sampled_from(["red", "blue", "mug", "lamp", "it's", "日本"]), max_size=3).map(" ".join)

@@ -136,8 +136,7 @@ class _Window:
             case "newest":
                 return "among the newest"
             case "search":
-                ranks = [(r.name, round(1 / r.contribution) - self.shop.config.rrf_k) for r in helped]
-                return " · ".join(f"{name} #{rank}" for name, rank in ranks)
+                return " · ".join(f"{r.name} {r.contribution / result.score:.0%}" for r in helped)
             case "similar":
                 fields = [r for r in helped if r.source == "field"]
                 return " · ".join(f"{r.name} {r.contribution:.2f}" for r in fields[:2] if len(fields) > 1)
