@@ -96,7 +96,9 @@ class Catalogue:
     def match(self, words: str, k: int, where: Where | None) -> list[str]:
         """Ids of the k best items for any of these words (BM25), best first."""
         condition = where.sql(schema.stored_name) if where else None
-        self.table.index_text("document")
+        if not self.table.indexed("document"):  # after an ingest that was cut off
+            with self.store.writer():
+                self.table.index_text("document")
         return [item_id for item_id, _ in self.table.match(words, "document", k, condition)]
 
     def vectors_of(self, fields: Fields) -> Vectors:

@@ -134,18 +134,22 @@ class KeyedTable:
             _lance(f"drop columns of {self.name}", lambda: self._table.drop_columns(present))
             self.sync()
 
+    def indexed(self, column: str) -> bool:
+        """Whether a column has an index."""
+        return any(column in index.columns for index in self._table.list_indices())
+
     def index_text(self, column: str) -> None:
-        """Makes or extends the full-text (BM25) index of a column."""
+        """Makes the full-text (BM25) index of a column, if it has none."""
         from lancedb.index import FTS
 
-        if not any(column in index.columns for index in self._table.list_indices()):
+        if not self.indexed(column):
             config = FTS(base_tokenizer="simple", language="English", stem=True, ascii_folding=True)
             _lance("make the text index", lambda: self._table.create_index(column, config=config))
             self.sync()
 
     def index_key(self, column: str) -> None:
-        """Makes the scalar index of a column that is looked up by value."""
-        if not any(column in index.columns for index in self._table.list_indices()):
+        """Makes the scalar index of a column that is looked up by value, if it has none."""
+        if not self.indexed(column):
             from lancedb.index import BTree
 
             _lance("make a scalar index", lambda: self._table.create_index(column, config=BTree()))
