@@ -22,7 +22,7 @@ from mmrec.errors import DataError
 from mmrec.files import item_as_dict
 from mmrec.types import IMAGE, LABELS, IngestReport, Item, Rejection
 
-SMALLEST, LARGEST = 64, 4_096  # items of a chunk: what an interruption costs at most
+SMALLEST, LARGEST = 256, 4_096  # items of a chunk: what an interruption costs at most
 BRISK, SLOW = 2.0, 8.0  # seconds a chunk should take; the size follows
 REMEMBERED = 20_000  # texts whose embedding is kept for the next item that says the same
 Progress = Callable[[int], None]
