@@ -166,6 +166,36 @@ def gallery(
 
 
 @app.command()
+def evaluate(
+    store: StorePath,
+    protocol: Annotated[str, typer.Option(
+        help="item-cold, user-cold, warm, leave-last-out or global-time.")] = "item-cold",
+    seed: Annotated[int, typer.Option(help="Of the split.")] = 0,
+    baselines: Annotated[list[str] | None, typer.Option(
+        help="Name of a baseline; may be given several times. All, if none is.")] = None,
+    parts: Annotated[Path | None, typer.Option(
+        help="Parquet table user, item, part: a published item-cold split.")] = None,
+    every_kind: Annotated[bool, typer.Option(
+        "--every-kind", help="Count every interaction as a wish, dislikes too.")] = False,
+    plain: Plain = False,
+) -> None:
+    """Baselines tuned on validation and judged on test, on this shop's own behaviour and content."""
+    from rich.console import Console
+
+    from mmrec.evaluate.report import row_of, tables_of
+
+    with opened(store) as shop:
+        entries = shop.evaluate(
+            protocol=protocol, seed=seed, models=baselines or None, parts=parts, every_kind=every_kind,
+            progress=lambda name: typer.echo(f"tuning {name} ...", err=True),
+        )
+        for table in tables_of(entries) if plain else ():
+            Console(markup=False, width=150).print(table)
+        for entry in () if plain else entries:
+            say(row_of(entry))
+
+
+@app.command()
 def encoders(plain: Plain = False) -> None:
     """Models that can embed text and pictures: which are usable right now, and where from."""
     from mmrec.encoders.weights import usable

@@ -66,7 +66,7 @@ class Journal:
 
     def history(self, user: str) -> list[tuple[str, float]]:
         """(item, weight) of a user's interactions, oldest first; a disliking kind weighs less than 0."""
-        return [(row["item_id"], self._worth(row["kind"]) * row["weight"]) for row in self._rows(user)]
+        return [(row["item_id"], self.worth(row["kind"]) * row["weight"]) for row in self._rows(user)]
 
     def popularity(self) -> Mapping[str, float]:
         """Decayed, weighted count of each item's interactions; dislikes count nothing.
@@ -88,7 +88,7 @@ class Journal:
         if not rows.num_rows:
             return {}
         kinds = rows["kind"].combine_chunks().dictionary_encode()
-        worth = np.array([max(0.0, self._worth(k)) for k in kinds.dictionary.to_pylist()])
+        worth = np.array([max(0.0, self.worth(k)) for k in kinds.dictionary.to_pylist()])
         days = rows["time"].cast(pa.int64()).to_numpy() / 86_400e6  # microseconds -> days
         decay = 0.5 ** ((days.max() - days) / self.config.popularity_half_life)
         counts = worth[kinds.indices.to_numpy()] * rows["weight"].to_numpy() * decay
@@ -96,7 +96,7 @@ class Journal:
         sums = table.group_by("item_id").aggregate([("n", "sum")])
         return dict(zip(sums["item_id"].to_pylist(), sums["n_sum"].to_pylist(), strict=True))
 
-    def _worth(self, kind: str) -> float:
+    def worth(self, kind: str) -> float:
         """Weight of a kind; one that the settings do not name counts as much as a click."""
         return self.config.kind_weights.get(kind, 1.0)
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mmrec import retrieve
 from mmrec.catalogue import Catalogue
 from mmrec.config import Config
+from mmrec.doctor import census, examine
 from mmrec.encoders.base import Encoder, Vectors
 from mmrec.encoders.bound import BoundEncoders
 from mmrec.errors import DataError, NotFitted, StoreError, UnknownItem
@@ -21,7 +21,7 @@ from mmrec.intake import Accept, Intake, Progress
 from mmrec.journal import Journal
 from mmrec.opening import new_store, settle
 from mmrec.queries import Query, point_of
-from mmrec.shoppers import Shopper, acts_of, listed, shopper_of
+from mmrec.shoppers import Shopper, acts_of, listed, shopper_of, shoppers_of
 from mmrec.store import Store
 from mmrec.threads import set_threads
 from mmrec.types import (
@@ -33,6 +33,9 @@ from mmrec.types import (
     RecordReport,
     Rejection,
 )
+
+if TYPE_CHECKING:
+    from mmrec.evaluate.contest import Entry
 
 FULL_TEXT = "full text"  # the ranking by BM25
 
@@ -90,9 +93,7 @@ class Recommender:
     def __enter__(self) -> Recommender:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -240,14 +241,13 @@ class Recommender:
             UnknownItem: none of the history is in the catalogue.
             DataError: both user and history are given, or an argument cannot be used.
         """
+        k, snapshot = retrieve.check_k(k), self._index.now()
         if user is not None and history is not None:
             raise DataError("recommend takes a user or a history, not both", field="user")
-        k, snapshot = retrieve.check_k(k), self._index.now()
         acts = self._journal.history(user) if user is not None else []
         acts += acts_of(history or (), dislikes)
-        words = None
-        if taste is not None and taste.strip() and len(snapshot):
-            words = point_of(self._catalogue, snapshot, Query(taste))
+        told = taste is not None and taste.strip() and len(snapshot)
+        words = point_of(self._catalogue, snapshot, Query(taste)) if told else None
         shopper = shopper_of(snapshot, acts, words=words, exclude=exclude, strict=user is None)
         return self._serve(snapshot, shopper, k, where)
 
@@ -256,7 +256,7 @@ class Recommender:
     ) -> list[list[Recommendation]]:
         """`recommend` for many histories at one state of the catalogue."""
         k, snapshot = retrieve.check_k(k), self._index.now()
-        return [self._serve(snapshot, s, k, where) for s in self._known(snapshot, histories)]
+        return [self._serve(snapshot, s, k, where) for s in shoppers_of(snapshot, histories)]
 
     def score(
         self, *, history: Sequence[str], items: Sequence[str], dislikes: Sequence[str] = ()
@@ -271,27 +271,28 @@ class Recommender:
         """Scores, float32 [users, items], as those of `score` but for rounding (1e-6)."""
         snapshot = self._index.now()
         x = snapshot.space(CONTENT)[snapshot.places(listed(items, "items"))]
-        points = [retrieve.user_point(snapshot, self._towers, s) for s in self._known(snapshot, histories)]
+        points = [retrieve.user_point(snapshot, self._towers, s) for s in shoppers_of(snapshot, histories)]
         users = np.array([p.vector for p in points], np.float32).reshape(len(points), x.shape[1])
         return users @ x.T  # [users, d] @ [d, items]
 
+    def evaluate(
+        self, *, protocol: str = "item-cold", seed: int = 0, models: Sequence[str] | None = None,
+        parts: str | Path | None = None, every_kind: bool = False,
+        progress: Callable[[str], None] | None = None,
+    ) -> list[Entry]:
+        """How well baselines do on this shop's own behaviour and content; see `mmrec.evaluate.contest`."""
+        from mmrec.evaluate.contest import contest_of
+
+        now = self._index.now()
+        return contest_of(now, self._journal, protocol, seed, models, parts, every_kind, progress)
+
     def stats(self) -> dict[str, Any]:
         """Counts, fields, encoders and sizes, JSON-ready."""
-        from mmrec.doctor import census
-
         return census(self._index.now(), self._journal)
 
     def doctor(self, *, mend: bool = True) -> dict[str, Any]:
         """Checks the store and mends what it can; see `mmrec.doctor`."""
-        from mmrec.doctor import examine
-
         return examine(self._catalogue, self._journal, mend=mend)
-
-    # shared by the verbs
-
-    def _known(self, snapshot: Snapshot, histories: Sequence[Sequence[str]]) -> list[Shopper]:
-        """A shopper for each history; one of unknown items alone falls to the last rungs."""
-        return [shopper_of(snapshot, acts_of(history), strict=False) for history in histories]
 
     def _serve(self, snapshot: Snapshot, shopper: Shopper, k: int, where: str | None) -> list[Recommendation]:
         return retrieve.recommend(

@@ -75,6 +75,11 @@ def shopper_of(
     return Shopper([p for p, _ in known], [w for _, w in known], words, frozenset(hidden))
 
 
+def shoppers_of(snapshot: Snapshot, histories: Sequence[Sequence[str]]) -> list[Shopper]:
+    """A shopper for each history; one of unknown items alone falls to the last rungs."""
+    return [shopper_of(snapshot, acts_of(history), strict=False) for history in histories]
+
+
 def listed(ids: Sequence[str], name: str) -> list[str]:
     """A list of ids; one string is a mistake that would be read letter by letter."""
     members = None if isinstance(ids, str) or not isinstance(ids, Iterable) else list(ids)

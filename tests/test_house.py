@@ -27,7 +27,12 @@ ORDER = [
     "mmrec.tables", "mmrec.store", "mmrec.schema",
     "mmrec.catalogue", "mmrec.intake", "mmrec.journal",
     "mmrec.index", "mmrec.queries", "mmrec.shoppers", "mmrec.retrieve", "mmrec.doctor", "mmrec.opening",
-    "mmrec.evaluate", "mmrec.evaluate.metrics",
+    "mmrec.evaluate", "mmrec.evaluate.setting", "mmrec.evaluate.metrics", "mmrec.evaluate.logs",
+    "mmrec.evaluate.checks", "mmrec.evaluate.splits", "mmrec.evaluate.beyond", "mmrec.evaluate.run",
+    "mmrec.evaluate.baselines.base", "mmrec.evaluate.baselines.counting", "mmrec.evaluate.baselines.ease",
+    "mmrec.evaluate.baselines.factors", "mmrec.evaluate.baselines.svd", "mmrec.evaluate.baselines.ridge",
+    "mmrec.evaluate.baselines.dropoutnet", "mmrec.evaluate.baselines", "mmrec.evaluate.tune",
+    "mmrec.evaluate.shop", "mmrec.evaluate.contest", "mmrec.evaluate.report",
     "mmrec.recommender", "mmrec.service", "mmrec.service.gallery", "mmrec.service.showcase", "mmrec.cli",
     "mmrec",
 ]

@@ -1,14 +1,29 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse import csr_matrix
 
 from mmrec.errors import DataError
-from mmrec.evaluate.metrics import Interval, hit_rate_at_k, mean_interval, ndcg_at_k, recall_at_k
+from mmrec.evaluate import metrics
+from mmrec.evaluate.metrics import (
+    Interval,
+    hit_rate_at_k,
+    hits_of,
+    map_at_k,
+    mean_interval,
+    mean_intervals,
+    mrr_at_k,
+    ndcg_at_k,
+    precision_at_k,
+    recall_at_k,
+)
 
-METRICS = (recall_at_k, hit_rate_at_k, ndcg_at_k)
+METRICS = (recall_at_k, precision_at_k, hit_rate_at_k, ndcg_at_k, mrr_at_k, map_at_k)
 
 
 # Worked by hand
@@ -40,6 +55,24 @@ def test_ndcg_of_k_good_places_is_one_even_if_more_is_relevant() -> None:
     np.testing.assert_allclose(ndcg_at_k([["a", "b"]], [{"a", "b", "c"}], 2), [1])
 
 
+def test_precision_is_the_share_of_the_places() -> None:
+    rankings = [["a", "b", "c", "d"], ["a"]]
+    np.testing.assert_allclose(precision_at_k(rankings, [{"b", "d", "z"}, {"a"}], 4), [1 / 2, 1 / 4])
+
+
+def test_mrr_is_of_the_first_relevant_rank_alone() -> None:
+    rankings = [["x", "y", "a", "b"], ["a", "b", "x", "y"], ["x", "y", "z", "a"]]
+    np.testing.assert_allclose(mrr_at_k(rankings, [{"a", "b"}] * 3, 3), [1 / 3, 1, 0])
+
+
+def test_map_is_the_mean_of_the_precisions_at_relevant_ranks() -> None:
+    # Relevant at ranks 1, 3 and 4 of five: (1 + 2/3 + 3/4) / min(5, 4).
+    ranking = ["a", "x", "b", "c", "d"]
+    np.testing.assert_allclose(map_at_k([ranking], [set("abcde")], 4), [(1 + 2 / 3 + 3 / 4) / 4])
+    np.testing.assert_allclose(map_at_k([ranking], [set("abc")], 4), [(1 + 2 / 3 + 3 / 4) / 3])
+    np.testing.assert_allclose(map_at_k([["a", "b"]], [{"a", "b", "c"}], 2), [1])
+
+
 def test_a_ranking_that_is_too_short_misses_and_a_longer_one_is_cut() -> None:
     for metric in METRICS:
         np.testing.assert_array_equal(metric([[], ["x", "a"]], [{"a"}, {"a"}], 1), [0, 0])
@@ -67,6 +100,49 @@ def test_ndcg_agrees_with_scikit_learn(user) -> None:
     scores = np.array([[-float(ranking.index(i)) for i in range(len(ranking))]])
     ours = ndcg_at_k([[str(i) for i in ranking]], [{str(i) for i in relevant}], k)
     np.testing.assert_allclose(ours, [sklearn_metrics.ndcg_score(truth, scores, k=k)], rtol=1e-9)
+
+
+@settings(max_examples=200, deadline=None)
+@given(users)
+def test_map_of_a_whole_ranking_agrees_with_scikit_learn(user) -> None:
+    sklearn_metrics = pytest.importorskip("sklearn.metrics")
+    order, relevant, _ = user
+    truth, scores = [i in relevant for i in range(len(order))], [-order.index(i) for i in range(len(order))]
+    ours = map_at_k([[str(i) for i in order]], [{str(i) for i in relevant}], len(order))
+    np.testing.assert_allclose(ours, [sklearn_metrics.average_precision_score(truth, scores)], rtol=1e-9)
+
+
+@settings(max_examples=200, deadline=None)
+@given(users)
+def test_every_metric_agrees_with_its_definition_written_as_a_loop(user) -> None:
+    order, relevant, k = user
+    ranks = [rank for rank, item in enumerate(order[:k], 1) if item in relevant]
+    best = range(1, min(k, len(relevant)) + 1)
+    expected = {
+        recall_at_k: len(ranks) / len(relevant), precision_at_k: len(ranks) / k, hit_rate_at_k: bool(ranks),
+        ndcg_at_k: sum(1 / math.log2(r + 1) for r in ranks) / sum(1 / math.log2(r + 1) for r in best),
+        mrr_at_k: 1 / ranks[0] if ranks else 0,
+        map_at_k: sum(n / r for n, r in enumerate(ranks, 1)) / len(best),
+    }
+    for metric, value in expected.items():
+        ours = metric([[str(i) for i in order]], [{str(i) for i in relevant}], k)
+        np.testing.assert_allclose(ours, [value], rtol=1e-12)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(users, min_size=1, max_size=5), st.integers(1, 14))
+def test_positions_and_lists_of_ids_give_the_same_hits(asked, k) -> None:
+    truth = np.zeros((len(asked), 12))
+    top = np.full((len(asked), k), -1)
+    for row, (order, relevant, _) in enumerate(asked):
+        truth[row, list(relevant)] = 1
+        top[row, : len(order[:k])] = order[:k]
+    hits, counts = hits_of(top, csr_matrix(truth)), truth.sum(axis=1).astype(int)
+    rankings = [[str(i) for i in order] for order, _, _ in asked]
+    wanted = [set(map(str, relevant)) for _, relevant, _ in asked]
+    for metric in METRICS:
+        name = metric.__name__.removesuffix("_at_k")
+        np.testing.assert_array_equal(metrics.METRICS[name](hits, counts), metric(rankings, wanted, k))
 
 
 @settings(max_examples=200, deadline=None)
@@ -104,6 +180,13 @@ def test_a_user_with_nothing_relevant_is_refused_and_named(metric) -> None:
 
 def test_the_interval_of_equal_values_has_no_width() -> None:
     assert mean_interval(np.full(20, 0.25), rng=np.random.default_rng(0)) == Interval(0.25, 0.25, 0.25)
+
+
+def test_values_of_the_same_users_are_resampled_together() -> None:
+    a = np.random.default_rng(7).uniform(size=40)
+    both = mean_intervals({"a": a, "2a": 2 * a}, rng=np.random.default_rng(8))
+    assert both["a"] == mean_interval(a, rng=np.random.default_rng(8))
+    np.testing.assert_allclose([both["2a"].low, both["2a"].high], [2 * both["a"].low, 2 * both["a"].high])
 
 
 def test_the_interval_agrees_with_scipy() -> None:

@@ -1,0 +1,125 @@
+"""Baselines that count or compare: popularity, and neighbours by content or by behaviour."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from mmrec.encoders.base import Vectors, unit
+from mmrec.evaluate.baselines.base import Baseline, Grid
+
+if TYPE_CHECKING:
+    from scipy.sparse import csc_matrix, csr_matrix
+
+_BLOCK = 1024  # items whose similarities to all others are held at once
+
+
+@dataclass(kw_only=True)
+class Popularity(Baseline):
+    """The same for everyone: how often an item was chosen."""
+
+    name: str = "popularity"
+    grid: ClassVar[Grid] = ({},)
+    _counts: Vectors = field(init=False, repr=False)  # [items]
+
+    def _learn(self, train: csr_matrix, _: Vectors, /) -> None:
+        self._counts = np.asarray(train.sum(axis=0)).ravel()
+
+    def _rank(self, histories: csr_matrix, /) -> Vectors:
+        return np.tile(self._counts, (histories.shape[0], 1))  # [items] -> [u, items]
+
+
+@dataclass(kw_only=True)
+class ContentKNN(Baseline):
+    """Cosine of an item's content with the mean content of the history; behaviour teaches it nothing.
+
+    Args:
+        neighbours: compare an item only with this many that are nearest to it; None with the mean of all.
+        centre: take the catalogue's mean off the content first, which says the same of every item.
+    """
+
+    name: str = "content kNN"
+    neighbours: int | None = None
+    centre: bool = False
+    grid: ClassVar[Grid] = tuple(
+        {"neighbours": n, "centre": centre} for n in (None, 20, 100) for centre in (False, True)
+    )
+    _content: Vectors = field(init=False, repr=False)  # [items, c], unit rows
+    _similar: csc_matrix = field(init=False, repr=False)  # [items, items], where there are neighbours
+
+    def _learn(self, _: csr_matrix, content: Vectors, /) -> None:
+        self._content = unit(_centred(content) if self.centre else content)
+        if self.neighbours is not None:
+            self._similar = _nearest(
+                lambda block: self._content @ self._content[block].T,  # [items, c] @ [c, b] -> [items, b]
+                len(content), self.neighbours,
+            )
+
+    def _rank(self, histories: csr_matrix, /) -> Vectors:
+        if self.neighbours is not None:
+            return (histories @ self._similar).toarray()
+        return unit(histories @ self._content) @ self._content.T  # [u, items] @ [items, c] @ [c, items]
+
+
+@dataclass(kw_only=True)
+class ItemKNN(Baseline):
+    """Sum of an item's similarities to the history, by users in common.
+
+    Similarity of two items is their cosine over users, a . b / (|a| |b| + shrinkage).
+
+    Source: Deshpande & Karypis 2004, Item-based top-N recommendation algorithms.
+
+    Args:
+        neighbours: how many of the items nearest to an item count for it.
+        shrinkage: trust in similarities of items that few have chosen; more trusts them less.
+    """
+
+    name: str = "item kNN"
+    neighbours: int = 100
+    shrinkage: float = 10.0
+    grid: ClassVar[Grid] = tuple(
+        {"neighbours": n, "shrinkage": shrinkage} for n in (30, 100, 300) for shrinkage in (0.0, 30.0)
+    )
+    _similar: csc_matrix = field(init=False, repr=False)  # [items, items]
+
+    def _learn(self, train: csr_matrix, _: Vectors, /) -> None:
+        columns = train.tocsc()
+        norms = np.sqrt(np.asarray(columns.power(2).sum(axis=0)).ravel())  # [items]
+
+        def cosines(block: slice) -> Vectors:
+            together = (columns.T @ columns[:, block]).toarray()  # [items, b]
+            scale = np.outer(norms, norms[block])  # [items, b]
+            return np.divide(together, scale + self.shrinkage, out=together, where=scale > 0)
+
+        self._similar = _nearest(cosines, len(norms), self.neighbours)
+
+    def _rank(self, histories: csr_matrix, /) -> Vectors:
+        return (histories @ self._similar).toarray()
+
+
+def _nearest(similarities: Callable[[slice], Vectors], n: int, neighbours: int) -> csc_matrix:
+    """Similarities [n, n] of each item (a column) to its nearest others; what is not positive is left out."""
+    from scipy.sparse import csc_matrix, hstack
+
+    blocks = []
+    for start in range(0, n, _BLOCK):
+        block = similarities(slice(start, start + _BLOCK))  # [n, b]
+        width = np.arange(block.shape[1])
+        block[start + width, width] = 0  # an item is not its own neighbour
+        best = np.argpartition(-block, min(neighbours, n) - 1, axis=0)[:neighbours]  # [k, b]
+        values = np.maximum(np.take_along_axis(block, best, axis=0), 0)  # [k, b]
+        places = (best.ravel(), np.broadcast_to(width, best.shape).ravel())  # [k, b] -> [k * b] each
+        blocks.append(csc_matrix((values.ravel(), places), shape=block.shape))
+    similar = hstack(blocks, format="csc")
+    similar.eliminate_zeros()
+    return similar
+
+
+def _centred(content: Vectors) -> Vectors:
+    """Content less the mean of the items that have any; an item without stays at zero."""
+    filled = np.linalg.norm(content, axis=1, keepdims=True) > 0  # [items, 1]
+    centred: Vectors = (content - content.sum(axis=0) / max(filled.sum(), 1)) * filled
+    return centred

@@ -1,0 +1,115 @@
+"""Models tuned with the same budget on validation, then judged once on test."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mmrec.encoders.base import Vectors
+from mmrec.errors import DataError
+from mmrec.evaluate import splits
+from mmrec.evaluate.baselines import BASELINES, Baseline
+from mmrec.evaluate.run import Result, evaluate_split
+from mmrec.evaluate.setting import Log, Split
+from mmrec.evaluate.shop import log_of_shop
+from mmrec.evaluate.tune import Try, tune
+from mmrec.index import CONTENT, Snapshot
+from mmrec.journal import Journal
+
+JUDGES: Mapping[str, str] = {  # the validation setting that chooses, by protocol
+    "item-cold": "overall", "user-cold": "5 revealed", "warm": "warm", "leave-last-out": "next item",
+    "global-time": "future",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What one model came to.
+
+    Attributes:
+        settings: chosen on validation.
+        tries: all that were tried.
+        seconds: of the fit with the chosen settings.
+        results: on test, by setting.
+    """
+
+    model: str
+    settings: Mapping[str, Any]
+    tries: Sequence[Try]
+    seconds: float
+    results: Mapping[str, Result]
+
+
+def split_of(log: Log, protocol: str, seed: int, parts: Path | None = None) -> Split:
+    """A log divided by a protocol, or as a table `parts` (user, item, part) of the item-cold protocol says.
+
+    Raises:
+        DataError: there is no such protocol, or the table does not fit the log.
+    """
+    import pyarrow.parquet as pq
+
+    makers: Mapping[str, Callable[[], Split]] = {
+        "item-cold": partial(splits.item_cold, log, seed), "user-cold": partial(splits.user_cold, log, seed),
+        "warm": partial(splits.warm, log, seed), "leave-last-out": partial(splits.leave_last_out, log),
+        "global-time": partial(splits.global_time, log),
+    }
+    if protocol not in makers:
+        raise DataError(f"protocol must be one of {', '.join(makers)}, got {protocol!r}", field="protocol")
+    if parts is None:
+        return makers[protocol]()
+    if protocol != "item-cold":
+        raise DataError("a table of parts goes with the protocol item-cold alone", field="parts")
+    return splits.item_cold_from(log, pq.read_table(parts), seed=seed)
+
+
+def contest_of(
+    snapshot: Snapshot, journal: Journal, protocol: str, seed: int, models: Iterable[str] | None,
+    parts: str | Path | None, every_kind: bool, progress: Callable[[str], None] | None,
+) -> list[Entry]:
+    """`contest` on a shop's own behaviour, with its content as the features of all models."""
+    log = log_of_shop(journal, snapshot.ids, every_kind=every_kind)
+    split = split_of(log, protocol, seed, None if parts is None else Path(parts))
+    rng = np.random.Generator(np.random.PCG64(seed))
+    return contest(split, snapshot.space(CONTENT), models, rng=rng, progress=progress)
+
+
+def contest(
+    split: Split, content: Vectors, models: Iterable[str] | None = None, *, rng: np.random.Generator,
+    progress: Callable[[str], None] | None = None,
+) -> list[Entry]:
+    """Every model, tuned on validation with its grid, then fitted once more and judged on test.
+
+    Args:
+        models: names of baselines; None takes all.
+        progress: called with the name of each model before its turn.
+
+    Raises:
+        DataError: there is no such model.
+    """
+    entries = []
+    for make in chosen(models):
+        if progress:
+            progress(make().name)
+        settings, tries = tune(make, make.grid, split, content, setting=JUDGES[split.protocol], rng=rng)
+        model = make(**settings)
+        started = time.perf_counter()
+        model.fit(split.train, content)
+        seconds = time.perf_counter() - started
+        results = evaluate_split(model, split, content=content, rng=rng)
+        entries.append(Entry(model.name, settings, tries, seconds, results))
+    return entries
+
+
+def chosen(models: Iterable[str] | None) -> list[type[Baseline]]:
+    """Baselines by name, in their own order."""
+    known = {make().name: make for make in BASELINES}
+    names = list(known) if models is None else list(models)
+    if unknown := [name for name in names if name not in known]:
+        raise DataError(f"no baseline is {unknown[0]!r}: choose from {', '.join(known)}", field="models")
+    return [make for name, make in known.items() if name in names]

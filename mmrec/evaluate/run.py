@@ -1,0 +1,243 @@
+"""Puts a setting to a model, and says what the answers are worth."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mmrec.encoders.base import Vectors
+from mmrec.errors import DataError
+from mmrec.evaluate import beyond
+from mmrec.evaluate.checks import check, check_setting
+from mmrec.evaluate.metrics import METRICS, Counts, Interval, Values, hits_of, mean_interval, mean_intervals
+from mmrec.evaluate.setting import Model, Places, Setting, Split
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
+NOBODY = -1  # behind the end of a list
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one model answered in one setting. Names of figures end in `@k`, such as `recall@20`.
+
+    Attributes:
+        model: its name.
+        setting: its name.
+        question: digest of histories, relevant and candidates: only results of one question can be compared.
+        values: by figure, of each user in the order of the setting [u].
+        means: of these, with bootstrap 95% intervals over users.
+        totals: figures of all lists together (`coverage`, `gini`), with jackknife intervals over users.
+        top: positions of the best items of each user, best first, -1 behind the end of a short list, [u, k].
+        seconds: wall time of scoring and ranking.
+    """
+
+    model: str
+    setting: str
+    question: str
+    values: Mapping[str, Values] = field(repr=False)
+    means: Mapping[str, Interval]
+    totals: Mapping[str, Interval]
+    top: Places = field(repr=False)
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two models on the same users.
+
+    Attributes:
+        difference: mean of the first less the second, with its bootstrap 95% interval.
+        p: how often chance alone would make a mean difference as far from 0, between 0 and 1.
+    """
+
+    metric: str
+    difference: Interval
+    p: float
+
+
+def evaluate_split(
+    model: Model, split: Split, *, part: str = "test", k: Sequence[int] = (10, 20), batch: int = 512,
+    content: Vectors | None = None, rng: np.random.Generator,
+) -> dict[str, Result]:
+    """A fitted model's results by setting, in the `"validation"` or `"test"` part of a split.
+
+    Popularity is that of the split's training. Other arguments are those of `evaluate`.
+
+    Raises:
+        DataError: as of `check` and `evaluate`, or there is no such part.
+    """
+    parts = {"validation": split.validation, "test": split.test}
+    if part not in parts:
+        raise DataError(f"part must be 'validation' or 'test', got {part!r}", field="part")
+    check(split)
+    popularity = np.bincount(split.train.indices, minlength=split.train.shape[1])
+    return {
+        name: evaluate(model, setting, k=k, batch=batch, content=content, popularity=popularity, rng=rng)
+        for name, setting in parts[part].items()
+    }
+
+
+def evaluate(
+    model: Model, setting: Setting, *, k: Sequence[int] = (10, 20), batch: int = 512,
+    content: Vectors | None = None, popularity: Counts | None = None, rng: np.random.Generator,
+) -> Result:
+    """A fitted model's result in one setting.
+
+    Args:
+        k: lengths of the lists that are judged.
+        batch: users scored at once; memory is some arrays of [batch, items].
+        content: of all items [items, c], for `diversity`; without it there is no such figure.
+        popularity: training interactions of each item [items], for `novelty`, `head_share` and `cold_share`.
+        rng: of the bootstrap.
+
+    Raises:
+        DataError: as of `check_setting` and `rank`.
+    """
+    check_setting(setting)
+    started = time.perf_counter()
+    top = rank(model, setting, k=max(k, default=0), batch=batch)
+    seconds = time.perf_counter() - started
+    values = _accuracy(top, setting.relevant, k) | _beyond(top, k, content, popularity)
+    totals = {
+        f"{statistic.__name__}@{n}":
+            beyond.exposure_interval(statistic, top[:, :n], setting.candidates, rng=rng)
+        for statistic in (beyond.coverage, beyond.gini) for n in k
+    }
+    means = mean_intervals(values, rng=rng)
+    return Result(model.name, setting.name, _digest(setting), values, means, totals, top, seconds)
+
+
+def rank(model: Model, setting: Setting, *, k: int, batch: int = 512) -> Places:
+    """Positions of the k best candidates of each user, best first, [u, k].
+
+    What is in the history is never ranked. Equal scores rank in one random order, the same at every call and
+    for every model: the order of a catalogue is no chance (early ids are often the better known). A score of
+    minus infinity says never to show an item; -1 fills a list that ends early.
+
+    Raises:
+        DataError: the model gave NaN, or scores of another shape; or k or batch is not at least 1.
+    """
+    if min(k, batch) < 1:
+        raise DataError(f"k and batch must be at least 1, got {k} and {batch}", field="k")
+    users = setting.histories.shape[0]
+    candidates = shuffled(setting.candidates)
+    blocks = [
+        _rank(model, setting.histories[start : start + batch], candidates, k)
+        for start in range(0, users, batch)
+    ]
+    return np.concatenate(blocks)
+
+
+def shuffled(candidates: Places) -> Places:
+    """Candidates in the random order that decides between equal scores."""
+    return np.random.Generator(np.random.PCG64(0)).permutation(candidates)
+
+
+def compare(
+    a: Result, b: Result, metric: str, *, rng: np.random.Generator | None = None, draws: int = 5_000
+) -> Comparison:
+    """Whether two models differ on the same users, by a paired two-sided randomisation test.
+
+    If they did not, each user's two values might as well be swapped. p is the share of random swaps (the
+    observed outcome counts as one) with a mean difference at least as far from 0.
+
+    Args:
+        metric: a name in `Result.values`, such as `"recall@20"`.
+        rng: of swaps and bootstrap; by default the same at each call, so that equal results give equal tests.
+
+    Source: Smucker, Allan & Carterette 2007, A comparison of statistical significance tests for information
+    retrieval evaluation.
+
+    Raises:
+        DataError: the two were asked different questions, or one has no such metric.
+    """
+    if a.question != b.question:
+        raise DataError(
+            f"{a.model} ({a.setting}) and {b.model} ({b.setting}) answered different questions: evaluate both"
+            " on one setting"
+        )
+    if metric not in a.values or metric not in b.values:
+        known = sorted(a.values.keys() & b.values.keys())
+        raise DataError(f"no metric {metric!r} in both results: choose {', '.join(known)}", field="metric")
+    rng = np.random.Generator(np.random.PCG64(0)) if rng is None else rng
+    differences = a.values[metric] - b.values[metric]  # [u]
+    return Comparison(metric, mean_interval(differences, rng=rng), _p_value(differences, rng, draws))
+
+
+def _p_value(differences: Values, rng: np.random.Generator, draws: int) -> float:
+    observed = abs(differences.sum()) * (1 - 1e-9)  # swaps that give the same sum in another order are ties
+    swapped = [abs(_signs(len(differences), rng) @ differences) for _ in range(draws)]
+    return float((1 + np.count_nonzero(np.array(swapped) >= observed)) / (1 + draws))
+
+
+def _signs(n: int, rng: np.random.Generator) -> Values:
+    """1 or -1 at random, [n]; a bit each, as this is most of a test's time."""
+    bits = np.unpackbits(np.frombuffer(rng.bytes(-(-n // 8)), np.uint8), count=n)
+    return bits.astype(np.float64) * 2 - 1
+
+
+def _rank(model: Model, histories: csr_matrix, candidates: Places, k: int) -> Places:
+    """`rank` of one batch of b users."""
+    users, items = histories.shape
+    scores = np.asarray(model.score(histories), np.float32)
+    if scores.shape != (users, items):
+        raise DataError(f"{model.name} gave scores of shape {scores.shape}, expected {(users, items)}")
+    if np.isnan(scores).any():
+        raise DataError(f"{model.name} gave NaN as a score, which has no rank: look for a division by 0")
+    ranked = scores[:, candidates]  # [b, items] -> [b, n], a copy
+    column = np.full(items, NOBODY)
+    column[candidates] = np.arange(len(candidates))
+    rows, columns = np.repeat(np.arange(users), np.diff(histories.indptr)), column[histories.indices]
+    ranked[rows[columns >= 0], columns[columns >= 0]] = -np.inf
+    return _best(ranked, candidates, k)
+
+
+def _best(scores: Vectors, candidates: Places, k: int) -> Places:
+    """Candidates of the k highest scores [b, n], equal ones in their order, [b, k]."""
+    users, n = scores.shape
+    size = min(k, n)
+    least = np.partition(scores, n - size, axis=1)[:, n - size, None]  # [b, n] -> [b, 1]: the last to get in
+    above, level = scores > least, scores == least
+    room = size - above.sum(axis=1, keepdims=True)  # [b, 1]: how many of the equal ones fit
+    chosen = above | (level & (np.cumsum(level, axis=1, dtype=np.int32) <= room))  # size in each row
+    columns = np.nonzero(chosen)[1].reshape(users, size)  # [b * size] -> [b, size], by position
+    kept = np.take_along_axis(scores, columns, axis=1)  # [b, size]
+    order = np.argsort(-kept, axis=1, kind="stable")
+    places = candidates[np.take_along_axis(columns, order, axis=1)]
+    places[np.isneginf(np.take_along_axis(kept, order, axis=1))] = NOBODY
+    return np.pad(places, ((0, 0), (0, k - size)), constant_values=NOBODY)
+
+
+def _accuracy(top: Places, relevant: csr_matrix, k: Sequence[int]) -> dict[str, Values]:
+    hits, counts = hits_of(top, relevant), np.diff(relevant.indptr)
+    return {f"{name}@{n}": metric(hits[:, :n], counts) for name, metric in METRICS.items() for n in k}
+
+
+def _beyond(
+    top: Places, k: Sequence[int], content: Vectors | None, popularity: Counts | None
+) -> dict[str, Values]:
+    values = {}
+    for n in k:
+        if content is not None:
+            values[f"diversity@{n}"] = beyond.diversity(top[:, :n], content)
+        if popularity is not None:
+            for metric in (beyond.novelty, beyond.head_share, beyond.cold_share):
+                values[f"{metric.__name__}@{n}"] = metric(top[:, :n], popularity)
+    return values
+
+
+def _digest(setting: Setting) -> str:
+    """Tells questions apart, in results that were kept on disk too."""
+    sha = hashlib.sha256(setting.name.encode())
+    for rows in (setting.histories, setting.relevant):
+        sha.update(rows.indptr.astype(np.int64).tobytes())
+        sha.update(rows.indices.astype(np.int64).tobytes())
+    sha.update(setting.candidates.astype(np.int64).tobytes())
+    return sha.hexdigest()

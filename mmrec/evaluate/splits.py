@@ -1,0 +1,279 @@
+"""Protocols: each divides a log into training, validation and test, by seed.
+
+In every matrix a row lists its items oldest first, for models that heed order (CSR need not be sorted: call
+`sort_indices` on a copy). Validation and test are made alike, and every interaction is in one part only.
+`cold` are all items without an interaction in training, also those that nobody ever touched. A user who has
+nothing relevant in a part, or no history, is not asked there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from mmrec.errors import DataError
+from mmrec.evaluate.checks import check
+from mmrec.evaluate.setting import Log, Places, Setting, Split
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
+PARTS = ("train", "warm_val", "warm_test", "cold_val", "cold_test")
+TRAIN, WARM_VAL, WARM_TEST, COLD_VAL, COLD_TEST = range(len(PARTS))
+REVEALED = (1, 3, 5, 10)
+Parts = NDArray[np.int8]  # of each interaction of a log, [n]
+
+
+def item_cold(log: Log, seed: int) -> Split:
+    """New items: 20% of the items are cold, half of them validation and half test; warm interactions 8:1:1.
+
+    Drawn at random among the items that somebody touched; only those are ranked. Settings:
+
+    - `cold` ranks all cold items, of validation and test together; relevant: the part's cold interactions.
+    - `warm` ranks all warm items; relevant: the part's warm interactions.
+    - `overall` ranks both; relevant: both.
+
+    A history is the user's training interactions. A few warm items may have none, as all of theirs fell to
+    validation and test; ColdRec moves those to training, here they stay.
+
+    Source: the protocol of the code of ALDI (Huang et al. 2023) and of the benchmark ColdRec.
+
+    Raises:
+        DataError: the log is too small.
+    """
+    rng = _rng(seed)
+    touched = np.unique(log.items)
+    drawn = rng.permutation(touched)[: round(0.2 * len(touched))]
+    part_of = np.full(len(log.item_ids), TRAIN, np.int8)
+    part_of[drawn[: len(drawn) // 2]] = COLD_VAL
+    part_of[drawn[len(drawn) // 2 :]] = COLD_TEST
+    parts = part_of[log.items]
+    warm_places = np.flatnonzero(parts == TRAIN)
+    parts[warm_places] = _tenths(len(warm_places), rng)
+    return _item_cold(log, parts, seed)
+
+
+def item_cold_from(log: Log, parts: pa.Table, *, seed: int = 0) -> Split:
+    """The protocol of `item_cold`, with a division that is given: one row for each interaction of the log.
+
+    Args:
+        log: whose ids are those of the table as strings.
+        parts: columns `user`, `item` and `part`, which is one of `PARTS`.
+        seed: what the division was drawn with, for the record alone.
+
+    Raises:
+        DataError: the table is not of the same pairs as the log, names an unknown part, or lets an item be
+            both warm and cold.
+    """
+    users = _positions(parts["user"], log.user_ids, "user")
+    items = _positions(parts["item"], log.item_ids, "item")
+    codes = _positions(parts["part"], PARTS, "part").astype(np.int8)
+    keys = _keys(log, users, items)
+    order = np.argsort(keys)
+    wanted = _keys(log, log.users, log.items)
+    if not np.array_equal(keys[order], np.sort(wanted)):
+        raise DataError(
+            f"the table of parts has {len(keys)} pairs, {len(np.setdiff1d(keys, wanted))} of them not in the"
+            f" log of {len(wanted)}: both must hold the same pairs, each once"
+        )
+    return _item_cold(log, codes[order[np.searchsorted(keys, wanted, sorter=order)]], seed)
+
+
+def warm(log: Log, seed: int) -> Split:
+    """Known users, known items: interactions 8:1:1 at random. One setting, `warm`, ranks the whole catalogue.
+
+    A history is the user's training interactions.
+
+    Raises:
+        DataError: the log is too small.
+    """
+    parts = _tenths(len(log.items), _rng(seed))
+    train = _rows(log, parts == TRAIN)
+    every = _everything(log)
+    validation = _setting("warm", train, _rows(log, parts == WARM_VAL), every)
+    test = _setting("warm", train, _rows(log, parts == WARM_TEST), every)
+    return _split("warm", seed, train, {"warm": validation}, {"warm": test})
+
+
+def user_cold(log: Log, seed: int) -> Split:
+    """New users: of 10% of the users in validation, and of another 10% in test, training sees nothing.
+
+    A history is what is revealed: in `1 revealed`, `3 revealed`, `5 revealed` and `10 revealed` the first so
+    many of the user by time, and relevant is the rest; in `all but last` relevant is the last alone. Users of
+    whom nothing would be left are not asked; nor is a setting for which validation or test has no such user.
+    The whole catalogue is ranked.
+
+    Raises:
+        DataError: the log is too small.
+    """
+    drawn = _rng(seed).permutation(len(log.user_ids))
+    tenth = round(0.1 * len(drawn))
+    unseen = np.zeros(len(drawn), np.bool_)
+    unseen[drawn[: 2 * tenth]] = True
+    train = _rows(log, ~unseen[log.users])
+    validation, test = (_revealed(log, users) for users in (drawn[:tenth], drawn[tenth : 2 * tenth]))
+    lonely = {name for name in test if not (_users(validation[name]) and _users(test[name]))}
+    for part in (validation, test):
+        for name in lonely:
+            del part[name]
+    return _split("user-cold", seed, train, validation, test)
+
+
+def leave_last_out(log: Log) -> Split:
+    """The next item: each user's last interaction is test, the one before it validation, the rest training.
+
+    The history of the test holds the validation interaction too. Users with fewer than three interactions are
+    training alone. One setting, `next item`, ranks the whole catalogue. Other users' training interactions
+    may be later than what is asked, as always in this protocol; `global_time` has none of that.
+
+    Raises:
+        DataError: the log is too small.
+    """
+    age = _ranks(log)[1]  # [n], 0 for the last
+    asked = np.bincount(log.users, minlength=len(log.user_ids))[log.users] >= 3
+    train, last, before = ~asked | (age >= 2), asked & (age == 0), asked & (age == 1)
+    return _later("leave-last-out", "next item", log, train, before, last)
+
+
+def global_time(log: Log, *, share: float = 0.1) -> Split:
+    """One moment for all: the last tenth of the interactions is test, the tenth before it validation.
+
+    Nothing that a model sees is later than what it is asked. Interactions of one moment stay together. A
+    history is all that the user did before the part, so in test that of validation too. One setting,
+    `future`, ranks the whole catalogue, items that nobody had touched by then among it.
+
+    Raises:
+        DataError: the share is not between 0 and .5, or the log is too small.
+    """
+    if not 0 < share < 0.5:
+        raise DataError(f"share must be between 0 and .5, got {share}", field="share")
+    size = max(1, round(share * len(log.times)))
+    test = _latest(log.times, size)
+    validation = np.zeros_like(test)
+    validation[~test] = _latest(log.times[~test], size)
+    return _later("global-time", "future", log, ~(test | validation), validation, test)
+
+
+def _item_cold(log: Log, parts: Parts, seed: int) -> Split:
+    cold = np.unique(log.items[parts >= COLD_VAL])
+    warm_items = np.unique(log.items[parts < COLD_VAL])
+    both = np.intersect1d(cold, warm_items)
+    if len(both):
+        raise DataError(f"item {log.item_ids[both[0]]!r} and {len(both) - 1} others are both warm and cold")
+    train = _rows(log, parts == TRAIN)
+    candidates = {"cold": cold, "warm": warm_items, "overall": np.union1d(cold, warm_items)}
+
+    def settings(warm_part: int, cold_part: int) -> dict[str, Setting]:
+        relevant = {"cold": [cold_part], "warm": [warm_part], "overall": [warm_part, cold_part]}
+        return {
+            name: _setting(name, train, _rows(log, np.isin(parts, relevant[name])), candidates[name])
+            for name in candidates
+        }
+
+    return _split("item-cold", seed, train, settings(WARM_VAL, COLD_VAL), settings(WARM_TEST, COLD_TEST))
+
+
+def _revealed(log: Log, users: NDArray[np.int64]) -> dict[str, Setting]:
+    """The settings of unseen users."""
+    mine = np.isin(log.users, users)
+    rank, age = _ranks(log)
+    shown = {f"{n} revealed": rank < n for n in REVEALED} | {"all but last": age > 0}
+    return {
+        name: _setting(name, _rows(log, mine & seen), _rows(log, mine & ~seen), _everything(log))
+        for name, seen in shown.items()
+    }
+
+
+def _later(
+    protocol: str, name: str, log: Log, train: NDArray[np.bool_], validation: NDArray[np.bool_],
+    test: NDArray[np.bool_],
+) -> Split:
+    """A split by time: masks over interactions [n], of which the history of the test takes in validation."""
+    seen, every = _rows(log, train), _everything(log)
+    before = _setting(name, seen, _rows(log, validation), every)
+    after = _setting(name, _rows(log, train | validation), _rows(log, test), every)
+    return _split(protocol, 0, seen, {name: before}, {name: after})
+
+
+def _split(
+    protocol: str, seed: int, train: csr_matrix, validation: Mapping[str, Setting],
+    test: Mapping[str, Setting],
+) -> Split:
+    cold = np.setdiff1d(np.arange(train.shape[1], dtype=np.int32), train.indices)
+    split = Split(protocol, seed, train, cold, validation, test)
+    check(split)
+    return split
+
+
+def _setting(name: str, histories: csr_matrix, relevant: csr_matrix, candidates: Places) -> Setting:
+    """The setting of those users [of all] who have a history and something relevant."""
+    asked = np.flatnonzero(np.diff(histories.indptr) * np.diff(relevant.indptr))
+    return Setting(name, histories[asked], relevant[asked], candidates)
+
+
+def _rows(log: Log, mask: NDArray[np.bool_]) -> csr_matrix:
+    """Ones [users, items] at the interactions of a mask [n], the items of a row oldest first."""
+    from scipy.sparse import csr_matrix
+
+    order = np.flatnonzero(mask)
+    order = order[np.argsort(log.users[order], kind="stable")]
+    indptr = np.zeros(len(log.user_ids) + 1, np.int32)
+    np.cumsum(np.bincount(log.users[order], minlength=len(log.user_ids)), out=indptr[1:])
+    shape = (len(log.user_ids), len(log.item_ids))
+    return csr_matrix((np.ones(len(order), np.float32), log.items[order], indptr), shape)
+
+
+def _latest(times: NDArray[np.int64], size: int) -> NDArray[np.bool_]:
+    """Which of some times [n] are among the last so many, and all that are equal to the first of these."""
+    return times >= np.sort(times)[-size:][0] if len(times) else np.zeros(0, np.bool_)
+
+
+def _ranks(log: Log) -> tuple[Places, Places]:
+    """How many interactions of its user come before each interaction, and how many after, [n] both."""
+    order = np.argsort(log.users, kind="stable")
+    counts = np.bincount(log.users, minlength=len(log.user_ids))
+    starts = np.cumsum(counts) - counts  # [users]
+    rank = np.empty(len(order), np.int32)
+    rank[order] = np.arange(len(order)) - starts[log.users[order]]
+    return rank, (counts[log.users] - 1 - rank).astype(np.int32)
+
+
+def _tenths(n: int, rng: np.random.Generator) -> Parts:
+    """Parts of n warm interactions at random: eight tenths training, one validation, one test."""
+    tenth = n // 10
+    parts = np.full(n, TRAIN, np.int8)
+    parts[:tenth], parts[tenth : 2 * tenth] = WARM_VAL, WARM_TEST
+    return rng.permutation(parts)
+
+
+def _positions(column: pa.ChunkedArray, known: Sequence[str], what: str) -> Places:
+    """Position of each value, read as a string, in what is known."""
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    found = pc.index_in(column.cast(pa.string()), pa.array(known, pa.string())).combine_chunks()
+    if found.null_count:
+        first = column.filter(pc.is_null(found))[0].as_py()
+        raise DataError(f"{what} {first!r} of the table of parts is not known to the log", field=what)
+    return found.to_numpy()
+
+
+def _keys(log: Log, users: Places, items: Places) -> NDArray[np.int64]:
+    """One number for each pair."""
+    return users.astype(np.int64) * len(log.item_ids) + items
+
+
+def _everything(log: Log) -> Places:
+    return np.arange(len(log.item_ids), dtype=np.int32)
+
+
+def _users(setting: Setting) -> int:
+    return int(setting.relevant.shape[0])
+
+
+def _rng(seed: int) -> np.random.Generator:
+    return np.random.Generator(np.random.PCG64(seed))

@@ -1,0 +1,139 @@
+"""A contest on the demo shop: cold items are found by content alone, and the table says who won."""
+
+import json
+import logging
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from ingest.sources.demo import make_shop
+from mmrec import Interaction, Recommender
+from mmrec.errors import DataError
+from mmrec.evaluate.contest import JUDGES, chosen, split_of
+from mmrec.evaluate.report import row_of, tables_of
+from mmrec.evaluate.shop import log_of_shop
+
+THREE = ["popularity", "content kNN", "EASE"]
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    world = make_shop(products=120, shoppers=120)
+    path = tmp_path_factory.mktemp("contest") / "shop.mmrec"
+    with Recommender.open(path, {"text_encoder": "toy", "image_encoder": "toy"}) as shop:
+        shop.ingest(world.items)
+        shop.record(world.interactions)
+        yield shop
+
+
+@pytest.fixture(scope="module")
+def entries(demo):
+    return demo.evaluate(seed=1, models=THREE)
+
+
+def test_the_log_of_a_shop_holds_wishes_for_items_it_has(demo, caplog):
+    ids = demo._index.now().ids
+    wishes = log_of_shop(demo._journal, ids)
+    everything = log_of_shop(demo._journal, ids, every_kind=True)
+    assert len(wishes.users) < len(everything.users)  # dislikes are no wishes
+    assert everything.item_ids == tuple(ids)
+    with caplog.at_level(logging.WARNING):
+        fewer = log_of_shop(demo._journal, ids[:-20])
+    assert len(fewer.users) < len(wishes.users)
+    assert "outside the catalogue" in caplog.text
+
+
+def test_models_stand_in_the_order_of_the_box_with_what_was_chosen_on_validation(entries):
+    assert [entry.model for entry in entries] == THREE
+    for entry in entries:
+        assert entry.results.keys() == {"cold", "warm", "overall"}
+        assert dict(entry.settings) in [dict(t.settings) for t in entry.tries]
+        assert max(t.score for t in entry.tries) == next(
+            t.score for t in entry.tries if dict(t.settings) == dict(entry.settings)
+        )
+
+
+def test_content_finds_cold_items_where_behaviour_cannot(entries):
+    ndcg = {e.model: e.results["cold"].means["ndcg@10"].mean for e in entries}
+    assert ndcg["content kNN"] > 1.3 * max(ndcg["EASE"], ndcg["popularity"])
+
+
+def test_a_contest_is_the_same_again(demo, entries):
+    again = demo.evaluate(seed=1, models=["content kNN"])
+    (before,) = [e for e in entries if e.model == "content kNN"]
+    for name, result in again[0].results.items():
+        np.testing.assert_array_equal(result.top, before.results[name].top)
+
+
+def test_the_table_marks_the_best_and_the_json_holds_every_figure(entries):
+    tables = tables_of(entries)
+    assert [table.title for table in tables] == ["cold", "warm", "overall"]
+    for table in tables:
+        names = list(table.columns[0].cells)
+        assert sum(name.endswith("*") for name in names) == 1
+    row = json.loads(json.dumps(row_of(entries[1])))
+    mean, low, high = row["test"]["cold"]["ndcg@20"]
+    assert low <= mean <= high
+    assert mean == entries[1].results["cold"].means["ndcg@20"].mean
+    assert len(row["tries"]) == len(entries[1].tries)
+
+
+@pytest.mark.parametrize("protocol", sorted(JUDGES))
+def test_every_protocol_has_a_judge_among_its_settings(demo, protocol):
+    split = split_of(log_of_shop(demo._journal, demo._index.now().ids), protocol, 3)
+    assert split.protocol == protocol
+    assert JUDGES[protocol] in split.validation
+    assert split.validation.keys() == split.test.keys()
+
+
+def test_a_published_split_is_taken_as_it_is(demo, tmp_path):
+    log = log_of_shop(demo._journal, demo._index.now().ids)
+    cold = set(np.unique(log.items)[::5].tolist())  # every fifth item
+    warm_parts = ["train"] * 8 + ["warm_val", "warm_test"]
+    parts = [
+        ("cold_val", "cold_test")[int(item) % 2] if int(item) in cold else warm_parts[n % 10]
+        for n, item in enumerate(log.items)
+    ]
+    table = pa.table({
+        "user": [log.user_ids[u] for u in log.users], "item": [log.item_ids[i] for i in log.items],
+        "part": parts,
+    })
+    pq.write_table(table, tmp_path / "parts.parquet")
+    taken = split_of(log, "item-cold", 5, tmp_path / "parts.parquet")
+    assert taken.train.nnz == parts.count("train")
+    assert cold <= set(taken.cold.tolist())
+    asked = taken.test["cold"].relevant.nnz  # of users with a history
+    assert 0.8 * parts.count("cold_test") < asked <= parts.count("cold_test")
+    pq.write_table(table.slice(1), tmp_path / "short.parquet")
+    with pytest.raises(DataError, match="same pairs"):
+        split_of(log, "item-cold", 5, tmp_path / "short.parquet")
+
+
+def test_what_cannot_be_asked_is_refused(demo):
+    with pytest.raises(DataError, match=r"item-cold, user-cold.*'best'"):
+        demo.evaluate(protocol="best")
+    with pytest.raises(DataError, match=r"'SASRec'.*EASE"):
+        chosen(["SASRec"])
+    with pytest.raises(DataError, match="item-cold alone"):
+        demo.evaluate(protocol="warm", parts="parts.parquet")
+
+
+def test_the_command_prints_lines_or_tables(demo, mmrec):
+    options = ("--seed", 1, "--baselines", "popularity", "--baselines", "content kNN")
+    done = mmrec("evaluate", demo.path, *options)
+    assert done.exit_code == 0, done.output
+    assert [json.loads(line)["model"] for line in done.stdout.splitlines()] == ["popularity", "content kNN"]
+    assert "tuning popularity" in done.stderr
+    shown = mmrec("evaluate", demo.path, *options, "--plain").stdout
+    assert all(word in shown for word in ("cold", "warm", "overall", "ndcg@20", "content kNN"))
+    assert mmrec("evaluate", demo.path, "--protocol", "best").exit_code == 1
+
+
+def test_behaviour_that_is_too_little_to_split_is_said(tmp_path):
+    with Recommender.open(tmp_path / "s.mmrec", {"text_encoder": "toy", "image_encoder": "none"}) as shop:
+        shop.ingest(make_shop(products=24, shoppers=1).items)
+        shop.record([Interaction(user_id="u", item_id="mug-0001")])
+        with pytest.raises(DataError):
+            shop.evaluate(models=["popularity"])
