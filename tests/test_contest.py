@@ -2,6 +2,7 @@
 
 import json
 import logging
+import sys
 
 import numpy as np
 import pyarrow as pa
@@ -10,7 +11,8 @@ import pytest
 
 from ingest.sources.demo import make_shop
 from mmrec import Interaction, Recommender
-from mmrec.errors import DataError
+from mmrec.errors import DataError, MissingExtra
+from mmrec.evaluate.baselines import ALS, Popularity
 from mmrec.evaluate.contest import JUDGES, chosen, split_of
 from mmrec.evaluate.report import row_of, tables_of
 from mmrec.evaluate.shop import log_of_shop
@@ -137,3 +139,13 @@ def test_behaviour_that_is_too_little_to_split_is_said(tmp_path):
         shop.record([Interaction(user_id="u", item_id="mug-0001")])
         with pytest.raises(DataError):
             shop.evaluate(models=["popularity"])
+
+
+def test_a_baseline_without_its_library_is_left_out_unless_it_is_asked_for(demo, monkeypatch, caplog):
+    monkeypatch.setitem(sys.modules, "implicit", None)  # as if it were not installed
+    monkeypatch.setattr("mmrec.evaluate.contest.BASELINES", (Popularity, ALS))
+    with caplog.at_level(logging.WARNING):
+        assert [entry.model for entry in demo.evaluate(seed=1)] == ["popularity"]
+    assert "ALS is left out" in caplog.text
+    with pytest.raises(MissingExtra, match="implicit"):
+        demo.evaluate(seed=1, models=["ALS"])

@@ -23,8 +23,13 @@ def stores(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def tell(request):
     """Prints a figure past pytest's capture: CI's log is where people read it."""
-    terminal = request.config.pluginmanager.get_plugin("terminalreporter")
-    return lambda what, figure: terminal.write_line(f"  {what}: {figure}")
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+
+    def say(what, figure):
+        with capture.global_and_fixture_disabled():
+            print(f"\n  {what}: {figure}", flush=True)
+
+    return say
 
 
 def ingested(folder: Path, stores: Path) -> tuple[Recommender, IngestReport, int]:

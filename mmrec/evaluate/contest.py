@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from mmrec.encoders.base import Vectors
-from mmrec.errors import DataError
+from mmrec.errors import DataError, MissingExtra
 from mmrec.evaluate import splits
 from mmrec.evaluate.baselines import BASELINES, Baseline
 from mmrec.evaluate.run import Result, evaluate_split
@@ -21,6 +22,8 @@ from mmrec.evaluate.shop import log_of_shop
 from mmrec.evaluate.tune import Try, tune
 from mmrec.index import CONTENT, Snapshot
 from mmrec.journal import Journal
+
+logger = logging.getLogger(__name__)
 
 JUDGES: Mapping[str, str] = {  # the validation setting that chooses, by protocol
     "item-cold": "overall", "user-cold": "5 revealed", "warm": "warm", "leave-last-out": "next item",
@@ -86,24 +89,34 @@ def contest(
     """Every model, tuned on validation with its grid, then fitted once more and judged on test.
 
     Args:
-        models: names of baselines; None takes all.
+        models: names of baselines; None takes all whose libraries are installed.
         progress: called with the name of each model before its turn.
 
     Raises:
         DataError: there is no such model.
+        MissingExtra: a model that was asked for by name needs a library that is not installed.
     """
     entries = []
     for make in chosen(models):
         if progress:
             progress(make().name)
-        settings, tries = tune(make, make.grid, split, content, setting=JUDGES[split.protocol], rng=rng)
-        model = make(**settings)
-        started = time.perf_counter()
-        model.fit(split.train, content)
-        seconds = time.perf_counter() - started
-        results = evaluate_split(model, split, content=content, rng=rng)
-        entries.append(Entry(model.name, settings, tries, seconds, results))
+        try:
+            entries.append(_entry(make, split, content, rng))
+        except MissingExtra as error:
+            if models is not None:
+                raise
+            logger.warning("%s is left out: %s", make().name, error)
     return entries
+
+
+def _entry(make: type[Baseline], split: Split, content: Vectors, rng: np.random.Generator) -> Entry:
+    settings, tries = tune(make, make.grid, split, content, setting=JUDGES[split.protocol], rng=rng)
+    model = make(**settings)
+    started = time.perf_counter()
+    model.fit(split.train, content)
+    seconds = time.perf_counter() - started
+    results = evaluate_split(model, split, content=content, rng=rng)
+    return Entry(model.name, settings, tries, seconds, results)
 
 
 def chosen(models: Iterable[str] | None) -> list[type[Baseline]]:

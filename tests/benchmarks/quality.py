@@ -126,7 +126,7 @@ def text_search(shop: Recommender, data: Path, part: str) -> dict[str, float]:
     rows = _records(data / "hm-fashion" / "items.jsonl")
     catalogue, snapshot = shop._catalogue, shop._index.now()
     ways: dict[str, Callable[[str], list[str]]] = {
-        "full text": lambda q: catalogue.match(q, 10, None),
+        "full text": lambda q: catalogue.match(q, 200, None)[:10],  # as deep as search looks, ties by id
         "vectors": lambda q: [r.item_id for r in shop.similar(text=q, k=10)],
         "hybrid": lambda q: [r.item_id for r in shop.search(q, k=10)],
     }
