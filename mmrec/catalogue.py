@@ -12,6 +12,7 @@ from mmrec import schema
 from mmrec.config import Config
 from mmrec.content import ENOUGH, ContentPlan, Fields
 from mmrec.encoders.base import Encoder, Vectors
+from mmrec.errors import StoreError
 from mmrec.head.towers import Towers
 from mmrec.store import Store
 from mmrec.tables import KeyedTable
@@ -149,10 +150,12 @@ class Catalogue:
                 self.rebuild()
         return True
 
-    def reweigh(self) -> None:
-        """Keeps new settings and rewrites the vectors for them."""
+    def settle(self, before: Config) -> None:
+        """Keeps new settings; rewrites the vectors if the fields' weights are others than before."""
+        was, now = ((c.weights, c.attribute_weight) for c in (before, self.config))
+        changes = {"stale": True} if was != now and self.table.count() else {}
         with self.store.writer():
-            self.store.save_facts(config=self.config.model_dump(mode="json"), stale=self.table.count() > 0)
+            self.store.save_facts(config=self.config.model_dump(mode="json"), **changes)
             self.mend()
 
     def finish(self) -> None:
@@ -171,10 +174,16 @@ class Catalogue:
         column, columns = f"vector_{serial}", schema.field_columns(self.table.schema)
         dim = self.towers.items(plan.embed(Fields(0))).shape[1]
         self.table.add_columns([schema.vector_field(column, dim)])
+        filled = 0
         for batch in self.table.batches(["item_id", *columns]):
             vectors = self.towers.items(plan.embed(schema.fields_of(batch)))
             rows = schema.vector_rows(batch["item_id"].to_pylist(), vectors, column)
-            self.table.upsert(rows, update_only=True)
+            filled += self.table.upsert(rows, update_only=True)[1]
+        if filled != self.table.count():
+            raise StoreError(
+                f"{filled} of {self.table.count()} vectors were rewritten; those of before serve on. Run"
+                " `mmrec doctor` on the store"
+            )
 
     def _drop_unused(self) -> None:
         """Drops vector columns and plans that do not serve: the ones before, and of killed rebuilds."""

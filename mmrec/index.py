@@ -58,6 +58,7 @@ class Snapshot:
         self.ids: list[str] = self.facts["item_id"].to_pylist()
         self.position = {item_id: i for i, item_id in enumerate(self.ids)}
         self._spaces: dict[str, Vectors] = {}
+        self._filled: dict[str, Mask] = {}
         self._masks: dict[str, Mask] = {}
 
     def __len__(self) -> int:
@@ -130,17 +131,24 @@ class Snapshot:
         return np.array([self.position[i] for i in item_ids], np.intp)
 
     def search(
-        self, x: Vectors, query: Vectors, k: int, *, exclude: Sequence[int] = (), mask: Mask | None = None
+        self, space: str, query: Vectors, k: int, *, exclude: Sequence[int] = (), mask: Mask | None = None
     ) -> Hits:
-        """The k nearest rows of x [n, d] to a query [d], ties by id, without excluded and masked items.
+        """The k items nearest to a query [d] of a space, ties by id, without excluded and masked items.
 
         An item without content (a row of zeros) is near nothing and is never found, nor does it find any.
         """
-        scores: Vectors = x @ query  # [n, d] @ [d] -> [n]
-        allowed = np.ones(len(scores), np.bool_) if mask is None else mask.copy()
-        allowed &= x.any(axis=1) & query.any()
+        scores: Vectors = self.space(space) @ query  # [n, d] @ [d] -> [n]
+        allowed = self._having(space) & bool(query.any())
+        if mask is not None:
+            allowed &= mask
         allowed[list(exclude)] = False
         return best(scores, k, allowed)
+
+    def _having(self, space: str) -> Mask:
+        """Which items [n] have something in a space; found once, as it reads the whole matrix."""
+        if space not in self._filled:
+            self._filled[space] = np.asarray(self.space(space).any(axis=1))
+        return self._filled[space]
 
     def _vectors(self) -> Vectors:
         if not self.plan.dim:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from mmrec import schema
 from mmrec.config import Config
@@ -87,11 +88,9 @@ class Journal:
         rows = self.table.scan(["item_id", "kind", "weight", "time"])
         if not rows.num_rows:
             return {}
-        kinds = rows["kind"].combine_chunks().dictionary_encode()
-        worth = np.array([max(0.0, self.worth(k)) for k in kinds.dictionary.to_pylist()])
         days = rows["time"].cast(pa.int64()).to_numpy() / 86_400e6  # microseconds -> days
         decay = 0.5 ** ((days.max() - days) / self.config.popularity_half_life)
-        counts = worth[kinds.indices.to_numpy()] * rows["weight"].to_numpy() * decay
+        counts = np.maximum(self.worths(rows), 0) * decay
         table = pa.table({"item_id": rows["item_id"], "n": counts})
         sums = table.group_by("item_id").aggregate([("n", "sum")])
         return dict(zip(sums["item_id"].to_pylist(), sums["n_sum"].to_pylist(), strict=True))
@@ -99,6 +98,12 @@ class Journal:
     def worth(self, kind: str) -> float:
         """Weight of a kind; one that the settings do not name counts as much as a click."""
         return self.config.kind_weights.get(kind, 1.0)
+
+    def worths(self, rows: pa.Table) -> NDArray[np.float64]:
+        """Kind's weight x own weight [n] of rows of the table; negative for dislikes."""
+        kinds = rows["kind"].combine_chunks().dictionary_encode()
+        worth = np.array([self.worth(kind) for kind in kinds.dictionary.to_pylist()], np.float64)
+        return worth[kinds.indices.to_numpy()] * rows["weight"].to_numpy()
 
     def _append(self, interactions: Sequence[Interaction]) -> int:
         unique = {_key(i): i for i in interactions}

@@ -87,7 +87,7 @@ class Recommender:
         kept, settings = settle(store, config)
         shop = cls(store, settings, BoundEncoders(store.facts["encoders"], encoders, device))
         if settings != kept:
-            shop._catalogue.reweigh()
+            shop._catalogue.settle(kept)
         return shop
 
     def __enter__(self) -> Recommender:

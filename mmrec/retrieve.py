@@ -51,7 +51,7 @@ def recommend(
     if shopper.rung != "popular":
         user = user_point(snapshot, towers, shopper)
         x = snapshot.space(user.space)
-        hits = snapshot.search(x, user.vector, k, exclude=list(hidden), mask=mask)
+        hits = snapshot.search(user.space, user.vector, k, exclude=list(hidden), mask=mask)
         results = [
             Recommendation(
                 item_id=snapshot.ids[p], score=float(s), rung=shopper.rung,
@@ -60,15 +60,12 @@ def recommend(
             for p, s in zip(hits.positions, hits.scores, strict=True)
         ]
         hidden |= {int(p) for p in hits.positions}
-    popular, newest = _popular(snapshot, popularity), _newest(snapshot)
-    last: tuple[tuple[Rung, Vectors, Mask], ...] = (
-        ("popular", popular, popular > 0), ("newest", newest, np.ones(len(snapshot), np.bool_)),
-    )
-    for rung, scores, served in last:
-        if len(results) < k:
-            more = best(scores, k - len(results), served & _allowed(len(snapshot), hidden, mask))
-            results += _ranked(snapshot, more, rung)
-            hidden |= {int(p) for p in more.positions}
+    if len(results) < k:
+        popular, allowed = _popular(snapshot, popularity), _allowed(len(snapshot), hidden, mask)
+        results += _ranked(snapshot, best(popular, k - len(results), allowed & (popular > 0)), "popular")
+    if len(results) < k:  # then every popular item that may be shown is among them
+        unpopular = allowed & (popular == 0)
+        results += _ranked(snapshot, best(_newest(snapshot), k - len(results), unpopular), "newest")
     return results
 
 
@@ -78,7 +75,7 @@ def similar(
 ) -> list[Recommendation]:
     """The k nearest items to a query [d] of the space `by`."""
     x = snapshot.space(by)
-    hits = snapshot.search(x, query, k, exclude=list(exclude), mask=mask)
+    hits = snapshot.search(by, query, k, exclude=list(exclude), mask=mask)
     plan = snapshot.plan if by == CONTENT else None
     return [
         Recommendation(

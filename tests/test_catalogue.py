@@ -197,6 +197,19 @@ def test_the_towers_decide_the_width_of_a_vector(catalogue):
     assert_fresh(catalogue)
 
 
+def test_a_rebuild_that_misses_rows_is_refused(catalogue, red_blue, monkeypatch):
+    Intake(catalogue).run(red_blue)
+    serial, batches = catalogue.serial, KeyedTable.batches
+    short = lambda table, columns: (batch.slice(1) for batch in batches(table, columns))  # noqa: E731
+    monkeypatch.setattr(KeyedTable, "batches", short)
+    with pytest.raises(StoreError, match="7 of 8 vectors"):
+        catalogue.rebuild()
+    assert catalogue.serial == serial
+    monkeypatch.undo()
+    catalogue.rebuild()
+    assert catalogue.serial == serial + 1
+
+
 def test_an_emptied_catalogue_can_be_rebuilt_and_filled_again(catalogue):
     ingest(catalogue, *mugs(0, 3))
     catalogue.table.delete(["i0", "i1", "i2"])

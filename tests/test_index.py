@@ -51,14 +51,14 @@ def test_an_item_without_a_field_has_zeros_there_and_is_not_found(catalogue, ind
     snapshot = index.now()
     x = snapshot.space("image")
     assert not x[snapshot.position["plain"]].any()
-    found = snapshot.search(x, x[snapshot.position["r0"]], 100)
+    found = snapshot.search("image", x[snapshot.position["r0"]], 100)
     assert snapshot.position["plain"] not in found.positions
     assert len(found.positions) == 8
 
 
 def test_a_query_that_says_nothing_finds_nothing(index):
     x = index.now().space(CONTENT)
-    assert not len(index.now().search(x, np.zeros(x.shape[1], np.float32), 5).positions)
+    assert not len(index.now().search(CONTENT, np.zeros(x.shape[1], np.float32), 5).positions)
 
 
 def test_a_space_that_is_not_there_is_refused_with_those_that_are(index):
@@ -79,7 +79,7 @@ def test_places_of_unknown_items_are_refused_by_name(index):
 def test_excluded_and_masked_rows_are_never_found(index):
     snapshot = index.now()
     x, mask = snapshot.space(CONTENT), snapshot.mask("price <= 3 or category == 'lamp'")
-    found = snapshot.search(x, x[snapshot.position["r0"]], 8, exclude=[0, 1], mask=mask)
+    found = snapshot.search(CONTENT, x[snapshot.position["r0"]], 8, exclude=[0, 1], mask=mask)
     assert {snapshot.ids[p] for p in found.positions} == {"b2", "b3", "r0", "r1", "r2"}
     assert mask.sum() == 7  # the caller's mask is not changed by the search
 
@@ -87,7 +87,7 @@ def test_excluded_and_masked_rows_are_never_found(index):
 def test_equal_scores_rank_by_id(index):
     snapshot = index.now()
     x = snapshot.space("title")
-    found = snapshot.search(x, x[snapshot.position["r3"]], 4)
+    found = snapshot.search("title", x[snapshot.position["r3"]], 4)
     assert [snapshot.ids[p] for p in found.positions] == ["r0", "r1", "r2", "r3"]
 
 
@@ -122,7 +122,7 @@ def test_a_snapshot_keeps_its_items_while_the_catalogue_changes(catalogue, index
         x = snapshot.space(space)
         assert x.shape[0] == 8
         assert x.any(axis=1).all()
-        found = snapshot.search(x, x[snapshot.position["r1"]], 3)
+        found = snapshot.search(space, x[snapshot.position["r1"]], 3)
         assert snapshot.ids[found.positions[0]].startswith("r")
 
 

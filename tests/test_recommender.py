@@ -347,6 +347,16 @@ def test_other_weights_rewrite_vectors_and_encode_nothing(open_shop, crossed, ca
     assert shop.ingest(crossed).unchanged == 8
 
 
+def test_settings_that_change_no_vector_rewrite_none(open_shop, crossed):
+    shop = open_shop()
+    shop.ingest(crossed)
+    before = shop.store.facts["serial"]
+    shop = open_shop(rrf_k=77, dislike_weight=0.1)
+    assert shop.store.facts["serial"] == before
+    assert (Recommender.open(shop.path).config.rrf_k, shop.config.dislike_weight) == (77, 0.1)
+    assert open_shop(attribute_weight=0.9).store.facts["serial"] == before + 1
+
+
 def test_another_encoder_is_refused_with_what_to_do(open_shop):
     path = open_shop().path
     with pytest.raises(StoreMismatch, match=r"text encoder 'toy', not 'all-MiniLM-L6-v2'.*new store"):

@@ -27,15 +27,13 @@ def log_of_shop(journal: Journal, item_ids: Sequence[str], *, every_kind: bool =
     """
     rows = journal.table.scan(["user_id", "item_id", "kind", "weight", "time"])
     if not every_kind:
-        wanted = [journal.worth(k) * w > 0 for k, w in zip(*(rows[n].to_pylist() for n in ("kind", "weight")),
-                                                           strict=True)]
-        rows = rows.filter(pa.array(wanted, pa.bool_()))
+        rows = rows.filter(pa.array(journal.worths(rows) > 0))
     items = pc.index_in(rows["item_id"], value_set=pa.array(item_ids, pa.string()))
     known = pc.is_valid(items)
     if lost := rows.num_rows - (pc.sum(known).as_py() or 0):
         log.warning("%d interactions with items outside the catalogue are left out", lost)
     rows, items = rows.filter(known), items.filter(known)
-    users = pa.chunked_array(rows["user_id"]).combine_chunks().dictionary_encode()
+    users = rows["user_id"].combine_chunks().dictionary_encode()
     return log_of_positions(
         users.dictionary.to_pylist(), item_ids, users=users.indices.to_numpy(),
         items=items.to_numpy().astype(np.int64), times=rows["time"].cast(pa.int64()).to_numpy(),
