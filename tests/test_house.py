@@ -24,17 +24,24 @@ ORDER = [
     "mmrec.rows", "mmrec.parquet", "mmrec.files",
     "mmrec.content", "mmrec.head", "mmrec.head.towers",
     "mmrec.where_conditions", "mmrec.where_tokens", "mmrec.where",
+    "mmrec.hits", "mmrec.codes", "mmrec.batches", "mmrec.scoring", "mmrec.diversity", "mmrec.exploration",
     "mmrec.tables", "mmrec.store", "mmrec.schema",
     "mmrec.catalogue", "mmrec.intake", "mmrec.journal",
     "mmrec.index", "mmrec.queries", "mmrec.shoppers", "mmrec.retrieve", "mmrec.doctor", "mmrec.opening",
     "mmrec.evaluate", "mmrec.evaluate.setting", "mmrec.evaluate.metrics", "mmrec.evaluate.logs",
     "mmrec.evaluate.checks", "mmrec.evaluate.splits", "mmrec.evaluate.beyond", "mmrec.evaluate.run",
+    "mmrec.evaluate.slices",
     "mmrec.evaluate.baselines.base", "mmrec.evaluate.baselines.counting", "mmrec.evaluate.baselines.ease",
     "mmrec.evaluate.baselines.factors", "mmrec.evaluate.baselines.svd", "mmrec.evaluate.baselines.ridge",
     "mmrec.evaluate.baselines.dropoutnet", "mmrec.evaluate.baselines", "mmrec.evaluate.tune",
     "mmrec.evaluate.shop", "mmrec.evaluate.contest", "mmrec.evaluate.report",
-    "mmrec.recommender", "mmrec.service", "mmrec.service.gallery", "mmrec.service.showcase", "mmrec.cli",
-    "mmrec",
+    "mmrec.evaluate.page",
+    "mmrec.recommender", "mmrec.service",
+    *(f"mmrec.service.{room}" for room in (
+        "settings", "errors", "safety", "metrics", "warmth", "load", "envelope", "jobs", "core", "uploads",
+        "items", "models", "bodies", "routes", "app", "gallery", "showcase",
+    )),
+    "mmrec.cli", "mmrec.service.command", "mmrec",
 ]
 MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
@@ -89,6 +96,7 @@ def test_lancedb_is_imported_in_one_place():
 def test_importing_loads_no_heavy_library(module):
     heavy = {
         "torch", "lancedb", "transformers", "sentence_transformers", "open_clip", "timm", "pandas", "polars",
+        "faiss", "fastapi", "matplotlib",
     }
     loaded = fresh(f"import sys, {module}; print(*sorted({heavy!r} & set(sys.modules)))")
     assert loaded == ""

@@ -1,0 +1,110 @@
+"""An 8-bit copy of a matrix, a quarter of its size, that names candidates and bounds what it leaves out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmrec.encoders.base import Vectors
+
+STEPS = 127  # of a code to either side of 0
+LANES = 32  # zeros fill codes up to a multiple: faiss scans a width of 100 ten times slower than one of 128
+BLOCK = 65_536  # rows coded at once, so that the copies made on the way stay small
+EPS = float(np.finfo(np.float32).eps)
+
+
+class Codes:
+    """Rows [n, d] as whole numbers from -127 to 127, each column with a step of its own.
+
+    A query takes the columns' steps upon itself and is coded too. How far the product of two codes misses the
+    true one is bounded, for every row at once, by the lengths of what rounding cut off (Cauchy-Schwarz):
+    `q·x - q'·x' = q'·(x - x') + (q - q')·x`.
+    """
+
+    def __init__(self, matrix: Vectors) -> None:
+        faiss = _faiss()
+        d = matrix.shape[1]
+        self._width = -(-d // LANES) * LANES
+        self._steps = _step(np.maximum(matrix.max(axis=0), -matrix.min(axis=0)))  # [d]
+        self._index = faiss.IndexScalarQuantizer(
+            self._width, faiss.ScalarQuantizer.QT_8bit_direct_signed, faiss.METRIC_INNER_PRODUCT
+        )
+        self._cut_off = self._longest = 0.0  # lengths, in steps
+        for start in range(0, len(matrix), BLOCK):
+            exact = matrix[start:start + BLOCK] / self._steps  # [block, d]
+            codes = np.rint(exact)
+            self._index.add(self._filled(codes))
+            self._longest = max(self._longest, float(np.linalg.norm(exact, axis=1).max()))
+            self._cut_off = max(self._cut_off, float(np.linalg.norm(exact - codes, axis=1).max()))
+        self._cut_off += STEPS * d**1.5 * EPS  # what float32 may lose in the sum of d products
+        self.nbytes = len(matrix) * self._width + self._steps.nbytes
+
+    def nominate(
+        self, query: Vectors, width: int, allowed: NDArray[np.bool_] | None = None
+    ) -> tuple[NDArray[np.intp], float]:
+        """Names the rows that score highest by their codes.
+
+        Args:
+            query: [d], not all zeros.
+            width: how many rows to name.
+            allowed: rows [n] to choose from; None for all.
+
+        Returns:
+            Row numbers [<= width], and a score that no allowed row left out can exceed: minus infinity when
+            none is left out.
+        """
+        stretched = query * self._steps
+        step = _step(np.abs(stretched).max())
+        codes = np.rint(stretched / step)
+        filled = self._filled(codes[None])  # [1, width of the codes]
+        params = None if allowed is None else _selector(allowed)
+        with _one_thread():
+            scores, rows = self._index.search(filled, width, params=params)  # both [1, width]
+        if rows[0, -1] < 0:  # fewer than width are allowed
+            return rows[0][rows[0] >= 0], -np.inf
+        coded = codes * step
+        error = _length(coded) * self._cut_off + _length(stretched - coded) * self._longest
+        return rows[0], float(scores[0, -1]) * float(step) + error
+
+    def _filled(self, codes: Vectors) -> Vectors:
+        """Codes [m, d] with zeros up to the width that is scanned."""
+        filled = np.zeros((len(codes), self._width), np.float32)
+        filled[:, :codes.shape[1]] = codes
+        return filled
+
+
+def _step(largest: Vectors) -> Vectors:
+    """The step that brings the largest number to the last code."""
+    return np.where(largest > 0, largest / np.float32(STEPS), np.float32(1))
+
+
+def _length(x: Vectors) -> float:
+    return float(np.sqrt(x @ x))
+
+
+def _selector(allowed: NDArray[np.bool_]) -> object:
+    faiss = _faiss()
+    bits = np.packbits(allowed, bitorder="little")  # [n] -> [n / 8]
+    return faiss.SearchParameters(sel=faiss.IDSelectorBitmap(bits))
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """One query is one thread's work in faiss: a second would have nothing to do, and be waited for."""
+    faiss = _faiss()
+    threads = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)  # for the calling thread alone
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(threads)
+
+
+def _faiss() -> ModuleType:
+    import faiss  # here, since a small shop never needs it
+
+    return faiss

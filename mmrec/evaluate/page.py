@@ -1,0 +1,248 @@
+"""The HTML report of a contest: its tables, and charts of where each model is good.
+
+No name of a model or a setting goes into a chart: these stand in the page, where they are escaped, may be
+long, and are in any script. A chart holds only numbers and the names of bins.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from mmrec.errors import DataError, MissingExtra
+from mmrec.evaluate import slices
+from mmrec.evaluate.contest import JUDGES, Entry
+from mmrec.evaluate.report import HEADINGS, rows_of, words_of
+from mmrec.evaluate.setting import Setting, Split
+from mmrec.evaluate.slices import Dates, Slice
+from mmrec.files import replacing
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# What was measured at each epoch of a model's training, by model.
+Curves = Mapping[str, Sequence[Mapping[str, Any]]]
+EPOCH, SECONDS = "epoch", "seconds"  # of an epoch, what is not drawn
+SIZE = 4.2, 3.1  # inches of a chart: narrow, so that its words are readable on a phone
+# Colours that are told apart on white with any colour vision, after Okabe & Ito. Each model has a marker too,
+# as matplotlib calls it and as a legend can show it. Their numbers share no factor: 72 models look different.
+COLOURS = "#0072b2", "#d55e00", "#00805c", "#b5478c", "#1a1a1a", "#b07a00", "#3f9fd1", "#6b4fb3", "#7a5c3a"
+MARKERS = ("o", "●"), ("s", "■"), ("^", "▲"), ("D", "◆"), ("v", "▼"), ("*", "★"), ("P", "✚"), ("X", "✖")
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How a model is drawn: its colour, matplotlib's name of its marker, and a character of that shape."""
+
+    colour: str
+    marker: str
+    sign: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A picture, the words for those who do not see it, and its figures as a table."""
+
+    title: str
+    alt: str
+    svg: Markup
+    headings: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One setting: what was asked, the table of the contest, and charts."""
+
+    name: str
+    question: Setting
+    rows: Sequence[Sequence[str]]
+    charts: Sequence[Chart]
+
+
+def write_page(
+    path: str | Path, entries: Sequence[Entry], split: Split, *, added_at: Dates | None = None,
+    curves: Curves | None = None, k: int = 20,
+) -> None:
+    """Writes one HTML page, whole or not at all; it needs no network and no other file.
+
+    Args:
+        entries: of a contest on the split.
+        added_at: of all items [items]; without it there are no charts by age.
+        curves: of models that were trained, what was measured at each epoch, such as
+            `{"epoch": 3, "loss": 6.1, "validation ndcg@20": .21, "seconds": 1.2}`: a chart for each name
+            but `epoch` and `seconds`; a value that is None or absent is left out.
+        k: length of the lists that charts judge, one that the contest evaluated.
+
+    Raises:
+        DataError: there are no entries, they are not of this split, or the file cannot be written.
+        MissingExtra: matplotlib is not installed.
+    """
+    if not entries:
+        raise DataError("a report needs the entry of at least one model: there is none", field="entries")
+    _figure()  # before the work
+    curves = curves or {}
+    looks = _looks([*(entry.model for entry in entries), *curves])
+    sections = [_section(entries, split, name, added_at, k, looks) for name in entries[0].results]
+    html = _template().render(
+        split=split, entries=entries, headings=HEADINGS, sections=sections, dated=added_at is not None, k=k,
+        judge=JUDGES[split.protocol], words=words_of, looks=looks, curves=curves,
+        training=list(_training(curves, looks)),
+    )
+    with replacing(path) as file:
+        file.write(html.encode())
+
+
+def _template() -> Any:
+    pages = Environment(
+        loader=PackageLoader("mmrec", "evaluate"), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )
+    return pages.get_template("page.html")
+
+
+def _looks(models: Sequence[str]) -> dict[str, Look]:
+    return {
+        model: Look(COLOURS[n % len(COLOURS)], *MARKERS[n % len(MARKERS)])
+        for n, model in enumerate(dict.fromkeys(models))
+    }
+
+
+def _section(
+    entries: Sequence[Entry], split: Split, name: str, added_at: Dates | None, k: int,
+    looks: Mapping[str, Look],
+) -> Section:
+    if name not in split.test:
+        raise DataError(f"the split has no setting {name!r}: give the split of the contest", field="split")
+    setting, charts = split.test[name], []
+    for what, axis, cut in _cuts(split, added_at):
+        found = {
+            entry.model: cut(entry.results[name], setting, k=k, rng=np.random.Generator(np.random.PCG64(0)))
+            for entry in entries  # each with the same resampled users
+        }
+        if any(found.values()):
+            charts.append(_chart(f"recall@{k} by {what}", name, axis, found, looks))
+    return Section(name, setting, rows_of(entries, name), charts)
+
+
+def _cuts(split: Split, added_at: Dates | None) -> Iterator[tuple[str, str, Callable[..., list[Slice]]]]:
+    """What recall is shown by, the words at the axis, and the function that slices so."""
+    popularity = np.bincount(split.train.indices, minlength=split.train.shape[1])  # [items]
+    by_popularity = partial(slices.by_popularity, popularity=popularity)
+    yield "item popularity", "training interactions of the item, by decile", by_popularity
+    if added_at is not None:
+        by_age = partial(slices.by_age, added_at=added_at)
+        yield "item age", "days before the newest item, by fifth", by_age
+    yield "history length", "items in the user's history", slices.by_history
+
+
+def _chart(
+    title: str, setting: str, axis: str, found: Mapping[str, Sequence[Slice]], looks: Mapping[str, Look]
+) -> Chart:
+    """Every model's slices; they have the same bins."""
+    bins = next(iter(found.values()))
+    alt = f"{title} in setting {setting}: {len(found)} models with 95% intervals, {len(bins)} bins of {axis}."
+    rows = [
+        [model, *(f"{s.value:.3f} [{s.low:.3f}, {s.high:.3f}]" for s in cells)]
+        for model, cells in found.items()
+    ]
+    headings = ["model", *(f"{s.name} (n = {s.n:,})" for s in bins)]
+
+    def draw(axes: Axes) -> None:
+        for n, (model, cells) in enumerate(found.items()):
+            x = np.arange(len(bins)) + 0.8 * ((n + 0.5) / len(found) - 0.5)  # side by side in each bin
+            _line(axes, x, cells, looks[model])
+        for n in range(0, len(bins), 2):
+            axes.axvspan(n - 0.5, n + 0.5, color="#f4f2ec", zorder=0)
+        axes.set_xticks(range(len(bins)), [s.name for s in bins], rotation=35 if len(bins) > 6 else 0)
+        axes.set(xlabel=axis, ylabel=title.split()[0], xlim=(-0.5, len(bins) - 0.5))
+        axes.set_ylim(bottom=0)
+
+    return Chart(title, alt, _svg(draw, f"{setting} {title}"), headings, rows)
+
+
+def _line(axes: Axes, x: Any, cells: Sequence[Slice], look: Look) -> None:
+    value, low, high = (np.array([getattr(s, end) for s in cells]) for end in ("value", "low", "high"))
+    axes.errorbar(
+        x, value, yerr=np.maximum(0, [value - low, high - value]), color=look.colour, marker=look.marker,
+        markersize=4, linewidth=0.7, elinewidth=0.9,
+    )
+
+
+def _training(curves: Curves, looks: Mapping[str, Look]) -> Iterator[Chart]:
+    """A chart for each thing that was measured at epochs."""
+    measured = dict.fromkeys(name for epochs in curves.values() for epoch in epochs for name in epoch)
+    for name in [name for name in measured if name not in (EPOCH, SECONDS)]:
+        points = {model: _points(epochs, name) for model, epochs in curves.items()}
+        points = {model: of for model, of in points.items() if of}
+        if points:
+            yield _curve(name, points, looks)
+
+
+def _points(epochs: Sequence[Mapping[str, Any]], name: str) -> dict[int, float]:
+    """Value by epoch; epochs without a number count from 1."""
+    return {
+        int(epoch.get(EPOCH, n)): float(epoch[name])
+        for n, epoch in enumerate(epochs, 1) if epoch.get(name) is not None
+    }
+
+
+def _curve(name: str, points: Mapping[str, Mapping[int, float]], looks: Mapping[str, Look]) -> Chart:
+    """Every model's values of one thing."""
+    from matplotlib.ticker import MaxNLocator
+
+    headings, rows = ["model", "epochs", "least", "most", "last"], []
+    for model, of in points.items():
+        values = list(of.values())
+        rows.append([model, f"{len(of)}", *(f"{v:.4g}" for v in (min(values), max(values), values[-1]))])
+
+    def draw(axes: Axes) -> None:
+        for model, of in points.items():
+            look = looks[model]
+            axes.plot(list(of), list(of.values()), color=look.colour, marker=look.marker, markersize=3)
+        axes.set(xlabel="epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+    alt = f"{name} at each epoch of training, {len(points)} models."
+    return Chart(f"{name} by epoch", alt, _svg(draw, name), headings, rows)
+
+
+def _svg(draw: Callable[[Axes], None], salt: str) -> Markup:
+    """What is drawn on axes, as an SVG element whose ids are its own among those of a page."""
+    import hashlib
+
+    from matplotlib import rc_context
+
+    prefix = f"c{hashlib.sha256(salt.encode()).hexdigest()[:8]}-"
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": prefix, "font.size": 9.5}):
+        figure = _figure()
+        axes = figure.subplots()
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(axis="y", color="#dedbd2", linewidth=0.6)
+        draw(axes)
+        file = io.StringIO()
+        figure.savefig(file, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
+    svg = file.getvalue()
+    svg = svg[svg.index("<svg") :]  # an element of HTML has no XML declaration
+    return Markup(re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}", svg))
+
+
+def _figure() -> Any:
+    """An empty figure of matplotlib, without pyplot and its global state."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingExtra(
+            f"the HTML report needs a package that is not installed ({error.name}):"
+            " pip install 'mmrec[evaluate]'"
+        ) from None
+    return Figure(figsize=SIZE, layout="constrained")

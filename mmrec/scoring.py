@@ -1,0 +1,155 @@
+"""Exact top-k inner products over one matrix: cheap scores name the candidates, exact ones rank them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from mmrec.batches import best_of_many
+from mmrec.codes import Codes
+from mmrec.encoders.base import Vectors
+from mmrec.errors import DataError
+from mmrec.hits import Hits, Mask, Places, exact_scores
+
+EPS = float(np.finfo(np.float32).eps)
+SMALL = 10_000  # rows below which one matrix product is as fast as the codes
+FEW = 0.03  # share of the rows up to which gathering them is faster than scanning the codes around them
+WIDTHS = (1, 8)  # times the candidates first asked for, before all rows are scored instead
+
+
+class Scorer:
+    """Finds the rows of a matrix with the highest inner products, exactly; ties by position.
+
+    The fast passes (8-bit codes, matrix products) only choose candidates, with the most they can be wrong as
+    a margin. Every score that ranks or is returned is one row times one query, summed alone: equal rows score
+    equally wherever they stand, and every method and filter gives a pair of vectors the same score.
+
+    A row of zeros is near nothing and is never found, nor does a query of zeros find any.
+
+    Args:
+        matrix: [n, d], kept and not copied if it is contiguous float32.
+
+    Raises:
+        DataError: a value is NaN or infinite.
+    """
+
+    def __init__(self, matrix: Vectors) -> None:
+        self.matrix: Vectors = np.ascontiguousarray(matrix, np.float32)
+        norms = np.sqrt(np.vecdot(self.matrix, self.matrix))  # [n]
+        if not np.isfinite(norms).all():
+            row = int(np.flatnonzero(~np.isfinite(norms))[0])
+            raise DataError(f"row {row} of the vectors holds NaN, infinity or a number too large to square: "
+                            "scores need finite numbers, so encode that item again")
+        self._empty: Mask = norms == 0
+        # Two float32 sums of the same d products differ by at most this times the norm of the query.
+        self._rounding = 2 * (self.matrix.shape[1] + 1) * EPS * float(norms.max(initial=0))
+        self._codes = Codes(self.matrix) if len(self.matrix) >= SMALL else None
+
+    def __len__(self) -> int:
+        return len(self.matrix)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held: the matrix, its codes and which rows are empty."""
+        codes = self._codes.nbytes if self._codes else 0
+        return self.matrix.nbytes + codes + self._empty.nbytes
+
+    def top(
+        self, query: Vectors, k: int, *, allowed: Mask | None = None, exclude: ArrayLike = ()
+    ) -> Hits:
+        """The k rows nearest to a query [d], best first; fewer when fewer may be shown.
+
+        Args:
+            query: [d].
+            k: from 1.
+            allowed: rows [n] that may be found; None for all.
+            exclude: positions of rows that may not.
+
+        Raises:
+            DataError: the query holds NaN or infinity, or a shape does not fit.
+        """
+        q, hidden = self._checked(query, 1), np.unique(np.asarray(exclude, np.intp))
+        self._check_mask(allowed)
+        if not q.any():
+            return Hits(np.zeros(0, np.intp), np.zeros(0, np.float32))
+        few = allowed is not None and np.count_nonzero(allowed) <= FEW * len(self)
+        hits = self._scan(self._codes, q, k, allowed, hidden) if self._codes and not few else None
+        return self._among(self._open(allowed, hidden), q, k) if hits is None else hits
+
+    def top_many(
+        self, queries: Vectors, k: int, *, allowed: Mask | None = None,
+        exclude: Sequence[ArrayLike] | None = None,
+    ) -> list[Hits]:
+        """`top` for many queries [b, d] at once, in matrix products over blocks of rows.
+
+        Args:
+            queries: [b, d].
+            k: from 1.
+            allowed: rows [n] that may be found by any of them; None for all.
+            exclude: for each query, the positions that it may not find.
+
+        Raises:
+            DataError: a query holds NaN or infinity, or a shape does not fit.
+        """
+        Q = self._checked(queries, 2)
+        self._check_mask(allowed)
+        if exclude is not None and len(exclude) != len(Q):
+            raise DataError(f"got {len(exclude)} lists to exclude for {len(Q)} queries: pass one for each")
+        return best_of_many(self.matrix, Q, k, self._open(allowed), exclude or [[]] * len(Q), self._slack(Q))
+
+    def _scan(self, codes: Codes, q: Vectors, k: int, allowed: Mask | None, hidden: Places) -> Hits | None:
+        """The best among the rows that the codes name; None if others might be better."""
+        for times in WIDTHS:
+            width = times * (4 * k + 32) + len(hidden)
+            if width > len(self) // 8:
+                break
+            rows, ceiling = codes.nominate(q, width, allowed)
+            rows = rows[~self._empty[rows]]
+            if len(hidden):
+                rows = rows[~np.isin(rows, hidden)]
+            hits = self._ranked(rows, q, k)
+            if ceiling == -np.inf or (len(rows) >= k and hits.scores[-1] > ceiling + self._slack(q)):
+                return hits
+        return None
+
+    def _among(self, rows: Places, q: Vectors, k: int) -> Hits:
+        """The best of some rows, by one matrix product."""
+        some = len(rows) < len(self) / 2
+        rough = self.matrix.take(rows, axis=0) @ q if some else (self.matrix @ q)[rows]  # [rows, d] @ [d]
+        if len(rows) > k:
+            threshold = np.partition(rough, len(rows) - k)[len(rows) - k]
+            rows = rows[rough >= threshold - 2 * self._slack(q)]
+        return self._ranked(rows, q, k)
+
+    def _ranked(self, rows: Places, q: Vectors, k: int) -> Hits:
+        """The k best of some rows by their exact scores, ties by position."""
+        scores = exact_scores(self.matrix, rows, q)
+        order = np.lexsort((rows, -scores))[:k]
+        return Hits(rows[order], scores[order])
+
+    def _open(self, allowed: Mask | None, hidden: Places | None = None) -> Places:
+        """Positions of the rows that may be found, ascending."""
+        shown = ~self._empty if allowed is None else allowed & ~self._empty
+        if hidden is not None:
+            shown[hidden] = False
+        return np.flatnonzero(shown)
+
+    def _slack(self, queries: Vectors) -> Vectors:
+        """The most by which two float32 sums of the same products differ, for each query [..., d]."""
+        return self._rounding * np.linalg.norm(queries, axis=-1)
+
+    def _checked(self, queries: Vectors, ndim: int) -> Vectors:
+        Q = np.ascontiguousarray(queries, np.float32)
+        if Q.ndim != ndim or Q.shape[-1] != self.matrix.shape[1]:
+            raise DataError(f"a query of shape {list(Q.shape)} cannot be compared with vectors of "
+                            f"{self.matrix.shape[1]} numbers: encode it as the catalogue was")
+        if not np.isfinite(Q).all():
+            raise DataError("the query holds NaN or infinity: scores need finite numbers, so encode it again")
+        return Q
+
+    def _check_mask(self, allowed: Mask | None) -> None:
+        if allowed is not None and (allowed.shape != (len(self),) or allowed.dtype != np.bool_):
+            raise DataError(f"a mask of shape {list(allowed.shape)} and type {allowed.dtype} does not fit "
+                            f"{len(self)} rows: pass one boolean for each")

@@ -1,0 +1,83 @@
+"""`mmrec serve`: a store behind HTTP, until it is told to stop."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mmrec.errors import ConfigError
+
+if TYPE_CHECKING:
+    from mmrec.recommender import Recommender
+    from mmrec.service.settings import ServiceSettings
+
+
+def plug(app: typer.Typer) -> None:
+    """Add the command to the `mmrec` CLI."""
+    app.command()(serve)
+
+
+def serve(
+    store: Annotated[Path, typer.Argument(help="Folder of the store, such as shop.mmrec.")],
+    host: Annotated[str | None, typer.Option(help="Address to listen at. Default: 127.0.0.1.")] = None,
+    port: Annotated[int | None, typer.Option(help="0 takes any free one. Default: 8000.")] = None,
+    rate: Annotated[float | None, typer.Option(help="Requests a second of one key or client.")] = None,
+    timeout: Annotated[float | None, typer.Option(help="Seconds until a request is given up.")] = None,
+    threads: Annotated[int | None, typer.Option(help="Requests that read at the same time.")] = None,
+) -> None:
+    """Serve a store over HTTP; SIGTERM or Ctrl-C finishes what is in flight.
+
+    The environment sets the same and more, as MMREC_PORT, MMREC_TIMEOUT, MMREC_IN_FLIGHT. MMREC_API_KEYS
+    holds one or two keys, by comma; it is needed to listen at another address than 127.0.0.1.
+    """
+    from mmrec.cli import errors_to_exit, say
+    from mmrec.recommender import Recommender
+    from mmrec.service.settings import ServiceSettings
+
+    with errors_to_exit():
+        settings = ServiceSettings.read(
+            os.environ, host=host, port=port, rate=rate, timeout=timeout, threads=threads)
+        # Half the time-out, so that a store held by another process is told as busy rather than as slow.
+        with Recommender.open(store, create=False, wait=settings.timeout / 2) as shop, listen(settings) as at:
+            host = f"[{settings.host}]" if ":" in settings.host else settings.host
+            say({"serving": str(store), "address": f"http://{host}:{at.getsockname()[1]}"})
+            run(shop, settings, at)
+
+
+def listen(settings: ServiceSettings) -> socket.socket:
+    """A socket that listens where the settings say.
+
+    Raises:
+        ConfigError: the address is taken, or none of this machine.
+    """
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        listener = socket.create_server((settings.host, settings.port), family=family, backlog=2048)
+    except (OSError, UnicodeError) as error:
+        raise ConfigError(
+            f"cannot listen at {settings.host}:{settings.port} ({error}): give another --host or --port"
+        ) from None
+    # Its connections inherit it; asyncio sets it for sockets of its own making alone, and without it every
+    # answer waits some 40 ms for the client's delayed acknowledgement.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
+
+
+def run(shop: Recommender, settings: ServiceSettings, listener: socket.socket) -> None:
+    """Serves until a signal comes."""
+    import uvicorn
+
+    from mmrec.service.app import create_app
+
+    for name in ("uvicorn", "python_multipart"):  # which warn of every request that is badly formed
+        logging.getLogger(name).setLevel(logging.ERROR)
+    config = uvicorn.Config(
+        create_app(shop, settings), log_config=None, access_log=False, server_header=False,
+        proxy_headers=False, timeout_graceful_shutdown=int(settings.timeout) + 1, ws="none",
+    )
+    uvicorn.Server(config).run(sockets=[listener])

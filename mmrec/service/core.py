@@ -1,0 +1,79 @@
+"""One shop at work behind the routes: its threads, its jobs, its figures."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, Protocol, TypeVar
+
+from mmrec.recommender import Recommender
+from mmrec.service.errors import dump
+from mmrec.service.jobs import Jobs
+from mmrec.service.metrics import Metrics
+from mmrec.service.settings import ServiceSettings
+from mmrec.service.warmth import Warmth
+from mmrec.types import Recommendation
+
+T = TypeVar("T")
+
+
+class Watcher(Protocol):
+    """Whoever wants to know what was shown and what came of it; called in the threads that do the work."""
+
+    def shown(
+        self, request_id: str, route: str, asked: Mapping[str, Any], results: Sequence[Recommendation]
+    ) -> None:
+        """An answer of recommend, search or similar is about to be sent."""
+
+    def acted(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """These rows of interactions were recorded, with the `request_id` that they name, if any."""
+
+
+class Core:
+    """What the routes share.
+
+    Attributes:
+        shop: whose verbs are called; reads in `settings.threads` threads, writes one after the other.
+    """
+
+    def __init__(self, shop: Recommender, settings: ServiceSettings, watcher: Watcher | None = None) -> None:
+        self.shop, self.settings, self.watcher = shop, settings, watcher
+        self.jobs, self.metrics, self.warmth = Jobs(), Metrics(), Warmth()
+        self._readers = ThreadPoolExecutor(settings.threads, "mmrec-read")
+        self._writer = ThreadPoolExecutor(1, "mmrec-write")
+
+    async def read(self, work: Callable[..., T], /, *arguments: Any, **options: Any) -> T:
+        """Runs work that reads the store."""
+        call = partial(work, *arguments, **options)
+        return await asyncio.get_running_loop().run_in_executor(self._readers, call)
+
+    async def write(self, work: Callable[..., T], /, *arguments: Any, **options: Any) -> T:
+        """Runs work that writes to the store."""
+        call = partial(work, *arguments, **options)
+        return await asyncio.get_running_loop().run_in_executor(self._writer, call)
+
+    async def found(
+        self, route: str, request_id: str, verb: Callable[..., list[Recommendation]],
+        asked: Mapping[str, Any],
+    ) -> bytes:
+        """The JSON of what a verb finds; rendered in the thread, as 10,000 results take their time."""
+
+        def work() -> bytes:
+            results = verb(**asked)
+            self.metrics.shown(route, results)
+            if self.watcher:
+                self.watcher.shown(request_id, route, asked, results)
+            return dump({"request_id": request_id, "results": results})
+
+        return await self.read(work)
+
+    async def warm(self) -> None:
+        """Gets ready; requests are served from then on."""
+        await self.read(self.warmth.warm, self.shop)
+
+    async def close(self) -> None:
+        """Waits for the work that is under way."""
+        for pool in (self._readers, self._writer):
+            await asyncio.to_thread(pool.shutdown, cancel_futures=True)

@@ -1,0 +1,104 @@
+"""Work that takes longer than a request: one job at a time, in a thread of its own, with its progress."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import uuid
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from mmrec.rows import json_ready
+from mmrec.service.errors import Refused, described
+
+log = logging.getLogger(__name__)
+REMEMBERED = 100  # jobs that can still be asked about
+
+Progress = Callable[[dict[str, Any]], None]
+Work = Callable[[Progress], Any]
+
+
+@dataclass
+class Job:
+    """One piece of work.
+
+    Attributes:
+        progress: what it last said of itself.
+        result: what it gave, if it is done.
+        error: what went wrong, in the form of every error.
+    """
+
+    kind: str
+    job_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    state: Literal["running", "done", "failed"] = "running"
+    started: datetime = field(default_factory=lambda: datetime.now(UTC))
+    finished: datetime | None = None
+    progress: dict[str, Any] | None = None
+    result: Any = None
+    error: dict[str, Any] | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready form."""
+        return {
+            "job_id": self.job_id, "kind": self.kind, "state": self.state,
+            "started": self.started.isoformat(), "finished": self.finished and self.finished.isoformat(),
+            "progress": json_ready(self.progress), "result": json_ready(self.result), "error": self.error,
+        }
+
+
+class Jobs:
+    """The jobs of one service. A process that ends takes its job along; the store serves what it held."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._jobs: OrderedDict[str, Job] = OrderedDict()
+
+    def start(self, kind: str, work: Work) -> Job:
+        """Starts a job; `work` gets a function to tell its progress, and gives a report (`as_dict`) or JSON.
+
+        Raises:
+            Refused: another job is running.
+        """
+        with self._lock:
+            if busy := next((job for job in self._jobs.values() if job.state == "running"), None):
+                raise Refused(
+                    409, "JobRunning", f"job {busy.job_id} is running since {busy.started:%H:%M:%S} UTC",
+                    f"Wait for it: GET /jobs/{busy.job_id} tells how far it is.",
+                )
+            job = Job(kind)
+            self._jobs[job.job_id] = job
+            if len(self._jobs) > REMEMBERED:
+                self._jobs.popitem(last=False)
+        threading.Thread(target=_run, args=(job, work), name=f"mmrec-{kind}", daemon=True).start()
+        return job
+
+    def get(self, job_id: str) -> Job:
+        """The job of an id.
+
+        Raises:
+            Refused: there is none.
+        """
+        if job_id not in self._jobs:
+            raise Refused(
+                404, "UnknownJob", f"there is no job {job_id[:80]!r}",
+                f"Take the id that starting it gave; the last {REMEMBERED} of this process are remembered.",
+            )
+        return self._jobs[job_id]
+
+
+def _run(job: Job, work: Work) -> None:
+    def told(progress: dict[str, Any]) -> None:
+        job.progress = dict(progress)
+
+    try:
+        report = work(told)
+        job.result = report.as_dict() if hasattr(report, "as_dict") else report
+        state: Literal["done", "failed"] = "done"
+    except Exception as error:  # a thread has nobody above it who could look
+        log.exception("job %s (%s) failed", job.job_id, job.kind)
+        job.error, state = described(error)[1], "failed"
+    job.finished = datetime.now(UTC)
+    job.state = state  # last, so that whoever sees it sees the rest

@@ -1,0 +1,220 @@
+"""The bodies of requests and answers. Unknown keys are refused; an option that is not set is the verb's own.
+
+Items and interactions are rows in the canonical form of `mmrec.files`. `mmrec.rows` checks them one by one,
+so that a bad one does not stop its batch: `ItemRow` and `InteractionRow` tell OpenAPI what they look like.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from mmrec.retrieve import MOST_RESULTS
+from mmrec.types import MAX_ID, MAX_IMAGES
+from mmrec.where_tokens import MAX_LENGTH
+
+MOST_WORDS = 10_000  # characters of a query
+MOST_IDS = 10_000  # of a history or another list
+
+Id = Annotated[str, Field(min_length=1, max_length=MAX_ID)]
+Ids = Annotated[list[Id], Field(max_length=MOST_IDS)]
+Words = Annotated[str, Field(max_length=MOST_WORDS)]
+Where = Annotated[str, Field(max_length=MAX_LENGTH, examples=["price < 30 and category == 'mug'"])]
+K = Annotated[int, Field(ge=1, le=MOST_RESULTS)]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+
+
+class Body(BaseModel):
+    """A body that is what it says and no more."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    def options(self) -> dict[str, Any]:
+        """What was set, as arguments of a verb."""
+        return self.model_dump(exclude_unset=True, exclude_none=True)
+
+
+class Picture(Body):
+    """A picture inside JSON."""
+
+    base64: str
+
+
+class ItemRow(Body):
+    """One item; in a multipart body, `image` names uploaded files."""
+
+    item_id: Id
+    text: dict[str, str] = {}
+    image: Picture | str | Annotated[list[Picture | str], Field(max_length=MAX_IMAGES)] | None = None
+    attributes: dict[str, Any] = {}
+    added_at: str | float | None = None
+
+
+class InteractionRow(Body):
+    """One act of one user; `request_id` names the answer that showed the item."""
+
+    user_id: Id
+    item_id: Id
+    kind: str = "click"
+    weight: float = 1.0
+    time: str | float | None = None
+    request_id: str | None = None
+
+
+class SimilarRequest(Body):
+    """Words and pictures that are not in the catalogue."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"text": "warm wool blanket", "k": 5}]})
+
+    text: Words | dict[str, Words] | None = None
+    image: Picture | Annotated[list[Picture], Field(max_length=MAX_IMAGES)] | None = None
+    by: Words = "content"
+    k: K = 10
+    where: Where | None = None
+
+
+class SearchRequest(Body):
+    """Words to search for."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"text": "red dress", "k": 10}]})
+
+    text: Annotated[str, Field(min_length=1, max_length=MOST_WORDS)]
+    k: K = 10
+    where: Where | None = None
+
+
+class RecommendRequest(Body):
+    """A user whose interactions are recorded, or a history, or a taste in words, or nothing at all."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [
+        {"user": "u42", "k": 10, "where": "price < 30"}, {"history": ["B07", "B11"], "dislikes": ["B03"]},
+    ]})
+
+    user: Id | None = None
+    history: Ids | None = None
+    dislikes: Ids | None = None
+    taste: Words | None = None
+    exclude: Ids | None = None
+    k: K = 10
+    where: Where | None = None
+    diversity: Share | None = None
+    max_per: dict[str, Annotated[int, Field(ge=1, le=MOST_RESULTS)]] | None = None
+    explore: Share | None = None
+
+
+class FitRequest(Body):
+    """How to train."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"warm_start": True}]})
+
+    epochs: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    warm_start: bool | None = None
+    seed: Annotated[int, Field(ge=0, lt=2**32)] | None = None
+
+
+class ReasonShown(BaseModel):
+    """One contribution to a score."""
+
+    source: Literal["item", "field", "words", "other"]
+    name: str
+    contribution: float
+
+
+class Result(BaseModel):
+    """One item found."""
+
+    item_id: str
+    score: float
+    rung: str
+    reasons: list[ReasonShown]
+
+
+class Results(BaseModel):
+    """What was found, the best first."""
+
+    request_id: str
+    results: list[Result]
+
+
+class Outcome(BaseModel):
+    """What became of one row of a batch, in the order of the batch."""
+
+    item_id: str | None
+    outcome: Literal["added", "updated", "unchanged", "rejected"]
+    reason: str | None = None
+    field: str | None = None
+
+
+class Ingested(BaseModel):
+    """What became of a batch of items."""
+
+    added: int
+    updated: int
+    unchanged: int
+    rejected: int
+    items: list[Outcome]
+
+
+class RowRejected(BaseModel):
+    """A row that was not taken: its place in the batch, from 0, and why."""
+
+    index: int | None
+    reason: str
+    field: str | None
+
+
+class Recorded(BaseModel):
+    """What became of a batch of interactions."""
+
+    added: int
+    unchanged: int
+    rejected: int
+    rejections: list[RowRejected]
+
+
+class ItemShown(BaseModel):
+    """An item as it was ingested; `images` are addresses of this service."""
+
+    item_id: str
+    text: dict[str, str] = {}
+    attributes: dict[str, Any] = {}
+    added_at: str
+    images: list[str]
+
+
+class ItemPage(BaseModel):
+    """Some items of all that were asked for, in the order of their ids."""
+
+    total: int
+    offset: int
+    items: list[ItemShown]
+
+
+class JobShown(BaseModel):
+    """A job and how far it is."""
+
+    job_id: str
+    kind: str
+    state: Literal["running", "done", "failed"]
+    started: str
+    finished: str | None
+    progress: dict[str, Any] | None
+    result: Any
+    error: dict[str, Any] | None
+
+
+class ErrorDescription(BaseModel):
+    """What went wrong, where, and what to do."""
+
+    kind: str
+    message: str
+    field: str | None
+    what_to_do: str
+    request_id: str
+
+
+class ErrorAnswer(BaseModel):
+    """The one form of every error."""
+
+    error: ErrorDescription

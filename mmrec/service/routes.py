@@ -1,0 +1,205 @@
+"""The routes: each reads a request, calls one verb of Recommender, and writes what it gave."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, cast
+from urllib.parse import unquote
+
+from fastapi import APIRouter, Header, Path, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import AfterValidator, ValidationError
+
+from mmrec.errors import UnknownItem
+from mmrec.recommender import Recommender
+from mmrec.rows import located
+from mmrec.service import bodies, items, models, uploads
+from mmrec.service.core import Core
+from mmrec.service.errors import Refused, dump
+from mmrec.service.uploads import PICTURES
+
+router = APIRouter(responses=bodies.ERRORS)
+ItemId = Annotated[str, Path(description="Any id, percent-encoded."), AfterValidator(unquote)]
+Where = Annotated[models.Where | None, Query()]
+JSON = "application/json"
+
+
+@router.post("/items", response_model=models.Ingested, openapi_extra=bodies.ITEMS)
+async def add_items(request: Request) -> Response:
+    """Takes a batch of items in, new and changed; one bad item does not stop the others."""
+    core, sent = _core(request), await uploads.sent_by(request)
+
+    def work() -> bytes:
+        rows = uploads.rows_of(sent, "items", core.settings.max_batch)
+        return dump(items.ingest(core.shop, uploads.items_of(rows, sent, core.shop.path / PICTURES)))
+
+    return Response(await core.write(work), media_type=JSON)
+
+
+@router.get("/items", response_model=models.ItemPage)
+async def browse(
+    request: Request, where: Where = None, offset: Annotated[int, Query(ge=0, le=2**31)] = 0,
+    limit: Annotated[int, Query(ge=1, le=1_000)] = 50,
+) -> Response:
+    """Items in the order of their ids, all or those that a condition keeps."""
+    core = _core(request)
+    return _json(await core.read(items.page, core.shop, where, offset, limit))
+
+
+@router.get("/items/{item_id}", response_model=models.ItemShown)
+async def get_item(request: Request, item_id: ItemId) -> Response:
+    """An item as it was ingested."""
+    core = _core(request)
+    return _json(items.shown((await core.read(core.shop.get, [item_id]))[0]))
+
+
+@router.delete("/items/{item_id}")
+async def delete_item(request: Request, item_id: ItemId) -> Response:
+    """Takes an item out of the catalogue; interactions with it stay."""
+    core = _core(request)
+    if not await core.write(core.shop.delete, [item_id]):
+        raise UnknownItem(f"{item_id!r} is not in the catalogue: nothing was deleted")
+    return _json({"deleted": 1})
+
+
+@router.get("/items/{item_id}/image", response_class=Response)
+async def get_image(
+    request: Request, item_id: ItemId, n: Annotated[int, Query(ge=0, lt=32)] = 0,
+    size: Annotated[int, Query(ge=16, le=1_024)] = 1_024,
+    if_none_match: Annotated[str | None, Header()] = None,
+) -> Response:
+    """An item's picture as a JPEG, its longest side `size` pixels at most."""
+    core = _core(request)
+    tag, jpeg = await core.read(items.picture, core.shop, item_id, n, size, if_none_match)
+    headers = {"ETag": tag, "Cache-Control": "private, max-age=60"}
+    if jpeg is None:
+        return Response(None, 304, headers)
+    return Response(jpeg, 200, headers, media_type="image/jpeg")
+
+
+@router.get("/items/{item_id}/similar", response_model=models.Results)
+async def similar_to_item(
+    request: Request, item_id: ItemId, by: Annotated[models.Words, Query()] = "content",
+    k: Annotated[models.K, Query()] = 10, where: Where = None,
+) -> Response:
+    """Items like one of the catalogue."""
+    return await _found(request, "similar", {"item_id": item_id, "by": by, "k": k, "where": where})
+
+
+@router.post("/similar", response_model=models.Results, openapi_extra=bodies.SIMILAR)
+async def similar(request: Request) -> Response:
+    """Items like words and pictures that are not in the catalogue."""
+    sent = await uploads.sent_by(request)
+    return await _found(request, "similar", await _core(request).read(like_this, sent))
+
+
+@router.post("/search", response_model=models.Results)
+async def search(request: Request, body: models.SearchRequest) -> Response:
+    """Items for words: full text and vectors together."""
+    return await _found(request, "search", body.options())
+
+
+@router.post("/recommend", response_model=models.Results)
+async def recommend(request: Request, body: models.RecommendRequest) -> Response:
+    """Items for a user, for a history nobody has seen, for a taste in words, or for nobody in particular."""
+    return await _found(request, "recommend", body.options())
+
+
+@router.post("/interactions", response_model=models.Recorded, openapi_extra=bodies.INTERACTIONS)
+async def record(request: Request) -> Response:
+    """Keeps behaviour; what is recorded already is not doubled."""
+    core, sent = _core(request), await uploads.sent_by(request)
+
+    def work() -> bytes:
+        rows = uploads.rows_of(sent, "interactions", core.settings.max_batch)
+        report = core.shop.record(uploads.interactions_of(rows))
+        if core.watcher:
+            refused = {rejection.line for rejection in report.rejections}
+            core.watcher.acted([row for n, row in enumerate(rows, 1) if n not in refused])
+        return dump({
+            "added": report.added, "unchanged": report.unchanged, "rejected": report.rejected,
+            "rejections": [
+                {"index": r.line and r.line - 1, "reason": r.reason, "field": r.field}
+                for r in report.rejections
+            ],
+        })
+
+    return Response(await core.write(work), media_type=JSON)
+
+
+@router.post("/fit", status_code=202, response_model=models.JobShown)
+async def fit(request: Request, body: models.FitRequest | None = None) -> Response:
+    """Starts to train on what was recorded; the answer names the job to ask for its progress."""
+    core, options = _core(request), body.options() if body else {}
+    train = trainer(core.shop)
+    job = core.jobs.start("fit", lambda told: train(**options, progress=told))
+    return _json(job.as_dict(), 202)
+
+
+@router.get("/jobs/{job_id}", response_model=models.JobShown)
+async def get_job(request: Request, job_id: str) -> Response:
+    """A job: its state, its progress, and its result or error."""
+    return _json(_core(request).jobs.get(job_id).as_dict())
+
+
+@router.get("/health/live")
+async def live() -> Response:
+    """Whether the process answers at all."""
+    return _json({"status": "live"})
+
+
+@router.get("/health/ready")
+async def ready(request: Request) -> Response:
+    """Whether models and vectors are loaded; 503 until then."""
+    _core(request).warmth.check()
+    return _json({"status": "ready"})
+
+
+@router.get("/metrics", response_class=Response)
+async def metrics(request: Request) -> Response:
+    """Figures for Prometheus."""
+    return Response(_core(request).metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def like_this(sent: uploads.Sent) -> dict[str, Any]:
+    """The options of `similar` in a body.
+
+    Raises:
+        DataError: a picture's base64 is damaged.
+        RequestValidationError: the body is not as `SimilarRequest` says.
+    """
+    said = uploads.parsed(sent.fields[""]) if "" in sent.fields else _typed(sent.fields)
+    try:
+        asked = models.SimilarRequest.model_validate(said).options()
+    except ValidationError as error:
+        raise RequestValidationError(error.errors()) from None
+    pictures = located(asked.pop("image", None), None) or [data for _, _, data in sent.files]
+    return asked | {"image": pictures or None}
+
+
+def _typed(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of a form, which knows nothing but strings."""
+    k = fields.get("k", "")
+    return {**fields, "k": int(k)} if k.isascii() and k.isdigit() and len(k) < 10 else dict(fields)
+
+
+def trainer(shop: Recommender) -> Any:
+    """The verb that trains."""
+    verb = getattr(shop, "fit", None)
+    if verb is None:
+        raise Refused(409, "NotFitted", "this version has no head to train", "Install one that has.")
+    return verb
+
+
+async def _found(request: Request, verb: str, asked: dict[str, Any]) -> Response:
+    core = _core(request)
+    body = await core.found(verb, request.scope["mmrec.request_id"], getattr(core.shop, verb), asked)
+    return Response(body, media_type=JSON)
+
+
+def _core(request: Request) -> Core:
+    return cast(Core, request.app.state.core)
+
+
+def _json(value: Any, status: int = 200) -> Response:
+    return Response(dump(value), status, media_type=JSON)

@@ -1,0 +1,80 @@
+"""The real app over real shops on toy encoders, asked through its whole stack."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from mmrec import Recommender
+from mmrec.service.app import create_app
+from mmrec.service.settings import ServiceSettings
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., TestClient]]:
+    """Serves a shop with these settings, and waits until it is ready."""
+    with ExitStack() as closing:
+
+        def serve_(shop: Recommender, *, watcher: Any = None, **settings: Any) -> TestClient:
+            app = create_app(shop, ServiceSettings.make(**settings), watcher=watcher)
+            client = closing.enter_context(TestClient(app, base_url="http://127.0.0.1:8000"))
+            until(lambda: client.get("/health/ready").status_code == 200)
+            return client
+
+        yield serve_
+
+
+@pytest.fixture
+def client(serve: Callable[..., TestClient], red_blue_shop: Recommender) -> TestClient:
+    """The service of `red_blue_shop`. Only to be read."""
+    return serve(red_blue_shop)
+
+
+@pytest.fixture
+def own(serve: Callable[..., TestClient], shop: Recommender) -> TestClient:
+    """The service of `shop`, empty at first."""
+    return serve(shop)
+
+
+def until(true: Callable[[], bool], seconds: float = 10.0) -> None:
+    """Waits until something is true."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it did not come true in time"
+        time.sleep(0.01)
+
+
+@pytest.fixture(scope="session")
+def wait_until() -> Callable[..., None]:
+    """Waits until something is true."""
+    return until
+
+
+@pytest.fixture(scope="session")
+def shown() -> Callable[[Any], list[tuple[Any, ...]]]:
+    """All that an answer says of its results, to be compared with those of the verb."""
+
+    def rows(answer: Any) -> list[tuple[Any, ...]]:
+        return [
+            (r["item_id"], r["score"], r["rung"],
+             [(x["source"], x["name"], x["contribution"]) for x in r["reasons"]])
+            for r in answer.json()["results"]
+        ]
+
+    return rows
+
+
+@pytest.fixture(scope="session")
+def told() -> Callable[[Any], list[tuple[Any, ...]]]:
+    """The same of what a verb gave."""
+
+    def rows(found: Any) -> list[tuple[Any, ...]]:
+        return [
+            (r.item_id, r.score, r.rung, [(x.source, x.name, x.contribution) for x in r.reasons])
+            for r in found
+        ]
+
+    return rows

@@ -1,0 +1,115 @@
+"""`mmrec serve` as a process of its own."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import httpx
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from mmrec.service import command
+from mmrec.service.settings import ServiceSettings
+
+COMMAND = [
+    sys.executable, "-c",
+    "from mmrec.cli import app; from mmrec.service.command import plug; plug(app); app()", "serve",
+]
+
+
+def start(store, *arguments, **environment):
+    return subprocess.Popen(
+        [*COMMAND, str(store), *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env=os.environ | environment,
+    )
+
+
+def test_it_serves_and_finishes_what_is_in_flight(open_shop, red_blue, shown, told, wait_until):
+    with open_shop() as shop:
+        shop.ingest(red_blue)
+        path, wanted = shop.path, told(shop.recommend(history=["r0"], k=3))
+    process = start(path, "--port", "0")
+    try:
+        address = json.loads(process.stdout.readline())["address"]
+        assert address.startswith("http://127.0.0.1:")
+        with httpx.Client(base_url=address) as client:
+
+            def ready():
+                return client.get("/health/ready").status_code == 200
+
+            wait_until(ready)
+            assert shown(client.post("/recommend", json={"history": ["r0"], "k": 3})) == wanted
+            answers, sending = [], threading.Event()
+
+            def slowly():
+                yield b'[{"item_id": "late", "text": {"title": "red cup"}}'
+                sending.set()
+                time.sleep(0.7)  # the signal comes in between
+                yield b"]"
+
+            def post():
+                answers.append(httpx.post(
+                    address + "/items", content=slowly(), headers={"content-type": "application/json"}))
+
+            thread = threading.Thread(target=post)
+            thread.start()
+            sending.wait(5)
+            time.sleep(0.2)
+            process.send_signal(signal.SIGTERM)
+            thread.join(10)
+        process.wait(10)
+    finally:
+        process.kill()
+        _, stderr = process.communicate()
+    assert answers[0].json()["added"] == 1
+    assert process.returncode == -signal.SIGTERM, stderr
+    assert "Traceback" not in stderr
+    with open_shop() as shop:
+        assert "late" in shop
+
+
+@pytest.fixture
+def run():
+    """Runs the command in this process, where it must not come to serve."""
+    app = typer.Typer()
+    command.plug(app)
+    return lambda *arguments: CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.mark.parametrize(("arguments", "environment", "words"), [
+    (["--host", "0.0.0.0"], {}, "MMREC_API_KEYS"),
+    (["--port", "70000"], {}, "port"),
+    ([], {"MMREC_API_KEYS": "k3y"}, "16 or more"),
+    (["--host", "no.such.host.invalid"], {"MMREC_API_KEYS": "0123456789abcdef"}, "cannot listen"),
+])
+def test_it_refuses_to_start_unsafely(shop, run, monkeypatch, arguments, environment, words):
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    result = run(shop.path, *arguments)
+    assert result.exit_code == 1
+    assert words in result.stderr
+    assert "k3y" not in result.output
+
+
+def test_it_needs_a_store_and_a_free_port(shop, run, tmp_path):
+    missing = run(tmp_path / "none.mmrec", "--port", "0")
+    assert missing.exit_code == 1
+    assert "no mmrec store" in missing.stderr
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = run(shop.path, "--port", other.getsockname()[1])
+    assert taken.exit_code == 1
+    assert "give another --host or --port" in taken.stderr
+
+
+def test_answers_are_sent_without_delay():
+    settings = ServiceSettings.make(port=0)
+    with command.listen(settings) as listener, socket.create_connection(listener.getsockname()):
+        connection, _ = listener.accept()
+        with connection:
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

@@ -1,0 +1,264 @@
+"""Each route against the verb of Recommender that it stands for."""
+
+import base64
+import io
+import json
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from mmrec import Item
+from mmrec.types import Interaction
+
+
+def row(item_id, title, **more):
+    return {"item_id": item_id, "text": {"title": title}, **more}
+
+
+def in_base64(data):
+    return {"base64": base64.b64encode(data).decode()}
+
+
+@pytest.mark.parametrize("asked", [
+    {}, {"k": 3}, {"history": ["r0", "r1"]}, {"history": ["r0"], "dislikes": ["b1"], "k": 2},
+    {"taste": "blue lamp"}, {"history": ["b2"], "exclude": ["b0"], "where": "price < 7"},
+])
+def test_recommend_answers_as_the_verb_does(client, red_blue_shop, shown, told, asked):
+    assert shown(client.post("/recommend", json=asked)) == told(red_blue_shop.recommend(**asked))
+
+
+@pytest.mark.parametrize("asked", [{"text": "red mug"}, {"text": "lamp", "k": 2, "where": "price > 6"}])
+def test_search_answers_as_the_verb_does(client, red_blue_shop, shown, told, asked):
+    assert shown(client.post("/search", json=asked)) == told(red_blue_shop.search(**asked))
+
+
+@pytest.mark.parametrize("asked", [{}, {"k": 2}, {"by": "image", "where": "category == 'mug'"}])
+def test_similar_to_an_item_answers_as_the_verb_does(client, red_blue_shop, shown, told, asked):
+    assert shown(client.get("/items/r0/similar", params=asked)) == told(red_blue_shop.similar("r0", **asked))
+
+
+def test_similar_takes_words_and_pictures_in_json_or_a_form(client, red_blue_shop, shown, told, paint):
+    red = paint("red")
+    both = told(red_blue_shop.similar(text="blue lamp", image=[red], k=3))
+    sent = {"text": "blue lamp", "k": 3}
+    assert shown(client.post("/similar", json=sent | {"image": in_base64(red)})) == both
+    assert shown(client.post("/similar", data=sent, files={"image": ("any.png", red)})) == both
+    alone = client.post("/similar", files={"image": ("any.png", red)})
+    assert shown(alone) == told(red_blue_shop.similar(image=red))
+    by_field = {"text": {"title": "red mug"}, "by": "title"}
+    assert shown(client.post("/similar", json=by_field)) == told(red_blue_shop.similar(**by_field))
+
+
+@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(history=st.lists(st.sampled_from(["r0", "r1", "b0", "b3"]), min_size=1), k=st.integers(1, 9))
+def test_any_history_gives_the_verb_s_scores_to_the_last_bit(client, red_blue_shop, shown, told, history, k):
+    found = red_blue_shop.recommend(history=history, k=k)
+    assert shown(client.post("/recommend", json={"history": history, "k": k})) == told(found)
+
+
+def test_an_option_that_is_not_set_is_left_to_the_verb():
+    from mmrec.service.models import FitRequest, RecommendRequest
+
+    assert RecommendRequest(user="u", diversity=None).options() == {"user": "u"}
+    assert RecommendRequest(diversity=0.3, max_per={"brand": 2}, explore=0.1).options() == {
+        "diversity": 0.3, "max_per": {"brand": 2}, "explore": 0.1}
+    assert FitRequest().options() == {}
+    assert FitRequest(epochs=3, warm_start=True, seed=1).options() == {
+        "epochs": 3, "warm_start": True, "seed": 1}
+
+
+def test_items_come_in_row_by_row_and_each_row_is_accounted_for(own, shop):
+    first = own.post("/items", json=[row("a", "red mug"), row("b", "blue lamp", attributes={"price": 3})])
+    assert [i["outcome"] for i in first.json()["items"]] == ["added", "added"]
+    batch = [
+        row("a", "red mug"), row("b", "green lamp"), row("c", "chair"), row("c", "old chair"), {"text": {}},
+        7, row("d", "x", colour="red"), row("e", "x", attributes={"price": "much"}),
+    ]
+    answer = own.post("/items", json=batch).json()
+    assert [(i["item_id"], i["outcome"], i.get("field")) for i in answer["items"]] == [
+        ("a", "unchanged", None), ("b", "updated", None), ("c", "updated", None), ("c", "added", None),
+        (None, "rejected", "item_id"), (None, "rejected", None), ("d", "rejected", "colour"),
+        ("e", "rejected", "price"),
+    ]
+    assert {n: answer[n] for n in ("added", "updated", "unchanged", "rejected")} == {
+        "added": 1, "updated": 2, "unchanged": 1, "rejected": 4}
+    assert "numbers" in answer["items"][-1]["reason"]
+    assert shop.get(["c"])[0].text["title"] == "old chair"
+    assert len(shop) == 3
+
+
+@settings(deadline=None, max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(batch=st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["mug", "lamp", ""])), max_size=6))
+def test_outcomes_count_what_ingest_reports(tmp_path_factory, batch):
+    from mmrec import Recommender, Rejection
+    from mmrec.service import items
+
+    rows = [
+        Item(item_id=i, text={"title": t}, line=n) if t else Rejection(reason="no", item_id=i, line=n)
+        for n, (i, t) in enumerate(batch, 1)
+    ]
+    toy = {"text_encoder": "toy", "image_encoder": "none"}
+    shops = [Recommender.open(tmp_path_factory.mktemp("shop") / "s.mmrec", toy) for _ in range(2)]
+    for _ in range(2):  # the second time nothing is new
+        report, answer = shops[0].ingest(rows), items.ingest(shops[1], rows)
+        for count in ("added", "updated", "unchanged", "rejected"):
+            assert answer[count] == getattr(report, count)
+
+
+def test_a_form_brings_items_with_their_pictures(own, shop, paint, shown, told):
+    red, blue = paint("red"), paint("blue")
+    rows = [row("a", "mug", image="red.png"), row("b", "lamp", image=["blue.png", in_base64(red)]),
+            row("c", "vase", image="green.png")]
+    sent = {"data": {"items": json.dumps(rows)},
+            "files": [("image", ("red.png", red)), ("image", ("blue.png", blue))]}
+    answer = own.post("/items", **sent).json()
+    assert [i["outcome"] for i in answer["items"]] == ["added", "added", "rejected"]
+    assert "names no uploaded file" in answer["items"][2]["reason"]
+    again = own.post("/items", **sent).json()
+    assert [i["outcome"] for i in again["items"]] == ["unchanged", "unchanged", "rejected"]
+    assert own.get("/items/b").json()["images"] == ["/items/b/image?n=0", "/items/b/image?n=1"]
+    assert shown(own.get("/items/a/similar?by=image")) == told(shop.similar("a", by="image"))
+    for n, colour in enumerate(["blue", "red"]):
+        picture = own.get(f"/items/b/image?n={n}")
+        assert picture.headers["content-type"] == "image/jpeg"
+        pixel = Image.open(io.BytesIO(picture.content)).getpixel((8, 8))
+        assert pixel.index(max(pixel)) == {"red": 0, "blue": 2}[colour]
+
+
+def test_uploads_pass_the_gate_and_paths_are_not_followed(own, shop, picture):
+    secret = picture("secret.png", "red")
+    bad = [
+        row("a", "x", image=in_base64(b"<svg onload='x'/>")), row("b", "x", image={"base64": "%%%"}),
+        row("c", "x", image=str(secret)), row("d", "x", image="https://example.org/x.png"),
+        row("e", "x", image={"path": str(secret)}), row("f", "x", image=[3]),
+    ]
+    answer = own.post("/items", json=bad).json()
+    assert [(i["outcome"], i["field"]) for i in answer["items"]] == [("rejected", "image")] * 6
+    assert len(shop) == 0
+    assert not (shop.path / "pictures").exists()
+
+
+def test_a_picture_is_decoded_before_it_is_kept_though_no_encoder_reads_it(serve, open_shop, paint):
+    with open_shop("words.mmrec", image_encoder="none") as shop:
+        client = serve(shop)
+        red = paint("red")
+        rows = [row("a", "x", image=in_base64(red[:-30])), row("b", "x", image=in_base64(red))]
+        outcomes = [i["outcome"] for i in client.post("/items", json=rows).json()["items"]]
+        assert outcomes == ["rejected", "added"]
+        assert client.get("/items/b/image").status_code == 200
+        assert len(list((shop.path / "pictures").iterdir())) == 1
+
+
+def test_a_picture_is_drawn_small_once_and_survives_a_move_of_its_store(own, shop, paint, tmp_path):
+    big = io.BytesIO()
+    Image.new("RGB", (800, 400), "red").save(big, "PNG")
+    own.post("/items", json=[row("a", "mug", image=in_base64(big.getvalue()))])
+    first = own.get("/items/a/image?size=64")
+    assert Image.open(io.BytesIO(first.content)).size == (64, 32)
+    known = own.get("/items/a/image?size=64", headers={"If-None-Match": first.headers["etag"]})
+    assert (known.status_code, known.content) == (304, b"")
+    assert own.get("/items/a/image?n=1").status_code == 404
+    shop.path.rename(tmp_path / "elsewhere.mmrec")
+    from mmrec import Recommender
+    from mmrec.service import items
+
+    with Recommender.open(tmp_path / "elsewhere.mmrec") as moved:
+        assert items.picture(moved, "a", 0, 64, None)[1] == first.content
+
+
+def test_a_lost_picture_is_missing_and_its_path_is_not_told(own, shop, picture):
+    path = picture("red.png", "red")
+    shop.ingest([Item(item_id="a", text={"title": "mug"}, image=path)])
+    path.unlink()
+    answer = own.get("/items/a/image")
+    assert answer.status_code == 404
+    assert str(path.parent) not in answer.text
+    assert str(path.parent) not in own.get("/items/a").text
+
+
+@pytest.mark.parametrize("item_id", ["SKU/12", "50% off", "a b", "ümlaut", "x/image", "%2F", "a?b#c"])
+def test_any_id_has_its_own_address(own, shop, item_id):
+    from urllib.parse import quote
+
+    shop.ingest([Item(item_id=item_id, text={"title": "red mug"}), Item(item_id="z", text={"title": "red"})])
+    address = f"/items/{quote(item_id, safe='')}"
+    assert own.get(address).json()["item_id"] == item_id
+    assert [r["item_id"] for r in own.get(address + "/similar").json()["results"]] == ["z"]
+    assert own.delete(address).json() == {"deleted": 1}
+    assert item_id not in shop
+    assert own.delete(address).status_code == 404
+
+
+def test_browsing_pages_through_what_a_condition_keeps(client, red_blue):
+    page = client.get("/items", params={"where": "price > 2", "offset": 1, "limit": 3}).json()
+    wanted = sorted(i.item_id for i in red_blue if i.attributes["price"] > 2)
+    assert (page["total"], [i["item_id"] for i in page["items"]]) == (len(wanted), wanted[1:4])
+    whole = client.get("/items").json()
+    assert [i["item_id"] for i in whole["items"]] == sorted(i.item_id for i in red_blue)
+    assert client.get("/items?offset=99").json()["items"] == []
+    item = whole["items"][0]
+    assert (item["text"], item["attributes"]) == ({"title": "blue lamp"}, {"category": "lamp", "price": 5.0})
+
+
+def test_interactions_are_recorded_and_change_the_answer(own, shop, red_blue, shown, told):
+    shop.ingest(red_blue)
+    acts = [
+        {"user_id": "u", "item_id": "r0", "kind": "like", "time": "2024-05-01T10:00:00+00:00"},
+        {"user_id": "u"}, {"user_id": "u", "item_id": "r1", "weight": -1}, "click",
+    ]
+    answer = own.post("/interactions", json=acts).json()
+    assert (answer["added"], answer["unchanged"], answer["rejected"]) == (1, 0, 3)
+    assert [(r["index"], r["field"]) for r in answer["rejections"]] == [
+        (1, "item_id"), (2, "weight"), (3, None)]
+    assert own.post("/interactions", json=acts[:1]).json()["unchanged"] == 1
+    assert shop.interactions("u") == [Interaction(**acts[0] | {"time": shop.interactions("u")[0].time})]
+    mine = own.post("/recommend", json={"user": "u", "k": 3})
+    assert shown(mine) == told(shop.recommend(user="u", k=3))
+    assert {r["rung"] for r in mine.json()["results"]} == {"history"}
+
+
+class Diary:
+    def __init__(self):
+        self.showed, self.did = [], []
+
+    def shown(self, request_id, route, asked, results):
+        self.showed.append((request_id, route, dict(asked), [r.item_id for r in results]))
+
+    def acted(self, rows):
+        self.did.extend(rows)
+
+
+def test_a_watcher_learns_what_was_shown_and_what_came_of_it(serve, shop, red_blue):
+    shop.ingest(red_blue)
+    diary = Diary()
+    client = serve(shop, watcher=diary)
+    answer = client.post("/recommend", json={"history": ["r0"], "k": 2})
+    request_id, ids = answer.json()["request_id"], [r["item_id"] for r in answer.json()["results"]]
+    assert answer.headers["x-request-id"] == request_id
+    assert diary.showed == [(request_id, "recommend", {"history": ["r0"], "k": 2}, ids)]
+    act = {"user_id": "u", "item_id": ids[0], "request_id": request_id}
+    client.post("/interactions", json=[act, {"user_id": "u"}])
+    assert diary.did == [act]
+
+
+def test_the_openapi_document_names_every_route_and_its_references_resolve(client):
+    document = client.get("/openapi.json").json()
+    assert {(path, verb) for path, verbs in document["paths"].items() for verb in verbs} == {
+        ("/items", "post"), ("/items", "get"), ("/items/{item_id}", "get"), ("/items/{item_id}", "delete"),
+        ("/items/{item_id}/image", "get"), ("/items/{item_id}/similar", "get"), ("/similar", "post"),
+        ("/search", "post"), ("/recommend", "post"), ("/interactions", "post"), ("/fit", "post"),
+        ("/jobs/{job_id}", "get"), ("/health/live", "get"), ("/health/ready", "get"), ("/metrics", "get"),
+    }
+    text = json.dumps(document)
+    names = {part.split('"')[0] for part in text.split("#/components/schemas/")[1:]}
+    assert {"ItemRow", "SimilarRequest", "ErrorAnswer"} <= names <= set(document["components"]["schemas"])
+
+
+def test_rows_look_as_the_canonical_form_does():
+    from mmrec.rows import INTERACTION_KEYS, ITEM_KEYS
+    from mmrec.service.models import InteractionRow, ItemRow
+
+    assert set(ItemRow.model_fields) == set(ITEM_KEYS)
+    assert set(InteractionRow.model_fields) == {*INTERACTION_KEYS, "request_id"}
