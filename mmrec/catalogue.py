@@ -43,6 +43,14 @@ class Draft(NamedTuple):
     before: Stored | None
 
 
+class Serving(NamedTuple):
+    """What makes and reads the vectors, all of one moment: content plan, vector column, towers."""
+
+    plan: ContentPlan
+    column: str
+    towers: Towers
+
+
 class Catalogue:
     """The items table with what makes its vectors.
 
@@ -50,7 +58,7 @@ class Catalogue:
         store: where it lives.
         config: weights of the fields.
         encoders: by modality; a modality without one is stored, not embedded.
-        towers: content -> vector.
+        towers: content -> vector, before any training.
     """
 
     def __init__(
@@ -73,16 +81,16 @@ class Catalogue:
     @property
     def plan(self) -> ContentPlan:
         """The content plan that serves."""
-        return self.serving()[0]
+        return self.serving().plan
 
-    def serving(self) -> tuple[ContentPlan, str]:
-        """The content plan and the vector column that serve, both of one moment."""
+    def serving(self) -> Serving:
+        """What serves now, also after another process trained or rebuilt."""
         serial = self.serial
         plan = self._plans.get(serial)
         if plan is None:
             plan = ContentPlan.load(self._plan_path(serial)) if serial else ContentPlan()
             self._plans = {serial: plan}
-        return plan, f"vector_{serial}"
+        return Serving(plan, f"vector_{serial}", self._towers_of(serial))
 
     def lookup(self, item_ids: Sequence[str]) -> dict[str, Stored]:
         """What is stored of these items, those that are."""
@@ -102,9 +110,10 @@ class Catalogue:
                 self.table.index_text("document")
         return [item_id for item_id, _ in self.table.match(words, "document", k, condition)]
 
-    def vectors_of(self, fields: Fields) -> Vectors:
-        """Vectors [n, d] of fields: what is, or would be, stored for such items."""
-        return self.towers.items(self.plan.embed(fields))
+    def vectors_of(self, fields: Fields, item_ids: Sequence[str] | None = None) -> Vectors:
+        """Vectors [n, w] of fields: what is, or would be, stored for such items; without ids for new ones."""
+        serving = self.serving()
+        return serving.towers.items(serving.plan.embed(fields), item_ids or [""] * fields.n)
 
     def write(self, drafts: Sequence[Draft], fields: Fields, now: datetime) -> None:
         """Upserts embedded items in one step; makes room for fields seen for the first time."""
@@ -112,7 +121,8 @@ class Catalogue:
         items, digests = [d.item for d in drafts], [(d.digest, d.digests) for d in drafts]
         with self.store.writer():
             covered = self.serial > 0 and self.plan.covers(fields, self.config)
-            vectors = self.vectors_of(fields) if covered and self.plan.dim else None
+            ids = [item.item_id for item in items]
+            vectors = self.vectors_of(fields, ids) if covered and self.plan.dim else None
             rows = schema.rows(items, times, digests, fields, vectors, self.vector_column)
             rows = _with_nulls(rows, self.table.schema)
             self.table.add_columns([rows.schema.field(n) for n in rows.schema.names])
@@ -172,12 +182,13 @@ class Catalogue:
         if not plan.dim:
             return  # no item has a field that weighs anything: there is nothing to search, and no column
         column, columns = f"vector_{serial}", schema.field_columns(self.table.schema)
-        dim = self.towers.items(plan.embed(Fields(0))).shape[1]
+        towers = self._towers_of(serial)
+        dim = towers.items(plan.embed(Fields(0)), []).shape[1]
         self.table.add_columns([schema.vector_field(column, dim)])
         filled = 0
         for batch in self.table.batches(["item_id", *columns]):
-            vectors = self.towers.items(plan.embed(schema.fields_of(batch)))
-            rows = schema.vector_rows(batch["item_id"].to_pylist(), vectors, column)
+            ids = batch["item_id"].to_pylist()
+            rows = schema.vector_rows(ids, towers.items(plan.embed(schema.fields_of(batch)), ids), column)
             filled += self.table.upsert(rows, update_only=True)[1]
         if filled != self.table.count():
             raise StoreError(
@@ -192,6 +203,10 @@ class Catalogue:
         for path in self.store.path.glob("content-*.safetensors"):
             if path != self._plan_path(self.serial):
                 path.unlink(missing_ok=True)
+
+    def _towers_of(self, serial: int) -> Towers:  # noqa: ARG002  (one pair of towers serves, so far)
+        """The towers that make, and have made, the vectors of a column."""
+        return self.towers
 
     def _plan_path(self, serial: int) -> Any:
         return self.store.path / f"content-{serial}.safetensors"

@@ -17,6 +17,7 @@ import typer
 
 from mmrec.errors import MmrecError
 from mmrec.types import Recommendation
+from mmrec.wishes import Distinct, Diversity, MaxPer, Pictures, cosine_or_name, pairs
 
 app = typer.Typer(
     name="mmrec", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
@@ -68,23 +69,36 @@ def similar(
     item_id: Annotated[str | None, typer.Argument(help="An item of the catalogue.")] = None,
     text: Annotated[str | None, typer.Option(help="Words in place of an item.")] = None,
     image: Annotated[list[Path] | None, typer.Option(help="A picture in place of an item.")] = None,
-    by: Annotated[str, typer.Option(help="content, or one field such as image.")] = "content",
-    k: Results = 10, where: Where = None, plain: Plain = False,
+    by: Annotated[str, typer.Option(help="content, behaviour, or one field such as image.")] = "content",
+    k: Results = 10, where: Where = None, exclude: Ids = None, diversity: Diversity = 0.0,
+    max_per: MaxPer = None, distinct: Distinct = None, plain: Plain = False,
 ) -> None:
     """Items like one of the catalogue, or like words and pictures."""
     with opened(store) as shop:
-        pictures = list(image) if image else None
-        show(shop, shop.similar(item_id, text=text, image=pictures, by=by, k=k, where=where), plain)
+        show(shop, shop.similar(
+            item_id, text=text, image=list(image) if image else None, by=by, k=k, where=where,
+            exclude=exclude or (), diversity=diversity, max_per=pairs(max_per, "max_per"),
+            distinct=cosine_or_name(distinct),
+        ), plain)
 
 
 @app.command()
 def search(
-    store: StorePath, words: Annotated[str, typer.Argument(help="Words to search for.")],
-    k: Results = 10, where: Where = None, plain: Plain = False,
+    store: StorePath,
+    words: Annotated[str | None, typer.Argument(help="Words to search for.")] = None,
+    image: Pictures = None, history: Ids = None,
+    weight: Annotated[list[str] | None, typer.Option(
+        help="Weight of a ranking, such as taste=0.5; may be given several times.")] = None,
+    k: Results = 10, where: Where = None, exclude: Ids = None, diversity: Diversity = 0.0,
+    max_per: MaxPer = None, distinct: Distinct = None, plain: Plain = False,
 ) -> None:
-    """Items for words: full text and vectors together."""
+    """Items for words, a picture and a taste: full text and vectors together."""
     with opened(store) as shop:
-        show(shop, shop.search(words, k=k, where=where), plain)
+        show(shop, shop.search(
+            words, image=list(image) if image else None, history=history or None,
+            weights=pairs(weight, "weight"), k=k, where=where, exclude=exclude or (), diversity=diversity,
+            max_per=pairs(max_per, "max_per"), distinct=cosine_or_name(distinct),
+        ), plain)
 
 
 @app.command()
@@ -93,14 +107,32 @@ def recommend(
     user: Annotated[str | None, typer.Option(help="A user whose interactions are recorded.")] = None,
     history: Ids = None, dislikes: Ids = None, exclude: Ids = None,
     taste: Annotated[str | None, typer.Option(help="What a new user likes, in words.")] = None,
-    k: Results = 10, where: Where = None, plain: Plain = False,
+    k: Results = 10, where: Where = None, diversity: Diversity = 0.0, max_per: MaxPer = None,
+    distinct: Distinct = None,
+    explore: Annotated[float, typer.Option(help="Share of the slots that goes to new items.")] = 0.0,
+    seed: Annotated[int | None, typer.Option(help="Of the draws of explored items.")] = None,
+    plain: Plain = False,
 ) -> None:
     """Items for a user, for a history nobody has seen, or for a taste in words."""
     with opened(store) as shop:
         show(shop, shop.recommend(
             user=user, history=history or None, dislikes=dislikes or (), taste=taste, exclude=exclude or (),
-            k=k, where=where,
+            k=k, where=where, diversity=diversity, max_per=pairs(max_per, "max_per"),
+            distinct=cosine_or_name(distinct), explore=explore, rng=seed,
         ), plain)
+
+
+@app.command()
+def export(
+    store: StorePath, file: Annotated[Path, typer.Argument(help="Parquet file to write.")],
+    users: Annotated[list[str] | None, typer.Option(help="User; all that are recorded, if none.")] = None,
+    k: Results = 10, where: Where = None,
+    batch: Annotated[int, typer.Option(help="Users served at once, which bounds the memory.")] = 1_000,
+) -> None:
+    """Writes what is recommended to users to a Parquet file."""
+    with opened(store) as shop:
+        served = shop.export(file, users=users or None, k=k, where=where, batch=batch)
+        say({"file": str(file), "users": served})
 
 
 @app.command()

@@ -13,7 +13,7 @@ from mmrec.encoders.base import Vectors
 
 STEPS = 127  # of a code to either side of 0
 LANES = 32  # zeros fill codes up to a multiple: faiss scans a width of 100 ten times slower than one of 128
-BLOCK = 65_536  # rows coded at once, so that the copies made on the way stay small
+BLOCK = 4_096  # rows coded at once, so that the copies made on the way stay in the cache
 EPS = float(np.finfo(np.float32).eps)
 
 
@@ -38,8 +38,8 @@ class Codes:
             exact = matrix[start:start + BLOCK] / self._steps  # [block, d]
             codes = np.rint(exact)
             self._index.add(self._filled(codes))
-            self._longest = max(self._longest, float(np.linalg.norm(exact, axis=1).max()))
-            self._cut_off = max(self._cut_off, float(np.linalg.norm(exact - codes, axis=1).max()))
+            self._longest = max(self._longest, _longest(exact))
+            self._cut_off = max(self._cut_off, _longest(exact - codes))
         self._cut_off += STEPS * d**1.5 * EPS  # what float32 may lose in the sum of d products
         self.nbytes = len(matrix) * self._width + self._steps.nbytes
 
@@ -72,6 +72,8 @@ class Codes:
 
     def _filled(self, codes: Vectors) -> Vectors:
         """Codes [m, d] with zeros up to the width that is scanned."""
+        if codes.shape[1] == self._width:
+            return codes.astype(np.float32, copy=False)
         filled = np.zeros((len(codes), self._width), np.float32)
         filled[:, :codes.shape[1]] = codes
         return filled
@@ -80,6 +82,11 @@ class Codes:
 def _step(largest: Vectors) -> Vectors:
     """The step that brings the largest number to the last code."""
     return np.where(largest > 0, largest / np.float32(STEPS), np.float32(1))
+
+
+def _longest(rows: Vectors) -> float:
+    """Length of the longest row of [m, d]."""
+    return float(np.sqrt(np.vecdot(rows, rows).max()))
 
 
 def _length(x: Vectors) -> float:

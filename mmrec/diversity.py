@@ -23,14 +23,14 @@ Positions = NDArray[np.intp]
 Closing = Callable[[int], "list[int] | NDArray[np.bool_]"]  # a shown position -> those it closes
 
 
-def check_k(k: object) -> int:
-    """The number of results asked for.
+def check_k(k: object, name: str = "k", field: str = "k") -> int:
+    """A number of results.
 
     Raises:
         DataError: it is no whole number from 1 to 10,000.
     """
     if isinstance(k, bool) or not isinstance(k, int | np.integer) or not 1 <= k <= MOST_RESULTS:
-        raise DataError(f"k must be a whole number from 1 to {MOST_RESULTS:,}, got {k!r}", field="k")
+        raise DataError(f"{name} must be a whole number from 1 to {MOST_RESULTS:,}, got {k!r}", field=field)
     return int(k)
 
 
@@ -151,7 +151,7 @@ def caps_of(
 
 def select(
     relevance: ArrayLike, k: int, *, vectors: Vectors | None = None, dial: float = 0.0,
-    caps: Iterable[Cap] = (), duplicates: Duplicates | None = None,
+    caps: Iterable[Cap] = (), duplicates: Duplicates | None = None, above: Sequence[int] = (),
 ) -> Positions:
     """Positions of the k candidates to show, in order: relevance, diversity, caps and duplicates at once.
 
@@ -163,6 +163,8 @@ def select(
         relevance: of each candidate [m], on any scale; equal ones rank by position.
         vectors: unit rows [m, d], for a dial above 0; see `mmr`.
         dial: 0 is pure relevance, 1 pure diversity; see `mmr`.
+        above: positions of candidates that are shown already: not chosen again, but caps, duplicates and
+            likeness count them.
 
     Raises:
         DataError: an argument is out of range, not finite or of another length than relevance.
@@ -177,7 +179,7 @@ def select(
             f"relevance has {len(scores)} candidates, but vectors, caps or duplicates have"
             f" {', '.join(map(str, sorted(lengths)))}: give them in the same order", field="relevance",
         )
-    return _greedy(scores, k, vectors if dial else None, dial, [rule.closing() for rule in rules])
+    return _greedy(scores, k, vectors if dial else None, dial, [rule.closing() for rule in rules], above)
 
 
 def mmr(relevance: ArrayLike, vectors: Vectors, k: int, dial: float) -> Positions:
@@ -218,24 +220,31 @@ def distinct(vectors: Vectors, order: ArrayLike, threshold: float) -> Positions:
 
 
 def _greedy(
-    scores: NDArray[np.float64], k: int, vectors: Vectors | None, dial: float, closings: Sequence[Closing]
+    scores: NDArray[np.float64], k: int, vectors: Vectors | None, dial: float, closings: Sequence[Closing],
+    above: Sequence[int] = (),
 ) -> Positions:
     order = np.argsort(-scores, kind="stable")
-    if vectors is None and not closings:
+    if vectors is None and not closings and not len(above):
         return order[:k]
     worth = (1 - dial) * scaled(scores)  # -inf once shown or closed
     alike = None if vectors is None else _Alike(vectors, dial)
+
+    def gain_after(place: int) -> Vectors:
+        worth[place] = -np.inf
+        for close in closings:
+            worth[close(place)] = -np.inf
+        return worth if alike is None else worth - alike.after(place)
+
     gain = worth
+    for place in above:
+        gain = gain_after(place)
     shown: list[int] = []
-    for _ in range(min(k, len(scores))):
+    while len(shown) < min(k, len(scores)):
         place = int(order[gain[order].argmax()])  # the first of the best by relevance
         if worth[place] == -np.inf:
             break
         shown.append(place)
-        worth[place] = -np.inf
-        for close in closings:
-            worth[close(place)] = -np.inf
-        gain = worth if alike is None else worth - alike.after(place)
+        gain = gain_after(place)
     return np.array(shown, np.intp)
 
 

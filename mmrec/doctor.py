@@ -10,13 +10,19 @@ import pyarrow as pa
 
 from mmrec import schema
 from mmrec.catalogue import Catalogue
+from mmrec.encoders.base import Vectors
 from mmrec.errors import MmrecError, StoreError
 from mmrec.files import item_from_dict
-from mmrec.index import Snapshot
+from mmrec.index import Index, Snapshot
 from mmrec.journal import Journal
+from mmrec.scoring import Scorer
 from mmrec.types import IMAGE
 
 SHOWN = 20  # item ids listed for each problem
+SAMPLED = 20  # items whose neighbours are searched to measure the recall
+NEAREST = 10
+BLOCK = 65_536  # rows scored at once in float64
+ROUNDING = 1e-6
 
 
 def examine(catalogue: Catalogue, journal: Journal, *, mend: bool = True) -> dict[str, Any]:
@@ -51,7 +57,7 @@ def examine(catalogue: Catalogue, journal: Journal, *, mend: bool = True) -> dic
     return {
         "healthy": not problems, "problems": problems,
         "items": catalogue.table.health(), "interactions": journal.table.health(),
-        "vector_column": catalogue.vector_column,
+        "vector_column": catalogue.vector_column, "search": _search(catalogue),
         "dim": None if broken and not mend else catalogue.plan.dim,
     }
 
@@ -60,12 +66,40 @@ def census(snapshot: Snapshot, journal: Journal) -> dict[str, Any]:
     """Counts, fields, encoders and sizes, JSON-ready."""
     catalogue, slots = snapshot.catalogue, snapshot.plan.slots
     return {
-        "items": len(snapshot), "interactions": journal.table.count(), "fitted": False,
+        "items": len(snapshot), "interactions": journal.table.count(), "fitted": snapshot.towers.trained,
         "fields": {slot.name: {"kind": slot.kind, "dim": slot.dim, "weight": slot.weight} for slot in slots},
         "spaces": list(snapshot.spaces), "dim": snapshot.plan.dim,
         "encoders": {m: r["fingerprint"]["model"] for m, r in catalogue.store.facts["encoders"].items()},
         "bytes": catalogue.table.health()["bytes"],
     }
+
+
+def _search(catalogue: Catalogue) -> dict[str, Any]:
+    """Which road serves searches, and the share of the true nearest that it finds for some items."""
+    try:
+        snapshot = Index(catalogue).now()
+        scorer = snapshot.scorer(snapshot.serving)
+    except MmrecError as error:
+        return {"road": "none", "why": str(error)}
+    x, rng = scorer.matrix, np.random.default_rng(0)
+    queries = x[rng.integers(0, len(x), SAMPLED)] if len(x) else x
+    shares = [_recall(scorer, query) for query in queries if query.any()]
+    road = "exact: 8-bit codes name the candidates" if scorer.coded else "exact: one matrix product"
+    return {
+        "road": road, "queries": len(shares),
+        f"recall_at_{NEAREST}": float(np.mean(shares)) if shares else None,
+    }
+
+
+def _recall(scorer: Scorer, query: Vectors) -> float:
+    """Share of the nearest rows by float64 scores that a search finds; one that ties with them counts."""
+    scores = np.concatenate([
+        scorer.matrix[start : start + BLOCK].astype(np.float64) @ query  # [block, d] @ [d] -> [block]
+        for start in range(0, len(scorer), BLOCK)
+    ])
+    k = min(NEAREST, len(scores))
+    least = np.partition(scores, -k)[-k] - ROUNDING * np.abs(scores).max()
+    return float((scores[scorer.top(query, k).positions] >= least).sum() / k)
 
 
 def _plan_is_broken(catalogue: Catalogue) -> bool:

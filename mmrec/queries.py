@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mmrec.catalogue import Catalogue
-from mmrec.encoders.base import Vectors
+from mmrec.encoders.base import Vectors, unit
 from mmrec.errors import DataError
-from mmrec.index import CONTENT, Snapshot
+from mmrec.index import BEHAVIOUR, CONTENT, Snapshot
 from mmrec.intake import encode_alone
 from mmrec.types import IMAGE, WORDS, ImageSource, Item
 
@@ -52,9 +52,9 @@ def point_of(catalogue: Catalogue, snapshot: Snapshot, query: Query, by: str = C
 
 def _vector(catalogue: Catalogue, snapshot: Snapshot, query: Query, by: str) -> Vectors:
     parts = _parts(catalogue, snapshot, query)
-    if by == CONTENT:
+    if by in (CONTENT, BEHAVIOUR):
         if parts:
-            return catalogue.towers.items(snapshot.plan.fuse(parts, 1))[0]
+            return _content(snapshot, parts) if by == CONTENT else _behaviour(snapshot, parts)
     elif by in parts:
         return parts[by][0]
     else:
@@ -65,6 +65,16 @@ def _vector(catalogue: Catalogue, snapshot: Snapshot, query: Query, by: str) -> 
         f"this query has nothing to compare with by={by!r} (the catalogue's text fields: {known}; it"
         f" {pictures} embedded pictures): give text or an image that fits", field="by",
     )
+
+
+def _content(snapshot: Snapshot, parts: dict[str, Vectors]) -> Vectors:
+    return snapshot.plan.fuse(parts, 1)[0]
+
+
+def _behaviour(snapshot: Snapshot, parts: dict[str, Vectors]) -> Vectors:
+    """What a trained head would remember of such an item, which nobody has seen."""
+    rows = snapshot.towers.items(_content(snapshot, parts)[None], [""])
+    return unit(snapshot.towers.remembered(rows))[0]
 
 
 def _parts(catalogue: Catalogue, snapshot: Snapshot, query: Query) -> dict[str, Vectors]:

@@ -2,169 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mmrec import retrieve
-from mmrec.catalogue import Catalogue
-from mmrec.config import Config
-from mmrec.doctor import census, examine
-from mmrec.encoders.base import Encoder, Vectors
-from mmrec.encoders.bound import BoundEncoders
-from mmrec.errors import DataError, NotFitted, StoreError, UnknownItem
-from mmrec.head.towers import IdentityTowers, Towers
-from mmrec.index import CONTENT, Index, Snapshot
-from mmrec.intake import Accept, Intake, Progress
-from mmrec.journal import Journal
-from mmrec.opening import new_store, settle
-from mmrec.queries import Query, point_of
-from mmrec.shoppers import Shopper, acts_of, listed, shopper_of, shoppers_of
-from mmrec.store import Store
-from mmrec.threads import set_threads
-from mmrec.types import (
-    ImageSource,
-    IngestReport,
-    Interaction,
-    Item,
-    Recommendation,
-    RecordReport,
-    Rejection,
-)
+from mmrec import export, hybrid, retrieve
+from mmrec.encoders.base import Vectors
+from mmrec.errors import DataError
+from mmrec.exploration import Exploration
+from mmrec.hits import exact_scores
+from mmrec.index import BEHAVIOUR, CONTENT
+from mmrec.keeping import Shop
+from mmrec.plan import Plan, listed
+from mmrec.queries import Point, Query, point_of
+from mmrec.shoppers import acts_of, shopper_of, shoppers_of
+from mmrec.types import ImageSource, Recommendation
 
 if TYPE_CHECKING:
     from mmrec.evaluate.contest import Entry
 
-FULL_TEXT = "full text"  # the ranking by BM25
 
-
-class Recommender:
+class Recommender(Shop):
     """One shop: its catalogue, its shoppers' behaviour, and what to show to whom.
 
     Safe to use from several threads; a second process may read while one writes.
+
+    `similar`, `search`, `recommend` and `recommend_many` all take the same wishes for their results:
+    `k` of them, a condition `where`, `exclude`, `diversity`, `max_per` and `distinct`, described in
+    `mmrec.plan.Plan`. There are fewer than `k` only if no more items fulfil them.
     """
-
-    def __init__(self, store: Store, config: Config, encoders: Mapping[str, Encoder]) -> None:
-        self.store, self.config, self.path = store, config, store.path
-        self._towers: Towers = IdentityTowers(config.dislike_weight)
-        self._catalogue = Catalogue(store, config, encoders, self._towers)
-        self._index = Index(self._catalogue)
-        self._journal = Journal(store, config)
-
-    @classmethod
-    def open(
-        cls, path: str | Path, config: Config | Mapping[str, Any] | None = None, *,
-        encoders: Mapping[str, Encoder] | None = None, device: str | None = None, wait: float = 60.0,
-        create: bool = True,
-    ) -> Recommender:
-        """Opens a store, or makes one.
-
-        Args:
-            path: folder of the store, such as `shop.mmrec`.
-            config: settings; of an existing store, weights may change (its vectors are then rewritten,
-                nothing is encoded again), encoders may not.
-            encoders: your own encoders by modality (`"text"`, `"image"`) in place of named ones.
-            device: torch device of the encoders; None takes the best there is.
-            wait: seconds to wait for another process's write.
-            create: whether to make a store that does not exist.
-
-        Raises:
-            ConfigError: a setting is unknown or out of range.
-            EncodeError: a model cannot be found (new store).
-            StoreError: the path is no store, or damaged.
-            StoreMismatch: the store was made by other encoders.
-        """
-        set_threads()
-        path = Path(path)
-        if Store.exists(path):
-            store = Store.open(path, wait)
-        elif create:
-            store, encoders = new_store(path, Config.make(config), encoders, device, wait)
-        else:
-            raise StoreError(f"{path} is no mmrec store: make one with `mmrec ingest {path} FILE`")
-        kept, settings = settle(store, config)
-        shop = cls(store, settings, BoundEncoders(store.facts["encoders"], encoders, device))
-        if settings != kept:
-            shop._catalogue.settle(kept)
-        return shop
-
-    def __enter__(self) -> Recommender:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Lets go of cached vectors; what was written is already on disk."""
-        self._index = Index(self._catalogue)
-
-    def __len__(self) -> int:
-        return self._catalogue.table.count()
-
-    def __contains__(self, item_id: object) -> bool:
-        return isinstance(item_id, str) and bool(self._catalogue.lookup([item_id]))
-
-    @property
-    def encoders(self) -> Mapping[str, Encoder]:
-        """Encoders by modality."""
-        return self._catalogue.encoders
-
-    # what goes in
-
-    def ingest(
-        self, items: Iterable[Item | Rejection], *, strict: bool = False, progress: Progress | None = None,
-        on_accept: Accept | None = None,
-    ) -> IngestReport:
-        """Takes items in, new and changed; what is as before costs no encoder call.
-
-        Args:
-            items: Items; a Rejection among them (from `read_items`) is counted and reported.
-            strict: stop at the first rejected row, after storing all rows before it.
-            progress: called with the number of rows done since the last call.
-            on_accept: called with the ids that the store holds after each chunk.
-
-        Raises:
-            DataError: with `strict`, the first row that was rejected.
-            StoreBusy: another process is writing.
-        """
-        return Intake(self._catalogue, strict=strict).run(items, progress, on_accept)
-
-    def delete(self, item_ids: Sequence[str]) -> int:
-        """Takes items out; returns how many there were. Interactions with them stay."""
-        with self.store.writer():
-            return self._catalogue.table.delete(listed(item_ids, "item_ids"))
-
-    def record(
-        self, interactions: Iterable[Interaction | Rejection], *, strict: bool = False,
-        progress: Progress | None = None,
-    ) -> RecordReport:
-        """Keeps behaviour; an interaction that is recorded already is not doubled."""
-        return self._journal.record(interactions, strict=strict, progress=progress)
-
-    # what comes out
-
-    def get(self, item_ids: Sequence[str]) -> list[Item]:
-        """The items of these ids, in their order.
-
-        Raises:
-            UnknownItem: one of them is not in the catalogue.
-        """
-        ids = listed(item_ids, "item_ids")
-        found = self._catalogue.get(ids)
-        if missing := [i for i in ids if i not in found]:
-            raise UnknownItem(f"{missing[0]!r} is not in the catalogue: ingest first, or check the id")
-        return [found[i] for i in ids]
-
-    def interactions(self, user: str) -> list[Interaction]:
-        """What is recorded of a user, oldest first; nothing of an unknown one."""
-        return self._journal.interactions(user)
 
     def similar(
         self, item_id: str | None = None, *, text: str | Mapping[str, str] | None = None,
         image: ImageSource | Sequence[ImageSource] | None = None, by: str = CONTENT, k: int = 10,
-        where: str | None = None,
+        where: str | None = None, exclude: Sequence[str] = (), diversity: float = 0.0,
+        max_per: Mapping[str, int] | None = None, distinct: float | str | None = None,
     ) -> list[Recommendation]:
         """Items like one of the catalogue, or like words and pictures that are not in it.
 
@@ -176,52 +50,75 @@ class Recommender:
                 `"behaviour"` (after `fit`).
             k: number of results.
             where: condition on attributes, such as `price < 30 and category in ('mug', 'lamp')`.
+            exclude: item ids not to be shown.
+            diversity: 0 is pure relevance, 1 pure diversity.
+            max_per: most results of one value of an attribute, such as `{"brand": 2}`.
+            distinct: show one of nearly equal items: of those with the same value of this attribute, or
+                with at least this cosine of their content.
 
         Raises:
             UnknownItem: `item_id` is not in the catalogue.
             DataError: nothing to compare with, or an argument cannot be used.
             NotFitted: `by="behaviour"` before `fit`.
         """
-        k, snapshot = retrieve.check_k(k), self._index.now()
-        if by == "behaviour":
-            raise NotFitted("by='behaviour' needs a trained head: use by='content' or a field's name")
+        plan = Plan(k=k, where=where, exclude=exclude, diversity=diversity, max_per=max_per,
+                    distinct=distinct)
+        snapshot = self._index.now()
+        if by == BEHAVIOUR:
+            snapshot.space(by)  # says so if no head was trained, even where there is nothing else to say
         if (item_id is None) == (text is None and image is None):
             raise DataError("similar takes either an item_id, or text and/or image", field="item_id")
-        mask = snapshot.mask(where)
         if item_id is not None:
-            place = snapshot.places([item_id])[0]
-            return retrieve.similar(snapshot, snapshot.space(by)[place], by, k, exclude=[place], mask=mask)
+            place = int(snapshot.places([item_id])[0])
+            return retrieve.similar(snapshot, Point(by, snapshot.space(by)[place]), plan, exclude=[place])
+        snapshot.mask(where)  # a condition that cannot be used is refused by an empty catalogue, too
         if not len(snapshot):
             return []
         query = point_of(self._catalogue, snapshot, Query(text, image), by)
-        return retrieve.similar(snapshot, query.vector, query.space, k, mask=mask)
+        return retrieve.similar(snapshot, query, plan)
 
-    def search(self, text: str, *, k: int = 10, where: str | None = None) -> list[Recommendation]:
-        """Items for words: full text (BM25) and vectors, fused by reciprocal rank.
+    def search(
+        self, text: str | None = None, *, image: ImageSource | Sequence[ImageSource] | None = None,
+        history: Sequence[str] | None = None, weights: Mapping[str, float] | None = None, k: int = 10,
+        where: str | None = None, exclude: Sequence[str] = (), diversity: float = 0.0,
+        max_per: Mapping[str, int] | None = None, distinct: float | str | None = None,
+    ) -> list[Recommendation]:
+        """Items for words, a picture and a taste together: rankings, fused by reciprocal rank.
 
-        The vectors are those of all words of an item and, with CLIP, of its pictures.
+        The rankings are `full text` (BM25), `words` (vectors of all words of an item), `words to image` (the
+        words compared with pictures, with CLIP), `image` (a given picture) and `taste` (a history).
+
+        Args:
+            text: words to search for.
+            image: a picture, or several of one thing.
+            history: item ids, oldest first; found by words or picture they may come up themselves.
+            weights: of rankings by name; 0 leaves one out. One that is not named weighs 1, full text
+                `config.full_text_weight`.
+            k, where, exclude, diversity, max_per, distinct: as of `similar`.
 
         Raises:
-            DataError: the words are blank, or an argument cannot be used.
+            DataError: there is nothing to search for, or an argument cannot be used.
+            UnknownItem: none of the history is in the catalogue.
         """
-        k, snapshot = retrieve.check_k(k), self._index.now()
-        if not isinstance(text, str) or not text.strip():
-            raise DataError(f"search needs words, got {text!r}", field="text")
-        mask = snapshot.mask(where)
+        plan = Plan(k=k, where=where, exclude=exclude, diversity=diversity, max_per=max_per,
+                    distinct=distinct)
+        asked = hybrid.weights_of(self.config, weights)
+        blank = not isinstance(text, str) or not text.strip()
+        if blank and (text is not None or (image is None and history is None)):
+            raise DataError(f"search needs words, a picture or a history, got text={text!r}", field="text")
+        snapshot = self._index.now()
+        snapshot.mask(where)
+        shopper = shopper_of(snapshot, acts_of(history)) if history else None
         if not len(snapshot):
             return []
-        depth = max(10 * k, 200)
-        rankings = {FULL_TEXT: self._catalogue.match(text, depth, snapshot.parse(where) if where else None)}
-        for by in snapshot.readable:
-            query = point_of(self._catalogue, snapshot, Query(text), by)
-            near = retrieve.similar(snapshot, query.vector, by, depth, mask=mask)
-            rankings[by] = [r.item_id for r in near]
-        return retrieve.fuse(rankings, k, self.config.rrf_k, {FULL_TEXT: self.config.full_text_weight})
+        return hybrid.search(self._catalogue, snapshot, Query(text, image), shopper, plan, asked)
 
     def recommend(
         self, *, user: str | None = None, history: Sequence[str] | None = None,
         dislikes: Sequence[str] = (), taste: str | None = None, exclude: Sequence[str] = (), k: int = 10,
-        where: str | None = None,
+        where: str | None = None, diversity: float = 0.0, max_per: Mapping[str, int] | None = None,
+        distinct: float | str | None = None, explore: Exploration | float = 0.0,
+        rng: np.random.Generator | int | None = None,
     ) -> list[Recommendation]:
         """Items for a user; the first rung that knows something answers, the next fill up to k.
 
@@ -233,46 +130,78 @@ class Recommender:
             history: item ids, oldest first, for a user whom nobody has seen.
             dislikes: item ids that push away.
             taste: what a new user says to like, in words.
-            exclude: item ids not to be shown.
-            k: number of results; fewer only if the catalogue (or `where`) has no more.
-            where: condition on attributes.
+            explore: share of the slots that goes to new items (their `propensity` says how likely it was),
+                or an `Exploration` with an age limit. New is what came within that many days of the newest
+                item. Caps and `distinct` do not count explored items.
+            rng: draws the explored items; a whole number is a seed.
+            exclude, k, where, diversity, max_per, distinct: as of `similar`.
 
         Raises:
             UnknownItem: none of the history is in the catalogue.
             DataError: both user and history are given, or an argument cannot be used.
         """
-        k, snapshot = retrieve.check_k(k), self._index.now()
+        plan = Plan(k=k, where=where, exclude=exclude, diversity=diversity, max_per=max_per,
+                    distinct=distinct, explore=explore, rng=rng)
         if user is not None and history is not None:
             raise DataError("recommend takes a user or a history, not both", field="user")
+        snapshot = self._index.now()
         acts = self._journal.history(user) if user is not None else []
         acts += acts_of(history or (), dislikes)
         told = taste is not None and taste.strip() and len(snapshot)
         words = point_of(self._catalogue, snapshot, Query(taste)) if told else None
         shopper = shopper_of(snapshot, acts, words=words, exclude=exclude, strict=user is None)
-        return self._serve(snapshot, shopper, k, where)
+        return retrieve.recommend(snapshot, shopper, plan, self._journal.popularity)
 
     def recommend_many(
-        self, histories: Sequence[Sequence[str]], *, k: int = 10, where: str | None = None
+        self, histories: Sequence[Sequence[str]], *, exclude: Sequence[str] = (), k: int = 10,
+        where: str | None = None, diversity: float = 0.0, max_per: Mapping[str, int] | None = None,
+        distinct: float | str | None = None, explore: Exploration | float = 0.0,
+        rng: np.random.Generator | int | None = None,
     ) -> list[list[Recommendation]]:
-        """`recommend` for many histories at one state of the catalogue."""
-        k, snapshot = retrieve.check_k(k), self._index.now()
-        return [self._serve(snapshot, s, k, where) for s in shoppers_of(snapshot, histories)]
+        """`recommend` for many histories at one state of the catalogue, much faster than one by one.
+
+        A history of unknown items alone gets what is popular.
+        """
+        plan = Plan(k=k, where=where, exclude=exclude, diversity=diversity, max_per=max_per,
+                    distinct=distinct, explore=explore, rng=rng)
+        snapshot = self._index.now()
+        shoppers = shoppers_of(snapshot, histories, exclude)
+        return retrieve.recommend_many(snapshot, shoppers, plan, self._journal.popularity)
+
+    def export(
+        self, path: str | Path, *, users: Sequence[str] | None = None, k: int = 10, where: str | None = None,
+        batch: int = export.BATCH, progress: Callable[[int], None] | None = None,
+    ) -> int:
+        """Writes what is recommended to users to a Parquet file; returns how many users there are.
+
+        Columns: `user_id`, `rank` (from 1), `item_id`, `score`, `rung`. The file is complete beside an
+        older one, before it takes its place.
+
+        Args:
+            users: whom to serve; None for all whose interactions are recorded.
+            batch: users served at once, which bounds the memory.
+            progress: called with the number of users done since the last call.
+
+        Raises:
+            DataError: an argument cannot be used.
+        """
+        plan, snapshot = Plan(k=k, where=where), self._index.now()
+        names = None if users is None else listed(users, "users")
+        return export.write(Path(path), snapshot, self._journal, plan, names, batch, progress)
 
     def score(
         self, *, history: Sequence[str], items: Sequence[str], dislikes: Sequence[str] = ()
     ) -> Vectors:
         """Scores [n] of items for a history: exactly what `recommend` ranks by on its first rung."""
         snapshot = self._index.now()
-        user = retrieve.user_point(snapshot, self._towers, shopper_of(snapshot, acts_of(history, dislikes)))
-        scores = snapshot.space(CONTENT) @ user.vector  # as `search` does, so equal to the last bit
-        return scores[snapshot.places(listed(items, "items"))]
+        user = retrieve.user_point(snapshot, shopper_of(snapshot, acts_of(history, dislikes)))
+        return exact_scores(snapshot.space(user.space), snapshot.places(listed(items, "items")), user.vector)
 
     def score_many(self, *, histories: Sequence[Sequence[str]], items: Sequence[str]) -> Vectors:
         """Scores, float32 [users, items], as those of `score` but for rounding (1e-6)."""
         snapshot = self._index.now()
-        x = snapshot.space(CONTENT)[snapshot.places(listed(items, "items"))]
-        points = [retrieve.user_point(snapshot, self._towers, s) for s in shoppers_of(snapshot, histories)]
-        users = np.array([p.vector for p in points], np.float32).reshape(len(points), x.shape[1])
+        x = snapshot.space(snapshot.serving)[snapshot.places(listed(items, "items"))]
+        users = retrieve.user_vectors(snapshot, shoppers_of(snapshot, histories))
         return users @ x.T  # [users, d] @ [d, items]
 
     def evaluate(
@@ -285,16 +214,3 @@ class Recommender:
 
         now = self._index.now()
         return contest_of(now, self._journal, protocol, seed, models, parts, every_kind, progress)
-
-    def stats(self) -> dict[str, Any]:
-        """Counts, fields, encoders and sizes, JSON-ready."""
-        return census(self._index.now(), self._journal)
-
-    def doctor(self, *, mend: bool = True) -> dict[str, Any]:
-        """Checks the store and mends what it can; see `mmrec.doctor`."""
-        return examine(self._catalogue, self._journal, mend=mend)
-
-    def _serve(self, snapshot: Snapshot, shopper: Shopper, k: int, where: str | None) -> list[Recommendation]:
-        return retrieve.recommend(
-            snapshot, self._towers, shopper, k, snapshot.mask(where), self._journal.popularity()
-        )

@@ -1,171 +1,155 @@
-"""From a query to results: candidates -> filters -> fusion -> reasons."""
+"""From a query to results: candidates -> filter -> diversity -> exploration -> reasons."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from mmrec.content import ContentPlan
 from mmrec.encoders.base import Vectors
-from mmrec.errors import DataError
-from mmrec.head.towers import Towers
-from mmrec.index import CONTENT, Hits, Mask, Snapshot, best
+from mmrec.hits import Hits, Mask, Places
+from mmrec.index import Snapshot
+from mmrec.plan import Plan
 from mmrec.queries import Point
+from mmrec.reasons import Reasons, by_fields, by_history
 from mmrec.shoppers import Shopper
-from mmrec.types import Reason, Recommendation, Rung
+from mmrec.slots import MOST_NEW, Slot, Source, arranged, best, explored
+from mmrec.types import Recommendation, Rung
 
-MOST_RESULTS = 10_000
-MOST_REASONS = 3  # named one by one; the rest of a score is one more
-
-
-def check_k(k: object) -> int:
-    """The number of results asked for.
-
-    Raises:
-        DataError: it is no whole number from 1 to 10,000.
-    """
-    if isinstance(k, bool) or not isinstance(k, int | np.integer) or not 1 <= k <= MOST_RESULTS:
-        raise DataError(f"k must be a whole number from 1 to {MOST_RESULTS:,}, got {k!r}", field="k")
-    return int(k)
+Popularity = Callable[[], Mapping[str, float]]  # asked only when it serves
 
 
-def user_point(snapshot: Snapshot, towers: Towers, shopper: Shopper) -> Point:
+def user_point(snapshot: Snapshot, shopper: Shopper) -> Point:
     """Where a shopper is searched from; zeros if nothing is known."""
     if shopper.rung == "taste" and shopper.words is not None:
         return shopper.words
-    x = snapshot.space(CONTENT)
-    if not len(shopper.places):
-        return Point(CONTENT, np.zeros(x.shape[1], np.float32))
-    history, weights = x[np.array(shopper.places, np.intp)], np.array(shopper.weights, np.float32)
-    return Point(CONTENT, towers.user(history, weights))
+    return Point(snapshot.serving, user_vectors(snapshot, [shopper])[0])
+
+
+def user_vectors(snapshot: Snapshot, shoppers: Sequence[Shopper]) -> Vectors:
+    """Vectors [u, d] of histories in the serving space."""
+    if not len(snapshot):
+        return np.zeros((len(shoppers), snapshot.space(snapshot.serving).shape[1]), np.float32)
+    return snapshot.towers.users(
+        snapshot.remembered, [s.places for s in shoppers], [s.weights for s in shoppers]
+    )
 
 
 def recommend(
-    snapshot: Snapshot, towers: Towers, shopper: Shopper, k: int, mask: Mask | None,
-    popularity: Mapping[str, float],
+    snapshot: Snapshot, shopper: Shopper, plan: Plan, popularity: Popularity
 ) -> list[Recommendation]:
     """Down the rungs history -> taste -> popular -> newest until k items are found."""
-    results: list[Recommendation] = []
-    hidden = set(shopper.hidden) | {int(p) for p in shopper.places}
-    if shopper.rung != "popular":
-        user = user_point(snapshot, towers, shopper)
-        x = snapshot.space(user.space)
-        hits = snapshot.search(user.space, user.vector, k, exclude=list(hidden), mask=mask)
-        results = [
-            Recommendation(
-                item_id=snapshot.ids[p], score=float(s), rung=shopper.rung,
-                reasons=_history_reasons(snapshot, towers, shopper, x[p], float(s)),
-            )
-            for p, s in zip(hits.positions, hits.scores, strict=True)
-        ]
-        hidden |= {int(p) for p in hits.positions}
-    if len(results) < k:
-        popular, allowed = _popular(snapshot, popularity), _allowed(len(snapshot), hidden, mask)
-        results += _ranked(snapshot, best(popular, k - len(results), allowed & (popular > 0)), "popular")
-    if len(results) < k:  # then every popular item that may be shown is among them
-        unpopular = allowed & (popular == 0)
-        results += _ranked(snapshot, best(_newest(snapshot), k - len(results), unpopular), "newest")
-    return results
+    page = _page(snapshot, shopper, _point(snapshot, shopper), plan, popularity)
+    return results_of(snapshot, page, by_history(snapshot, shopper, page))
+
+
+def recommend_many(
+    snapshot: Snapshot, shoppers: Sequence[Shopper], plan: Plan, popularity: Popularity
+) -> list[list[Recommendation]]:
+    """`recommend` for each."""
+    served = pages(snapshot, shoppers, plan, popularity)
+    return [
+        results_of(snapshot, page, by_history(snapshot, shopper, page))
+        for shopper, page in zip(shoppers, served, strict=True)
+    ]
+
+
+def pages(
+    snapshot: Snapshot, shoppers: Sequence[Shopper], plan: Plan, popularity: Popularity
+) -> list[list[Slot]]:
+    """The page of each; those with a history share one product of their vectors with all items."""
+    plan = replace(plan, rng=plan.draws)  # else one seed would draw the same for everybody
+    known = [i for i, shopper in enumerate(shoppers) if shopper.rung == "history"]
+    vectors = user_vectors(snapshot, [shoppers[i] for i in known])
+    found = snapshot.scorer(snapshot.serving).top_many(
+        vectors, plan.pool, allowed=snapshot.mask(plan.where),
+        exclude=[np.array(sorted(shoppers[i].out), np.intp) for i in known],
+    )
+    points = {i: (Point(snapshot.serving, v), hits) for i, v, hits in zip(known, vectors, found, strict=True)}
+    served = []
+    for i, shopper in enumerate(shoppers):
+        point, first = points.get(i) or (_point(snapshot, shopper), None)
+        served.append(_page(snapshot, shopper, point, plan, popularity, first))
+    return served
 
 
 def similar(
-    snapshot: Snapshot, query: Vectors, by: str, k: int, *, exclude: Iterable[int] = (),
-    mask: Mask | None = None,
+    snapshot: Snapshot, point: Point, plan: Plan, *, exclude: Iterable[int] = ()
 ) -> list[Recommendation]:
-    """The k nearest items to a query [d] of the space `by`."""
-    x = snapshot.space(by)
-    hits = snapshot.search(by, query, k, exclude=list(exclude), mask=mask)
-    plan = snapshot.plan if by == CONTENT else None
+    """The k nearest items to a point of a space."""
+    mask, hidden = snapshot.mask(plan.where), snapshot.known(plan.exclude) | set(exclude)
+    page = arranged(snapshot, [_nearest("similar", snapshot, point, mask)], plan, hidden)
+    return results_of(snapshot, page, by_fields(snapshot, point.space, point.vector, page))
+
+
+def results_of(
+    snapshot: Snapshot, page: Sequence[Slot], reasons: Sequence[Reasons]
+) -> list[Recommendation]:
+    """A page as the caller sees it."""
     return [
         Recommendation(
-            item_id=snapshot.ids[p], score=float(s), rung="similar",
-            reasons=_field_reasons(plan, query, x[p], by, float(s)),
+            item_id=snapshot.ids[slot.place], score=slot.score, rung=slot.rung, reasons=why,
+            propensity=slot.propensity,
         )
-        for p, s in zip(hits.positions, hits.scores, strict=True)
+        for slot, why in zip(page, reasons, strict=True)
     ]
 
 
-def fuse(
-    rankings: Mapping[str, Sequence[str]], k: int, rrf_k: int, weights: Mapping[str, float] | None = None
-) -> list[Recommendation]:
-    """Reciprocal rank fusion of rankings of item ids, best first; a ranking without a weight weighs 1.
-
-    Source: Cormack, Clarke & Buettcher 2009: score = sum over rankings of 1 / (rrf_k + rank), rank from 1.
-    """
-    reasons: dict[str, list[Reason]] = {}
-    for name, ranking in rankings.items():
-        weight = (weights or {}).get(name, 1.0)
-        for rank, item_id in enumerate(ranking, start=1):
-            part = Reason(source="words", name=name, contribution=weight / (rrf_k + rank))
-            reasons.setdefault(item_id, []).append(part)
-    scored = [(sum(r.contribution for r in parts), item_id) for item_id, parts in reasons.items()]
-    return [
-        Recommendation(item_id=item_id, score=score, rung="search", reasons=tuple(reasons[item_id]))
-        for score, item_id in sorted(scored, key=lambda pair: (-pair[0], pair[1]))[:k]
-    ]
+def _page(
+    snapshot: Snapshot, shopper: Shopper, point: Point | None, plan: Plan, popularity: Popularity,
+    first: Hits | None = None,
+) -> list[Slot]:
+    """One shopper's page; `first` are the nearest candidates, if they are known already."""
+    mask = snapshot.mask(plan.where)
+    page = arranged(snapshot, _rungs(snapshot, shopper, point, mask, popularity, first), plan, shopper.out)
+    if policy := plan.exploration:
+        young = _allowed(snapshot, mask, np.array(sorted(shopper.out), np.intp))
+        young &= snapshot.ages <= policy.max_age_days
+        new = _new(snapshot, point, young)
+        rung: Rung = "newest" if point is None else shopper.rung
+        page = explored(page, new, snapshot.ages[new.positions], policy, plan, rung)
+    return page
 
 
-def _popular(snapshot: Snapshot, popularity: Mapping[str, float]) -> Vectors:
-    """Share [n] of each item in the most popular one's worth; 0 for those without interactions."""
-    top = max(popularity.values(), default=0.0) or 1.0
-    return np.array([popularity.get(i, 0.0) / top for i in snapshot.ids], np.float32)
+def _point(snapshot: Snapshot, shopper: Shopper) -> Point | None:
+    """Where a shopper is searched from, if anything is known."""
+    return None if shopper.rung == "popular" else user_point(snapshot, shopper)
 
 
-def _newest(snapshot: Snapshot) -> Vectors:
-    """Age [n] in days as a negative number, 0 for the newest item."""
-    if not len(snapshot):
-        return np.zeros(0, np.float32)
-    micros = snapshot.facts["added_at"].cast("int64").to_numpy()
-    return ((micros - micros.max()) / 86_400e6).astype(np.float32)
+def _new(snapshot: Snapshot, point: Point | None, young: Mask) -> Hits:
+    """The new items to draw from: the most relevant of the young, or the newest for a stranger."""
+    if point is None:
+        return best(-snapshot.ages.astype(np.float32), MOST_NEW, young)
+    return snapshot.search(point.space, point.vector, MOST_NEW, mask=young)
 
 
-def _allowed(n: int, hidden: Iterable[int], mask: Mask | None) -> Mask:
-    allowed = np.ones(n, np.bool_) if mask is None else mask.copy()
-    allowed[list(hidden)] = False
+def _rungs(
+    snapshot: Snapshot, shopper: Shopper, point: Point | None, mask: Mask | None, popularity: Popularity,
+    first: Hits | None,
+) -> Iterator[Source]:
+    if point is not None:
+        yield _nearest(shopper.rung, snapshot, point, mask, first)
+    popular = snapshot.popular(popularity())
+    yield Source("popular", lambda k, out: best(popular, k, _allowed(snapshot, mask, out) & (popular > 0)))
+    newest = -snapshot.ages.astype(np.float32)
+    yield Source("newest", lambda k, out: best(newest, k, _allowed(snapshot, mask, out) & (popular == 0)))
+
+
+def _nearest(
+    rung: str, snapshot: Snapshot, point: Point, mask: Mask | None, first: Hits | None = None
+) -> Source:
+    """The items nearest to a point; `first` is what the first call gives."""
+    waiting = [] if first is None else [first]
+
+    def find(k: int, out: Places) -> Hits:
+        return waiting.pop() if waiting else snapshot.search(
+            point.space, point.vector, k, exclude=out, mask=mask)
+
+    return Source(rung, find)  # type: ignore[arg-type]
+
+
+def _allowed(snapshot: Snapshot, mask: Mask | None, out: Places) -> Mask:
+    allowed = np.ones(len(snapshot), np.bool_) if mask is None else mask.copy()
+    allowed[out] = False
     return allowed
-
-
-def _ranked(snapshot: Snapshot, hits: Hits, rung: Rung) -> list[Recommendation]:
-    what = "popularity" if rung == "popular" else "days behind the newest item"
-    return [
-        Recommendation(
-            item_id=snapshot.ids[p], score=float(s), rung=rung,
-            reasons=(Reason(source="other", name=what, contribution=float(s)),),
-        )
-        for p, s in zip(hits.positions, hits.scores, strict=True)
-    ]
-
-
-def _history_reasons(
-    snapshot: Snapshot, towers: Towers, shopper: Shopper, vector: Vectors, score: float
-) -> tuple[Reason, ...]:
-    """Which items of the history brought a result, or that the words did."""
-    if not len(shopper.places) or (shopper.rung == "taste" and shopper.words is not None):
-        return (Reason(source="words", name="taste", contribution=score),)
-    history = snapshot.space(CONTENT)[np.array(shopper.places, np.intp)]
-    parts = towers.contributions(history, np.array(shopper.weights, np.float32), vector)
-    shares: dict[str, float] = {}  # an item may stand several times in a history
-    for place, part in zip(shopper.places, parts, strict=True):
-        shares[snapshot.ids[place]] = shares.get(snapshot.ids[place], 0.0) + float(part)
-    return _largest([Reason(source="item", name=n, contribution=c) for n, c in shares.items()], score)
-
-
-def _field_reasons(
-    plan: ContentPlan | None, query: Vectors, vector: Vectors, by: str, score: float
-) -> tuple[Reason, ...]:
-    """Which fields brought a result; in the space of one field, that field alone."""
-    if plan is None or plan.dim != len(vector):
-        return (Reason(source="field", name=by, contribution=score),)
-    return _largest([
-        Reason(source="field", name=name, contribution=float(query[span] @ vector[span]))
-        for name, span in plan.spans.items()
-    ], score)
-
-
-def _largest(reasons: Sequence[Reason], score: float) -> tuple[Reason, ...]:
-    """The largest contributions, and the rest of the score as one."""
-    named = sorted((r for r in reasons if r.contribution), key=lambda r: -abs(r.contribution))[:MOST_REASONS]
-    rest = score - sum(r.contribution for r in named)
-    return (*named, Reason(source="other", name="the rest", contribution=rest)) if len(reasons) > len(
-        named) else tuple(named)

@@ -51,6 +51,11 @@ class Scorer:
         return len(self.matrix)
 
     @property
+    def coded(self) -> bool:
+        """Whether 8-bit codes name the candidates, as they do in a large matrix."""
+        return self._codes is not None
+
+    @property
     def nbytes(self) -> int:
         """Bytes held: the matrix, its codes and which rows are empty."""
         codes = self._codes.nbytes if self._codes else 0

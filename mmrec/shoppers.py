@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from mmrec.errors import DataError, UnknownItem
+from mmrec.errors import UnknownItem
 from mmrec.index import Snapshot
+from mmrec.plan import listed
 from mmrec.queries import Point
 from mmrec.types import Rung
 
@@ -23,13 +24,18 @@ class Shopper:
         places: positions in the catalogue of the history's items, oldest first.
         weights: of each; a negative one is a dislike.
         words: a taste in words.
-        hidden: positions never to be shown: all of the history, and what the caller excludes.
+        hidden: positions never to be shown, besides those of the history: what the caller excludes.
     """
 
     places: Sequence[int] = ()
     weights: Sequence[float] = ()
     words: Point | None = None
     hidden: frozenset[int] = field(default_factory=frozenset)
+
+    @property
+    def out(self) -> set[int]:
+        """All that is never to be shown."""
+        return {*self.hidden, *(int(place) for place in self.places)}
 
     @property
     def rung(self) -> Rung:
@@ -71,20 +77,14 @@ def shopper_of(
         if not known:
             raise UnknownItem(f"none of the history is in the catalogue ({unknown[0]!r} ...): check the ids")
         log.warning("history items that are not in the catalogue are skipped: %s", ", ".join(unknown[:20]))
-    hidden = {snapshot.position[i] for i in listed(exclude, "exclude") if i in snapshot.position}
-    return Shopper([p for p, _ in known], [w for _, w in known], words, frozenset(hidden))
+    hidden = frozenset(snapshot.known(listed(exclude, "exclude")))
+    return Shopper([p for p, _ in known], [w for _, w in known], words, hidden)
 
 
-def shoppers_of(snapshot: Snapshot, histories: Sequence[Sequence[str]]) -> list[Shopper]:
+def shoppers_of(
+    snapshot: Snapshot, histories: Sequence[Sequence[str]], exclude: Sequence[str] = ()
+) -> list[Shopper]:
     """A shopper for each history; one of unknown items alone falls to the last rungs."""
-    return [shopper_of(snapshot, acts_of(history), strict=False) for history in histories]
-
-
-def listed(ids: Sequence[str], name: str) -> list[str]:
-    """A list of ids; one string is a mistake that would be read letter by letter."""
-    members = None if isinstance(ids, str) or not isinstance(ids, Iterable) else list(ids)
-    if members is None or not all(isinstance(i, str) for i in members):
-        raise DataError(f"{name} must be a list of item ids, got {ids!r}"[:200], field=name)
-    return members
+    return [shopper_of(snapshot, acts_of(h), exclude=exclude, strict=False) for h in histories]
 
 

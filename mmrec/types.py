@@ -245,12 +245,20 @@ class Reason:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recommendation:
-    """One result, from `recommend`, `similar` and `search` alike; the best comes first."""
+    """One result, from `recommend`, `similar` and `search` alike; the best comes first.
+
+    Attributes:
+        rung: what found it.
+        reasons: contributions that sum to the score.
+        propensity: the chance that its slot showed it, given those above; below 1 where slots are given to
+            exploration.
+    """
 
     item_id: str
     score: float
     rung: Rung | Literal["similar", "search"]
     reasons: tuple[Reason, ...] = ()
+    propensity: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

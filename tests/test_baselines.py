@@ -21,7 +21,7 @@ from mmrec.evaluate.baselines import (
     Popularity,
 )
 from mmrec.evaluate.baselines.ridge import kernel_ridge
-from mmrec.evaluate.baselines.svd import truncated_svd
+from mmrec.head.svd import truncated_svd
 
 # Three users, four items; nobody has the last one.
 SMALL = csr_matrix(np.array([[1, 1, 0, 0], [1, 1, 1, 0], [1, 0, 0, 0]], np.float32))

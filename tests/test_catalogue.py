@@ -33,7 +33,7 @@ class Died(BaseException):
 class Narrow:
     """Towers whose vectors are narrower than the content."""
 
-    def items(self, content: np.ndarray) -> np.ndarray:
+    def items(self, content: np.ndarray, ids: list[str]) -> np.ndarray:
         return unit(content[:, :5])
 
 

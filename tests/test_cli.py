@@ -137,7 +137,7 @@ def test_an_error_is_one_line_on_stderr(mmrec, path, arguments, message):
 
 
 @pytest.mark.parametrize("arguments", [
-    ["nonsense"], ["similar"], ["search", "shop.mmrec"], ["recommend", "shop.mmrec", "--smell", "good"],
+    ["nonsense"], ["similar"], ["search"], ["recommend", "shop.mmrec", "--smell", "good"],
     ["recommend", "shop.mmrec", "-k", "many"], ["get", "shop.mmrec"], ["recommend", "shop.mmrec", "extra"],
 ])
 def test_wrong_use_is_code_two(mmrec, arguments):

@@ -8,6 +8,7 @@ import pytest
 
 from mmrec import Item, schema
 from mmrec.doctor import examine
+from mmrec.hits import Hits
 from mmrec.intake import Intake
 from mmrec.journal import Journal
 
@@ -41,7 +42,17 @@ def test_a_sound_store_is_healthy(filled, journal):
     assert report["items"]["bytes"] > 0
     assert report["interactions"]["rows"] == 0
     assert (report["vector_column"], report["dim"]) == (filled.vector_column, filled.plan.dim)
+    assert report["search"] == {"road": "exact: one matrix product", "queries": 20, "recall_at_10": 1.0}
     json.dumps(report)
+
+
+def test_the_doctor_names_the_road_of_a_large_catalogue_and_measures_it(filled, journal, monkeypatch):
+    monkeypatch.setattr("mmrec.scoring.SMALL", 4)
+    found = examine(filled, journal)["search"]
+    assert (found["road"], found["recall_at_10"]) == ("exact: 8-bit codes name the candidates", 1.0)
+    nothing = Hits(np.zeros(0, np.intp), np.zeros(0, np.float32))
+    monkeypatch.setattr("mmrec.scoring.Scorer.top", lambda *_: nothing)
+    assert examine(filled, journal)["search"]["recall_at_10"] == 0.0
 
 
 def test_an_empty_store_is_healthy(catalogue, journal):

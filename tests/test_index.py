@@ -7,13 +7,11 @@ import threading
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 
-from mmrec import Item
-from mmrec.errors import DataError, UnknownItem
-from mmrec.index import CONTENT, Index, best
+from mmrec import Item, schema
+from mmrec.errors import DataError, StoreError, UnknownItem
+from mmrec.head.towers import IdentityTowers
+from mmrec.index import CONTENT, SEARCHED, Index
 from mmrec.intake import Intake
 from mmrec.types import WORDS
 
@@ -89,18 +87,6 @@ def test_equal_scores_rank_by_id(index):
     x = snapshot.space("title")
     found = snapshot.search("title", x[snapshot.position["r3"]], 4)
     assert [snapshot.ids[p] for p in found.positions] == ["r0", "r1", "r2", "r3"]
-
-
-@given(
-    scores=arrays(np.float32, st.integers(0, 40), elements=st.integers(-3, 3).map(float)),
-    k=st.integers(1, 50), seed=st.integers(0, 9),
-)
-def test_best_is_a_stable_sort_cut_at_k(scores, k, seed):
-    allowed = np.random.default_rng(seed).random(len(scores)) < 0.7
-    hits = best(scores, k, allowed)
-    expected = sorted(np.flatnonzero(allowed), key=lambda p: (-scores[p], p))[:k]
-    assert hits.positions.tolist() == expected
-    assert hits.scores.tolist() == [scores[p] for p in expected]
 
 
 def test_one_snapshot_serves_until_the_catalogue_changes(catalogue, index):
@@ -192,3 +178,38 @@ def test_threads_recommend_while_another_ingests(open_shop, red_blue):
         assert len(more) == 9
         assert {item_id[0] for item_id in more} == {"r"}
     assert len(seen[-1][0]) <= 7 + 12 * 20
+
+
+class Broken(IdentityTowers):
+    """A head that has come to nothing, but for one item."""
+
+    trained = True
+
+    def searched(self, rows):
+        return np.where(np.arange(len(rows))[:, None] == 5, rows, np.nan)
+
+
+def test_vectors_that_are_no_numbers_are_said_with_their_items_and_what_to_do(catalogue, index):
+    catalogue.towers = Broken(0.5)
+    catalogue.rebuild()
+    with pytest.raises(StoreError, match=r"'b0', 'b1'.* and 2 more are without finite vectors: run `mmrec"):
+        index.now().space(SEARCHED)
+    assert index.now().space("title").shape[0] == 8
+
+
+def test_a_vector_with_nan_is_not_stored_but_left_out(catalogue, index):
+    width = index.now().space(CONTENT).shape[1]
+    broken = schema.vector_rows(["r2"], np.full((1, width), np.nan, np.float32), catalogue.vector_column)
+    catalogue.table.upsert(broken, update_only=True)
+    snapshot = index.now()
+    found = snapshot.search(CONTENT, snapshot.space(CONTENT)[snapshot.position["r1"]], 8)
+    assert {snapshot.ids[p] for p in found.positions} == {*snapshot.ids} - {"r2"}
+
+
+def test_ages_and_popularity_are_in_the_order_of_the_ids(index):
+    snapshot = index.now()
+    assert snapshot.ages.tolist() == [3, 2, 1, 0, 7, 6, 5, 4]  # days behind b3
+    worth = {"r0": 2.0, "gone": 8.0, "b1": 4.0}
+    assert snapshot.popular(worth).tolist() == [0, 0.5, 0, 0, 0.25, 0, 0, 0]
+    assert snapshot.popular(worth) is snapshot.popular(worth)
+    assert not snapshot.popular({}).any()

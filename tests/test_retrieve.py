@@ -4,15 +4,13 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from mmrec import Item
-from mmrec.errors import DataError
 from mmrec.index import CONTENT, Index
 from mmrec.intake import Intake
+from mmrec.plan import Plan
 from mmrec.queries import Point
-from mmrec.retrieve import check_k, fuse, recommend, similar, user_point
+from mmrec.retrieve import recommend, similar, user_point
 from mmrec.shoppers import Shopper, acts_of, shopper_of
 
 
@@ -23,31 +21,18 @@ def snapshot(catalogue, red_blue):
 
 
 @pytest.fixture
-def serve(snapshot, catalogue):
+def serve(snapshot):
     """Recommends to a history in the snapshot."""
 
     def serve_(history=(), dislikes=(), k=8, popularity=None, where=None):
         shopper = shopper_of(snapshot, acts_of(history, dislikes))
-        return recommend(snapshot, catalogue.towers, shopper, k, snapshot.mask(where), popularity or {})
+        return recommend(snapshot, shopper, Plan(k=k, where=where), lambda: popularity or {})
 
     return serve_
 
 
 def ids(results):
     return [r.item_id for r in results]
-
-
-@pytest.mark.parametrize("k", [1, 10_000, np.int64(5)])
-def test_a_whole_number_of_results_is_taken(k):
-    assert check_k(k) == k
-    assert type(check_k(k)) is int
-
-
-@pytest.mark.parametrize("k", [0, -1, 10_001, True, "3", 2.0, None, float("nan"), [1]])
-def test_any_other_number_of_results_is_refused(k):
-    with pytest.raises(DataError, match=r"whole number from 1 to 10,000, got") as error:
-        check_k(k)
-    assert error.value.field == "k"
 
 
 def test_a_red_history_finds_red_items_first(serve):
@@ -57,9 +42,9 @@ def test_a_red_history_finds_red_items_first(serve):
     assert all(a.score >= b.score for a, b in pairwise(results))
 
 
-def test_the_score_is_the_cosine_with_the_user(serve, snapshot, catalogue):
+def test_the_score_is_the_cosine_with_the_user(serve, snapshot):
     shopper = shopper_of(snapshot, acts_of(["r0", "b0"], ["b1"]))
-    point, x = user_point(snapshot, catalogue.towers, shopper), snapshot.space(CONTENT)
+    point, x = user_point(snapshot, shopper), snapshot.space(CONTENT)
     assert point.space == CONTENT
     assert np.linalg.norm(point.vector) == pytest.approx(1)
     for result in serve(["r0", "b0"], ["b1"]):
@@ -82,15 +67,15 @@ def test_a_disliked_item_is_a_reason_against(serve):
     assert {r.name: r.contribution < 0 for r in blue.reasons if r.source == "item"}["b0"]
 
 
-def test_nobody_is_nowhere(snapshot, catalogue):
-    assert not user_point(snapshot, catalogue.towers, Shopper()).vector.any()
+def test_nobody_is_nowhere(snapshot):
+    assert not user_point(snapshot, Shopper()).vector.any()
 
 
-def test_words_say_where_a_shopper_without_a_history_is(snapshot, catalogue):
+def test_words_say_where_a_shopper_without_a_history_is(snapshot):
     point = Point("title", snapshot.space("title")[snapshot.position["b0"]])
-    assert user_point(snapshot, catalogue.towers, Shopper(words=point)) is point
-    assert user_point(snapshot, catalogue.towers, Shopper([4], [1.0], point)).space == CONTENT
-    (result, *_) = recommend(snapshot, catalogue.towers, Shopper(words=point), 8, None, {})
+    assert user_point(snapshot, Shopper(words=point)) is point
+    assert user_point(snapshot, Shopper([4], [1.0], point)).space == CONTENT
+    (result, *_) = recommend(snapshot, Shopper(words=point), Plan(k=8), dict)
     assert (result.item_id, result.rung, result.score) == ("b0", "taste", pytest.approx(1))
     assert [(r.source, r.name) for r in result.reasons] == [("words", "taste")]
 
@@ -117,7 +102,7 @@ def test_a_condition_holds_on_every_rung(serve):
 
 def test_similar_leaves_out_what_is_excluded_and_names_the_fields(snapshot):
     query = snapshot.space(CONTENT)[snapshot.position["r0"]]
-    results = similar(snapshot, query, CONTENT, 3, exclude=[snapshot.position["r0"]])
+    results = similar(snapshot, Point(CONTENT, query), Plan(k=3), exclude=[snapshot.position["r0"]])
     assert ids(results) == ["r1", "r2", "r3"]
     for result in results:
         assert result.rung == "similar"
@@ -128,7 +113,7 @@ def test_similar_leaves_out_what_is_excluded_and_names_the_fields(snapshot):
 
 def test_similar_by_one_field_has_that_field_as_its_only_reason(snapshot):
     query = snapshot.space("image")[snapshot.position["b0"]]
-    (result, *_) = similar(snapshot, query, "image", 8)
+    (result, *_) = similar(snapshot, Point("image", query), Plan(k=8))
     assert [(r.source, r.name) for r in result.reasons] == [("field", "image")]
     assert result.score == pytest.approx(1)
 
@@ -137,31 +122,6 @@ def test_an_item_without_content_can_only_be_popular_or_new(catalogue, red_blue)
     Intake(catalogue).run([*red_blue, Item(item_id="bare", added_at=red_blue[0].added_at)])
     snapshot = Index(catalogue).now()
     shopper = shopper_of(snapshot, acts_of(["r0"]))
-    *rest, last = recommend(snapshot, catalogue.towers, shopper, 100, None, {})
+    *rest, last = recommend(snapshot, shopper, Plan(k=100), dict)
     assert (last.item_id, last.rung) == ("bare", "newest")
     assert {r.rung for r in rest} == {"history"}
-
-
-def test_fusion_by_hand():
-    results = fuse({"words": ["a", "b"], "vectors": ["b", "c"]}, 10, 60)
-    assert [(r.item_id, r.rung) for r in results] == [("b", "search"), ("a", "search"), ("c", "search")]
-    assert [r.score for r in results] == pytest.approx([1 / 62 + 1 / 61, 1 / 61, 1 / 62])
-    assert {r.name: r.contribution for r in results[0].reasons} == {"words": 1 / 62, "vectors": 1 / 61}
-
-
-@given(
-    rankings=st.dictionaries(st.sampled_from(["words", "vectors", "third"]),
-                             st.lists(st.sampled_from("abcdefgh"), unique=True)),
-    k=st.integers(1, 10), rrf_k=st.integers(1, 100),
-)
-def test_fusion_is_a_sum_over_rankings_with_ties_by_id(rankings, k, rrf_k):
-    scores = {}
-    for ranking in rankings.values():
-        for rank, item_id in enumerate(ranking, 1):
-            scores[item_id] = scores.get(item_id, 0) + 1 / (rrf_k + rank)
-    results = fuse(rankings, k, rrf_k)
-    assert len(results) == min(k, len(scores))
-    assert ids(results) == sorted(ids(results), key=lambda i: (-scores[i], i))
-    for result in results:
-        assert result.score == scores[result.item_id]
-        assert sum(r.contribution for r in result.reasons) == pytest.approx(result.score)

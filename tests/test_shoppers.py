@@ -5,11 +5,11 @@ import logging
 import numpy as np
 import pytest
 
-from mmrec.errors import DataError, UnknownItem
+from mmrec.errors import UnknownItem
 from mmrec.index import Index
 from mmrec.intake import Intake
 from mmrec.queries import Point
-from mmrec.shoppers import Shopper, acts_of, listed, shopper_of
+from mmrec.shoppers import Shopper, acts_of, shopper_of
 
 TASTE = Point("words", np.ones(3, np.float32))
 
@@ -54,15 +54,3 @@ def test_a_history_of_which_nothing_is_known_is_an_error_only_if_strict(snapshot
 
 def test_no_history_is_no_error(snapshot):
     assert shopper_of(snapshot, []).rung == "popular"
-
-
-@pytest.mark.parametrize("ids", ["r0", b"r0", [1], [None], ["r0", b"r1"], None, 5])
-def test_what_is_no_list_of_ids_is_refused(ids):
-    with pytest.raises(DataError, match="history must be a list of item ids") as error:
-        listed(ids, "history")
-    assert error.value.field == "history"
-
-
-@pytest.mark.parametrize("ids", [("a", "b"), {"a": 1, "b": 2}, iter(["a", "b"]), np.array(["a", "b"])])
-def test_any_iterable_of_strings_is_a_list_of_ids(ids):
-    assert listed(ids, "history") == ["a", "b"]

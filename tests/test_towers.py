@@ -27,7 +27,7 @@ def histories(draw):
 
 
 def test_an_items_vector_is_its_content():
-    np.testing.assert_array_equal(IdentityTowers(0.5).items(AXES), AXES)
+    np.testing.assert_array_equal(IdentityTowers(0.5).items(AXES, ["a", "", "b"]), AXES)
 
 
 def test_a_user_is_the_weighted_mean_of_the_history():
@@ -78,3 +78,30 @@ def test_only_the_proportions_of_the_likes_matter(known):
     towers = IdentityTowers(0.5)
     np.testing.assert_allclose(
         towers.user(history, given_weights), towers.user(history, 5 * given_weights), atol=1e-4)
+
+
+@given(st.lists(histories(), max_size=4))
+def test_many_users_are_users_one_by_one(known):
+    catalogue = np.vstack([history for history, _ in known] or [AXES[:0]])  # [n, 3]
+    ends = np.cumsum([len(history) for history, _ in known]).astype(int)
+    places = [range(end - len(history), end) for end, (history, _) in zip(ends, known, strict=True)]
+    towers = IdentityTowers(0.5)
+    users = towers.users(catalogue, places, [given_weights for _, given_weights in known])
+    assert (users.shape, users.dtype) == ((len(known), 3), np.float32)
+    for user, one in zip(users, known, strict=True):
+        np.testing.assert_array_equal(user, towers.user(*one))
+
+
+def test_every_part_of_an_untrained_row_is_the_row():
+    towers = IdentityTowers(0.5)
+    assert not towers.trained
+    assert towers.searched(AXES) is towers.remembered(AXES) is AXES
+
+
+@given(histories(), arrays(np.float32, (3, 3), elements=NUMBERS))
+def test_contributions_to_many_results_are_those_to_each(known, vectors):
+    towers = IdentityTowers(0.5)
+    parts = towers.contributions(*known, vectors)
+    assert parts.shape == (3, len(known[1]))
+    for row, vector in zip(parts, vectors, strict=True):
+        np.testing.assert_allclose(row, towers.contributions(*known, vector), atol=1e-4)

@@ -191,12 +191,20 @@ def _rank(model: Model, histories: csr_matrix, candidates: Places, k: int) -> Pl
         raise DataError(f"{model.name} gave scores of shape {scores.shape}, expected {(users, items)}")
     if np.isnan(scores).any():
         raise DataError(f"{model.name} gave NaN as a score, which has no rank: look for a division by 0")
-    ranked = scores[:, candidates]  # [b, items] -> [b, n], a copy
+    return best_candidates(scores[:, candidates], histories, candidates, k)  # [b, items] -> [b, n], a copy
+
+
+def best_candidates(scores: Vectors, histories: csr_matrix, candidates: Places, k: int) -> Places:
+    """The k best of scores [b, n] of n candidates, without what is in the histories [b, items], [b, k].
+
+    The scores of what is in a history are overwritten.
+    """
+    users, items = histories.shape
     column = np.full(items, NOBODY)
     column[candidates] = np.arange(len(candidates))
     rows, columns = np.repeat(np.arange(users), np.diff(histories.indptr)), column[histories.indices]
-    ranked[rows[columns >= 0], columns[columns >= 0]] = -np.inf
-    return _best(ranked, candidates, k)
+    scores[rows[columns >= 0], columns[columns >= 0]] = -np.inf
+    return _best(scores, candidates, k)
 
 
 def _best(scores: Vectors, candidates: Places, k: int) -> Places:

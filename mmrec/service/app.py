@@ -1,4 +1,4 @@
-"""The HTTP app over one Recommender: routes inside, then limits, the door, and the envelope around all."""
+"""The HTTP app over one Recommender: routes inside, then limits, the door, the page's files, and the envelope around all."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from mmrec.recommender import Recommender
-from mmrec.service import errors
+from mmrec.service import errors, live
 from mmrec.service.bodies import add_schemas
 from mmrec.service.core import Core, Watcher
 from mmrec.service.envelope import Envelope
@@ -40,6 +40,7 @@ def create_app(shop: Recommender, settings: ServiceSettings, *, watcher: Watcher
     app.add_middleware(BodyLimit, settings=settings)
     app.add_middleware(Queue, settings=settings, metrics=core.metrics, warmth=core.warmth)
     app.add_middleware(Door, settings=settings)
+    live.mount(app)
     app.add_middleware(Envelope, metrics=core.metrics)
     return app
 

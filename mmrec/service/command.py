@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
+import sys
+import threading
+import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +17,8 @@ import typer
 from mmrec.errors import ConfigError
 
 if TYPE_CHECKING:
-    from mmrec.recommender import Recommender
+    from fastapi import FastAPI
+
     from mmrec.service.settings import ServiceSettings
 
 
@@ -29,6 +34,7 @@ def serve(
     rate: Annotated[float | None, typer.Option(help="Requests a second of one key or client.")] = None,
     timeout: Annotated[float | None, typer.Option(help="Seconds until a request is given up.")] = None,
     threads: Annotated[int | None, typer.Option(help="Requests that read at the same time.")] = None,
+    gallery: Annotated[bool, typer.Option("--open", help="Show the gallery in a browser.")] = False,
 ) -> None:
     """Serve a store over HTTP; SIGTERM or Ctrl-C finishes what is in flight.
 
@@ -36,7 +42,9 @@ def serve(
     holds one or two keys, by comma; it is needed to listen at another address than 127.0.0.1.
     """
     from mmrec.cli import errors_to_exit, say
+    from mmrec.monitor.impressions import watching
     from mmrec.recommender import Recommender
+    from mmrec.service.app import create_app
     from mmrec.service.settings import ServiceSettings
 
     with errors_to_exit():
@@ -45,8 +53,12 @@ def serve(
         # Half the time-out, so that a store held by another process is told as busy rather than as slow.
         with Recommender.open(store, create=False, wait=settings.timeout / 2) as shop, listen(settings) as at:
             host = f"[{settings.host}]" if ":" in settings.host else settings.host
-            say({"serving": str(store), "address": f"http://{host}:{at.getsockname()[1]}"})
-            run(shop, settings, at)
+            address = f"http://{host}:{at.getsockname()[1]}"
+            say({"serving": str(store), "address": address})
+            if gallery:  # some browsers keep whoever opens them waiting
+                threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+            with watching(shop) as watcher:
+                run(create_app(shop, settings, watcher=watcher), settings, at)
 
 
 def listen(settings: ServiceSettings) -> socket.socket:
@@ -68,16 +80,16 @@ def listen(settings: ServiceSettings) -> socket.socket:
     return listener
 
 
-def run(shop: Recommender, settings: ServiceSettings, listener: socket.socket) -> None:
-    """Serves until a signal comes."""
+def run(app: FastAPI, settings: ServiceSettings, listener: socket.socket) -> None:
+    """Serves until a signal comes; SIGTERM ends the process in order."""
     import uvicorn
-
-    from mmrec.service.app import create_app
 
     for name in ("uvicorn", "python_multipart"):  # which warn of every request that is badly formed
         logging.getLogger(name).setLevel(logging.ERROR)
     config = uvicorn.Config(
-        create_app(shop, settings), log_config=None, access_log=False, server_header=False,
+        app, log_config=None, access_log=False, server_header=False,
         proxy_headers=False, timeout_graceful_shutdown=int(settings.timeout) + 1, ws="none",
     )
+    # uvicorn raises SIGTERM again once it has served all: it shall end us in order, so that the log is kept
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     uvicorn.Server(config).run(sockets=[listener])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -23,9 +24,10 @@ class Watcher(Protocol):
     """Whoever wants to know what was shown and what came of it; called in the threads that do the work."""
 
     def shown(
-        self, request_id: str, route: str, asked: Mapping[str, Any], results: Sequence[Recommendation]
+        self, request_id: str, route: str, asked: Mapping[str, Any], results: Sequence[Recommendation],
+        seconds: float | None = None,
     ) -> None:
-        """An answer of recommend, search or similar is about to be sent."""
+        """An answer of recommend, search or similar, found in some seconds, is about to be sent."""
 
     def acted(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """These rows of interactions were recorded, with the `request_id` that they name, if any."""
@@ -61,10 +63,12 @@ class Core:
         """The JSON of what a verb finds; rendered in the thread, as 10,000 results take their time."""
 
         def work() -> bytes:
+            started = time.perf_counter()
             results = verb(**asked)
+            seconds = time.perf_counter() - started
             self.metrics.shown(route, results)
             if self.watcher:
-                self.watcher.shown(request_id, route, asked, results)
+                self.watcher.shown(request_id, route, asked, results, seconds)
             return dump({"request_id": request_id, "results": results})
 
         return await self.read(work)

@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import numpy as np
-
 from mmrec import images
 from mmrec.errors import DataError, UnknownItem
 from mmrec.files import item_as_dict
@@ -58,14 +56,8 @@ def page(shop: Recommender, where: str | None, offset: int, limit: int) -> dict[
     Raises:
         DataError: the condition cannot be used.
     """
-    snapshot = shop._index.now()
-    mask = snapshot.mask(where)
-    places = np.arange(len(snapshot)) if mask is None else np.flatnonzero(mask)
-    ids = [snapshot.ids[place] for place in places[offset:offset + limit]]
-    found = shop._catalogue.get(ids)  # another may have deleted one of them by now
-    return {
-        "total": len(places), "offset": offset, "items": [shown(found[i]) for i in ids if i in found],
-    }
+    total, found = shop.browse(where, offset=offset, limit=limit)
+    return {"total": total, "offset": offset, "items": [shown(item) for item in found]}
 
 
 def shown(item: Item) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from mmrec.retrieve import MOST_RESULTS
+from mmrec.diversity import MOST_RESULTS
 from mmrec.types import MAX_ID, MAX_IMAGES
 from mmrec.where_tokens import MAX_LENGTH
 
@@ -62,7 +62,18 @@ class InteractionRow(Body):
     request_id: str | None = None
 
 
-class SimilarRequest(Body):
+class Wishes(Body):
+    """What any request may ask of its results."""
+
+    k: K = 10
+    where: Where | None = None
+    exclude: Ids | None = None
+    diversity: Share | None = None
+    max_per: dict[str, Annotated[int, Field(ge=1, le=MOST_RESULTS)]] | None = None
+    distinct: Annotated[float, Field(gt=0, le=1)] | Words | None = None
+
+
+class SimilarRequest(Wishes):
     """Words and pictures that are not in the catalogue."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"text": "warm wool blanket", "k": 5}]})
@@ -70,21 +81,22 @@ class SimilarRequest(Body):
     text: Words | dict[str, Words] | None = None
     image: Picture | Annotated[list[Picture], Field(max_length=MAX_IMAGES)] | None = None
     by: Words = "content"
-    k: K = 10
-    where: Where | None = None
 
 
-class SearchRequest(Body):
-    """Words to search for."""
+class SearchRequest(Wishes):
+    """Words, a picture and a history to search for, together or alone; `weights` are of the rankings."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"text": "red dress", "k": 10}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [
+        {"text": "red dress", "k": 10}, {"text": "red dress", "history": ["B07"], "weights": {"taste": 0.5}},
+    ]})
 
-    text: Annotated[str, Field(min_length=1, max_length=MOST_WORDS)]
-    k: K = 10
-    where: Where | None = None
+    text: Annotated[str, Field(min_length=1, max_length=MOST_WORDS)] | None = None
+    image: Picture | Annotated[list[Picture], Field(max_length=MAX_IMAGES)] | None = None
+    history: Ids | None = None
+    weights: dict[str, Annotated[float, Field(ge=0, le=1000)]] | None = None
 
 
-class RecommendRequest(Body):
+class RecommendRequest(Wishes):
     """A user whose interactions are recorded, or a history, or a taste in words, or nothing at all."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [
@@ -95,12 +107,13 @@ class RecommendRequest(Body):
     history: Ids | None = None
     dislikes: Ids | None = None
     taste: Words | None = None
-    exclude: Ids | None = None
-    k: K = 10
-    where: Where | None = None
-    diversity: Share | None = None
-    max_per: dict[str, Annotated[int, Field(ge=1, le=MOST_RESULTS)]] | None = None
     explore: Share | None = None
+    seed: Annotated[int, Field(ge=0, lt=2**32, description="Of the draws of explored items.")] | None = None
+
+    def options(self) -> dict[str, Any]:
+        """What was set, as arguments of `recommend`."""
+        asked = super().options()
+        return asked | {"rng": asked.pop("seed")} if "seed" in asked else asked
 
 
 class FitRequest(Body):
@@ -128,6 +141,7 @@ class Result(BaseModel):
     score: float
     rung: str
     reasons: list[ReasonShown]
+    propensity: Annotated[float, Field(description="Chance of the slot to show it, given those above.")]
 
 
 class Results(BaseModel):

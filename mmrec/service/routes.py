@@ -95,8 +95,11 @@ async def similar(request: Request) -> Response:
 
 @router.post("/search", response_model=models.Results)
 async def search(request: Request, body: models.SearchRequest) -> Response:
-    """Items for words: full text and vectors together."""
-    return await _found(request, "search", body.options())
+    """Items for words, a picture and a history: one ranking for each, fused."""
+    asked = body.options()
+    if "image" in asked:
+        asked["image"] = located(asked["image"], None)
+    return await _found(request, "search", asked)
 
 
 @router.post("/recommend", response_model=models.Results)

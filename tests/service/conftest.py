@@ -59,7 +59,7 @@ def shown() -> Callable[[Any], list[tuple[Any, ...]]]:
 
     def rows(answer: Any) -> list[tuple[Any, ...]]:
         return [
-            (r["item_id"], r["score"], r["rung"],
+            (r["item_id"], r["score"], r["rung"], r["propensity"],
              [(x["source"], x["name"], x["contribution"]) for x in r["reasons"]])
             for r in answer.json()["results"]
         ]
@@ -73,7 +73,8 @@ def told() -> Callable[[Any], list[tuple[Any, ...]]]:
 
     def rows(found: Any) -> list[tuple[Any, ...]]:
         return [
-            (r.item_id, r.score, r.rung, [(x.source, x.name, x.contribution) for x in r.reasons])
+            (r.item_id, r.score, r.rung, r.propensity,
+             [(x.source, x.name, x.contribution) for x in r.reasons])
             for r in found
         ]
 

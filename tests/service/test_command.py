@@ -8,12 +8,14 @@ import subprocess
 import sys
 import threading
 import time
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
 import typer
 from typer.testing import CliRunner
 
+from mmrec.monitor.records import read_clicks, read_impressions
 from mmrec.service import command
 from mmrec.service.settings import ServiceSettings
 
@@ -44,7 +46,11 @@ def test_it_serves_and_finishes_what_is_in_flight(open_shop, red_blue, shown, to
                 return client.get("/health/ready").status_code == 200
 
             wait_until(ready)
-            assert shown(client.post("/recommend", json={"history": ["r0"], "k": 3})) == wanted
+            answer = client.post("/recommend", json={"history": ["r0"], "k": 3})
+            assert shown(answer) == wanted
+            request_id = answer.json()["request_id"]
+            act = {"user_id": "u", "item_id": wanted[0][0], "request_id": request_id}
+            assert client.post("/interactions", json=[act]).json()["added"] == 1
             answers, sending = [], threading.Event()
 
             def slowly():
@@ -68,10 +74,30 @@ def test_it_serves_and_finishes_what_is_in_flight(open_shop, red_blue, shown, to
         process.kill()
         _, stderr = process.communicate()
     assert answers[0].json()["added"] == 1
-    assert process.returncode == -signal.SIGTERM, stderr
+    assert process.returncode == 0, stderr
     assert "Traceback" not in stderr
     with open_shop() as shop:
         assert "late" in shop
+        period = (datetime.now(UTC) - timedelta(minutes=5), datetime.now(UTC) + timedelta(minutes=1))
+        log = read_impressions(shop.path, *period)
+        assert log["item_id"].to_pylist() == [row[0] for row in wanted]
+        assert set(log["request_id"].to_pylist()) == {request_id}
+        assert all(0 < ms < 10_000 for ms in log["latency_ms"].to_pylist())
+        assert read_clicks(shop.path, *period)["item_id"].to_pylist() == [act["item_id"]]
+
+
+def test_open_shows_the_gallery_in_a_browser(shop, tmp_path, wait_until):
+    browser, seen = tmp_path / "browser", tmp_path / "seen"
+    browser.write_text(f'#!/bin/sh\nprintf %s "$1" > {seen}\n', encoding="utf-8")
+    browser.chmod(0o700)
+    process = start(shop.path, "--port", "0", "--open", BROWSER=f"{browser} %s")
+    try:
+        address = json.loads(process.stdout.readline())["address"]
+        wait_until(lambda: seen.exists() and seen.read_text(encoding="utf-8") == address)
+        wait_until(lambda: "<html" in httpx.get(address).text)
+    finally:
+        process.terminate()
+        process.communicate(timeout=10)
 
 
 @pytest.fixture

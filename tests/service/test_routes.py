@@ -24,12 +24,29 @@ def in_base64(data):
 @pytest.mark.parametrize("asked", [
     {}, {"k": 3}, {"history": ["r0", "r1"]}, {"history": ["r0"], "dislikes": ["b1"], "k": 2},
     {"taste": "blue lamp"}, {"history": ["b2"], "exclude": ["b0"], "where": "price < 7"},
+    {"history": ["b2"], "diversity": 0.5, "max_per": {"category": 2}}, {"history": ["r0"], "distinct": 0.99},
+    {"taste": "red", "distinct": "category"},
 ])
 def test_recommend_answers_as_the_verb_does(client, red_blue_shop, shown, told, asked):
     assert shown(client.post("/recommend", json=asked)) == told(red_blue_shop.recommend(**asked))
 
 
-@pytest.mark.parametrize("asked", [{"text": "red mug"}, {"text": "lamp", "k": 2, "where": "price > 6"}])
+def test_recommend_explores_as_the_verb_does(client, red_blue_shop, shown, told):
+    asked = {"history": ["r0"], "explore": 0.5, "k": 5}
+    answer = shown(client.post("/recommend", json=asked | {"seed": 7}))
+    assert answer == told(red_blue_shop.recommend(**asked, rng=7))
+    assert any(propensity < 1 for _, _, _, propensity, _ in answer)
+
+
+def test_search_takes_a_picture_and_a_history(client, red_blue_shop, shown, told, paint):
+    asked = {"text": "mug", "history": ["b0"], "weights": {"taste": 2.0, "full text": 0}}
+    answer = client.post("/search", json=asked | {"image": in_base64(paint("blue"))})
+    assert shown(answer) == told(red_blue_shop.search(**asked, image=paint("blue")))
+
+
+@pytest.mark.parametrize("asked", [
+    {"text": "red mug"}, {"text": "lamp", "k": 2, "where": "price > 6"}, {"history": ["b0"], "diversity": 1},
+])
 def test_search_answers_as_the_verb_does(client, red_blue_shop, shown, told, asked):
     assert shown(client.post("/search", json=asked)) == told(red_blue_shop.search(**asked))
 
@@ -223,7 +240,8 @@ class Diary:
     def __init__(self):
         self.showed, self.did = [], []
 
-    def shown(self, request_id, route, asked, results):
+    def shown(self, request_id, route, asked, results, seconds=None):
+        assert 0 < seconds < 10
         self.showed.append((request_id, route, dict(asked), [r.item_id for r in results]))
 
     def acted(self, rows):
@@ -250,6 +268,7 @@ def test_the_openapi_document_names_every_route_and_its_references_resolve(clien
         ("/items/{item_id}/image", "get"), ("/items/{item_id}/similar", "get"), ("/similar", "post"),
         ("/search", "post"), ("/recommend", "post"), ("/interactions", "post"), ("/fit", "post"),
         ("/jobs/{job_id}", "get"), ("/health/live", "get"), ("/health/ready", "get"), ("/metrics", "get"),
+        ("/stats", "get"), ("/cards", "post"), ("/quarantine", "get"), ("/monitor", "get"),
     }
     text = json.dumps(document)
     names = {part.split('"')[0] for part in text.split("#/components/schemas/")[1:]}

@@ -10,7 +10,7 @@ import numpy as np
 from mmrec.encoders.base import Vectors, unit
 from mmrec.evaluate.baselines.base import Baseline, Grid
 from mmrec.evaluate.baselines.factors import ALS
-from mmrec.evaluate.baselines.svd import truncated_svd
+from mmrec.head.svd import truncated_svd
 
 if TYPE_CHECKING:
     import torch

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mmrec.encoders.base import Vectors, unit
 from mmrec.evaluate.baselines.base import Baseline, Grid
 from mmrec.evaluate.baselines.ease import regressions
-from mmrec.evaluate.baselines.svd import truncated_svd
+from mmrec.head.svd import truncated_svd
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix

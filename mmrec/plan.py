@@ -1,0 +1,108 @@
+"""The retrieval plan: all that a call may ask of its results, checked once, the same for every way in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from mmrec.diversity import check_k, check_share
+from mmrec.errors import DataError
+from mmrec.exploration import Exploration
+
+POOL = 200  # candidates from which a page is chosen, at least
+WIDER = 5  # times k candidates for a longer page, up to k + MORE
+MORE = 2_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What is wanted of the results, whatever finds them: candidates -> filter -> diversity -> exploration.
+
+    Attributes:
+        k: number of results, 1 to 10,000.
+        where: condition on attributes.
+        exclude: ids of items not to be shown.
+        diversity: 0 is pure relevance, 1 pure diversity; see `mmrec.diversity.mmr`.
+        max_per: most results of one value of an attribute, such as `{"brand": 2}`.
+        distinct: of nearly equal items show one: those with the same value of this attribute, or with a
+            cosine of their content of at least this number (above 0, up to 1).
+        explore: share of the slots that goes to new items, or more of it; see `mmrec.exploration`.
+        rng: draws the explored items; a whole number is a seed.
+
+    Raises:
+        DataError: one of them is out of range; `.field` names it.
+    """
+
+    k: int = 10
+    where: str | None = None
+    exclude: Sequence[str] = ()
+    diversity: float = 0.0
+    max_per: Mapping[str, int] | None = None
+    distinct: float | str | None = None
+    explore: Exploration | float = 0.0
+    rng: np.random.Generator | int | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        settle = object.__setattr__
+        settle(self, "k", check_k(self.k))
+        settle(self, "exclude", tuple(listed(self.exclude, "exclude")))
+        settle(self, "diversity", check_share(self.diversity, "diversity"))
+        settle(self, "max_per", _checked_caps(self.max_per))
+        _check_distinct(self.distinct)
+        if not isinstance(self.explore, Exploration):
+            settle(self, "explore", Exploration(share=check_share(self.explore, "explore")))
+        _check_rng(self.rng)
+
+    @property
+    def shapes(self) -> bool:
+        """Whether a page is more than the k best candidates."""
+        return bool(self.diversity or self.max_per or self.distinct is not None)
+
+    @property
+    def pool(self) -> int:
+        """How many candidates the first choice is from."""
+        return max(POOL, min(WIDER * self.k, self.k + MORE)) if self.shapes else self.k
+
+    @property
+    def exploration(self) -> Exploration | None:
+        """How new items are explored, if they are."""
+        explore = self.explore
+        return explore if isinstance(explore, Exploration) and explore.share > 0 else None
+
+    @property
+    def draws(self) -> np.random.Generator:
+        """What the explored items are drawn by."""
+        return np.random.default_rng(self.rng)
+
+
+def listed(ids: Sequence[str], name: str) -> list[str]:
+    """A list of ids; one string is a mistake that would be read letter by letter."""
+    members = None if isinstance(ids, str) or not isinstance(ids, Iterable) else list(ids)
+    if members is None or not all(isinstance(i, str) for i in members):
+        raise DataError(f"{name} must be a list of item ids, got {ids!r}"[:200], field=name)
+    return members
+
+
+def _checked_caps(max_per: object) -> Mapping[str, int]:
+    if max_per is None:
+        return {}
+    if not isinstance(max_per, Mapping):
+        raise DataError(
+            f"max_per must map attributes to numbers, as {{'brand': 2}}, got {max_per!r}", field="max_per"
+        )
+    return {str(name): check_k(most, f"max_per[{name!r}]", "max_per") for name, most in max_per.items()}
+
+
+def _check_distinct(distinct: object) -> None:
+    if distinct is None or isinstance(distinct, str):
+        return
+    if not check_share(distinct, "distinct"):
+        raise DataError("distinct must be above 0, or all would be duplicates of one", field="distinct")
+
+
+def _check_rng(rng: object) -> None:
+    whole = isinstance(rng, int | np.integer) and not isinstance(rng, bool) and rng >= 0
+    if rng is not None and not whole and not isinstance(rng, np.random.Generator):
+        raise DataError(f"rng must be a numpy Generator, or a seed from 0 up, got {rng!r}", field="rng")

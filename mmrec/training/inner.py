@@ -1,0 +1,91 @@
+"""The validation inside a fit: some items become cold, some interactions of the others are to be found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmrec.evaluate.setting import Setting
+from mmrec.head.blend import SHORT
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
+COLD_SHARE = 0.2  # of the items that somebody chose
+FOUND_SHARE = 0.1  # of the interactions with the others
+MOST_USERS = 3_000  # who are asked
+MOST_SCORES = 40_000_000  # of all of them together
+
+
+class Inner(NamedTuple):
+    """A split of training.
+
+    Attributes:
+        train: what is left to learn from [users, items].
+        settings: `cold`, `warm`, `overall` as in the item-cold protocol; `short` is `warm` for the first
+            few items of the same histories.
+    """
+
+    train: csr_matrix
+    settings: Mapping[str, Setting]
+
+
+def inner_split(train: csr_matrix, rng: np.random.Generator, *, ordered: bool = False) -> Inner:
+    """Splits histories [users, items], whose rows are oldest first where that counts.
+
+    Args:
+        ordered: whether the last item of each history is to be found; else a tenth of all interactions.
+    """
+    chosen = np.unique(train.indices)
+    cold = rng.permutation(chosen)[: round(COLD_SHARE * len(chosen))]
+    is_cold = np.isin(train.indices, cold)
+    found = ~is_cold & (_last(train, ~is_cold) if ordered else rng.random(train.nnz) < FOUND_SHARE)
+    left = _kept(train, ~is_cold & ~found)
+    warm, new = _kept(train, found), _kept(train, is_cold)
+    hot = np.unique(left.indices).astype(np.int32)
+    new_items = np.setdiff1d(chosen, hot).astype(np.int32)
+    most = min(MOST_USERS, max(200, MOST_SCORES // train.shape[1]))
+    asked = np.sort(rng.permutation(train.shape[0])[:most])
+    rows = {name: matrix[asked] for name, matrix in (("left", left), ("warm", warm), ("new", new))}
+    beginnings = _first(rows["left"], SHORT)
+    every = np.union1d(hot, new_items).astype(np.int32)
+    asked_new = rows["new"].multiply(np.isin(np.arange(train.shape[1]), new_items[::2])).tocsr()
+    return Inner(left, {
+        "cold": _setting("cold", rows["left"], rows["new"], new_items),
+        "warm": _setting("warm", rows["left"], rows["warm"], hot),
+        "overall": _setting("overall", rows["left"], rows["warm"] + asked_new, every),
+        "short": _setting("short", beginnings, rows["warm"], hot),
+    })
+
+
+def _setting(name: str, histories: csr_matrix, relevant: csr_matrix, candidates: NDArray[np.int32]) -> Setting:
+    asked = np.flatnonzero(np.diff(histories.indptr) * np.diff(relevant.indptr))
+    return Setting(name, histories[asked], relevant[asked], candidates)
+
+
+def _last(train: csr_matrix, counted: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which interaction [nnz] is the last counted one of its user."""
+    users = np.repeat(np.arange(train.shape[0]), np.diff(train.indptr))
+    places = np.flatnonzero(counted)
+    ends = places[np.append(users[places][1:] != users[places][:-1], True)] if len(places) else places
+    last = np.zeros(train.nnz, np.bool_)
+    last[ends] = True
+    return last
+
+
+def _first(histories: csr_matrix, most: int) -> csr_matrix:
+    """The first so many items of each history."""
+    ranks = np.arange(histories.nnz) - np.repeat(histories.indptr[:-1], np.diff(histories.indptr))
+    return _kept(histories, ranks < most)
+
+
+def _kept(matrix: csr_matrix, mask: NDArray[np.bool_]) -> csr_matrix:
+    """The same rows with some of their entries [nnz], in their order."""
+    from scipy.sparse import csr_matrix
+
+    before = np.concatenate([[0], np.cumsum(mask)])
+    indptr = before[matrix.indptr].astype(np.int32)
+    return csr_matrix((matrix.data[mask], matrix.indices[mask], indptr), matrix.shape)
