@@ -20,8 +20,10 @@ from mmrec.evaluate.run import Result, evaluate_split
 from mmrec.evaluate.setting import Log, Split
 from mmrec.evaluate.shop import log_of_shop
 from mmrec.evaluate.tune import Try, tune
+from mmrec.head.kernels import Spans
 from mmrec.index import CONTENT, Snapshot
 from mmrec.journal import Journal
+from mmrec.training.model import TwoTower
 
 logger = logging.getLogger(__name__)
 
@@ -79,17 +81,20 @@ def contest_of(
     log = log_of_shop(journal, snapshot.ids, every_kind=every_kind)
     split = split_of(log, protocol, seed, None if parts is None else Path(parts))
     rng = np.random.Generator(np.random.PCG64(seed))
-    return contest(split, snapshot.space(CONTENT), models, rng=rng, progress=progress)
+    spans = snapshot.plan.spans
+    return contest(split, snapshot.space(CONTENT), models, rng=rng, progress=progress, spans=spans)
 
 
 def contest(
     split: Split, content: Vectors, models: Iterable[str] | None = None, *, rng: np.random.Generator,
-    progress: Callable[[str], None] | None = None,
+    progress: Callable[[str], None] | None = None, spans: Spans | None = None,
 ) -> list[Entry]:
     """Every model, tuned on validation with its grid, then fitted once more and judged on test.
 
     Args:
-        models: names of baselines; None takes all whose libraries are installed.
+        models: names of baselines, and `mmrec` for the head; None takes all baselines whose libraries are
+            installed.
+        spans: where each field lies in the content, for the head.
         progress: called with the name of each model before its turn.
 
     Raises:
@@ -97,7 +102,7 @@ def contest(
         MissingExtra: a model that was asked for by name needs a library that is not installed.
     """
     entries = []
-    for make in chosen(models):
+    for make in chosen(models, spans):
         if progress:
             progress(make().name)
         try:
@@ -109,8 +114,8 @@ def contest(
     return entries
 
 
-def _entry(make: type[Baseline], split: Split, content: Vectors, rng: np.random.Generator) -> Entry:
-    settings, tries = tune(make, make.grid, split, content, setting=JUDGES[split.protocol], rng=rng)
+def _entry(make: Callable[..., Baseline], split: Split, content: Vectors, rng: np.random.Generator) -> Entry:
+    settings, tries = tune(make, make().grid, split, content, setting=JUDGES[split.protocol], rng=rng)
     model = make(**settings)
     started = time.perf_counter()
     model.fit(split.train, content)
@@ -119,10 +124,11 @@ def _entry(make: type[Baseline], split: Split, content: Vectors, rng: np.random.
     return Entry(model.name, settings, tries, seconds, results)
 
 
-def chosen(models: Iterable[str] | None) -> list[type[Baseline]]:
-    """Baselines by name, in their own order."""
-    known = {make().name: make for make in BASELINES}
+def chosen(models: Iterable[str] | None, spans: Spans | None = None) -> list[Callable[..., Baseline]]:
+    """Baselines by name, in their own order, and the head where it is named."""
+    known: dict[str, Callable[..., Baseline]] = {make().name: make for make in BASELINES}
     names = list(known) if models is None else list(models)
+    known[TwoTower.name] = partial(TwoTower, spans=spans)
     if unknown := [name for name in names if name not in known]:
         raise DataError(f"no baseline is {unknown[0]!r}: choose from {', '.join(known)}", field="models")
     return [make for name, make in known.items() if name in names]

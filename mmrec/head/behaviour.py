@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,7 +37,7 @@ class Settings:
     dropout: float = 0.3
     user_power: float = 0.5
     most_regressed: int = 8_000
-    recipe: Recipe = Recipe()
+    recipe: Recipe = field(default_factory=Recipe)
     ridge: float = 0.15
     landmarks: int = 4_096
 

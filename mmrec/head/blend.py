@@ -17,7 +17,7 @@ class Blend:
         cold_mix: share of the contrastive half in an item that nobody chose, by `cold`.
         cold_gain: what the scores of such items are multiplied by, by `overall`.
         cold_offset: what is added to them, in deviations of a user's scores, by `overall`.
-        prior: an item that n users chose is n / (n + prior) its behaviour, the rest what its content predicts.
+        prior: an item that n users chose is n / (n + prior) its behaviour, the rest what content predicts.
         fade: weight of an item of a history against the one after it; 1 heeds no order.
     """
 

@@ -106,7 +106,7 @@ def learn(
         for batch in _batches(users, recipe.batch_size, generator):
             loss = net.loss(train[batch], recipe, generator)
             optimiser.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             schedule.step()
             total += float(loss.detach()) * len(batch)
@@ -131,7 +131,8 @@ class _Net:
             given, taken = (torch.randn(n, h, generator=generator) * spread for _ in range(2))
             bias = (counts + 1).log()
             start = Learned(
-                LOUDNESS * given.numpy(), np.zeros(h, np.float32), taken.numpy(), (bias - bias.mean()).numpy()
+                (LOUDNESS * given).numpy(), np.zeros(h, np.float32), taken.numpy(),
+                (bias - bias.mean()).numpy(),
             )
         start = start._replace(given=start.given / LOUDNESS)
         self.place, self.users, self.n = place, train.shape[0], n
@@ -142,7 +143,10 @@ class _Net:
         if n > recipe.full:
             self.log_q = presence(counts, self.users, recipe.batch_size, recipe.negatives).log().to(place)
 
-    def optimiser(self, recipe: Recipe, steps: int) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+    def optimiser(
+        self, recipe: Recipe, steps: int
+    ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+        """Adam, and the fall of its learning rate over all steps."""
         import torch
 
         adam = torch.optim.AdamW(self.tables, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
@@ -176,7 +180,7 @@ class _Net:
 
         drawn = torch.randint(self.n, (negatives,), generator=generator)
         ours = torch.from_numpy(histories.indices.astype(np.int64))
-        return torch.cat([ours, drawn]).unique().to(self.place)
+        return torch.unique(torch.cat([ours, drawn])).to(self.place)
 
     def learned(self) -> Learned:
         """What the tables hold by now."""
@@ -207,7 +211,7 @@ def _parted(
 def _next(
     ranks: torch.Tensor, recipe: Recipe, generator: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The beginning of each history, faded, and the items next to it, the nearest weighing most, [b, m] both."""
+    """The beginning of each history, faded, and what comes next, the nearest weighing most, [b, m] both."""
     import torch
 
     lengths = ranks.amax(dim=1, keepdim=True)  # [b, 1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -47,5 +48,7 @@ def presence(counts: torch.Tensor, users: int, batch: int, negatives: int) -> to
     """
     import torch
 
-    expected = counts * (batch / users) + negatives / len(counts)  # of a Poisson variable
-    return -torch.expm1(-expected)
+    unchosen = batch * torch.log1p(-(counts / users).clamp(max=1 - 1e-6))  # log of the probability
+    undrawn = negatives * math.log1p(-1 / len(counts)) if len(counts) > 1 else 0.0
+    absent = unchosen + undrawn
+    return -torch.expm1(absent)

@@ -1,7 +1,8 @@
 """The towers that serve after `fit`: arrays and a few products, no torch.
 
-A row is [taken by the linear half (r) | by the contrastive half (h) | its bias | offset of cold items || given
-to the linear half (r) | to the contrastive half (h)]; what stands before || is searched, the rest remembered.
+A row is [taken by the linear half (r) | by the contrastive half (h) | its bias | offset of cold items ||
+given to the linear half (r) | to the contrastive half (h)]; what stands before || is searched, the rest
+remembered.
 """
 
 from __future__ import annotations
@@ -26,9 +27,10 @@ class TrainedTowers:
     Attributes:
         plan: makes the content that the content tower reads; it is of the moment of `fit`.
         smoother: the content tower.
-        known: row [w] of each item that somebody chose by the time of `fit`, by id.
+        ids: of the items that somebody chose by the time of `fit`.
+        rows: of these [n, w].
         base: of every user of the contrastive half [h].
-        spreads: covariance of what is taken, of the linear half [r, r] and the contrastive one [h + 1, h + 1].
+        spreads: covariance of what is taken, by the linear half [r, r] and by the other [h + 1, h + 1].
         blend: weights of halves and of cold items.
         dislike_weight: how strongly dislikes push away.
     """
@@ -128,8 +130,8 @@ class TrainedTowers:
         w = np.asarray(weights, np.float32)
         w = w * np.float32(self.blend.fade) ** np.arange(len(w) - 1, -1, -1, dtype=np.float32)
         liked = np.linalg.norm(np.maximum(w, 0)) or np.linalg.norm(w) or 1.0
-        shares: Vectors = np.where(w > 0, w, np.float32(self.dislike_weight) * w) / np.float32(liked)
-        return shares
+        shares = np.where(w > 0, w, np.float32(self.dislike_weight) * w) / np.float32(liked)
+        return shares.astype(np.float32)
 
 
 def user_halves(sums: Vectors, base: Vectors, spreads: tuple[Vectors, Vectors]) -> tuple[Vectors, Vectors]:
@@ -139,15 +141,14 @@ def user_halves(sums: Vectors, base: Vectors, spreads: tuple[Vectors, Vectors]) 
     """
     r = len(spreads[0])
     linear, ones = sums[:, :r], np.ones((len(sums), 1), np.float32)
-    contrastive = np.hstack([np.tanh(sums[:, r:] + base), ones])
+    contrastive = np.hstack([np.tanh(sums[:, r:] + base), ones]).astype(np.float32)
     return linear / _spread(linear, spreads[0]), contrastive / _spread(contrastive, spreads[1])
 
 
 def trusted(behaviour: Behaviour, predicted: Vectors, prior: float) -> Vectors:
-    """Targets [n, t] of items that somebody chose: their own, and with few users more of what is predicted."""
+    """Targets [n, t] of items that somebody chose: their own; with few users, more of what is predicted."""
     trust = (behaviour.counts / (behaviour.counts + prior))[:, None]  # [n, 1]
-    targets: Vectors = trust * behaviour.targets + (1 - trust) * predicted
-    return targets
+    return (trust * behaviour.targets + (1 - trust) * predicted).astype(np.float32)
 
 
 def known_rows(targets: Vectors, dims: tuple[int, int], blend: Blend) -> Vectors:
@@ -198,4 +199,4 @@ def _covariance(x: Vectors) -> Vectors:
 def _spread(users: Vectors, covariance: Vectors) -> Vectors:
     """Deviation [u, 1] of each user's scores over the items that somebody chose."""
     variances = np.einsum("ud,ud->u", users @ covariance, users)
-    return np.sqrt(np.maximum(variances, 1e-12))[:, None]
+    return np.sqrt(np.maximum(variances, 1e-12))[:, None].astype(np.float32)

@@ -1,4 +1,4 @@
-"""The HTTP app over one Recommender: routes inside, then limits, the door, the page's files, and the envelope around all."""
+"""The HTTP app over one Recommender: routes, around them limits, the door, the page and the envelope."""
 
 from __future__ import annotations
 

@@ -64,8 +64,7 @@ def chosen_blend(lesson: Lesson, predicted: Vectors, *, ordered: bool) -> tuple[
     by_gain: dict[float, tuple[float, float]] = {}
     for gain in GAINS:
         found = {
-            offset: ndcg_of(_calibrated(parts, replace(blend, cold_gain=gain, cold_offset=offset), new), setting)
-            for offset in OFFSETS
+            offset: ndcg_of(_calibrated(parts, blend, new, gain, offset), setting) for offset in OFFSETS
         }
         by_gain[gain] = usual(found, USUAL.cold_offset)
     gain, figures["overall"] = usual({g: figure for g, (_, figure) in by_gain.items()}, USUAL.cold_gain)
@@ -78,7 +77,8 @@ def usual(figures: Mapping[float, float], wanted: float) -> tuple[float, float]:
     A validation of some hundred items tells differences of a hundredth from chance no more.
     """
     best = max(figures.values())
-    setting = min((s for s, figure in figures.items() if figure >= CLOSE * best), key=lambda s: abs(s - wanted))
+    close = [setting for setting, figure in figures.items() if figure >= CLOSE * best]
+    setting = min(close, key=lambda one: abs(one - wanted))
     return setting, figures[setting]
 
 
@@ -90,11 +90,13 @@ def _shares(
     return {share: ndcg_of(parts.mixed(share), lesson.settings[name]) for share in SHARES}
 
 
-def _calibrated(parts: Parts, blend: Blend, new: NDArray[np.bool_]) -> Vectors:
+def _calibrated(
+    parts: Parts, blend: Blend, new: NDArray[np.bool_], gain: float, offset: float
+) -> Vectors:
     """Scores [u, n] of candidates of which some are new [n]."""
     scores = parts.mixed(blend.mix)
     cold = Parts(parts.linear[:, new], parts.contrastive[:, new]).mixed(blend.cold_mix)
-    scores[:, new] = np.float32(blend.cold_gain) * cold + np.float32(blend.cold_offset)
+    scores[:, new] = np.float32(gain) * cold + np.float32(offset)
     return scores
 
 

@@ -61,7 +61,9 @@ def inner_split(train: csr_matrix, rng: np.random.Generator, *, ordered: bool = 
     })
 
 
-def _setting(name: str, histories: csr_matrix, relevant: csr_matrix, candidates: NDArray[np.int32]) -> Setting:
+def _setting(
+    name: str, histories: csr_matrix, relevant: csr_matrix, candidates: NDArray[np.int32]
+) -> Setting:
     asked = np.flatnonzero(np.diff(histories.indptr) * np.diff(relevant.indptr))
     return Setting(name, histories[asked], relevant[asked], candidates)
 

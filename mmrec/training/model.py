@@ -79,7 +79,8 @@ class TwoTower(Baseline):
     def _behaviour(self, train: csr_matrix, stage: str) -> tuple[NDArray[np.intp], Behaviour]:
         hot = np.unique(train.indices).astype(np.intp)
         recipe = replace(self.settings.recipe, ordered=self.ordered)
-        watch = None if self.watch is None else (lambda curve: self.watch({"stage": stage, **curve}))
+        report = self.watch
+        watch = None if report is None else (lambda curve: report({"stage": stage, **curve}))
         return hot, behaviour_of(
             _columns(train, hot), replace(self.settings, recipe=recipe), seed=self.seed, device=self.device,
             watch=watch,
@@ -88,7 +89,7 @@ class TwoTower(Baseline):
     def _content_tower(
         self, content: Vectors, hot: NDArray[np.intp], behaviour: Behaviour, rng: np.random.Generator
     ) -> tuple[Smoother, Vectors]:
-        """The content tower, and what it predicts of all items [items, t]: of hot ones, without themselves."""
+        """The content tower, and what it predicts of all items [items, t], of hot ones from the others."""
         settings = self.settings
         smoother, left_out = smoothed(
             self.kernel, content[hot], behaviour.targets, settings.ridge, settings.landmarks, rng
@@ -106,8 +107,8 @@ def assembled(
     """Towers of what was learned of items with these ids, and of what content predicts of them [n, t]."""
     targets = trusted(behaviour, predicted, blend.prior)
     return TrainedTowers(
-        plan or ContentPlan(), smoother, ids, known_rows(targets, behaviour.dims, blend), behaviour.learned.base,
-        spreads_of(behaviour), blend, dislike_weight,
+        plan or ContentPlan(), smoother, ids, known_rows(targets, behaviour.dims, blend),
+        behaviour.learned.base, spreads_of(behaviour), blend, dislike_weight,
     )
 
 

@@ -2,7 +2,8 @@
 
 The service is a process of its own over 100,000 made-up items; this one sends the requests and shares the
 machine's cores with it. `POST /recommend` is compared with a constant route of the same app that answers as
-many bytes; then come five times as many clients as the queue holds, and reads and writes together for a while.
+many bytes; then come five times as many clients as the queue holds, and reads and writes together
+for a while.
 """
 
 from __future__ import annotations
@@ -140,7 +141,8 @@ async def compared(port: int, items: int, seconds: float) -> None:
         both[name].times += part.times
     for name, found in both.items():
         say(name, **found.row(), bytes=size)
-    say("recommend to constant", ratio=round(both["recommend"].rate / both["constant"].rate, 3), limit=">= .5")
+    ratio = both["recommend"].rate / both["constant"].rate
+    say("recommend to constant", ratio=round(ratio, 3), limit=">= .5")
 
 
 async def overloaded(port: int, items: int, seconds: float) -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from mmrec.encoders.base import Vectors
 from mmrec.errors import DataError
 from mmrec.evaluate.baselines.base import Baseline, Grid
+from mmrec.head import closed_form
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -49,8 +50,6 @@ def regressions(train: csr_matrix, l2: float) -> tuple[NDArray[np.intp], Vectors
     Raises:
         DataError: there are too many such items, or l2 is too small for them.
     """
-    from scipy.linalg import lapack
-
     warm = np.unique(train.indices[train.data != 0]).astype(np.intp)
     if len(warm) > MOST_ITEMS:
         raise DataError(
@@ -58,16 +57,4 @@ def regressions(train: csr_matrix, l2: float) -> tuple[NDArray[np.intp], Vectors
             f" {12e-9 * len(warm) ** 2:.1f} GB and more, and it takes at most {MOST_ITEMS}."
             " Use ALS, DropoutNet or ItemKNN, which stay small"
         )
-    columns = train[:, warm].astype(np.float64)
-    gram = (columns.T @ columns).toarray(order="F")  # [w, w]
-    gram[np.diag_indices_from(gram)] += l2
-    lower, unsolved = lapack.dpotrf(gram, lower=True, overwrite_a=True)
-    if l2 <= 0 or unsolved:
-        raise DataError(f"EASE's regressions have no sure solution at l2={l2}: give more", field="l2")
-    inverse, _ = lapack.dpotri(lower, lower=True, overwrite_c=True)  # P, its lower half
-    scale = -np.diag(inverse)
-    weights: Vectors = inverse.astype(np.float32)
-    np.fill_diagonal(weights, 0)
-    weights += weights.T
-    weights /= scale.astype(np.float32)  # B = I - P diag(1 / diag P)
-    return warm, weights
+    return warm, closed_form.regressions(train[:, warm], l2)
