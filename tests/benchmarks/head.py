@@ -44,7 +44,9 @@ def log_of_ratings(shop: Recommender, ratings: Path) -> tuple[Log, Vectors]:
 
 def main() -> None:
     """Prints one line for each model and seed, and the means of the head."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--stores", type=Path, default=Path("stores"), help="kept for the next run")
     parser.add_argument("--part", choices=["validation", "test"], default="test")
