@@ -1,10 +1,16 @@
 """The real app over real shops on toy encoders, asked through its whole stack."""
 
+import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from fastapi.testclient import TestClient
 
@@ -51,6 +57,33 @@ def until(true: Callable[[], bool], seconds: float = 10.0) -> None:
 def wait_until() -> Callable[..., None]:
     """Waits until something is true."""
     return until
+
+
+COMMAND = [
+    sys.executable, "-c",
+    "from mmrec.cli import app; from mmrec.service.command import plug; plug(app); app()", "serve",
+]
+
+
+@pytest.fixture(scope="session")
+def running() -> Callable[..., Any]:
+    """Runs `mmrec serve` on a store for as long as a `with` block lasts; gives its address, once ready."""
+
+    @contextmanager
+    def run(store: Path, **environment: str) -> Iterator[str]:
+        process = subprocess.Popen(
+            [*COMMAND, str(store), "--port", "0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            text=True, env=os.environ | environment,
+        )
+        try:
+            address = json.loads(process.stdout.readline())["address"]  # type: ignore[union-attr]
+            until(lambda: httpx.get(address + "/health/ready").status_code == 200, 30)
+            yield address
+        finally:
+            process.terminate()
+            process.communicate(timeout=30)
+
+    return run
 
 
 @pytest.fixture(scope="session")

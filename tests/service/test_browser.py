@@ -336,6 +336,25 @@ def test_monitoring_draws_what_it_is_told_and_says_if_there_is_none(open_page):
     expect(clicks.get_by_role("cell", name="30 %")).to_be_visible()
 
 
+def test_monitoring_shows_what_this_page_was_shown(open_page, store, wait_until):
+    with served(store, wait_until) as at:
+        page = open_page("shopper", at=at)
+        ids(page.locator(".list"))
+        charts = page.locator("figure")
+        page.goto(f"{at}/#/item/r0")
+        ids(page.get_by_role("region", name="By content"))
+        for _ in range(8):  # what is shown is logged within some seconds
+            page.goto(f"{at}/#/monitor")
+            page.reload()
+            expect(page.locator("[aria-busy]")).to_have_count(0)
+            if charts.count():
+                break
+            page.wait_for_timeout(1_000)
+        expect(charts.filter(has_text="Requests").locator("circle")).to_have_count(1)
+        expect(charts.filter(has_text="Click-through by rung")).to_contain_text("popular")
+        expect(charts.filter(has_text="Coverage")).to_be_visible()
+
+
 @pytest.mark.parametrize("view", ["", "item/r0", "search?text=red+mug", "shopper", "quarantine", "monitor"])
 def test_a_phone_shows_all_of_it(open_page, view):
     page = open_page(view, width=375)

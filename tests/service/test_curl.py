@@ -5,21 +5,16 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
-import httpx
 import pytest
+from PIL import Image
 
 from mmrec import Interaction, Item
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 WRITTEN = "http://127.0.0.1:8000"  # where the README's service listens
 ROUTES = {"/items", "/recommend", "/search", "/similar", "/interactions", "/monitor", "/metrics"}
-COMMAND = [
-    sys.executable, "-c",
-    "from mmrec.cli import app; from mmrec.service.command import plug; plug(app); app()", "serve",
-]
 
 
 def lines():
@@ -29,36 +24,17 @@ def lines():
 
 
 @pytest.fixture
-def address(open_shop, picture, wait_until):
+def address(open_shop, picture, running):
     """A service of a shop with the items that the README speaks of, and a picture beside it."""
-    picture("photos/b99.jpg", "red").write_bytes(_jpeg())
+    Image.new("RGB", (64, 64), "navy").save(picture("photos/b99.jpg", "blue"), "JPEG")
     with open_shop() as shop:
         shop.ingest(
             Item(item_id=f"B{n:02}", text={"title": f"red dress {n}"},
                  attributes={"price": 5.0 * n, "category": "dress"}) for n in range(1, 13)
         )
         shop.record([Interaction(user_id="u42", item_id="B07")])
-    process = subprocess.Popen(
-        [*COMMAND, str(shop.path), "--port", "0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    try:
-        at = json.loads(process.stdout.readline())["address"]
-        wait_until(lambda: httpx.get(at + "/health/ready").status_code == 200, 20)
+    with running(shop.path) as at:
         yield at
-    finally:
-        process.terminate()
-        process.communicate(timeout=20)
-
-
-def _jpeg():
-    import io
-
-    from PIL import Image
-
-    file = io.BytesIO()
-    Image.new("RGB", (64, 64), "navy").save(file, "JPEG")
-    return file.getvalue()
 
 
 def test_the_curl_lines_run_as_written(address, tmp_path):

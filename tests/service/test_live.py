@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmrec import Interaction, Item
+from mmrec.monitor import report
+from mmrec.monitor.impressions import watching
 from mmrec.service import live
 
 KEY = "0123456789abcdef"
@@ -118,6 +120,27 @@ def test_cards_tell_what_is_cold_and_what_is_new(own, shop):
 ])
 def test_cards_are_asked_for_by_a_list_of_bounded_length(client, body):
     assert client.post("/cards", json=body).status_code == 422
+
+
+def test_the_monitor_is_that_of_the_shop(serve, open_shop, red_blue):
+    with open_shop() as shop, watching(shop, seconds=600) as watcher:
+        shop.ingest(red_blue)
+        client = serve(shop, watcher=watcher)
+        for explore in (0, 0.2):
+            answer = client.post("/recommend", json={"history": ["r0"], "k": 2, "explore": explore}).json()
+        act = {"user_id": "u", "item_id": answer["results"][0]["item_id"], "request_id": answer["request_id"]}
+        client.post("/interactions", json=[act])
+        watcher.flush()
+        for window in ("hour", "day"):
+            said = client.get("/monitor", params={"window": window}).json()
+            assert said == report.monitor(shop, window=window).as_dict() | {"until": said["until"]}
+            assert said["window"] == window
+            assert sum(w["requests"] for w in said["windows"]) == 2
+            assert sum(w["clicked"] for w in said["windows"]) == 1
+        judged = client.get("/monitor?explore=0&explore=0.1").json()["estimates"]
+        assert [one["policy"] for one in judged] == ["explore 0", "explore 0.1"]
+        for wrong in ("window=year", "explore=2", "explore=x", "&".join(["explore=0"] * 6)):
+            assert client.get(f"/monitor?{wrong}").status_code == 422
 
 
 def test_an_empty_shop_has_no_cards_and_no_quarantine(own):
