@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 
-from mmrec.head.contrastive import Recipe, learn
+from mmrec.head.contrastive import Recipe
+from mmrec.head.places import learned_places as learn
 
 SMALL = {"dim": 8, "batch_size": 32, "learning_rate": 0.02, "epochs": 30}
 

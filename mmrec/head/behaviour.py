@@ -1,16 +1,19 @@
-"""What behaviour says of the items that somebody chose: the linear half and the contrastive half together."""
+"""What behaviour says of the items that somebody chose: all parts of a head, learned one after the other."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mmrec.encoders.base import Vectors
 from mmrec.head.closed_form import regressions
-from mmrec.head.contrastive import Learned, Recipe, Watch, learn
+from mmrec.head.contrastive import Recipe, Watch
+from mmrec.head.kernels import Spans
+from mmrec.head.metric import Metric, learned_metric
+from mmrec.head.places import Learned, learned_places
 from mmrec.head.svd import truncated_svd
 
 if TYPE_CHECKING:
@@ -22,12 +25,13 @@ class Settings:
     """What a head is learned with.
 
     Attributes:
-        rank: of the linear half, r.
+        rank: of the linear part, r.
         l2: as of `regressions`.
         dropout: the same.
         user_power: the same.
-        most_regressed: the linear half is that of so many items at most, the most chosen ones.
-        recipe: of the contrastive half.
+        most_regressed: the linear part is that of so many items at most, the most chosen ones.
+        recipe: of the places.
+        metric: of the metric.
         ridge: of the content tower.
         landmarks: of the content tower, at most.
     """
@@ -38,24 +42,27 @@ class Settings:
     user_power: float = 0.5
     most_regressed: int = 8_000
     recipe: Recipe = field(default_factory=Recipe)
+    metric: Recipe = field(default_factory=lambda: Recipe(dim=384, epochs=4, learning_rate=5e-4, kept=0.7))
     ridge: float = 0.15
     landmarks: int = 4_096
 
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """Both halves, of the n items that somebody chose.
+    """All parts, of the n items that somebody chose.
 
     Attributes:
-        given: what an item of a history says to the linear half [n, r].
-        taken: what an item of the linear half listens to [n, r].
-        learned: the contrastive half.
+        given: what an item of a history says to the linear part [n, r].
+        taken: what an item of the linear part listens to [n, r].
+        learned: the places.
+        metric: of content.
         counts: users of each item [n].
     """
 
     given: Vectors
     taken: Vectors
     learned: Learned
+    metric: Metric
     counts: NDArray[np.float32]
 
     @property
@@ -66,19 +73,31 @@ class Behaviour:
 
     @property
     def dims(self) -> tuple[int, int]:
-        """Widths r and h of the halves."""
+        """Widths r and h of linear part and places."""
         return self.given.shape[1], self.learned.given.shape[1]
 
 
+class Start(NamedTuple):
+    """Where to go on from: places and a metric of the same items and content."""
+
+    places: Learned
+    metric: Metric
+
+
 def behaviour_of(
-    train: csr_matrix, settings: Settings, *, seed: int, start: Learned | None = None,
-    device: str | None = None, watch: Watch | None = None,
+    train: csr_matrix, content: Vectors, spans: Spans, settings: Settings, *, seed: int,
+    start: Start | None = None, device: str | None = None, watch: Watch | None = None,
 ) -> Behaviour:
-    """Learns both halves from histories [users, n] of items that all have users."""
+    """Learns all parts from histories [users, n] of items that all have users, and their content [n, c]."""
     counts = np.asarray(train.sum(axis=0), np.float32).ravel()
     given, taken = _linear(train, counts, settings)
-    learned = learn(train, settings.recipe, seed=seed, start=start, device=device, watch=watch)
-    return Behaviour(given, taken, learned, counts)
+    places = learned_places(
+        train, settings.recipe, seed=seed, start=start and start.places, device=device, watch=watch
+    )
+    metric = learned_metric(
+        train, content, spans, settings.metric, seed=seed, start=start and start.metric, device=device
+    )
+    return Behaviour(given, taken, places, metric, counts)
 
 
 def _linear(train: csr_matrix, counts: Vectors, settings: Settings) -> tuple[Vectors, Vectors]:

@@ -1,17 +1,16 @@
-"""The contrastive half of a head: two towers that learn which items a history leads to."""
+"""How towers learn which items a history leads to: a part of it is shown, the rest is to be found."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mmrec.encoders.base import Vectors
 from mmrec.head.losses import contrastive_loss, presence
 
 if TYPE_CHECKING:
@@ -21,16 +20,15 @@ if TYPE_CHECKING:
 Curve = Mapping[str, float]
 Watch = Callable[[Curve], None]
 USUAL_SIZE = 100  # items of a history at which a user counts 1
-LOUDNESS = 4.0  # norm of a shown history; at 1, towers of this size learn slowly
 NEXT = 10  # items after the cut that are to be found, where order counts
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How the contrastive half learns.
+    """How towers learn.
 
     Attributes:
-        dim: of its vectors, h.
+        dim: of their vectors, h.
         epochs: passes over all users.
         learning_rate: of Adam at the start; it falls to 0 along a cosine.
         batch_size: users of a step.
@@ -59,52 +57,52 @@ class Recipe:
     full: int = 20_000
 
 
-class Learned(NamedTuple):
-    """What was learned of n items: a user is tanh(shares @ given + base), a score user . taken + bias.
+class Net(Protocol):
+    """Towers whose parameters torch learns.
 
     Attributes:
-        given: what an item of a history says [n, h]; the shares of a history are at norm 1.
-        base: of every user [h].
-        taken: what an item listens to [n, h].
-        bias: of each item [n].
+        parameters: that are learned.
     """
 
-    given: Vectors
-    base: Vectors
-    taken: Vectors
-    bias: Vectors
+    parameters: Sequence[torch.Tensor]
+
+    def begin(self, generator: torch.Generator) -> None:
+        """Called before each epoch."""
+
+    def scores(self, shown: torch.Tensor, columns: torch.Tensor | None) -> torch.Tensor:
+        """Scores [b, m] of the candidates for histories of weights [b, m]; the candidates are these columns,
+        or all items."""
 
 
-def learn(
-    train: csr_matrix, recipe: Recipe, *, seed: int, start: Learned | None = None, device: str | None = None,
+def train(
+    histories: csr_matrix, net: Net, recipe: Recipe, *, seed: int, device: str | None = None,
     watch: Watch | None = None,
-) -> Learned:
-    """Trains on histories [users, n] of items that all have users.
+) -> None:
+    """Trains towers on histories [users, n] of items that all have users.
 
     Each step shows a part of some histories and asks for the rest, or for what comes next, against all
     candidates but what is shown.
 
     Args:
-        train: each row oldest first, where order counts.
-        seed: of the start, the order and what is shown; on one device, the same gives the same towers.
-        start: where to go on from, of the same items; None starts at random.
+        histories: each row oldest first, where order counts.
+        seed: of the order and of what is shown; on one device, the same gives the same towers.
         device: of torch; None takes the CPU.
         watch: called after each epoch with `epoch`, `loss` and `seconds` since the start.
     """
     import torch
 
-    place = torch.device(device or "cpu")
     generator = torch.Generator().manual_seed(seed)  # apart from torch's own, which others may draw from
-    train = _ranked(train)
-    net = _Net(train, recipe, generator, start, place)
-    users = np.flatnonzero(np.diff(train.indptr) > 1)  # one item alone leaves nothing to find
+    lesson = _Lesson(_ranked(histories), recipe, generator, torch.device(device or "cpu"))
+    users = np.flatnonzero(np.diff(histories.indptr) > 1)  # one item alone leaves nothing to find
+    optimiser = torch.optim.AdamW(net.parameters, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
     steps = recipe.epochs * math.ceil(len(users) / recipe.batch_size)
-    optimiser, schedule = net.optimiser(recipe, max(steps, 1))
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, max(steps, 1))
     began = time.perf_counter()
     for epoch in range(1, recipe.epochs + 1 if len(users) else 1):
         total = 0.0
+        net.begin(generator)
         for batch in _batches(users, recipe.batch_size, generator):
-            loss = net.loss(train[batch], recipe, generator)
+            loss = lesson.loss(net, batch)
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
@@ -112,80 +110,47 @@ def learn(
             total += float(loss.detach()) * len(batch)
         if watch:
             watch({"epoch": epoch, "loss": total / len(users), "seconds": time.perf_counter() - began})
-    return net.learned()
 
 
-class _Net:
-    """The parameters, and the loss of a step."""
+class _Lesson:
+    """What is shown and asked in each step."""
 
     def __init__(
-        self, train: csr_matrix, recipe: Recipe, generator: torch.Generator, start: Learned | None,
-        place: torch.device,
+        self, ranked: csr_matrix, recipe: Recipe, generator: torch.Generator, place: torch.device
     ) -> None:
         import torch
 
-        n, h = train.shape[1], recipe.dim
-        counts = torch.from_numpy(np.bincount(train.indices, minlength=n).astype(np.float32))
-        if start is None:
-            spread = math.sqrt(2 / (n + h))  # Glorot's, as if both tables were layers
-            given, taken = (torch.randn(n, h, generator=generator) * spread for _ in range(2))
-            bias = (counts + 1).log()
-            start = Learned(
-                (LOUDNESS * given).numpy(), np.zeros(h, np.float32), taken.numpy(),
-                (bias - bias.mean()).numpy(),
-            )
-        start = start._replace(given=start.given / LOUDNESS)
-        self.place, self.users, self.n = place, train.shape[0], n
-        self.tables = [
-            torch.tensor(x, dtype=torch.float32, device=place, requires_grad=True) for x in start
-        ]
+        self.ranked, self.recipe, self.generator, self.place = ranked, recipe, generator, place
+        users, self.n = ranked.shape
         self.log_q = None
-        if n > recipe.full:
-            self.log_q = presence(counts, self.users, recipe.batch_size, recipe.negatives).log().to(place)
+        if self.n > recipe.full:
+            counts = torch.from_numpy(np.bincount(ranked.indices, minlength=self.n).astype(np.float32))
+            self.log_q = presence(counts, users, recipe.batch_size, recipe.negatives).log().to(place)
 
-    def optimiser(
-        self, recipe: Recipe, steps: int
-    ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
-        """Adam, and the fall of its learning rate over all steps."""
-        import torch
-
-        adam = torch.optim.AdamW(self.tables, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
-        return adam, torch.optim.lr_scheduler.CosineAnnealingLR(adam, steps)
-
-    def loss(self, histories: csr_matrix, recipe: Recipe, generator: torch.Generator) -> torch.Tensor:
+    def loss(self, net: Net, users: NDArray[np.intp]) -> torch.Tensor:
         """Mean loss of b users, each weighed by the length of what is to be found."""
         import torch
 
-        given, base, taken, bias = self.tables
-        log_q, columns = self.log_q, None
+        histories, recipe, columns, log_q = self.ranked[users], self.recipe, None, self.log_q
         if log_q is not None:
-            columns = self._columns(histories, recipe.negatives, generator)
-            histories = histories[:, columns.cpu().numpy()]
-            given, taken, bias, log_q = given[columns], taken[columns], bias[columns], log_q[columns]
+            columns = self._columns(histories)
+            histories, log_q = histories[:, columns.cpu().numpy()], log_q[columns]
         ranks = torch.from_numpy(histories.toarray()).to(self.place)  # [b, m]
-        shown, targets = (_next if recipe.ordered else _parted)(ranks, recipe, generator)
-        u = torch.tanh(LOUDNESS * torch.nn.functional.normalize(shown, dim=1) @ given + base)  # [b, h]
+        shown, targets = (_next if recipe.ordered else _parted)(ranks, recipe, self.generator)
         losses = contrastive_loss(
-            u @ taken.T + bias, targets, hidden=shown > 0, log_q=log_q,  # [b, h] @ [h, m] -> [b, m]
+            net.scores(shown, columns), targets, hidden=shown > 0, log_q=log_q,
             temperature=recipe.temperature,
         )
         sizes = ranks.count_nonzero(dim=1).clamp(min=1)
         return (losses * (sizes / USUAL_SIZE) ** -recipe.user_power).mean()
 
-    def _columns(
-        self, histories: csr_matrix, negatives: int, generator: torch.Generator
-    ) -> torch.Tensor:
+    def _columns(self, histories: csr_matrix) -> torch.Tensor:
         """Candidates of a step: all items of its histories, and some of the rest."""
         import torch
 
-        drawn = torch.randint(self.n, (negatives,), generator=generator)
+        drawn = torch.randint(self.n, (self.recipe.negatives,), generator=self.generator)
         ours = torch.from_numpy(histories.indices.astype(np.int64))
         return torch.unique(torch.cat([ours, drawn])).to(self.place)
-
-    def learned(self) -> Learned:
-        """What the tables hold by now."""
-        learned = Learned(*(table.detach().cpu().numpy() for table in self.tables))
-        return learned._replace(given=LOUDNESS * learned.given)
 
 
 def _ranked(train: csr_matrix) -> csr_matrix:

@@ -1,7 +1,7 @@
 """The towers that serve after `fit`: arrays and a few products, no torch.
 
-A row is [taken by the linear half (r) | by the contrastive half (h) | its bias | offset of cold items ||
-given to the linear half (r) | to the contrastive half (h)]; what stands before || is searched, the rest
+A row is [taken by the linear part (r) | by the places (h) | their bias | offset of cold items | metric (p) ||
+given to the linear part (r) | to the places (h) | metric (p)]; what stands before || is searched, the rest
 remembered.
 """
 
@@ -16,8 +16,11 @@ from numpy.typing import ArrayLike, NDArray
 from mmrec.content import ContentPlan
 from mmrec.encoders.base import Vectors
 from mmrec.head.behaviour import Behaviour
-from mmrec.head.blend import SHORT, Blend
+from mmrec.head.blend import SHORT, Blend, Shares
 from mmrec.head.kernels import Smoother
+from mmrec.head.metric import Metric
+
+Spreads = tuple[Vectors, Vectors, Vectors]  # linear part, places, metric
 
 
 @dataclass(frozen=True)
@@ -26,21 +29,23 @@ class TrainedTowers:
 
     Attributes:
         plan: makes the content that the content tower reads; it is of the moment of `fit`.
-        smoother: the content tower.
+        smoother: the content tower of linear part and places.
+        metric: of content.
         ids: of the items that somebody chose by the time of `fit`.
         rows: of these [n, w].
-        base: of every user of the contrastive half [h].
-        spreads: covariance of what is taken, by the linear half [r, r] and by the other [h + 1, h + 1].
-        blend: weights of halves and of cold items.
+        base: of every user of the places [h].
+        spreads: covariance of what is taken by linear part [r, r], places [h + 1, h + 1], metric [p, p].
+        blend: weights of parts and of cold items.
         dislike_weight: how strongly dislikes push away.
     """
 
     plan: ContentPlan
     smoother: Smoother
+    metric: Metric
     ids: Sequence[str]
     rows: Vectors
     base: Vectors
-    spreads: tuple[Vectors, Vectors]
+    spreads: Spreads
     blend: Blend
     dislike_weight: float
     trained: bool = field(default=True, init=False)
@@ -51,8 +56,13 @@ class TrainedTowers:
 
     @property
     def dims(self) -> tuple[int, int]:
-        """Widths r and h of the halves."""
+        """Widths r and h of linear part and places."""
         return len(self.spreads[0]), len(self.base)
+
+    @property
+    def _ends(self) -> int:
+        """Where the searched part of a row ends, r + h + 2 + p."""
+        return sum(self.dims) + 2 + len(self.spreads[2])
 
     def items(self, content: Vectors, ids: Sequence[str]) -> Vectors:
         """Rows [n, w]: of known items what behaviour taught, of others what their content [n, c] predicts."""
@@ -60,23 +70,24 @@ class TrainedTowers:
         rows = np.empty((len(ids), self.rows.shape[1]), np.float32)
         known = places >= 0
         rows[known] = self.rows[places[known]]
-        rows[~known] = cold_rows(self.smoother(content[~known]), self.dims, self.blend)
+        new = content[~known]
+        rows[~known] = cold_rows(self.smoother(new), self.metric(new), self.dims, self.blend)
         rows[~known & ~content.any(axis=1)] = 0.0  # nothing is known of it
         return rows
 
-    def rows_of(self, predicted: Vectors, known: NDArray[np.intp]) -> Vectors:
+    def rows_of(self, predicted: Vectors, content: Vectors, known: NDArray[np.intp]) -> Vectors:
         """Rows [items, w] of all items by what content predicts [items, t], those at `known` by behaviour."""
-        rows = cold_rows(predicted, self.dims, self.blend)
+        rows = cold_rows(predicted, self.metric(content), self.dims, self.blend)
         rows[known] = self.rows
         return rows
 
     def searched(self, rows: Vectors) -> Vectors:
-        """The part [n, r + h + 2] that is scored."""
-        return rows[:, : sum(self.dims) + 2]
+        """The part [n, r + h + 2 + p] that is scored."""
+        return rows[:, : self._ends]
 
     def remembered(self, rows: Vectors) -> Vectors:
-        """The part [n, r + h] that a history is read from."""
-        return rows[:, sum(self.dims) + 2 :]
+        """The part [n, r + h + p] that a history is read from."""
+        return rows[:, self._ends :]
 
     def user(self, history: Vectors, weights: Vectors) -> Vectors:
         """The vector [d] of a history [L, m], oldest first."""
@@ -86,7 +97,7 @@ class TrainedTowers:
         self, remembered: Vectors, histories: Sequence[ArrayLike], weights: Sequence[ArrayLike]
     ) -> Vectors:
         """Vectors [u, d] of many histories of places among what is remembered [n, m]."""
-        sums = np.zeros((len(histories), sum(self.dims)), np.float32)
+        sums = np.zeros((len(histories), remembered.shape[1]), np.float32)
         for n, (places, one) in enumerate(zip(histories, weights, strict=True)):
             sums[n] = self._shares(one) @ remembered[np.asarray(places, np.intp)]  # [L] @ [L, m] -> [m]
         lengths = np.array([len(np.asarray(one)) for one in weights], np.intp)
@@ -94,16 +105,16 @@ class TrainedTowers:
 
     def vectors(self, sums: Vectors, lengths: ArrayLike) -> Vectors:
         """Vectors [u, d] of users whose histories, of these lengths [u], sum to [u, m]."""
-        linear, contrastive = user_halves(sums, self.base, self.spreads)
-        shares = _shares_of_halves(self.blend, np.asarray(lengths))
+        linear, places, metric = user_parts(sums, self.base, self.spreads)
+        shares = _shares_of_parts(self.blend, np.asarray(lengths))  # [u, 3]
         ones = np.ones((len(sums), 1), np.float32)
-        return np.hstack([linear * shares[:, :1], contrastive * shares[:, 1:], ones])
+        return np.hstack([linear * shares[:, :1], places * shares[:, 1:2], ones, metric * shares[:, 2:]])
 
     def contributions(self, history: Vectors, weights: Vectors, vectors: Vectors) -> Vectors:
         """What each item of a history [L, m] adds to the scores of rows [..., d], [..., L].
 
-        The contrastive half is not linear: tanh(z) is taken as z times its slope from 0 to z, which shares
-        the half out among the items (DeepLIFT's rescale rule). What every user has (base, bias, offset) is
+        The places are not linear: tanh(z) is taken as z times its slope from 0 to z, which shares them out
+        among the items (DeepLIFT's rescale rule). What every user has (base, bias, offset) is
         nobody's, so that the sum falls short of the score by it.
 
         Source: Shrikumar, Greenside & Kundaje 2017, Learning important features, sect. 3.5.1.
@@ -111,19 +122,17 @@ class TrainedTowers:
         r, h = self.dims
         parts = self._shares(weights)[:, None] * history  # [L, m]
         user = self.user(history, weights)
-        z = parts[:, r:].sum(axis=0) + self.base  # [h]
+        z = parts[:, r : r + h].sum(axis=0) + self.base  # [h]
         slope = np.where(np.abs(z) > 1e-6, np.tanh(z) / np.where(z == 0, 1, z), 1.0)
-        scale = self._scales(parts.sum(axis=0), user)
-        moved = np.hstack([parts[:, :r] * scale[0], parts[:, r:] * slope * scale[1]])  # [L, r + h]
-        shares: Vectors = vectors[..., : r + h] @ moved.T  # [..., r + h] @ [r + h, L]
+        sums = parts.sum(axis=0)
+        moved = np.hstack([
+            parts[:, :r] * _scale(user[:r], sums[:r]),
+            parts[:, r : r + h] * slope * user[r + h],  # where the bias' coordinate was 1 before
+            parts[:, r + h :] * _scale(user[r + h + 2 :], sums[r + h :]),
+        ])  # [L, r + h + p]
+        heard = np.concatenate([vectors[..., : r + h], vectors[..., r + h + 2 :]], axis=-1)
+        shares: Vectors = heard @ moved.T  # [..., r + h + p] @ [r + h + p, L]
         return shares.astype(np.float32)
-
-    def _scales(self, sums: Vectors, user: Vectors) -> tuple[float, float]:
-        """What the linear sum, and tanh of the contrastive one, were multiplied by in the user's vector."""
-        r, h = self.dims
-        strongest = int(np.argmax(np.abs(sums[:r])))
-        linear = float(user[strongest] / sums[strongest]) if sums[strongest] else 0.0
-        return linear, float(user[r + h])  # the bias' coordinate is 1 before
 
     def _shares(self, weights: ArrayLike) -> Vectors:
         """Coefficient [L] of each item of a history: faded, dislikes negative, liked ones at norm 1."""
@@ -134,15 +143,18 @@ class TrainedTowers:
         return shares.astype(np.float32)
 
 
-def user_halves(sums: Vectors, base: Vectors, spreads: tuple[Vectors, Vectors]) -> tuple[Vectors, Vectors]:
-    """Both halves of users [u, r], [u, h + 1] from the sums of their histories [u, r + h].
+def user_parts(sums: Vectors, base: Vectors, spreads: Spreads) -> Spreads:
+    """Parts of users [u, r], [u, h + 1], [u, p] from the sums of their histories [u, r + h + p].
 
     Each is scaled so that its scores deviate by 1 over the items that somebody chose.
     """
-    r = len(spreads[0])
-    linear, ones = sums[:, :r], np.ones((len(sums), 1), np.float32)
-    contrastive = np.hstack([np.tanh(sums[:, r:] + base), ones]).astype(np.float32)
-    return linear / _spread(linear, spreads[0]), contrastive / _spread(contrastive, spreads[1])
+    r, h = len(spreads[0]), len(base)
+    linear, said, metric = np.split(sums, [r, r + h], axis=1)
+    places = np.hstack([np.tanh(said + base), np.ones((len(sums), 1), np.float32)]).astype(np.float32)
+    return (
+        linear / _spread(linear, spreads[0]), places / _spread(places, spreads[1]),
+        metric / _spread(metric, spreads[2]),
+    )
 
 
 def trusted(behaviour: Behaviour, predicted: Vectors, prior: float) -> Vectors:
@@ -151,39 +163,48 @@ def trusted(behaviour: Behaviour, predicted: Vectors, prior: float) -> Vectors:
     return (trust * behaviour.targets + (1 - trust) * predicted).astype(np.float32)
 
 
-def known_rows(targets: Vectors, dims: tuple[int, int], blend: Blend) -> Vectors:
-    """Rows [n, w] of items that somebody chose, from their targets [n, t]."""
-    return _rows(targets, dims, blend.mix, 1.0, 0.0)
+def known_rows(targets: Vectors, metric: Vectors, dims: tuple[int, int], blend: Blend) -> Vectors:
+    """Rows [n, w] of items that somebody chose, from their targets [n, t] and metric [n, p]."""
+    return _rows(targets, metric, dims, blend.warm, 1.0, 0.0)
 
 
-def cold_rows(predicted: Vectors, dims: tuple[int, int], blend: Blend) -> Vectors:
-    """Rows [n, w] of items that nobody chose, from what content predicts [n, t] of them."""
-    return _rows(predicted, dims, blend.cold_mix, blend.cold_gain, blend.cold_offset)
+def cold_rows(predicted: Vectors, metric: Vectors, dims: tuple[int, int], blend: Blend) -> Vectors:
+    """Rows [n, w] of items that nobody chose, from what content predicts [n, t] and their metric [n, p]."""
+    return _rows(predicted, metric, dims, blend.cold, blend.cold_gain, blend.cold_offset)
 
 
-def spreads_of(behaviour: Behaviour) -> tuple[Vectors, Vectors]:
-    """Covariances of what the halves take, over the items that somebody chose."""
-    contrastive = np.hstack([behaviour.learned.taken, behaviour.learned.bias[:, None]])
-    return _covariance(behaviour.taken), _covariance(contrastive)
+def spreads_of(behaviour: Behaviour, metric: Vectors) -> Spreads:
+    """Covariances of what each part takes, over the items that somebody chose, of metric [n, p]."""
+    places = np.hstack([behaviour.learned.taken, behaviour.learned.bias[:, None]])
+    return _covariance(behaviour.taken), _covariance(places), _covariance(metric)
 
 
 def split_targets(targets: Vectors, dims: tuple[int, int]) -> tuple[Vectors, Vectors, Vectors]:
-    """What is given [n, r + h], and what the linear [n, r] and the contrastive half take [n, h + 1]."""
+    """What is given [n, r + h], and what linear part [n, r] and places take [n, h + 1]."""
     r, h = dims
     given, taken, said, heard = np.split(targets, np.cumsum([r, r, h]), axis=1)  # heard: with its bias
     return np.hstack([given, said]), taken, heard
 
 
-def _rows(targets: Vectors, dims: tuple[int, int], mix: float, gain: float, offset: float) -> Vectors:
+def _rows(
+    targets: Vectors, metric: Vectors, dims: tuple[int, int], shares: Shares, gain: float, offset: float
+) -> Vectors:
     given, taken, heard = split_targets(targets, dims)
     offsets = np.full((len(targets), 1), offset, np.float32)
-    return np.hstack([(1 - mix) * gain * taken, mix * gain * heard, offsets, given]).astype(np.float32)
+    linear, places, by_metric = (np.float32(gain * share) for share in shares)
+    return np.hstack([linear * taken, places * heard, offsets, by_metric * metric, given, metric])
 
 
-def _shares_of_halves(blend: Blend, lengths: Vectors) -> Vectors:
-    """What the halves of a user's vector are multiplied by [u, 2], so that short histories mix otherwise."""
-    short = np.array([_ratio(1 - blend.short_mix, 1 - blend.mix), _ratio(blend.short_mix, blend.mix)])
-    return np.where((lengths <= SHORT)[:, None], short, np.ones(2)).astype(np.float32)
+def _shares_of_parts(blend: Blend, lengths: Vectors) -> Vectors:
+    """What the parts of a user's vector are multiplied by [u, 3], so that short histories blend otherwise."""
+    short = np.array([_ratio(*pair) for pair in zip(blend.short, blend.warm, strict=True)])
+    return np.where((lengths <= SHORT)[:, None], short, np.ones(3)).astype(np.float32)
+
+
+def _scale(user: Vectors, sums: Vectors) -> float:
+    """What a sum [d] was multiplied by in the user's vector [d]."""
+    strongest = int(np.argmax(np.abs(sums))) if len(sums) else 0
+    return float(user[strongest] / sums[strongest]) if len(sums) and sums[strongest] else 0.0
 
 
 def _ratio(wanted: float, present: float) -> float:

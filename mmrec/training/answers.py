@@ -1,4 +1,4 @@
-"""Both halves' scores of a setting, made once, so that every blend of them costs one sum."""
+"""Scores of a setting by each part of a head, made once, so that every blend of them costs one sum."""
 
 from __future__ import annotations
 
@@ -11,30 +11,39 @@ from mmrec.evaluate.metrics import METRICS, hits_of
 from mmrec.evaluate.run import best_candidates
 from mmrec.evaluate.setting import Setting
 from mmrec.head.behaviour import Behaviour
-from mmrec.head.trained import split_targets, spreads_of, user_halves
+from mmrec.head.blend import Shares
+from mmrec.head.trained import Spreads, split_targets, user_parts
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 
 class Parts(NamedTuple):
-    """Scores [u, n] of n candidates by both halves, each of deviation 1 for every user."""
+    """Scores [u, n] of n candidates by each part of a head, each of deviation 1 for every user."""
 
     linear: Vectors
-    contrastive: Vectors
+    places: Vectors
+    metric: Vectors
 
-    def mixed(self, share: float) -> Vectors:
-        """Scores [u, n] with this share of the contrastive half."""
-        return np.float32(1 - share) * self.linear + np.float32(share) * self.contrastive
+    def mixed(self, shares: Shares) -> Vectors:
+        """Scores [u, n] with these shares."""
+        scores = np.zeros_like(self.linear)
+        for share, part in zip(shares, self, strict=True):
+            if share:
+                scores += np.float32(share) * part
+        return scores
 
 
-def parts_of(behaviour: Behaviour, targets: Vectors, setting: Setting, fade: float = 1.0) -> Parts:
-    """What both halves say to a setting, from targets of all items [items, t]."""
+def parts_of(
+    behaviour: Behaviour, targets: Vectors, metric: Vectors, spreads: Spreads, setting: Setting,
+    fade: float = 1.0,
+) -> Parts:
+    """What the parts say to a setting, from targets [items, t] and metric [items, p] of all items."""
     given, taken, heard = split_targets(targets, behaviour.dims)
-    sums = history_sums(setting.histories, given, fade)
-    linear, contrastive = user_halves(sums, behaviour.learned.base, spreads_of(behaviour))
-    places = setting.candidates
-    return Parts(linear @ taken[places].T, contrastive @ heard[places].T)  # [u, r] @ [r, n], [u, h] @ [h, n]
+    sums = history_sums(setting.histories, np.hstack([given, metric]), fade)
+    users = user_parts(sums, behaviour.learned.base, spreads)
+    items = (taken, heard, metric)
+    return Parts(*(u @ x[setting.candidates].T for u, x in zip(users, items, strict=True)))  # [u, d] @ [d, n]
 
 
 def history_sums(histories: csr_matrix, given: Vectors, fade: float) -> Vectors:

@@ -1,25 +1,27 @@
-"""How much each field says of behaviour: weights that predict every item best from all the others."""
+"""How much each field says of behaviour: weights that predict items best from all the others."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mmrec.encoders.base import Vectors
 from mmrec.evaluate.metrics import METRICS, hits_of
 from mmrec.evaluate.run import best_candidates
 from mmrec.head.behaviour import Behaviour
-from mmrec.head.kernels import FieldKernel, Spans, exact_ridge
+from mmrec.head.kernels import FieldKernel, Spans, folds_left_out
 from mmrec.training.answers import history_sums
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
-MOST_ITEMS = 3_000  # that are predicted, each from the others
+MOST_ITEMS = 3_000  # that are predicted
 MOST_USERS = 2_000  # who rank them
+FOLDS = 5  # of items that take turns in being new
 FACTORS = (2.0, 0.5)  # by which a weight is tried, again and again while it helps
 STEPS = 2
 LEAST_GAIN = 1.001  # less is chance
@@ -31,9 +33,10 @@ def weighed_fields(
 ) -> FieldKernel:
     """The kernel of the content tower, its field weights found one after the other.
 
-    Every item is predicted from the content of the others, as if nobody had chosen it; the weights shall rank
-    high what each user has chosen. As the linear half never lets an item speak for itself, a history that
-    holds the item gives nothing away. All items take part, which a validation on some of them cannot offer.
+    A fifth of the items at a time is predicted from the content of the others and taken out of the histories,
+    as if nobody had chosen it; the weights shall rank high among them what each user has chosen. (One item
+    at a time would not do: what is predicted without an item's own users is lower for just those users.)
+    All items take part, which a validation on some of them cannot offer.
 
     Args:
         content: of the items that somebody chose [n, c].
@@ -42,17 +45,26 @@ def weighed_fields(
     """
     some = np.sort(rng.permutation(len(content))[:MOST_ITEMS])
     users = np.sort(rng.permutation(train.shape[0])[:MOST_USERS])
-    content, targets = content[some], behaviour.taken[some]
-    sums = history_sums(train[users], behaviour.given, 1.0)  # [u, r]
-    quality = _judge(sums, targets, train[users][:, some], ridge)
-    kernel = FieldKernel.of(content, spans, start)
-    parts = kernel.by_field(content, content)
+    kernel = FieldKernel.of(content[some], spans, start)
+    parts = kernel.by_field(content[some], content[some])
+    folds = np.array_split(rng.permutation(len(some)), min(FOLDS, len(some)))
+    questions = [_question(train[users], behaviour, some[fold]) for fold in folds]
+    targets = behaviour.taken[some]
 
     def tried(weights: Mapping[str, float]) -> float:
-        return quality(replace(kernel, weights=weights).mixed(parts, content, content))
+        gram = replace(kernel, weights=weights).mixed(parts, content[some], content[some])
+        predicted = folds_left_out(gram, targets, ridge, folds)
+        return float(np.mean([one.ndcg(new) for one, new in zip(questions, predicted, strict=True)]))
 
-    weights, best = dict(kernel.weights), tried(kernel.weights)
-    for name in spans if len(spans) > 1 else ():  # a single field has nothing to be weighed against
+    if len(spans) == 1:
+        return kernel  # there is nothing to weigh it against
+    return replace(kernel, weights=_climbed(dict(kernel.weights), tried))
+
+
+def _climbed(weights: dict[str, float], tried: Callable[[Mapping[str, float]], float]) -> dict[str, float]:
+    """Weights after each was doubled or halved as often as it helped."""
+    best = tried(weights)
+    for name in weights:
         for factor in FACTORS:
             before = weights[name]
             for _ in range(STEPS):
@@ -63,20 +75,32 @@ def weighed_fields(
                 weights, best = other, found
             if weights[name] != before:
                 break
-    return replace(kernel, weights=weights)
+    return weights
 
 
-def _judge(sums: Vectors, targets: Vectors, chosen: csr_matrix, ridge: float) -> Callable[[Vectors], float]:
-    """Mean ndcg@20 of users [u, r] for items that likenesses [n, n] predict, each from the others."""
-    counts = np.diff(chosen.indptr)
-    asked = counts > 0
-    chosen, sums, counts = chosen[asked], sums[asked], counts[asked]
-    nothing, every = chosen[:, :0].copy(), np.arange(len(targets), dtype=np.int32)
-    nothing.resize(chosen.shape)
+class _Question(NamedTuple):
+    """Users who chose some of the items of a fold.
 
-    def quality(gram: Vectors) -> float:
-        _, predicted = exact_ridge(gram, targets, ridge)
-        top = best_candidates(sums @ predicted.T, nothing, every, 20)  # [u, r] @ [r, n]
-        return float(METRICS["ndcg"](hits_of(top, chosen), counts).mean())
+    Attributes:
+        sums: of their histories without these items [u, r].
+        chosen: of these items [u, f].
+    """
 
-    return quality
+    sums: Vectors
+    chosen: csr_matrix
+
+    def ndcg(self, predicted: Vectors) -> float:
+        """Mean ndcg@20 of a ranking by what is predicted of the items [f, r]."""
+        every = np.arange(len(predicted), dtype=np.int32)
+        nothing = self.chosen[:, :0].copy()
+        nothing.resize(self.chosen.shape)
+        top = best_candidates(self.sums @ predicted.T, nothing, every, 20)  # [u, r] @ [r, f]
+        return float(METRICS["ndcg"](hits_of(top, self.chosen), np.diff(self.chosen.indptr)).mean())
+
+
+def _question(histories: csr_matrix, behaviour: Behaviour, fold: NDArray[np.intp]) -> _Question:
+    chosen = histories[:, fold]
+    asked = np.diff(chosen.indptr) > 0
+    given = behaviour.given.copy()
+    given[fold] = 0
+    return _Question(history_sums(histories[asked], given, 1.0), chosen[asked])

@@ -55,36 +55,42 @@ class TwoTower(Baseline):
     _rows: Vectors = field(init=False, repr=False)
 
     def _learn(self, train: csr_matrix, content: Vectors, /) -> None:
-        spans = self.spans or {"content": slice(0, content.shape[1])}
+        spans = self._spans(content)
         rng = np.random.Generator(np.random.PCG64(self.seed))
         inner = inner_split(train, rng, ordered=self.ordered)
-        hot, behaviour = self._behaviour(inner.train, "validation")
+        hot, behaviour = self._behaviour(inner.train, content, "validation")
         self.kernel = weighed_fields(
             content[hot], spans, _starting_weights(spans), behaviour, _columns(inner.train, hot),
             self.settings.ridge, rng,
         )
         _, predicted = self._content_tower(content, hot, behaviour, rng)
-        lesson = Lesson(content, hot, behaviour, inner.settings)
-        blend, self.figures = chosen_blend(lesson, predicted, ordered=self.ordered)
-        hot, behaviour = self._behaviour(train, "training")
+        lesson = Lesson(hot, behaviour, behaviour.metric(content), predicted, inner.settings)
+        blend, self.figures = chosen_blend(lesson, ordered=self.ordered)
+        hot, behaviour = self._behaviour(train, content, "training")
         smoother, predicted = self._content_tower(content, hot, behaviour, rng)
-        self.towers = assembled(smoother, behaviour, predicted[hot], blend, [str(i) for i in hot])
-        self._rows = self.towers.rows_of(predicted, hot)
+        names = [str(place) for place in hot]
+        self.towers = assembled(smoother, behaviour, content[hot], predicted[hot], blend, names)
+        self._rows = self.towers.rows_of(predicted, content, hot)
 
     def _rank(self, histories: csr_matrix, /) -> Vectors:
         lengths = np.diff(histories.indptr)
         sums = history_sums(histories, self.towers.remembered(self._rows), self.towers.blend.fade)
         return self.towers.vectors(sums, lengths) @ self.towers.searched(self._rows).T  # [u, d] @ [d, items]
 
-    def _behaviour(self, train: csr_matrix, stage: str) -> tuple[NDArray[np.intp], Behaviour]:
+    def _behaviour(
+        self, train: csr_matrix, content: Vectors, stage: str
+    ) -> tuple[NDArray[np.intp], Behaviour]:
         hot = np.unique(train.indices).astype(np.intp)
         recipe = replace(self.settings.recipe, ordered=self.ordered)
         report = self.watch
         watch = None if report is None else (lambda curve: report({"stage": stage, **curve}))
         return hot, behaviour_of(
-            _columns(train, hot), replace(self.settings, recipe=recipe), seed=self.seed, device=self.device,
-            watch=watch,
+            _columns(train, hot), content[hot], self._spans(content),
+            replace(self.settings, recipe=recipe), seed=self.seed, device=self.device, watch=watch,
         )
+
+    def _spans(self, content: Vectors) -> Spans:
+        return self.spans or {"content": slice(0, content.shape[1])}
 
     def _content_tower(
         self, content: Vectors, hot: NDArray[np.intp], behaviour: Behaviour, rng: np.random.Generator
@@ -101,14 +107,19 @@ class TwoTower(Baseline):
 
 
 def assembled(
-    smoother: Smoother, behaviour: Behaviour, predicted: Vectors, blend: Blend, ids: list[str], *,
-    plan: ContentPlan | None = None, dislike_weight: float = 0.25,
+    smoother: Smoother, behaviour: Behaviour, content: Vectors, predicted: Vectors, blend: Blend,
+    ids: list[str], *, plan: ContentPlan | None = None, dislike_weight: float = 0.25,
 ) -> TrainedTowers:
-    """Towers of what was learned of items with these ids, and of what content predicts of them [n, t]."""
-    targets = trusted(behaviour, predicted, blend.prior)
+    """Towers of what was learned of items with these ids and content [n, c].
+
+    Args:
+        predicted: what the content of the others predicts of each [n, t].
+    """
+    targets, metric = trusted(behaviour, predicted, blend.prior), behaviour.metric(content)
     return TrainedTowers(
-        plan or ContentPlan(), smoother, ids, known_rows(targets, behaviour.dims, blend),
-        behaviour.learned.base, spreads_of(behaviour), blend, dislike_weight,
+        plan or ContentPlan(), smoother, behaviour.metric, ids,
+        known_rows(targets, metric, behaviour.dims, blend), behaviour.learned.base,
+        spreads_of(behaviour, metric), blend, dislike_weight,
     )
 
 
