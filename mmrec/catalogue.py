@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -13,6 +15,8 @@ from mmrec.config import Config
 from mmrec.content import ENOUGH, ContentPlan, Fields
 from mmrec.encoders.base import Encoder, Vectors
 from mmrec.errors import StoreError
+from mmrec.head import saved
+from mmrec.head.saved import Head
 from mmrec.head.towers import Towers
 from mmrec.store import Store
 from mmrec.tables import KeyedTable
@@ -50,6 +54,10 @@ class Serving(NamedTuple):
     column: str
     towers: Towers
 
+    def rows(self, fields: Fields, item_ids: Sequence[str]) -> Vectors:
+        """Rows [n, w] to store for items of these fields."""
+        return self.towers.items((self.towers.plan or self.plan).embed(fields), item_ids)
+
 
 class Catalogue:
     """The items table with what makes its vectors.
@@ -66,7 +74,7 @@ class Catalogue:
     ) -> None:
         self.store, self.config, self.encoders, self.towers = store, config, encoders, towers
         self.table: KeyedTable = store.table("items", schema.BASE)
-        self._plans: dict[int, ContentPlan] = {}
+        self._serving: tuple[tuple[int, int], Serving] | None = None
 
     @property
     def serial(self) -> int:
@@ -85,12 +93,18 @@ class Catalogue:
 
     def serving(self) -> Serving:
         """What serves now, also after another process trained or rebuilt."""
-        serial = self.serial
-        plan = self._plans.get(serial)
-        if plan is None:
+        facts = self.store.facts
+        serial, head = int(facts.get("serial", 0)), int(facts.get("head", 0))
+        if self._serving is None or self._serving[0] != (serial, head):
             plan = ContentPlan.load(self._plan_path(serial)) if serial else ContentPlan()
-            self._plans = {serial: plan}
-        return Serving(plan, f"vector_{serial}", self._towers_of(serial))
+            towers = saved.load(self._head_path(head)).towers if head else self.towers
+            self._serving = (serial, head), Serving(plan, f"vector_{serial}", towers)
+        return self._serving[1]
+
+    def head(self) -> Head | None:
+        """The trained head that serves, if any, with all that training can go on from."""
+        head = int(self.store.facts.get("head", 0))
+        return saved.load(self._head_path(head)) if head else None
 
     def lookup(self, item_ids: Sequence[str]) -> dict[str, Stored]:
         """What is stored of these items, those that are."""
@@ -112,8 +126,7 @@ class Catalogue:
 
     def vectors_of(self, fields: Fields, item_ids: Sequence[str] | None = None) -> Vectors:
         """Vectors [n, w] of fields: what is, or would be, stored for such items; without ids for new ones."""
-        serving = self.serving()
-        return serving.towers.items(serving.plan.embed(fields), item_ids or [""] * fields.n)
+        return self.serving().rows(fields, item_ids or [""] * fields.n)
 
     def write(self, drafts: Sequence[Draft], fields: Fields, now: datetime) -> None:
         """Upserts embedded items in one step; makes room for fields seen for the first time."""
@@ -146,9 +159,27 @@ class Catalogue:
             plan, serial = ContentPlan() if anew else self.plan, self.serial + 1
             plan = plan.fitted(sample, self.config)
             self._drop_unused()  # of a rebuild that was killed
-            self._fill(serial, plan)
+            self._fill(serial, plan, self.serving().towers)
             plan.save(self._plan_path(serial))
             self.store.save_facts(serial=serial, stale=False)
+            self._drop_unused()
+
+    def adopt(self, head: Head | None, **facts: Any) -> None:
+        """Lets a trained head serve, or none: rewrites every vector in one pass, then swaps.
+
+        Killed at any point, what served before serves on.
+
+        Args:
+            facts: to keep with it.
+        """
+        with self.store.writer():
+            serial, plan = self.serial + 1, self.plan
+            self._drop_unused()
+            if head is not None:
+                saved.save(self._head_path(serial), head)
+            self._fill(serial, plan, head.towers if head else self.towers)
+            plan.save(self._plan_path(serial))
+            self.store.save_facts(serial=serial, stale=False, head=serial if head else 0, **facts)
             self._drop_unused()
 
     def mend(self) -> bool:
@@ -178,17 +209,17 @@ class Catalogue:
                 self.table.index_text("document")
             self.table.tidy()
 
-    def _fill(self, serial: int, plan: ContentPlan) -> None:
+    def _fill(self, serial: int, plan: ContentPlan, towers: Towers) -> None:
         if not plan.dim:
             return  # no item has a field that weighs anything: there is nothing to search, and no column
         column, columns = f"vector_{serial}", schema.field_columns(self.table.schema)
-        towers = self._towers_of(serial)
-        dim = towers.items(plan.embed(Fields(0)), []).shape[1]
+        serving = Serving(plan, column, towers)
+        dim = serving.rows(Fields(0), []).shape[1]
         self.table.add_columns([schema.vector_field(column, dim)])
         filled = 0
         for batch in self.table.batches(["item_id", *columns]):
             ids = batch["item_id"].to_pylist()
-            rows = schema.vector_rows(ids, towers.items(plan.embed(schema.fields_of(batch)), ids), column)
+            rows = schema.vector_rows(ids, serving.rows(schema.fields_of(batch), ids), column)
             filled += self.table.upsert(rows, update_only=True)[1]
         if filled != self.table.count():
             raise StoreError(
@@ -197,18 +228,21 @@ class Catalogue:
             )
 
     def _drop_unused(self) -> None:
-        """Drops vector columns and plans that do not serve: the ones before, and of killed rebuilds."""
+        """Drops vector columns, plans and heads that do not serve: the ones before, and of killed writes."""
         vectors = [n for n in self.table.schema.names if n.startswith("vector_")]
         self.table.drop_columns([n for n in vectors if n != self.vector_column])
         for path in self.store.path.glob("content-*.safetensors"):
             if path != self._plan_path(self.serial):
                 path.unlink(missing_ok=True)
+        head = self._head_path(int(self.store.facts.get("head", 0)))
+        for folder in (*self.store.path.glob("head-*"), *self.store.path.glob(".head-*")):
+            if folder != head:
+                shutil.rmtree(folder, ignore_errors=True)
 
-    def _towers_of(self, serial: int) -> Towers:  # noqa: ARG002  (one pair of towers serves, so far)
-        """The towers that make, and have made, the vectors of a column."""
-        return self.towers
+    def _head_path(self, head: int) -> Path:
+        return self.store.path / f"head-{head}"
 
-    def _plan_path(self, serial: int) -> Any:
+    def _plan_path(self, serial: int) -> Path:
         return self.store.path / f"content-{serial}.safetensors"
 
 

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mmrec import schema, where
 from mmrec.catalogue import Catalogue
+from mmrec.content import ContentPlan
 from mmrec.encoders.base import Vectors, unit
 from mmrec.errors import DataError, NotFitted, StoreError, UnknownItem
 from mmrec.freshness import Freshness
@@ -202,19 +203,19 @@ class Snapshot:
         """Content [n, c]: what is stored, unless a trained head stores something else."""
         if not self.plan.dim:
             return np.zeros((len(self), 1), np.float32)  # one number, as there is no matrix without any
-        return self._embedded() if self.towers.trained else self._rows()
+        return self.content_by(self.plan) if self.towers.trained else self._rows()
 
     def _rows(self) -> Vectors:
         """What the towers stored of each item [n, w]."""
         table = self.table.scan(["item_id", self._column])
         return self._ordered(table, schema.matrix(table[self._column], _width(table, self._column)).values)
 
-    def _embedded(self) -> Vectors:
-        """Content [n, c] of the stored fields, a batch at a time as they are wide."""
-        content = np.zeros((len(self), self.plan.dim), np.float32)
+    def content_by(self, plan: ContentPlan) -> Vectors:
+        """Content [n, c] that a plan makes of the stored fields, a batch at a time as they are wide."""
+        content = np.zeros((len(self), plan.dim), np.float32)
         for batch in self.table.batches(["item_id", *schema.field_columns(self.table.schema)]):
             rows = [self.position[item_id] for item_id in batch["item_id"].to_pylist()]
-            content[rows] = self.plan.embed(schema.fields_of(batch))
+            content[rows] = plan.embed(schema.fields_of(batch))
         return content
 
     def _field(self, name: str) -> Vectors:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mmrec.catalogue import Catalogue
+from mmrec.content import ContentPlan
 from mmrec.encoders.base import Vectors, unit
 from mmrec.errors import DataError
 from mmrec.index import BEHAVIOUR, CONTENT, Snapshot
@@ -51,10 +52,12 @@ def point_of(catalogue: Catalogue, snapshot: Snapshot, query: Query, by: str = C
 
 
 def _vector(catalogue: Catalogue, snapshot: Snapshot, query: Query, by: str) -> Vectors:
-    parts = _parts(catalogue, snapshot, query)
+    plan = (by == BEHAVIOUR and snapshot.towers.plan) or snapshot.plan
+    parts = _parts(catalogue, snapshot, query, plan)
     if by in (CONTENT, BEHAVIOUR):
         if parts:
-            return _content(snapshot, parts) if by == CONTENT else _behaviour(snapshot, parts)
+            content = plan.fuse(parts, 1)  # [1, c]
+            return content[0] if by == CONTENT else _behaviour(snapshot, content)
     elif by in parts:
         return parts[by][0]
     else:
@@ -67,23 +70,21 @@ def _vector(catalogue: Catalogue, snapshot: Snapshot, query: Query, by: str) -> 
     )
 
 
-def _content(snapshot: Snapshot, parts: dict[str, Vectors]) -> Vectors:
-    return snapshot.plan.fuse(parts, 1)[0]
-
-
-def _behaviour(snapshot: Snapshot, parts: dict[str, Vectors]) -> Vectors:
-    """What a trained head would remember of such an item, which nobody has seen."""
-    rows = snapshot.towers.items(_content(snapshot, parts)[None], [""])
+def _behaviour(snapshot: Snapshot, content: Vectors) -> Vectors:
+    """What a trained head would remember of an item of such content [1, c], which nobody has seen."""
+    rows = snapshot.towers.items(content, [""])
     return unit(snapshot.towers.remembered(rows))[0]
 
 
-def _parts(catalogue: Catalogue, snapshot: Snapshot, query: Query) -> dict[str, Vectors]:
+def _parts(
+    catalogue: Catalogue, snapshot: Snapshot, query: Query, plan: ContentPlan
+) -> dict[str, Vectors]:
     """Unit features [1, dim] of the slots that the query fills."""
     text = query.text if isinstance(query.text, Mapping) else dict.fromkeys(snapshot.text_slots, query.text)
     item = Item(item_id="query", text={k: v for k, v in text.items() if v is not None}, image=query.image)
     fields = encode_alone(catalogue, item)
-    filled = [name for name in fields.embeddings if name in snapshot.spaces]
-    parts = {name: snapshot.plan.part(name, fields) for name in filled}
+    filled = [name for name in fields.embeddings if name in plan.spans]
+    parts = {name: plan.part(name, fields) for name in filled}
     if IMAGE in snapshot.spaces and IMAGE not in parts and isinstance(query.text, str):
         words = catalogue.encoders[IMAGE].words
         if words is not None:

@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
+from mmrec.content import ContentPlan
 from mmrec.encoders.base import Vectors, unit
 
 
@@ -16,11 +17,18 @@ class Towers(Protocol):
 
     A stored row has a part that is searched and a part that a history is read from. They may be the same.
 
-    Attributes:
-        trained: whether behaviour has shaped them; else a row is the content itself.
     """
 
-    trained: bool
+    @property
+    def trained(self) -> bool:
+        """Whether behaviour has shaped them; else a row is the content itself."""
+
+    @property
+    def plan(self) -> ContentPlan | None:
+        """What makes the content that they read; None takes the catalogue's newest.
+
+        A trained head keeps the plan of its training, and does not read fields that came later.
+        """
 
     def items(self, content: Vectors, ids: Sequence[str]) -> Vectors:
         """Rows [n, w] to store for content [n, c]; an id of `""` is an item that nobody has seen."""
@@ -60,7 +68,8 @@ class IdentityTowers:
         dislike_weight: how strongly the mean of the dislikes is subtracted from the mean of the rest.
     """
 
-    trained: bool = False
+    trained = False
+    plan = None
 
     def __init__(self, dislike_weight: float) -> None:
         self.dislike_weight = dislike_weight
