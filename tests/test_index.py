@@ -183,7 +183,7 @@ def test_threads_recommend_while_another_ingests(open_shop, red_blue):
 class Broken(IdentityTowers):
     """A head that has come to nothing, but for one item."""
 
-    trained = True
+    trained, plan = True, None
 
     def searched(self, rows):
         return np.where(np.arange(len(rows))[:, None] == 5, rows, np.nan)

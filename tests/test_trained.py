@@ -13,7 +13,7 @@ from mmrec.index import SEARCHED
 class Halved:
     """Towers of known effect: rows of twice the turned content, then the content's first six numbers."""
 
-    trained = True
+    trained, plan = True, None
 
     def __init__(self):
         self.plain, self.seen = IdentityTowers(0.5), []

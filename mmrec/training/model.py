@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mmrec.config import Config
 from mmrec.content import ContentPlan
 from mmrec.encoders.base import Vectors
 from mmrec.evaluate.baselines.base import Baseline, Grid
-from mmrec.head.behaviour import Behaviour, Settings, behaviour_of
+from mmrec.head.behaviour import Behaviour, Settings, Start, behaviour_of
 from mmrec.head.blend import Blend
 from mmrec.head.kernels import FieldKernel, Smoother, Spans, smoothed
+from mmrec.head.places import Learned
+from mmrec.head.saved import Head
 from mmrec.head.trained import TrainedTowers, known_rows, spreads_of, trusted
 from mmrec.training.answers import history_sums
 from mmrec.training.choose import Lesson, chosen_blend
 from mmrec.training.fields import weighed_fields
-from mmrec.training.inner import inner_split
+from mmrec.training.inner import Inner, inner_split
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -30,47 +33,68 @@ ATTRIBUTE_START = 0.5  # weight of an attribute in the content tower before vali
 
 @dataclass(kw_only=True)
 class TwoTower(Baseline):
-    """The contrastive two-tower head with its closed-form half, blended by a validation of its own.
+    """The contrastive two-tower head with its closed-form part, blended by a validation of its own.
 
     Args:
         spans: where each field lies in the content; None takes it as one field.
-        ordered: whether the contrastive half learns what comes next, in place of what belongs together.
-        settings: what both halves and the content tower are learned with.
+        ids: of all items; None takes their positions.
+        ordered: whether the places learn what comes next, in place of what belongs together.
+        settings: what all parts and the content tower are learned with.
         seed: of the split and of the start.
         device: of torch.
         watch: called with what is going on: `stage`, `epoch`, `loss`, `seconds`.
+        before: a head to go on from, of the same content; its kernel and blend are kept, and nothing is
+            validated anew.
     """
 
     name: str = "mmrec"
     spans: Spans | None = None
+    ids: Sequence[str] | None = None
     ordered: bool = False
     settings: Settings = field(default_factory=Settings)
     seed: int = 0
     device: str | None = None
     watch: Report | None = None
+    before: Head | None = None
     grid: ClassVar[Grid] = ({},)
     towers: TrainedTowers = field(init=False, repr=False)
-    figures: Mapping[str, float] = field(init=False, repr=False)
+    behaviour: Behaviour = field(init=False, repr=False)
+    figures: Mapping[str, float] = field(default_factory=dict, init=False, repr=False)
+    inner: Inner | None = field(default=None, init=False, repr=False)
     kernel: FieldKernel = field(init=False, repr=False)
     _rows: Vectors = field(init=False, repr=False)
 
     def _learn(self, train: csr_matrix, content: Vectors, /) -> None:
-        spans = self._spans(content)
         rng = np.random.Generator(np.random.PCG64(self.seed))
-        inner = inner_split(train, rng, ordered=self.ordered)
-        hot, behaviour = self._behaviour(inner.train, content, "validation")
+        if self.before is None:
+            blend = self._validated(train, content, rng)
+        else:
+            self.kernel, blend = self.before.towers.smoother.kernel, self.before.towers.blend
+        hot, self.behaviour = self._behaviour(train, content, "training")
+        smoother, predicted = self._content_tower(content, hot, self.behaviour, rng)
+        ids = [self.ids[place] if self.ids else str(place) for place in hot]
+        self.towers = assembled(smoother, self.behaviour, content[hot], predicted[hot], blend, ids)
+        self._rows = self.towers.rows_of(predicted, content, hot)
+
+    def _validated(self, train: csr_matrix, content: Vectors, rng: np.random.Generator) -> Blend:
+        """The blend, and on the way the kernel of the content tower, by the inner validation."""
+        self.inner = inner_split(train, rng, ordered=self.ordered)
+        hot, behaviour = self._behaviour(self.inner.train, content, "validation")
+        self._say("weighing fields")
+        spans = self._spans(content)
         self.kernel = weighed_fields(
-            content[hot], spans, _starting_weights(spans), behaviour, _columns(inner.train, hot),
+            content[hot], spans, _starting_weights(spans), behaviour, _columns(self.inner.train, hot),
             self.settings.ridge, rng,
         )
+        self._say("blending")
         _, predicted = self._content_tower(content, hot, behaviour, rng)
-        lesson = Lesson(hot, behaviour, behaviour.metric(content), predicted, inner.settings)
+        lesson = Lesson(hot, behaviour, behaviour.metric(content), predicted, self.inner.settings)
         blend, self.figures = chosen_blend(lesson, ordered=self.ordered)
-        hot, behaviour = self._behaviour(train, content, "training")
-        smoother, predicted = self._content_tower(content, hot, behaviour, rng)
-        names = [str(place) for place in hot]
-        self.towers = assembled(smoother, behaviour, content[hot], predicted[hot], blend, names)
-        self._rows = self.towers.rows_of(predicted, content, hot)
+        return blend
+
+    def _say(self, stage: str) -> None:
+        if self.watch:
+            self.watch({"stage": stage})
 
     def _rank(self, histories: csr_matrix, /) -> Vectors:
         lengths = np.diff(histories.indptr)
@@ -86,8 +110,24 @@ class TwoTower(Baseline):
         watch = None if report is None else (lambda curve: report({"stage": stage, **curve}))
         return hot, behaviour_of(
             _columns(train, hot), content[hot], self._spans(content),
-            replace(self.settings, recipe=recipe), seed=self.seed, device=self.device, watch=watch,
+            replace(self.settings, recipe=recipe), seed=self.seed, start=self._start(content, hot),
+            device=self.device, watch=watch,
         )
+
+    def _start(self, content: Vectors, hot: NDArray[np.intp]) -> Start | None:
+        """What the head before knew of these items; of new ones, what their content predicted."""
+        if self.before is None:
+            return None
+        towers, known = self.before.towers, {name: n for n, name in enumerate(self.before.towers.ids)}
+        r, h = towers.dims
+        _, _, given, taken, bias = np.split(
+            towers.smoother(content[hot]), np.cumsum([r, r, h, h]), axis=1
+        )  # [n, 2r + 2h + 1] -> [n, h], [n, h], [n, 1]
+        at = np.array([known.get(self.ids[p] if self.ids else str(p), -1) for p in hot])
+        old = self.before.places
+        for learned, new in ((old.given, given), (old.taken, taken), (old.bias[:, None], bias)):
+            new[at >= 0] = learned[at[at >= 0]]
+        return Start(Learned(given, old.base, taken, bias[:, 0]), towers.metric)
 
     def _spans(self, content: Vectors) -> Spans:
         return self.spans or {"content": slice(0, content.shape[1])}
@@ -108,7 +148,7 @@ class TwoTower(Baseline):
 
 def assembled(
     smoother: Smoother, behaviour: Behaviour, content: Vectors, predicted: Vectors, blend: Blend,
-    ids: list[str], *, plan: ContentPlan | None = None, dislike_weight: float = 0.25,
+    ids: list[str],
 ) -> TrainedTowers:
     """Towers of what was learned of items with these ids and content [n, c].
 
@@ -117,9 +157,9 @@ def assembled(
     """
     targets, metric = trusted(behaviour, predicted, blend.prior), behaviour.metric(content)
     return TrainedTowers(
-        plan or ContentPlan(), smoother, behaviour.metric, ids,
+        ContentPlan(), smoother, behaviour.metric, ids,
         known_rows(targets, metric, behaviour.dims, blend), behaviour.learned.base,
-        spreads_of(behaviour, metric), blend, dislike_weight,
+        spreads_of(behaviour, metric), blend, Config().dislike_weight,
     )
 
 
