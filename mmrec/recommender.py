@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from mmrec.types import ImageSource, Recommendation
 
 if TYPE_CHECKING:
     from mmrec.evaluate.contest import Entry
+    from mmrec.training.fit import FitReport
 
 
 class Recommender(Shop):
@@ -203,6 +204,36 @@ class Recommender(Shop):
         x = snapshot.space(snapshot.serving)[snapshot.places(listed(items, "items"))]
         users = retrieve.user_vectors(snapshot, shoppers_of(snapshot, histories))
         return users @ x.T  # [users, d] @ [d, items]
+
+    def fit(
+        self, *, warm_start: bool = False, epochs: int | None = None, seed: int = 0,
+        device: str | None = None, progress: Callable[[Mapping[str, Any]], None] | None = None,
+    ) -> FitReport:
+        """Aligns content with behaviour: trains a head on all recorded wishes, and lets it serve.
+
+        Nothing is encoded again; one pass rewrites the vectors. What served before serves on until all of it
+        is done, also if the process is killed. Items that come later have their vectors at once. A head that
+        ranks worse than plain content in its own validation does not serve; the report says so.
+
+        Args:
+            warm_start: go on from the head that serves with what was recorded since; what its validation
+                decided is kept.
+            epochs: passes over all users; None takes what is usual.
+            seed: the same gives the same head, on one device.
+            device: of torch, such as `"cuda"`; None takes the CPU.
+            progress: called with what is going on: `stage`, and of a training `epoch`, `loss`, `seconds`.
+
+        Raises:
+            DataError: there are too few interactions, or an argument cannot be used.
+            NotFitted: `warm_start` without a head to go on from.
+            MissingExtra: torch is not installed.
+        """
+        from mmrec.training.fit import fit
+
+        return fit(
+            self._catalogue, self._index.now(), self._journal, warm_start=warm_start, epochs=epochs,
+            seed=seed, device=device, progress=progress,
+        )
 
     def evaluate(
         self, *, protocol: str = "item-cold", seed: int = 0, models: Sequence[str] | None = None,

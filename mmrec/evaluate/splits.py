@@ -93,10 +93,10 @@ def warm(log: Log, seed: int) -> Split:
         DataError: the log is too small.
     """
     parts = _tenths(len(log.items), _rng(seed))
-    train = _rows(log, parts == TRAIN)
+    train = rows_of(log, parts == TRAIN)
     every = _everything(log)
-    validation = _setting("warm", train, _rows(log, parts == WARM_VAL), every)
-    test = _setting("warm", train, _rows(log, parts == WARM_TEST), every)
+    validation = _setting("warm", train, rows_of(log, parts == WARM_VAL), every)
+    test = _setting("warm", train, rows_of(log, parts == WARM_TEST), every)
     return _split("warm", seed, train, {"warm": validation}, {"warm": test})
 
 
@@ -115,7 +115,7 @@ def user_cold(log: Log, seed: int) -> Split:
     tenth = round(0.1 * len(drawn))
     unseen = np.zeros(len(drawn), np.bool_)
     unseen[drawn[: 2 * tenth]] = True
-    train = _rows(log, ~unseen[log.users])
+    train = rows_of(log, ~unseen[log.users])
     validation, test = (_revealed(log, users) for users in (drawn[:tenth], drawn[tenth : 2 * tenth]))
     lonely = {name for name in test if not (_users(validation[name]) and _users(test[name]))}
     for part in (validation, test):
@@ -165,13 +165,13 @@ def _item_cold(log: Log, parts: Parts, seed: int) -> Split:
     both = np.intersect1d(cold, warm_items)
     if len(both):
         raise DataError(f"item {log.item_ids[both[0]]!r} and {len(both) - 1} others are both warm and cold")
-    train = _rows(log, parts == TRAIN)
+    train = rows_of(log, parts == TRAIN)
     candidates = {"cold": cold, "warm": warm_items, "overall": np.union1d(cold, warm_items)}
 
     def settings(warm_part: int, cold_part: int) -> dict[str, Setting]:
         relevant = {"cold": [cold_part], "warm": [warm_part], "overall": [warm_part, cold_part]}
         return {
-            name: _setting(name, train, _rows(log, np.isin(parts, relevant[name])), candidates[name])
+            name: _setting(name, train, rows_of(log, np.isin(parts, relevant[name])), candidates[name])
             for name in candidates
         }
 
@@ -184,7 +184,7 @@ def _revealed(log: Log, users: NDArray[np.int64]) -> dict[str, Setting]:
     rank, age = _ranks(log)
     shown = {f"{n} revealed": rank < n for n in REVEALED} | {"all but last": age > 0}
     return {
-        name: _setting(name, _rows(log, mine & seen), _rows(log, mine & ~seen), _everything(log))
+        name: _setting(name, rows_of(log, mine & seen), rows_of(log, mine & ~seen), _everything(log))
         for name, seen in shown.items()
     }
 
@@ -194,9 +194,9 @@ def _later(
     test: NDArray[np.bool_],
 ) -> Split:
     """A split by time: masks over interactions [n], of which the history of the test takes in validation."""
-    seen, every = _rows(log, train), _everything(log)
-    before = _setting(name, seen, _rows(log, validation), every)
-    after = _setting(name, _rows(log, train | validation), _rows(log, test), every)
+    seen, every = rows_of(log, train), _everything(log)
+    before = _setting(name, seen, rows_of(log, validation), every)
+    after = _setting(name, rows_of(log, train | validation), rows_of(log, test), every)
     return _split(protocol, 0, seen, {name: before}, {name: after})
 
 
@@ -216,7 +216,7 @@ def _setting(name: str, histories: csr_matrix, relevant: csr_matrix, candidates:
     return Setting(name, histories[asked], relevant[asked], candidates)
 
 
-def _rows(log: Log, mask: NDArray[np.bool_]) -> csr_matrix:
+def rows_of(log: Log, mask: NDArray[np.bool_]) -> csr_matrix:
     """Ones [users, items] at the interactions of a mask [n], the items of a row oldest first."""
     from scipy.sparse import csr_matrix
 

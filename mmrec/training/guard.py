@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mmrec.encoders.base import Vectors
 from mmrec.evaluate.baselines import EASE, ContentKNN, ContentRidge, ItemKNN, Popularity
 from mmrec.evaluate.baselines.base import Baseline
-from mmrec.evaluate.setting import Setting
 from mmrec.head.blend import Blend, Shares
 from mmrec.training.answers import ndcg_of
-
-if TYPE_CHECKING:
-    from scipy.sparse import csr_matrix
+from mmrec.training.inner import Inner
 
 MOST_ITEMS = 20_000  # beyond it the baselines that hold items x items are left out
+PLAIN = "content"  # serves where a head would be worse
 SITUATIONS = {
     "warm": "warm items, long history", "short": "warm items, short history", "cold": "cold items",
     "overall": "all items",
@@ -46,39 +44,39 @@ class Verdict:
         return asdict(self)
 
 
-def rivals(train: csr_matrix, content: Vectors, settings: Mapping[str, Setting]) -> dict[str, dict[str, float]]:
+def rivals(inner: Inner, content: Vectors) -> dict[str, dict[str, float]]:
     """The ndcg@20 of baselines in their usual settings, by setting and name."""
     models: list[Baseline] = [Popularity(), ContentKNN()]
-    if train.shape[1] <= MOST_ITEMS:
+    if len(content) <= MOST_ITEMS:
         models += [ItemKNN(), EASE(), ContentRidge()]
-    found: dict[str, dict[str, float]] = {name: {} for name in settings}
+    found: dict[str, dict[str, float]] = {name: {} for name in inner.settings}
     for model in models:
-        model.fit(train, content)
-        for name, setting in settings.items():
+        model.fit(inner.train, content)
+        for name, setting in inner.settings.items():
             scores = model.score(setting.histories)[:, setting.candidates]
             found[name][model.name] = ndcg_of(scores, setting)
     return found
-
-
-def may_serve(head: Mapping[str, float], baselines: Mapping[str, Mapping[str, float]]) -> bool:
-    """Whether the head ranks all items together at least as well as plain content does."""
-    return head["overall"] >= baselines["overall"][ContentKNN.name]
 
 
 def verdicts(
     head: Mapping[str, float], baselines: Mapping[str, Mapping[str, float]], blend: Blend
 ) -> tuple[Verdict, ...]:
     """What serves in each situation."""
-    serving = may_serve(head, baselines)
+    serving = head["overall"] >= baselines["overall"][ContentKNN.name]  # of all items together
     shares = {"warm": blend.warm, "short": blend.short, "cold": blend.cold}
     return tuple(
         Verdict(
             situation=words, head=head[name], baselines=baselines[name],
-            serves=_named(shares.get(name), blend) if serving else "content",
+            serves=_named(shares.get(name), blend) if serving else PLAIN,
             why=_why(head[name], baselines[name], serving),
         )
         for name, words in SITUATIONS.items()
     )
+
+
+def may_serve(found: Sequence[Verdict]) -> bool:
+    """Whether the head may serve."""
+    return all(one.serves != PLAIN for one in found)
 
 
 def _named(shares: Shares | None, blend: Blend) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mmrec.errors import DataError
 from mmrec.evaluate.setting import Setting
 from mmrec.head.blend import SHORT
 
@@ -38,6 +39,9 @@ def inner_split(train: csr_matrix, rng: np.random.Generator, *, ordered: bool = 
 
     Args:
         ordered: whether the last item of each history is to be found; else a tenth of all interactions.
+
+    Raises:
+        DataError: there is too little to ask anything.
     """
     chosen = np.unique(train.indices)
     cold = rng.permutation(chosen)[: round(COLD_SHARE * len(chosen))]
@@ -53,12 +57,18 @@ def inner_split(train: csr_matrix, rng: np.random.Generator, *, ordered: bool = 
     beginnings = _first(rows["left"], SHORT)
     every = np.union1d(hot, new_items).astype(np.int32)
     asked_new = rows["new"].multiply(np.isin(np.arange(train.shape[1]), new_items[::2])).tocsr()
-    return Inner(left, {
+    settings = {
         "cold": _setting("cold", rows["left"], rows["new"], new_items),
         "warm": _setting("warm", rows["left"], rows["warm"], hot),
         "overall": _setting("overall", rows["left"], rows["warm"] + asked_new, every),
         "short": _setting("short", beginnings, rows["warm"], hot),
-    })
+    }
+    if empty := [name for name, setting in settings.items() if not setting.relevant.nnz]:
+        raise DataError(
+            f"{train.nnz} interactions of {train.shape[0]} users leave nothing to ask about {empty[0]} items in"
+            " a validation: record more of them"
+        )
+    return Inner(left, settings)
 
 
 def _setting(

@@ -60,7 +60,7 @@ class TwoTower(Baseline):
     towers: TrainedTowers = field(init=False, repr=False)
     behaviour: Behaviour = field(init=False, repr=False)
     figures: Mapping[str, float] = field(default_factory=dict, init=False, repr=False)
-    inner: Inner | None = field(default=None, init=False, repr=False)
+    inner: Inner = field(init=False, repr=False)
     kernel: FieldKernel = field(init=False, repr=False)
     _rows: Vectors = field(init=False, repr=False)
 
