@@ -235,7 +235,7 @@ def encoders(plain: Plain = False) -> None:
     with errors_to_exit():
         rows = [_model(model, location) for model, location in usable()]
     if plain:
-        _table(["model", "modality", "dim", "training", "licence", "MB", "usable from"],
+        show_table(["model", "modality", "dim", "training", "licence", "MB", "usable from"],
                [[r["id"], r["modality"], r["dim"], r["training"], r["licence"], r["megabytes"],
                  r["usable_from"] or "-"] for r in rows])
     else:
@@ -250,7 +250,7 @@ def show(shop: Any, results: Sequence[Recommendation], plain: bool) -> None:
             say(asdict(result))
         return
     items = {item.item_id: item for item in shop.get([r.item_id for r in results])}
-    _table(["#", "item", "text", "score", "rung", "because of"], [
+    show_table(["#", "item", "text", "score", "rung", "because of"], [
         [rank, r.item_id, next(iter(items[r.item_id].text.values()), "")[:60], f"{r.score:.4f}", r.rung,
          ", ".join(f"{reason.name} {reason.contribution:+.3f}" for reason in r.reasons[:3])]
         for rank, r in enumerate(results, start=1)
@@ -270,7 +270,8 @@ def _model(model: Any, location: Any) -> dict[str, Any]:
     }
 
 
-def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+def show_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """A table for eyes on stdout."""
     from rich.console import Console
     from rich.table import Table
 

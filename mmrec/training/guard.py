@@ -39,6 +39,11 @@ class Verdict:
     serves: str
     why: str
 
+    @property
+    def best(self) -> tuple[str, float]:
+        """Name and figure of the best baseline."""
+        return max(self.baselines.items(), key=lambda pair: pair[1])
+
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready."""
         return asdict(self)

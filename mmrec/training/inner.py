@@ -65,7 +65,7 @@ def inner_split(train: csr_matrix, rng: np.random.Generator, *, ordered: bool = 
     }
     if empty := [name for name, setting in settings.items() if not setting.relevant.nnz]:
         raise DataError(
-            f"{train.nnz} interactions of {train.shape[0]} users leave nothing to ask about {empty[0]} items in"
+            f"{train.nnz} interactions of {train.shape[0]} users leave nothing to ask of {empty[0]} items in"
             " a validation: record more of them"
         )
     return Inner(left, settings)
