@@ -151,11 +151,13 @@ def mmrec() -> Callable[..., Result]:
     """Runs the command in this process, with what other packages plug in: `mmrec("get", path, "r0")`."""
     from typer.testing import CliRunner
 
-    from ingest.command import plug
+    from ingest import command as ingest
     from mmrec.cli import app
+    from mmrec.training import command as training
 
     if not any(command.callback.__name__ == "ingest" for command in app.registered_commands):
-        plug(app)
+        ingest.plug(app)
+        training.plug(app)
 
     def run(*arguments: object) -> Result:
         return CliRunner().invoke(app, [str(argument) for argument in arguments])
