@@ -74,7 +74,8 @@ class Catalogue:
     ) -> None:
         self.store, self.config, self.encoders, self.towers = store, config, encoders, towers
         self.table: KeyedTable = store.table("items", schema.BASE)
-        self._serving: tuple[tuple[int, int], Serving] | None = None
+        self._plans: dict[int, ContentPlan] = {}
+        self._trained: dict[int, Towers] = {}
 
     @property
     def serial(self) -> int:
@@ -95,16 +96,24 @@ class Catalogue:
         """What serves now, also after another process trained or rebuilt."""
         facts = self.store.facts
         serial, head = int(facts.get("serial", 0)), int(facts.get("head", 0))
-        if self._serving is None or self._serving[0] != (serial, head):
+        plan = self._plans.get(serial)
+        if plan is None:
             plan = ContentPlan.load(self._plan_path(serial)) if serial else ContentPlan()
-            towers = saved.load(self._head_path(head)).towers if head else self.towers
-            self._serving = (serial, head), Serving(plan, f"vector_{serial}", towers)
-        return self._serving[1]
+            self._plans = {serial: plan}
+        return Serving(plan, f"vector_{serial}", self._towers_of(head))
 
     def head(self) -> Head | None:
         """The trained head that serves, if any, with all that training can go on from."""
         head = int(self.store.facts.get("head", 0))
         return saved.load(self._head_path(head)) if head else None
+
+    def _towers_of(self, head: int) -> Towers:
+        """Those of a trained head, or what serves without one."""
+        if not head:
+            return self.towers
+        if head not in self._trained:
+            self._trained = {head: saved.load(self._head_path(head)).towers}
+        return self._trained[head]
 
     def lookup(self, item_ids: Sequence[str]) -> dict[str, Stored]:
         """What is stored of these items, those that are."""
@@ -159,7 +168,7 @@ class Catalogue:
             plan, serial = ContentPlan() if anew else self.plan, self.serial + 1
             plan = plan.fitted(sample, self.config)
             self._drop_unused()  # of a rebuild that was killed
-            self._fill(serial, plan, self.serving().towers)
+            self._fill(serial, plan, self._towers_of(int(self.store.facts.get("head", 0))))
             plan.save(self._plan_path(serial))
             self.store.save_facts(serial=serial, stale=False)
             self._drop_unused()

@@ -33,6 +33,8 @@ class Died(BaseException):
 class Narrow:
     """Towers whose vectors are narrower than the content."""
 
+    plan = None
+
     def items(self, content: np.ndarray, ids: list[str]) -> np.ndarray:
         return unit(content[:, :5])
 

@@ -24,7 +24,8 @@ ORDER = [
     "mmrec.rows", "mmrec.parquet", "mmrec.files",
     "mmrec.content", "mmrec.head", "mmrec.head.towers",
     *(f"mmrec.head.{room}" for room in (
-        "svd", "closed_form", "losses", "contrastive", "behaviour", "blend", "kernels", "trained",
+        "svd", "closed_form", "losses", "contrastive", "places", "kernels", "metric", "behaviour", "blend",
+        "trained", "saved",
     )),
     "mmrec.where_conditions", "mmrec.where_tokens", "mmrec.where",
     "mmrec.hits", "mmrec.codes", "mmrec.batches", "mmrec.scoring", "mmrec.diversity", "mmrec.exploration",
@@ -39,11 +40,11 @@ ORDER = [
     "mmrec.evaluate.baselines.factors", "mmrec.evaluate.baselines.ridge",
     "mmrec.evaluate.baselines.dropoutnet", "mmrec.evaluate.baselines",
     "mmrec.training", *(f"mmrec.training.{room}" for room in (
-        "inner", "answers", "fields", "choose", "model",
+        "inner", "answers", "fields", "choose", "model", "guard",
     )),
     "mmrec.evaluate.tune",
     "mmrec.evaluate.shop", "mmrec.evaluate.contest", "mmrec.evaluate.report",
-    "mmrec.evaluate.page",
+    "mmrec.evaluate.page", "mmrec.training.fit",
     "mmrec.recommender", "mmrec.monitor",
     *(f"mmrec.monitor.{room}" for room in (
         "log", "coldness", "records", "impressions", "figures", "drift", "offpolicy", "policies", "report",
@@ -54,7 +55,8 @@ ORDER = [
         "settings", "errors", "safety", "metrics", "warmth", "load", "envelope", "jobs", "core", "uploads",
         "items", "models", "bodies", "routes", "live", "app", "gallery", "showcase",
     )),
-    "mmrec.wishes", "mmrec.cli", "mmrec.monitor.command", "mmrec.service.command", "mmrec",
+    "mmrec.wishes", "mmrec.cli", "mmrec.monitor.command", "mmrec.service.command",
+    "mmrec.training.command", "mmrec",
 ]
 MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path

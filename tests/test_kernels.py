@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mmrec.encoders.base import unit
-from mmrec.head.kernels import FieldKernel, smoothed
+from mmrec.head.kernels import FieldKernel, exact_ridge, folds_left_out, smoothed
 
 SPANS = {"title": slice(0, 4), "price": slice(4, 7)}
 
@@ -48,3 +48,15 @@ def test_what_the_others_predict_is_what_a_ridge_without_the_item_says(most):
             normal = features[others].T @ features[others] + 0.3 * within
             expected = features[[item]] @ np.linalg.solve(normal, features[others].T @ y[others])
         assert left_out[item] == pytest.approx(expected[0], abs=2e-3)
+
+
+def test_folds_left_out_are_predicted_as_by_a_ridge_that_never_saw_them():
+    rng = np.random.default_rng(0)
+    content, targets = unit(rng.normal(size=(30, 6)).astype(np.float32)), rng.normal(size=(30, 3))
+    kernel = FieldKernel.of(content, {"all": slice(0, 6)})
+    gram = kernel(content, content)
+    folds = np.array_split(rng.permutation(30), 4)
+    for fold, predicted in zip(folds, folds_left_out(gram, targets, 0.2, folds), strict=True):
+        rest = np.setdiff1d(np.arange(30), fold)
+        coefficients, _ = exact_ridge(gram[np.ix_(rest, rest)], targets[rest], 0.2)
+        np.testing.assert_allclose(predicted, gram[np.ix_(fold, rest)] @ coefficients, atol=1e-4)

@@ -25,7 +25,7 @@ def split():
     """Users choose by one field alone; the other, louder one says nothing of them."""
     rng = np.random.default_rng(0)
     kind, noise = rng.integers(0, 6, 400), rng.normal(size=(400, 24))
-    content = np.hstack([unit(np.eye(6)[kind] + 0.1 * rng.normal(size=(400, 6))), 2 * unit(noise)])
+    content = np.hstack([unit(np.eye(6)[kind] + 0.1 * rng.normal(size=(400, 6))), 4 * unit(noise)])
     taste = rng.integers(0, 6, 400)
     rows = [rng.choice(np.flatnonzero(kind == taste[u]), 12, replace=False) for u in range(400)]
     users = np.repeat(np.arange(400), 12)
@@ -72,9 +72,8 @@ def test_the_head_finds_cold_items_by_the_field_that_matters(split):
             name: evaluate(model, setting, rng=rng).means["ndcg@20"].mean
             for name, setting in split.test.items()
         }
-    assert found["mmrec"]["cold"] > 1.1 * found["content kNN"]["cold"]
+    assert found["mmrec"]["cold"] > 1.2 * found["content kNN"]["cold"]
     assert found["mmrec"]["warm"] > found["content kNN"]["warm"]
-    assert head.kernel.weights["kind"] > head.kernel.weights["noise"]
 
 
 def test_towers_rank_as_the_model_does_and_dislikes_push_away(split):
