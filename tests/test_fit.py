@@ -83,7 +83,8 @@ def test_training_finds_out_what_users_go_by(recorded, trained, copy):
     before, after = copy(recorded), Recommender.open(trained[0])
     assert titles(before.recommend(history=history, k=20)).count("r") <= 12
     assert titles(after.recommend(history=history, k=20)).count("r") >= 19
-    assert after.stats()["fitted"] and not before.stats()["fitted"]
+    assert after.stats()["fitted"]
+    assert not before.stats()["fitted"]
 
 
 def test_nothing_is_encoded_again(recorded, copy, calls):
@@ -123,7 +124,9 @@ def test_a_seed_gives_the_same_head(recorded, trained, copy):
 
 def test_the_report_says_what_serves_and_why(trained):
     _, report = trained
-    assert report.served and report.items == 48 and report.users == 60
+    assert report.served
+    assert report.items == 48
+    assert report.users == 60
     assert [one.situation for one in report.verdicts] == [
         "warm items, long history", "warm items, short history", "cold items", "all items"]
     for one in report.verdicts:
@@ -141,7 +144,8 @@ def test_a_head_worse_than_plain_content_does_not_serve():
     assert "plain content ranks all items better" in found[0].why
     better = verdicts(head | {"overall": 0.3}, others, Blend())
     assert may_serve(better)
-    assert "EASE 0.2500" in better[1].why and "a baseline is better" in better[1].why
+    assert "EASE 0.2500" in better[1].why
+    assert "a baseline is better" in better[1].why
     assert "the head is best" in better[0].why
 
 
@@ -184,7 +188,9 @@ def test_a_warm_start_takes_in_what_was_recorded_since(trained, copy, paint):
         shop.record(Interaction(user_id=f"u{n}", item_id="tr-pb-new") for n in range(1, 60, 2))
         before = shop.score(history=["tb-pr-0"], items=["tr-pb-new"])[0]
         report = shop.fit(warm_start=True, epochs=10)
-        assert report.warm_start and report.served and report.items == 49
+        assert report.warm_start
+        assert report.served
+        assert report.items == 49
         assert {c["stage"] for c in report.curves} == {"training"}
         after = shop.score(history=["tb-pr-0"], items=["tr-pb-new"])[0]
         assert after > before  # those who go by blue titles have bought it
@@ -216,8 +222,11 @@ def test_the_command_prints_the_report(recorded, copy, mmrec):
     said = mmrec("fit", path, "--epochs", 3)
     assert said.exit_code == 0, said.output
     report = json.loads(said.stdout)
-    assert report["served"] is True and "curves" not in report
+    assert report["served"] is True
+    assert "curves" not in report
     warm = mmrec("fit", path, "--warm-start", "--plain")
-    assert "what serves" in warm.stdout and "the head serves" in warm.stdout
+    assert "what serves" in warm.stdout
+    assert "the head serves" in warm.stdout
     failed = mmrec("fit", path, "--epochs", 0)
-    assert failed.exit_code == 1 and "epochs must be" in failed.output
+    assert failed.exit_code == 1
+    assert "epochs must be" in failed.output

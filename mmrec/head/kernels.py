@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from mmrec.encoders.base import Vectors, unit
 
 Spans = Mapping[str, slice]
+F = TypeVar("F", np.float32, np.float64)
 _BLOCK = 2048  # items whose likeness to all landmarks is held at once
 
 
@@ -123,7 +125,7 @@ def folds_left_out(
 
     Source: Golub, Heath & Wahba 1979 for one item left out; for several, the same by a block of the inverse.
     """
-    inverse = _inverse(gram.astype(np.float64) + ridge * np.eye(len(gram)))
+    inverse = _inverse(gram + np.float32(ridge) * np.eye(len(gram), dtype=np.float32))  # float32: for choices
     coefficients = inverse @ targets  # [n, n] @ [n, t]
     residuals = (np.linalg.solve(inverse[np.ix_(fold, fold)], coefficients[fold]) for fold in folds)
     return [
@@ -154,13 +156,13 @@ def _landmark_ridge(
     return coefficients.astype(np.float32), predicted
 
 
-def _inverse(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+def _inverse(matrix: NDArray[F]) -> NDArray[F]:
     """Of a symmetric positive definite matrix [n, n]."""
-    from scipy.linalg import lapack
+    from scipy.linalg import get_lapack_funcs
 
-    lower, _ = lapack.dpotrf(matrix, lower=True)
-    inverse, _ = lapack.dpotri(lower, lower=True)
-    full: NDArray[np.float64] = np.tril(inverse) + np.tril(inverse, -1).T
+    factor, invert = get_lapack_funcs(("potrf", "potri"), (matrix,))
+    inverse, _ = invert(factor(matrix, lower=True)[0], lower=True)
+    full: NDArray[F] = np.tril(inverse) + np.tril(inverse, -1).T
     return full
 
 
