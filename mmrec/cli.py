@@ -204,22 +204,28 @@ def evaluate(
         help="item-cold, user-cold, warm, leave-last-out or global-time.")] = "item-cold",
     seed: Annotated[int, typer.Option(help="Of the split.")] = 0,
     baselines: Annotated[list[str] | None, typer.Option(
-        help="Name of a baseline; may be given several times. All, if none is.")] = None,
+        help="Name of a baseline, or mmrec for the head; may be given several times. All baselines, if none"
+             " is.")] = None,
     parts: Annotated[Path | None, typer.Option(
         help="Parquet table user, item, part: a published item-cold split.")] = None,
     every_kind: Annotated[bool, typer.Option(
         "--every-kind", help="Count every interaction as a wish, dislikes too.")] = False,
+    html: Annotated[Path | None, typer.Option(
+        help="Write a page too, such as report.html: tables and charts of where each model is good.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON lines, which is the default.")] = False,
     plain: Plain = False,
 ) -> None:
-    """Baselines tuned on validation and judged on test, on this shop's own behaviour and content."""
+    """Models tuned on validation and judged on test, on this shop's own behaviour and content."""
     from rich.console import Console
 
     from mmrec.evaluate.report import row_of, tables_of
 
+    if as_json and plain:
+        raise typer.BadParameter("--json and --plain exclude each other: choose one")
     with opened(store) as shop:
         entries = shop.evaluate(
             protocol=protocol, seed=seed, models=baselines or None, parts=parts, every_kind=every_kind,
-            progress=lambda name: typer.echo(f"tuning {name} ...", err=True),
+            page=html, progress=lambda name: typer.echo(f"tuning {name} ...", err=True),
         )
         for table in tables_of(entries) if plain else ():
             Console(markup=False, width=150).print(table)

@@ -237,11 +237,32 @@ class Recommender(Shop):
 
     def evaluate(
         self, *, protocol: str = "item-cold", seed: int = 0, models: Sequence[str] | None = None,
-        parts: str | Path | None = None, every_kind: bool = False,
+        parts: str | Path | None = None, every_kind: bool = False, page: str | Path | None = None,
         progress: Callable[[str], None] | None = None,
     ) -> list[Entry]:
-        """How well baselines do on this shop's own behaviour and content; see `mmrec.evaluate.contest`."""
-        from mmrec.evaluate.contest import contest_of
+        """How well models do on this shop's own behaviour and content; see `mmrec.evaluate.contest`.
 
+        Args:
+            protocol: `item-cold`, `user-cold`, `warm`, `leave-last-out` or `global-time`.
+            seed: of the split.
+            models: names of baselines, and `mmrec` for the head; None takes all baselines.
+            parts: Parquet table user, item, part: a published item-cold split.
+            every_kind: whether every interaction counts as a wish, dislikes too.
+            page: HTML file to write: the tables, and charts of where each model is good.
+            progress: called with the name of each model before its turn.
+
+        Raises:
+            DataError: there is too little behaviour, the page cannot be written, or an argument cannot be
+                used.
+            MissingExtra: a model that was named, or the page, needs a library that is not installed.
+        """
+        from mmrec.evaluate.contest import contest_of
+        from mmrec.evaluate.page import check_page, write_page
+
+        if page is not None:
+            check_page(page)  # before the work
         now = self._index.now()
-        return contest_of(now, self._journal, protocol, seed, models, parts, every_kind, progress)
+        split, entries = contest_of(now, self._journal, protocol, seed, models, parts, every_kind, progress)
+        if page is not None:
+            write_page(page, entries, split, added_at=now.facts["added_at"].to_numpy())
+        return entries

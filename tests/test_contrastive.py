@@ -56,3 +56,11 @@ def test_order_tells_what_comes_next():
     said = scores(learned, np.eye(n, dtype=np.float32))
     np.fill_diagonal(said, -np.inf)
     assert (said.argmax(axis=1) == (np.arange(n) + 1) % n).mean() >= 0.9
+
+
+def test_order_can_be_learned_from_very_long_histories():
+    n = 1_500  # .9 ** -1500 would overflow
+    train = csr_matrix(np.ones((4, n), np.float32))
+    curve = []
+    learn(train, Recipe(**SMALL | {"epochs": 2}, ordered=True), seed=0, watch=curve.append)
+    assert np.isfinite([one["loss"] for one in curve]).all()

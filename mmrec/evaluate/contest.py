@@ -31,6 +31,7 @@ JUDGES: Mapping[str, str] = {  # the validation setting that chooses, by protoco
     "item-cold": "overall", "user-cold": "5 revealed", "warm": "warm", "leave-last-out": "next item",
     "global-time": "future",
 }
+ORDERED = "leave-last-out", "global-time"  # protocols that ask what comes next, not what belongs together
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,8 @@ class Entry:
         tries: all that were tried.
         seconds: of the fit with the chosen settings.
         results: on test, by setting.
+        curves: what that fit reported of its epochs, such as
+            `{"stage": "training", "epoch": 3, "loss": 6.1, "seconds": 1.2}`; none if it has none.
     """
 
     model: str
@@ -49,6 +52,7 @@ class Entry:
     tries: Sequence[Try]
     seconds: float
     results: Mapping[str, Result]
+    curves: Sequence[Mapping[str, Any]] = ()
 
 
 def split_of(log: Log, protocol: str, seed: int, parts: Path | None = None) -> Split:
@@ -76,13 +80,13 @@ def split_of(log: Log, protocol: str, seed: int, parts: Path | None = None) -> S
 def contest_of(
     snapshot: Snapshot, journal: Journal, protocol: str, seed: int, models: Iterable[str] | None,
     parts: str | Path | None, every_kind: bool, progress: Callable[[str], None] | None,
-) -> list[Entry]:
-    """`contest` on a shop's own behaviour, with its content as the features of all models."""
+) -> tuple[Split, list[Entry]]:
+    """`contest` on a shop's own behaviour, with its content as the features of all models; and the split."""
     log = log_of_shop(journal, snapshot.ids, every_kind=every_kind)
     split = split_of(log, protocol, seed, None if parts is None else Path(parts))
     rng = np.random.Generator(np.random.PCG64(seed))
     spans = snapshot.plan.spans
-    return contest(split, snapshot.space(CONTENT), models, rng=rng, progress=progress, spans=spans)
+    return split, contest(split, snapshot.space(CONTENT), models, rng=rng, progress=progress, spans=spans)
 
 
 def contest(
@@ -102,7 +106,7 @@ def contest(
         MissingExtra: a model that was asked for by name needs a library that is not installed.
     """
     entries = []
-    for make in chosen(models, spans):
+    for make in chosen(models, spans, ordered=split.protocol in ORDERED):
         if progress:
             progress(make().name)
         try:
@@ -117,18 +121,34 @@ def contest(
 def _entry(make: Callable[..., Baseline], split: Split, content: Vectors, rng: np.random.Generator) -> Entry:
     settings, tries = tune(make, make().grid, split, content, setting=JUDGES[split.protocol], rng=rng)
     model = make(**settings)
+    said = _overheard(model)
     started = time.perf_counter()
     model.fit(split.train, content)
     seconds = time.perf_counter() - started
     results = evaluate_split(model, split, content=content, rng=rng)
-    return Entry(model.name, settings, tries, seconds, results)
+    return Entry(model.name, settings, tries, seconds, results, [one for one in said if "epoch" in one])
 
 
-def chosen(models: Iterable[str] | None, spans: Spans | None = None) -> list[Callable[..., Baseline]]:
-    """Baselines by name, in their own order, and the head where it is named."""
+def _overheard(model: Baseline) -> list[Mapping[str, Any]]:
+    """What a model says while it is fitted, once it is; only the head says anything."""
+    said: list[Mapping[str, Any]] = []
+    if isinstance(model, TwoTower):
+        model.watch = said.append
+    return said
+
+
+def chosen(
+    models: Iterable[str] | None, spans: Spans | None = None, *, ordered: bool = False
+) -> list[Callable[..., Baseline]]:
+    """Baselines by name, in their own order, and the head where it is named.
+
+    Args:
+        spans: where each field lies in the content, for the head.
+        ordered: whether the head learns what comes next.
+    """
     known: dict[str, Callable[..., Baseline]] = {make().name: make for make in BASELINES}
     names = list(known) if models is None else list(models)
-    known[TwoTower.name] = partial(TwoTower, spans=spans)
+    known[TwoTower.name] = partial(TwoTower, spans=spans, ordered=ordered)
     if unknown := [name for name in names if name not in known]:
         raise DataError(f"no baseline is {unknown[0]!r}: choose from {', '.join(known)}", field="models")
     return [make for name, make in known.items() if name in names]

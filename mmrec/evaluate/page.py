@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import re
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -29,9 +30,9 @@ from mmrec.files import replacing
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# What was measured at each epoch of a model's training, by model.
+# What was measured at each epoch of a training, by the name of its line.
 Curves = Mapping[str, Sequence[Mapping[str, Any]]]
-EPOCH, SECONDS = "epoch", "seconds"  # of an epoch, what is not drawn
+STAGE, EPOCH, SECONDS = "stage", "epoch", "seconds"  # of an epoch, what is not drawn
 SIZE = 4.2, 3.1  # inches of a chart: narrow, so that its words are readable on a phone
 # Colours that are told apart on white with any colour vision, after Okabe & Ito. Each model has a marker too,
 # as matplotlib calls it and as a legend can show it. Their numbers share no factor: 72 models look different.
@@ -69,18 +70,36 @@ class Section:
     charts: Sequence[Chart]
 
 
+def check_page(path: str | Path) -> None:
+    """Finds out before the work whether a page can be drawn, and written there.
+
+    Raises:
+        DataError: the path is a folder, or its folder cannot be written to.
+        MissingExtra: matplotlib is not installed.
+    """
+    _figure()
+    path = Path(path)
+    if path.is_dir():
+        raise DataError(f"cannot write {path}: it is a folder. Name a file in it", field="page")
+    try:
+        tempfile.TemporaryFile(dir=path.parent).close()
+    except OSError as error:
+        raise DataError(
+            f"cannot write {path}: {error.strerror}. Check its folder and the rights to it", field="page"
+        ) from error
+
+
 def write_page(
-    path: str | Path, entries: Sequence[Entry], split: Split, *, added_at: Dates | None = None,
-    curves: Curves | None = None, k: int = 20,
+    path: str | Path, entries: Sequence[Entry], split: Split, *, added_at: Dates | None = None, k: int = 20,
 ) -> None:
     """Writes one HTML page, whole or not at all; it needs no network and no other file.
+
+    Of what the entries' curves measured there is a chart for each name but `stage`, `epoch` and `seconds`; a
+    value that is None or absent is left out.
 
     Args:
         entries: of a contest on the split.
         added_at: of all items [items]; without it there are no charts by age.
-        curves: of models that were trained, what was measured at each epoch, such as
-            `{"epoch": 3, "loss": 6.1, "validation ndcg@20": .21, "seconds": 1.2}`: a chart for each name
-            but `epoch` and `seconds`; a value that is None or absent is left out.
         k: length of the lists that charts judge, one that the contest evaluated.
 
     Raises:
@@ -90,7 +109,7 @@ def write_page(
     if not entries:
         raise DataError("a report needs the entry of at least one model: there is none", field="entries")
     _figure()  # before the work
-    curves = curves or {}
+    curves = _curves(entries)
     looks = _looks([*(entry.model for entry in entries), *curves])
     sections = [_section(entries, split, name, added_at, k, looks) for name in entries[0].results]
     html = _template().render(
@@ -178,10 +197,20 @@ def _line(axes: Axes, x: Any, cells: Sequence[Slice], look: Look) -> None:
     )
 
 
+def _curves(entries: Sequence[Entry]) -> Curves:
+    """Epochs by model and stage."""
+    curves: dict[str, list[Mapping[str, Any]]] = {}
+    for entry in entries:
+        for epoch in entry.curves:
+            stage = f", {epoch[STAGE]}" if STAGE in epoch else ""
+            curves.setdefault(entry.model + stage, []).append(epoch)
+    return curves
+
+
 def _training(curves: Curves, looks: Mapping[str, Look]) -> Iterator[Chart]:
     """A chart for each thing that was measured at epochs."""
     measured = dict.fromkeys(name for epochs in curves.values() for epoch in epochs for name in epoch)
-    for name in [name for name in measured if name not in (EPOCH, SECONDS)]:
+    for name in [name for name in measured if name not in (STAGE, EPOCH, SECONDS)]:
         points = {model: _points(epochs, name) for model, epochs in curves.items()}
         points = {model: of for model, of in points.items() if of}
         if points:
@@ -200,7 +229,7 @@ def _curve(name: str, points: Mapping[str, Mapping[int, float]], looks: Mapping[
     """Every model's values of one thing."""
     from matplotlib.ticker import MaxNLocator
 
-    headings, rows = ["model", "epochs", "least", "most", "last"], []
+    headings, rows = ["training", "epochs", "least", "most", "last"], []
     for model, of in points.items():
         values = list(of.values())
         rows.append([model, f"{len(of)}", *(f"{v:.4g}" for v in (min(values), max(values), values[-1]))])
@@ -212,7 +241,7 @@ def _curve(name: str, points: Mapping[str, Mapping[int, float]], looks: Mapping[
         axes.set(xlabel="epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
-    alt = f"{name} at each epoch of training, {len(points)} models."
+    alt = f"{name} at each epoch of training, {len(points)} curves."
     return Chart(f"{name} by epoch", alt, _svg(draw, name), headings, rows)
 
 

@@ -17,7 +17,6 @@ from mmrec.errors import DataError, NotFitted
 from mmrec.evaluate.setting import Log
 from mmrec.evaluate.shop import log_of_shop
 from mmrec.evaluate.splits import rows_of
-from mmrec.head.behaviour import Settings
 from mmrec.head.saved import Head
 from mmrec.index import CONTENT, Snapshot
 from mmrec.journal import Journal
@@ -74,9 +73,13 @@ def fit(
     content = snapshot.content_by(plan) if before else snapshot.space(CONTENT)
     curves: list[Mapping[str, Any]] = []
     model = TwoTower(
-        spans=plan.spans, ids=snapshot.ids, settings=_settings(epochs, warm=warm_start), seed=seed,
-        device=device, before=before, watch=_watch(curves, progress),
+        spans=plan.spans, ids=snapshot.ids, seed=seed, device=device, watch=_watch(curves, progress)
     )
+    if before:
+        model = refining(before, model)
+    if epochs is not None:
+        recipe = replace(model.settings.recipe, epochs=_checked(epochs))
+        model = replace(model, settings=replace(model.settings, recipe=recipe))
     model.fit(train, content)
     found = _remembered(before) if before else _judged(model, content, progress)
     served = may_serve(found)
@@ -111,16 +114,20 @@ def _check(log: Log, lengths: NDArray[np.int32]) -> None:
         )
 
 
-def _settings(epochs: int | None, *, warm: bool) -> Settings:
-    if epochs is not None and (isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1):
-        raise DataError(f"epochs must be a whole number from 1 up, got {epochs!r}", field="epochs")
-    settings = Settings()
-    count = epochs or (WARM_EPOCHS if warm else settings.recipe.epochs)
-    rate = (WARM_RATE if warm else 1.0) * settings.recipe.learning_rate
-    metric = replace(settings.metric, epochs=1) if warm else settings.metric
-    return replace(
-        settings, recipe=replace(settings.recipe, epochs=count, learning_rate=rate), metric=metric
+def refining(before: Head, model: TwoTower) -> TwoTower:
+    """A model that goes on from a head: fewer epochs, smaller steps, and nothing is validated anew."""
+    settings = model.settings
+    recipe = replace(
+        settings.recipe, epochs=WARM_EPOCHS, learning_rate=WARM_RATE * settings.recipe.learning_rate
     )
+    metric = replace(settings.metric, epochs=1)
+    return replace(model, before=before, settings=replace(settings, recipe=recipe, metric=metric))
+
+
+def _checked(epochs: int) -> int:
+    if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1:
+        raise DataError(f"epochs must be a whole number from 1 up, got {epochs!r}", field="epochs")
+    return epochs
 
 
 def _watch(curves: list[Mapping[str, Any]], progress: Report | None) -> Report:

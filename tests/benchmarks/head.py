@@ -1,33 +1,57 @@
-"""The head beside the closed-form baselines: `python tests/benchmarks/head.py [--data DIR] [--stores DIR]`.
+"""The head beside baselines: `python tests/benchmarks/head.py CASE [--data DIR] [--stores DIR]`.
 
-MovieLens-1M, the item-cold splits of seeds 42 to 44, recall@20 / ndcg@20; `--part validation` for choosing.
+Cases, one configuration for all; figures are of test unless `--part validation` is asked for:
+
+item-cold      MovieLens-1M, the published splits, beside EASE and the content ridge
+user-cold      five items of a new user revealed, beside EASE tuned for just that
+next-item      leave-last-out, hit rate at 10
+missing-field  item-cold, half of the items without one of their fields, for each field, beside content kNN
+sparse         item-cold on Amazon-Beauty (titles alone), beside all baselines that can rank cold items
+time           seconds and memory of a fit beside implicit's ALS in one run; a warm start beside a whole fit
+
 A film whose row was rejected at ingest has no content: it stays a candidate, and is found by nobody.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import resource
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow.parquet as pq
 
 import quality
-from mmrec.encoders.base import Vectors
-from mmrec.evaluate.baselines import EASE, ContentRidge
+from mmrec.encoders.base import Vectors, unit
+from mmrec.evaluate.baselines import ALS, EASE, ContentKNN, ContentRidge, DropoutNet, Popularity
+from mmrec.evaluate.baselines.base import Baseline
 from mmrec.evaluate.logs import log_of_positions
 from mmrec.evaluate.run import evaluate
-from mmrec.evaluate.setting import Log
-from mmrec.evaluate.splits import item_cold_from
+from mmrec.evaluate.setting import Log, Split
+from mmrec.evaluate.splits import item_cold, item_cold_from, leave_last_out, user_cold
+from mmrec.evaluate.tune import tune
+from mmrec.head.saved import Head
 from mmrec.index import CONTENT
-from mmrec.recommender import Recommender
+from mmrec.training.fit import refining
 from mmrec.training.model import TwoTower
 
 
-def log_of_ratings(shop: Recommender, ratings: Path) -> tuple[Log, Vectors]:
-    """Every rating as a wish, and the content [items, c] of all films that were rated or ingested."""
-    table = pq.read_table(ratings).to_pandas()
+class World(NamedTuple):
+    """A catalogue with its behaviour: content [items, c], and where its fields lie in it."""
+
+    log: Log
+    content: Vectors
+    spans: Mapping[str, slice]
+
+
+def films(asked: argparse.Namespace) -> World:
+    """MovieLens-1M: every rating as a wish, and all films that were rated or ingested."""
+    shop = quality.open_store(asked.data, asked.stores, "movielens-1m")
+    table = pq.read_table(asked.data / "movielens-1m" / "ratings.parquet").to_pandas()
     snapshot = shop._index.now()
     rated = table["item"].astype(str)
     missing = sorted(set(rated) - set(snapshot.ids))
@@ -39,39 +63,169 @@ def log_of_ratings(shop: Recommender, ratings: Path) -> tuple[Log, Vectors]:
         times=table["order"],
     )
     content = snapshot.space(CONTENT)
-    return log, np.vstack([content, np.zeros((len(missing), content.shape[1]), np.float32)])
+    content = np.vstack([content, np.zeros((len(missing), content.shape[1]), np.float32)])
+    return World(log, content, snapshot.plan.spans)
+
+
+def beauty(asked: argparse.Namespace) -> World:
+    """Amazon-Beauty: every purchase as a wish, in the order of the sequences."""
+    shop = quality.open_store(asked.data, asked.stores, "amazon-beauty")
+    snapshot = shop._index.now()
+    with (asked.data / "amazon-beauty" / "sequences.jsonl").open() as file:
+        rows = [json.loads(line) for line in file]
+    users, items, times = np.array([
+        (u, snapshot.position[i], n) for u, row in enumerate(rows) for n, i in enumerate(row["item_ids"])
+    ]).T
+    log = log_of_positions(
+        [row["user_id"] for row in rows], snapshot.ids, users=users, items=items, times=times
+    )
+    return World(log, snapshot.space(CONTENT), snapshot.plan.spans)
+
+
+def published(world: World, asked: argparse.Namespace, seed: int) -> Split:
+    """The item-cold split of a seed."""
+    parts = pq.read_table(asked.data / "movielens-1m" / "splits" / f"item-cold-{seed}.parquet")
+    return item_cold_from(world.log, parts, seed=seed)
+
+
+def judged(model: Baseline, split: Split, content: Vectors, part: str) -> dict[str, dict[str, float]]:
+    """Fits a model; prints and returns its means by setting."""
+    started = time.perf_counter()
+    model.fit(split.train, content)
+    seconds, found = time.perf_counter() - started, {}
+    for name, setting in getattr(split, part).items():
+        means = evaluate(model, setting, rng=np.random.default_rng(0)).means
+        found[name] = {figure: interval.mean for figure, interval in means.items()}
+        shown = [f"{figure} {means[figure]}" for figure in ("recall@20", "ndcg@20", "hit_rate@10")]
+        print(f"  {model.name}, {name}: {', '.join(shown)}", flush=True)
+    print(f"  {model.name} fitted in {seconds:.1f} s", flush=True)
+    return found
+
+
+def tuned(make: Callable[..., Baseline], split: Split, content: Vectors, setting: str) -> Baseline:
+    """A baseline with the settings that do best on a validation setting."""
+    settings, _ = tune(make, make.grid, split, content, setting=setting, rng=np.random.default_rng(0))
+    print(f"  {make().name}: {settings or 'as it is'}", flush=True)
+    return make(**settings)
+
+
+def case_item_cold(asked: argparse.Namespace) -> None:
+    """The published splits, and the mean of the seeds."""
+    world, found = films(asked), {}
+    for seed in asked.seeds:
+        split = published(world, asked, seed)
+        print(f"seed {seed}")
+        for model in (EASE(), ContentRidge(blend=2.0), TwoTower(spans=world.spans)):
+            for name, means in judged(model, split, world.content, asked.part).items():
+                found.setdefault((model.name, name), []).append((means["recall@20"], means["ndcg@20"]))
+    for (model_name, name), pairs in found.items():
+        recall, ndcg = np.mean(pairs, axis=0)
+        print(f"mean of {len(pairs)} seeds, {model_name}, {name}: {recall:.4f} / {ndcg:.4f}")
+
+
+def case_user_cold(asked: argparse.Namespace) -> None:
+    """New users of whom five items are known."""
+    world = films(asked)
+    for seed in asked.seeds:
+        split = user_cold(world.log, seed)
+        print(f"seed {seed}")
+        ease = judged(tuned(EASE, split, world.content, "5 revealed"), split, world.content, asked.part)
+        head = judged(TwoTower(spans=world.spans), split, world.content, asked.part)
+        ratio = head["5 revealed"]["recall@20"] / ease["5 revealed"]["recall@20"]
+        print(f"seed {seed}, 5 revealed, recall@20: head / EASE {ratio:.3f}")
+
+
+def case_next_item(asked: argparse.Namespace) -> None:
+    """The next item of every user."""
+    world = films(asked)
+    split = leave_last_out(world.log)
+    for model in (EASE(), TwoTower(spans=world.spans, ordered=True)):
+        judged(model, split, world.content, asked.part)
+
+
+def case_missing_field(asked: argparse.Namespace) -> None:
+    """Half of the items, drawn at random, lack one field."""
+    world = films(asked)
+    split = published(world, asked, asked.seeds[0])
+    whole = judged(TwoTower(spans=world.spans), split, world.content, asked.part)["cold"]["recall@20"]
+    for name, span in world.spans.items():
+        content = world.content.copy()
+        content[np.random.default_rng(0).random(len(content)) < 0.5, span] = 0
+        content = unit(content)
+        print(f"half without {name}")
+        plain = judged(ContentKNN(), split, content, asked.part)["cold"]["recall@20"]
+        head = judged(TwoTower(spans=world.spans), split, content, asked.part)["cold"]["recall@20"]
+        change = f"{head / whole - 1:+.1%}"
+        print(f"half without {name}: cold recall@20 {change}; content kNN {plain / head:.2f} of it")
+
+
+def case_sparse(asked: argparse.Namespace) -> None:
+    """Amazon-Beauty."""
+    world = beauty(asked)
+    split = item_cold(world.log, asked.seeds[0])
+    others = []
+    for make in (Popularity, ContentKNN, ContentRidge, DropoutNet):
+        model = tuned(make, split, world.content, "cold")
+        others.append(judged(model, split, world.content, asked.part)["cold"]["recall@20"])
+    head = judged(TwoTower(spans=world.spans), split, world.content, asked.part)["cold"]["recall@20"]
+    print(f"Amazon-Beauty, cold recall@20: head / best baseline {head / max(others):.3f}")
+
+
+def case_time(asked: argparse.Namespace) -> None:
+    """A whole fit beside ALS; then 5% of the interactions come in, and a warm start beside a whole fit."""
+    world = films(asked)
+    split = published(world, asked, asked.seeds[0])
+    late = np.random.default_rng(0).random(split.train.nnz) < 0.05
+    early = split.train.copy()
+    early.data = np.where(late, 0, early.data)
+    early.eliminate_zeros()
+    als, before = ALS(factors=128, iterations=12), TwoTower(spans=world.spans)
+    seconds = {"ALS": _seconds(als, split.train, world.content)}
+    before.fit(early, world.content)
+    whole = TwoTower(spans=world.spans)
+    seconds["whole"] = _seconds(whole, split.train, world.content)
+    head = Head(before.towers, before.behaviour.learned, {})
+    warm = refining(head, TwoTower(spans=world.spans))
+    seconds["warm"] = _seconds(warm, split.train, world.content)
+    figures = {
+        name: {n: evaluate(m, s, rng=np.random.default_rng(0)).means["ndcg@20"].mean
+               for n, s in getattr(split, asked.part).items()}
+        for name, m in (("whole", whole), ("warm", warm))
+    }
+    print({name: round(one, 1) for name, one in seconds.items()})
+    print(f"whole fit / ALS {seconds['whole'] / seconds['ALS']:.1f}, warm start / whole fit"
+          f" {seconds['warm'] / seconds['whole']:.3f}")
+    for name in figures["whole"]:
+        print(f"{name}: ndcg@20 after a warm start / a whole fit"
+              f" {figures['warm'][name] / figures['whole'][name]:.4f}")
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(f"most memory {most:.2f} GB, with the data and all models")
+
+
+def _seconds(model: Baseline, train: object, content: Vectors) -> float:
+    started = time.perf_counter()
+    model.fit(train, content)
+    return time.perf_counter() - started
+
+
+CASES = {
+    "item-cold": case_item_cold, "user-cold": case_user_cold, "next-item": case_next_item,
+    "missing-field": case_missing_field, "sparse": case_sparse, "time": case_time,
+}
 
 
 def main() -> None:
-    """Prints one line for each model and seed, and the means of the head."""
+    """Runs a case."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("case", choices=CASES)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--stores", type=Path, default=Path("stores"), help="kept for the next run")
     parser.add_argument("--part", choices=["validation", "test"], default="test")
     parser.add_argument("--seeds", type=int, nargs="+", default=[42, 43, 44])
     asked = parser.parse_args()
-    films, folder = quality.open_store(asked.data, asked.stores, "movielens-1m"), asked.data / "movielens-1m"
-    log, content = log_of_ratings(films, folder / "ratings.parquet")
-    spans = films._index.now().plan.spans
-    means: dict[str, list[tuple[float, float]]] = {}
-    for seed in asked.seeds:
-        split = item_cold_from(log, pq.read_table(folder / "splits" / f"item-cold-{seed}.parquet"), seed=seed)
-        for model in (EASE(), ContentRidge(blend=2.0), TwoTower(spans=spans)):
-            started = time.perf_counter()
-            model.fit(split.train, content)
-            seconds, line = time.perf_counter() - started, []
-            for name, setting in getattr(split, asked.part).items():
-                found = evaluate(model, setting, rng=np.random.default_rng(0)).means
-                line.append(f"{name} {found['recall@20']} / {found['ndcg@20']}")
-                means.setdefault(f"{model.name} {name}", []).append(
-                    (found["recall@20"].mean, found["ndcg@20"].mean)
-                )
-            print(f"seed {seed}, {model.name}, fit {seconds:.0f} s: {', '.join(line)}", flush=True)
-    for name, pairs in means.items():
-        recall, ndcg = np.mean(pairs, axis=0)
-        print(f"mean of {len(pairs)} seeds, {name}: {recall:.4f} / {ndcg:.4f}")
+    CASES[asked.case](asked)
 
 
 if __name__ == "__main__":
