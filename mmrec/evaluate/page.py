@@ -148,7 +148,7 @@ def _section(
             entry.model: cut(entry.results[name], setting, k=k, rng=np.random.Generator(np.random.PCG64(0)))
             for entry in entries  # each with the same resampled users
         }
-        if any(found.values()):
+        if any(len(cells) > 1 for cells in found.values()):  # one bin alone says what the table says
             charts.append(_chart(f"recall@{k} by {what}", name, axis, found, looks))
     return Section(name, setting, rows_of(entries, name), charts)
 
@@ -193,7 +193,7 @@ def _line(axes: Axes, x: Any, cells: Sequence[Slice], look: Look) -> None:
     value, low, high = (np.array([getattr(s, end) for s in cells]) for end in ("value", "low", "high"))
     axes.errorbar(
         x, value, yerr=np.maximum(0, [value - low, high - value]), color=look.colour, marker=look.marker,
-        markersize=4, linewidth=0.7, elinewidth=0.9,
+        markersize=4, linewidth=0.7, elinewidth=0.9, clip_on=False,
     )
 
 

@@ -182,9 +182,9 @@ def _next(
     lengths = ranks.amax(dim=1, keepdim=True)  # [b, 1]
     cut = (torch.rand(lengths.shape, generator=generator).to(ranks.device) * (lengths - 1)).floor() + 1
     ahead = ranks - cut  # [b, m], 1 for the next item
-    ages = (-ahead).clamp(min=0)  # what comes after the cut is not shown, but must not overflow either
-    shown = (recipe.fade**ages) * ((ranks > 0) & (ahead <= 0))
-    targets = (recipe.fade ** ahead) * ((ahead > 0) & (ahead <= NEXT))
+    weights = recipe.fade ** ahead.abs()
+    shown = weights * ((ranks > 0) & (ahead <= 0))
+    targets = weights * ((ahead > 0) & (ahead <= NEXT))
     return shown, targets
 
 
