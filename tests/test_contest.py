@@ -2,7 +2,9 @@
 
 import json
 import logging
+import re
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -16,8 +18,11 @@ from mmrec.evaluate.baselines import ALS, Popularity
 from mmrec.evaluate.contest import JUDGES, chosen, split_of
 from mmrec.evaluate.report import row_of, tables_of
 from mmrec.evaluate.shop import log_of_shop
+from mmrec.training.model import TwoTower
 
 THREE = ["popularity", "content kNN", "EASE"]
+WITH_HEAD = ["popularity", "content kNN", "mmrec"]
+EPOCHS = 3
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +38,33 @@ def demo(tmp_path_factory):
 @pytest.fixture(scope="module")
 def entries(demo):
     return demo.evaluate(seed=1, models=THREE)
+
+
+class Hasty(TwoTower):
+    """The head with few epochs; remembers all that were made."""
+
+    made = []
+
+    def __post_init__(self):
+        parts = {part: replace(getattr(self.settings, part), epochs=EPOCHS) for part in ("recipe", "metric")}
+        self.settings = replace(self.settings, **parts)
+        self.made.append(self)
+
+
+@pytest.fixture
+def hasty(monkeypatch):
+    monkeypatch.setattr("mmrec.evaluate.contest.TwoTower", Hasty)
+    Hasty.made.clear()
+
+
+@pytest.fixture(scope="module")
+def reported(demo, tmp_path_factory):
+    """Entries with the head among them, and the page that was asked for."""
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mmrec.evaluate.contest.TwoTower", Hasty)
+        entries = demo.evaluate(seed=1, models=WITH_HEAD, page=path)
+    return entries, path.read_text(encoding="utf-8")
 
 
 def test_the_log_of_a_shop_holds_wishes_for_items_it_has(demo, caplog):
@@ -120,6 +152,80 @@ def test_what_cannot_be_asked_is_refused(demo):
         chosen(["SASRec"])
     with pytest.raises(DataError, match="item-cold alone"):
         demo.evaluate(protocol="warm", parts="parts.parquet")
+
+
+def test_the_head_tells_of_the_epochs_of_its_last_fit_alone(reported):
+    popularity, _, head = reported[0]
+    assert not popularity.curves
+    stages = {stage: [one["epoch"] for one in head.curves if one["stage"] == stage]
+              for stage in ("validation", "training")}
+    assert sum(map(len, stages.values())) == len(head.curves)
+    assert list(stages.values()) == 2 * [list(range(1, EPOCHS + 1))]
+    assert all(one["loss"] > 0 and one["seconds"] <= head.seconds for one in head.curves)
+
+
+@pytest.mark.parametrize("protocol", sorted(JUDGES))
+def test_the_head_learns_what_comes_next_where_that_is_asked(demo, hasty, protocol):
+    [entry] = demo.evaluate(protocol=protocol, models=["mmrec"])
+    assert entry.results[JUDGES[protocol]].means["recall@20"].mean > 0
+    fitted = [model for model in Hasty.made if model._items]
+    assert len(fitted) == 2  # on validation, and once more to be judged
+    asks_next = protocol in ("leave-last-out", "global-time")
+    assert all(model.ordered == asks_next for model in Hasty.made)
+
+
+def test_the_page_has_every_model_every_chart_and_the_curves_of_the_head(reported):
+    entries, html = reported
+    rows = [row.rstrip(" *=") for row in re.findall(r'<th scope="row">(.+?)</th>', html)]
+    charts = html.count(": 3 models with 95% intervals")
+    for entry in entries:  # what was chosen, all tries, a row for each setting, figures of each chart
+        assert rows.count(entry.model) == 1 + len(entry.tries) + len(entry.results) + charts
+    for setting in entries[0].results:
+        for what in ("age", "length"):  # the demo's products came on many days
+            assert re.search(rf"recall@20 by (item|history) {what} in setting {setting}: 3 models", html)
+    assert "recall@20 by item popularity in setting overall: 3 models" in html
+    assert "loss at each epoch of training, 2 curves" in html
+    assert "mmrec, validation" in rows
+    last = [one["loss"] for one in entries[2].curves if one["stage"] == "training"][-1]
+    assert f"<td>{last:.4g}</td></tr>" in html.split('<th scope="row">mmrec, training</th>')[1][:200]
+
+
+def test_asking_for_a_page_changes_no_result(entries, reported):
+    for before, after in zip(entries[:2], reported[0][:2], strict=True):
+        for name, result in after.results.items():
+            np.testing.assert_array_equal(result.top, before.results[name].top)
+
+
+def test_a_page_that_cannot_be_written_is_said_before_the_contest(demo, tmp_path, monkeypatch):
+    turns = []
+    with pytest.raises(DataError, match="cannot write"):
+        demo.evaluate(page=tmp_path / "no" / "report.html", progress=turns.append)
+    for name in [name for name in sys.modules if name.split(".")[0] == "matplotlib"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)  # as if it were not installed
+    with pytest.raises(MissingExtra, match="matplotlib"):
+        demo.evaluate(page=tmp_path / "report.html", progress=turns.append)
+    assert turns == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_writes_the_page_beside_its_lines(demo, mmrec, tmp_path):
+    options = ("--seed", 1, "--baselines", "popularity")
+    page = tmp_path / "report.html"
+    done = mmrec("evaluate", demo.path, *options, "--html", page, "--json")
+    assert done.exit_code == 0, done.output
+    [line] = done.stdout.splitlines()
+    assert json.loads(line)["model"] == "popularity"
+    assert "<h1>Evaluation by the protocol item-cold</h1>" in page.read_text(encoding="utf-8")
+    failed = mmrec("evaluate", demo.path, *options, "--html", tmp_path / "no" / "report.html")
+    assert failed.exit_code == 1
+    assert "cannot write" in failed.stderr
+    assert "tuning" not in failed.stderr
+    both = mmrec("evaluate", demo.path, *options, "--json", "--plain")
+    assert both.exit_code == 2
+    assert both.stdout == ""
+    said = " ".join(mmrec("evaluate", "--help").stdout.replace("│", " ").split())
+    assert "mmrec for the head" in said
 
 
 def test_the_command_prints_lines_or_tables(demo, mmrec):

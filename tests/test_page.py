@@ -13,7 +13,7 @@ import pytest
 from mmrec.errors import DataError, MissingExtra
 from mmrec.evaluate.contest import Entry, contest, split_of
 from mmrec.evaluate.logs import log_of_positions
-from mmrec.evaluate.page import _looks, write_page
+from mmrec.evaluate.page import _looks, check_page, write_page
 from mmrec.evaluate.report import HEADINGS, rows_of, tables_of
 from mmrec.evaluate.setting import Split
 
@@ -22,9 +22,9 @@ VOID = {"meta", "img", "br", "hr", "link", "input"}
 USERS, ITEMS, TASTES = 80, 60, 4
 ADDED_AT = np.datetime64("2024-01-01T00:00", "us") + np.arange(ITEMS).astype("timedelta64[D]")
 CURVES = {
-    "two towers": [
-        {"epoch": n, "loss": 6 / n, "validation ndcg@20": n / 50 if n % 2 else None, "seconds": 1.5}
-        for n in range(1, 8)
+    "content kNN": [
+        {"stage": stage, "epoch": n, "loss": start / n, "gap": n / 50 if n % 2 else None, "seconds": 1.5}
+        for stage, start in (("validation", 5), ("training", 6)) for n in range(1, 8)
     ],
     "EASE": [{"epoch": 1, "loss": 2.5}],
 }
@@ -106,9 +106,14 @@ def bare(page) -> Page:
 
 
 @pytest.fixture(scope="module")
-def full(page) -> Page:
+def full(page, entries) -> Page:
     """With both."""
-    return page(added_at=ADDED_AT, curves=CURVES)
+    return page(learned(entries), added_at=ADDED_AT)
+
+
+def learned(entries: list[Entry]) -> list[Entry]:
+    """The same as if they had reported their training."""
+    return [replace(entry, curves=CURVES.get(entry.model, ())) for entry in entries]
 
 
 def renamed(entry: Entry, model: str) -> Entry:
@@ -172,10 +177,12 @@ def test_what_was_chosen_and_tried_on_validation_is_there(bare, entries):
 def test_every_setting_has_its_charts_with_words_and_figures(full, entries):
     written = full
     for setting in entries[0].results:
-        for what in ("item popularity", "item age", "history length"):
+        cuts = ("item age", "history length") if setting == "cold" else (
+            "item popularity", "item age", "history length")  # cold items are all of one popularity
+        for what in cuts:
             (alt,) = [a for a in written.alts if a.startswith(f"recall@20 by {what} in setting {setting}:")]
             assert "3 models" in alt
-    assert len(written.all("svg")) == len(written.alts) == 9 + 2  # and two of training
+    assert len(written.all("svg")) == len(written.alts) == 8 + 2  # and two of training
     assert any(re.fullmatch(r"cold \(n = \d+\)", cell) for cell in written.cells)
     assert written.html.count('class="legend"') == 3 + 1
 
@@ -192,34 +199,33 @@ def test_a_chart_draws_every_model_in_its_own_colour_and_shape(bare):
 def test_without_dates_or_with_one_there_is_no_chart_by_age(page, bare):
     undated, alike = bare, page(added_at=np.repeat(ADDED_AT[:1], ITEMS))
     for written in (undated, alike):
-        assert len(written.alts) == 6
+        assert len(written.alts) == 5
         assert not [alt for alt in written.alts if "age" in alt]
     assert "no dates of items were given" in " ".join(undated.words.split())
 
 
 def test_training_curves_are_drawn_for_all_that_was_measured_but_seconds(full, bare):
     alts = full.alts[-2:]
-    assert alts[0].startswith("loss at each epoch of training, 2 models")
-    assert alts[1].startswith("validation ndcg@20 at each epoch of training, 1 models")
+    assert alts[0].startswith("loss at each epoch of training, 3 curves")
+    assert alts[1].startswith("gap at each epoch of training, 2 curves")
     cells = full.cells
-    row = cells.index("two towers")
+    row = cells.index("content kNN, training")
     assert cells[row + 1:row + 5] == ["7", "0.8571", "6", "0.8571"]
+    assert cells.index("content kNN, validation") == row - 5
     assert "Training" not in bare.words
 
 
 def test_hostile_names_are_words_and_nothing_else(page, full, entries):
-    hostile = page(
-        [renamed(entries[0], HOSTILE), *entries[1:]], added_at=ADDED_AT,
-        curves={HOSTILE: [{"epoch": 1, HOSTILE: 2.0}]} | CURVES,
-    )
+    told = replace(renamed(entries[0], HOSTILE), curves=[{"epoch": 1, HOSTILE: 2.0}])
+    hostile = page([told, *learned(entries)[1:]], added_at=ADDED_AT)
     assert not hostile.all("script") + hostile.all("img")
     assert hostile.open == []
     assert hostile.words.count(HOSTILE) > 6
     assert len(hostile.all("svg")) == len(full.all("svg")) + 1
 
 
-def test_the_same_contest_gives_the_same_page(page, full):
-    assert page(added_at=ADDED_AT, curves=CURVES).html == full.html
+def test_the_same_contest_gives_the_same_page(page, full, entries):
+    assert page(learned(entries), added_at=ADDED_AT).html == full.html
 
 
 def test_many_models_look_different():
@@ -234,7 +240,21 @@ def test_without_matplotlib_nothing_is_written_and_the_remedy_is_said(split, ent
     monkeypatch.setitem(sys.modules, "matplotlib", None)  # as if it were not installed
     with pytest.raises(MissingExtra, match=r"matplotlib.*mmrec\[evaluate\]"):
         write_page(tmp_path / "report.html", entries, split)
+    with pytest.raises(MissingExtra, match=r"matplotlib.*mmrec\[evaluate\]"):
+        check_page(tmp_path / "report.html")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_whether_a_page_can_be_written_is_known_without_writing_it(tmp_path):
+    check_page(tmp_path / "report.html")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "old.html").write_text("as it was")
+    check_page(str(tmp_path / "old.html"))
+    assert (tmp_path / "old.html").read_text() == "as it was"
+    for path, why in ((tmp_path, "is a folder"), (tmp_path / "no" / "r.html", "No such file"),
+                      (tmp_path / "old.html" / "r.html", "Not a directory")):
+        with pytest.raises(DataError, match=why):
+            check_page(path)
 
 
 def test_what_does_not_fit_is_refused(page, split, entries, tmp_path):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mmrec.encoders.base import Vectors
 from mmrec.errors import DataError
@@ -212,15 +213,23 @@ def _best(scores: Vectors, candidates: Places, k: int) -> Places:
     users, n = scores.shape
     size = min(k, n)
     least = np.partition(scores, n - size, axis=1)[:, n - size, None]  # [b, n] -> [b, 1]: the last to get in
-    above, level = scores > least, scores == least
-    room = size - above.sum(axis=1, keepdims=True)  # [b, 1]: how many of the equal ones fit
-    chosen = above | (level & (np.cumsum(level, axis=1, dtype=np.int32) <= room))  # size in each row
-    columns = np.nonzero(chosen)[1].reshape(users, size)  # [b * size] -> [b, size], by position
+    chosen = scores >= least
+    tied = np.count_nonzero(chosen, axis=1) > size
+    chosen[tied] = _first_of_equals(scores[tied], least[tied], size)
+    columns = (np.flatnonzero(chosen) % n).reshape(users, size)  # [b * size] -> [b, size], by position
     kept = np.take_along_axis(scores, columns, axis=1)  # [b, size]
     order = np.argsort(-kept, axis=1, kind="stable")
     places = candidates[np.take_along_axis(columns, order, axis=1)]
     places[np.isneginf(np.take_along_axis(kept, order, axis=1))] = NOBODY
     return np.pad(places, ((0, 0), (0, k - size)), constant_values=NOBODY)
+
+
+def _first_of_equals(scores: Vectors, least: Vectors, size: int) -> NDArray[np.bool_]:
+    """Which of scores [b, n] get in if the last ones, equal to least [b, 1], do not all fit."""
+    above, level = scores > least, scores == least
+    room = size - above.sum(axis=1, keepdims=True)  # [b, 1]: how many of the equal ones fit
+    kept: NDArray[np.bool_] = above | (level & (np.cumsum(level, axis=1, dtype=np.int32) <= room))
+    return kept
 
 
 def _accuracy(top: Places, relevant: csr_matrix, k: Sequence[int]) -> dict[str, Values]:

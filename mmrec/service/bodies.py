@@ -14,7 +14,8 @@ FILES = {"type": "array", "items": {"type": "string", "format": "binary"}}
 ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorAnswer, "description": meaning} for status, meaning in (
         (401, "The API key is missing or wrong."), (403, "Asked from another site, without a key."),
-        (404, "There is no such item, picture or job."), (409, "The store is busy, or not fit for it."),
+        (404, "There is no such item, picture or job."),
+        (409, "The store is busy or not fit for it, or a job is running."),
         (413, "The body is too large."), (422, "A value cannot be used."),
         (429, "Too many requests."), (503, "Not ready, overloaded, or too slow."),
     )

@@ -3,7 +3,7 @@
 ::
 
     {"error": {"kind": "DataError", "message": "k: Input should be ...", "field": "k",
-               "what_to_do": "Change the field that is named ...", "request_id": "5f0c..."}}
+               "what_to_do": "Change what the message names ...", "request_id": "5f0c..."}}
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ STATUS: dict[type[MmrecError], int] = {
     DataError: 422, ConfigError: 422, UnknownItem: 404, StoreBusy: 409, NotFitted: 409, StoreMismatch: 409,
 }
 ADVICE = {
-    "DataError": "Change the field that is named, and send the request again.",
+    "DataError": "Change what the message names, and send the request again.",
     "ConfigError": "Change the setting that is named, and send the request again.",
     "UnknownItem": "Check the id, or send the item with POST /items first.",
     "StoreBusy": "Send the same request again later.",

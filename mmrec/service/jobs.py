@@ -6,7 +6,7 @@ import logging
 import threading
 import uuid
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -17,8 +17,8 @@ from mmrec.service.errors import Refused, described
 log = logging.getLogger(__name__)
 REMEMBERED = 100  # jobs that can still be asked about
 
-Progress = Callable[[dict[str, Any]], None]
-Work = Callable[[Progress], Any]
+Progress = Callable[[Mapping[str, Any]], None]
+Work = Callable[[Progress], Mapping[str, Any]]
 
 
 @dataclass
@@ -26,18 +26,20 @@ class Job:
     """One piece of work.
 
     Attributes:
+        request_id: of the request that started it.
         progress: what it last said of itself.
         result: what it gave, if it is done.
         error: what went wrong, in the form of every error.
     """
 
     kind: str
+    request_id: str
     job_id: str = field(default_factory=lambda: uuid.uuid4().hex)
     state: Literal["running", "done", "failed"] = "running"
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
     finished: datetime | None = None
-    progress: dict[str, Any] | None = None
-    result: Any = None
+    progress: Mapping[str, Any] | None = None
+    result: Mapping[str, Any] | None = None
     error: dict[str, Any] | None = None
 
     def as_dict(self) -> dict[str, Any]:
@@ -56,8 +58,8 @@ class Jobs:
         self._lock = threading.Lock()
         self._jobs: OrderedDict[str, Job] = OrderedDict()
 
-    def start(self, kind: str, work: Work) -> Job:
-        """Starts a job; `work` gets a function to tell its progress, and gives a report (`as_dict`) or JSON.
+    def start(self, kind: str, work: Work, request_id: str) -> Job:
+        """Starts a job; `work` gets a function to tell its progress, and gives its result.
 
         Raises:
             Refused: another job is running.
@@ -68,7 +70,7 @@ class Jobs:
                     409, "JobRunning", f"job {busy.job_id} is running since {busy.started:%H:%M:%S} UTC",
                     f"Wait for it: GET /jobs/{busy.job_id} tells how far it is.",
                 )
-            job = Job(kind)
+            job = Job(kind, request_id)
             self._jobs[job.job_id] = job
             if len(self._jobs) > REMEMBERED:
                 self._jobs.popitem(last=False)
@@ -90,15 +92,14 @@ class Jobs:
 
 
 def _run(job: Job, work: Work) -> None:
-    def told(progress: dict[str, Any]) -> None:
+    def told(progress: Mapping[str, Any]) -> None:
         job.progress = dict(progress)
 
     try:
-        report = work(told)
-        job.result = report.as_dict() if hasattr(report, "as_dict") else report
+        job.result = work(told)
         state: Literal["done", "failed"] = "done"
     except Exception as error:  # a thread has nobody above it who could look
-        log.exception("job %s (%s) failed", job.job_id, job.kind)
-        job.error, state = described(error)[1], "failed"
+        log.exception("job %s (%s) of request %s failed", job.job_id, job.kind, job.request_id)
+        job.error, state = {**described(error)[1], "request_id": job.request_id}, "failed"
     job.finished = datetime.now(UTC)
     job.state = state  # last, so that whoever sees it sees the rest

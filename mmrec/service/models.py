@@ -205,19 +205,6 @@ class ItemPage(BaseModel):
     items: list[ItemShown]
 
 
-class JobShown(BaseModel):
-    """A job and how far it is."""
-
-    job_id: str
-    kind: str
-    state: Literal["running", "done", "failed"]
-    started: str
-    finished: str | None
-    progress: dict[str, Any] | None
-    result: Any
-    error: dict[str, Any] | None
-
-
 class ErrorDescription(BaseModel):
     """What went wrong, where, and what to do."""
 
@@ -226,6 +213,28 @@ class ErrorDescription(BaseModel):
     field: str | None
     what_to_do: str
     request_id: str
+
+
+class JobProgress(BaseModel):
+    """What a job is at; while it trains, also the epoch that ended, its loss, and the seconds so far."""
+
+    stage: str
+    epoch: int | None = None
+    loss: float | None = None
+    seconds: float | None = None
+
+
+class JobShown(BaseModel):
+    """A job and how far it is."""
+
+    job_id: str
+    kind: str
+    state: Literal["running", "done", "failed"]
+    started: str
+    finished: str | None
+    progress: JobProgress | None
+    result: Annotated[dict[str, Any] | None, Field(description="Of a fit: what `Recommender.fit` reports.")]
+    error: ErrorDescription | None
 
 
 class ErrorAnswer(BaseModel):

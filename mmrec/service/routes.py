@@ -11,11 +11,11 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import AfterValidator, ValidationError
 
 from mmrec.errors import UnknownItem
-from mmrec.recommender import Recommender
 from mmrec.rows import located
 from mmrec.service import bodies, items, models, uploads
 from mmrec.service.core import Core
-from mmrec.service.errors import Refused, dump
+from mmrec.service.errors import dump
+from mmrec.service.jobs import Progress
 from mmrec.service.uploads import PICTURES
 
 router = APIRouter(responses=bodies.ERRORS)
@@ -134,9 +134,11 @@ async def record(request: Request) -> Response:
 async def fit(request: Request, body: models.FitRequest | None = None) -> Response:
     """Starts to train on what was recorded; the answer names the job to ask for its progress."""
     core, options = _core(request), body.options() if body else {}
-    train = trainer(core.shop)
-    job = core.jobs.start("fit", lambda told: train(**options, progress=told))
-    return _json(job.as_dict(), 202)
+
+    def work(progress: Progress) -> dict[str, Any]:
+        return core.shop.fit(**options, device=core.settings.device, progress=progress).as_dict()
+
+    return _json(core.jobs.start("fit", work, request.scope["mmrec.request_id"]).as_dict(), 202)
 
 
 @router.get("/jobs/{job_id}", response_model=models.JobShown)
@@ -184,14 +186,6 @@ def _typed(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Fields of a form, which knows nothing but strings."""
     k = fields.get("k", "")
     return {**fields, "k": int(k)} if k.isascii() and k.isdigit() and len(k) < 10 else dict(fields)
-
-
-def trainer(shop: Recommender) -> Any:
-    """The verb that trains."""
-    verb = getattr(shop, "fit", None)
-    if verb is None:
-        raise Refused(409, "NotFitted", "this version has no head to train", "Install one that has.")
-    return verb
 
 
 async def _found(request: Request, verb: str, asked: dict[str, Any]) -> Response:

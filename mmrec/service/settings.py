@@ -34,6 +34,7 @@ class ServiceSettings(BaseModel):
             writes.
         in_flight: requests that are worked on.
         waiting: requests that wait for it; one more is sent away.
+        device: of torch, to train on; None takes the CPU.
 
     Raises:
         ConfigError: on construction through `make` and `read`, for an unknown or unfit setting.
@@ -52,6 +53,7 @@ class ServiceSettings(BaseModel):
     threads: Count = Field(default_factory=cores)
     in_flight: Count = 16
     waiting: Annotated[int, Field(ge=0, le=100_000)] = 64
+    device: str | None = None
 
     @field_validator("api_keys", mode="before")
     @classmethod

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +22,7 @@ PLACES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)  # shares of the places beside the linea
 METRIC = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)  # shares of the metric beside both
 USUAL_PLACES, USUAL_METRIC = 0.5, 0.1
 PRIORS = (0.0, 2.0, 10.0)
-FADES = (1.0, 0.98, 0.9, 0.8)
+FADES = (1.0, 0.98, 0.9, 0.8, 0.7, 0.5)
 GAINS = (0.7, 1.0, 1.2, 1.4, 1.7, 2.0)
 OFFSETS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5)
 
@@ -53,11 +52,10 @@ def chosen_blend(lesson: Lesson, *, ordered: bool) -> tuple[Blend, dict[str, flo
         ordered: whether the order of a history may count.
     """
     figures = {}
-    tries = [
-        (*_shares(lesson, "warm", prior, fade), prior, fade)
-        for prior, fade in product(PRIORS, FADES if ordered else FADES[:1])
-    ]
-    warm, figures["warm"], prior, fade = max(tries, key=lambda one: one[1])
+    fades = FADES if ordered else FADES[:1]
+    fade = max(fades, key=lambda fade: _shares(lesson, "warm", USUAL.prior, fade)[1])
+    prior = max(PRIORS, key=lambda prior: _shares(lesson, "warm", prior, fade)[1])
+    warm, figures["warm"] = _shares(lesson, "warm", prior, fade)
     short, figures["short"] = _shares(lesson, "short", prior, fade)
     cold, figures["cold"] = _shares(lesson, "cold", prior, fade)
     blend = Blend(warm=warm, short=short, cold=cold, prior=prior, fade=fade)
