@@ -206,7 +206,7 @@ class Recommender(Shop):
         return users @ x.T  # [users, d] @ [d, items]
 
     def fit(
-        self, *, warm_start: bool = False, epochs: int | None = None, seed: int = 0,
+        self, *, warm_start: bool = False, ordered: bool = False, epochs: int | None = None, seed: int = 0,
         device: str | None = None, progress: Callable[[Mapping[str, Any]], None] | None = None,
     ) -> FitReport:
         """Aligns content with behaviour: trains a head on all recorded wishes, and lets it serve.
@@ -218,6 +218,8 @@ class Recommender(Shop):
         Args:
             warm_start: go on from the head that serves with what was recorded since; what its validation
                 decided is kept.
+            ordered: learn what comes next in time, in place of what belongs together; good where the last
+                click says most. A warm start keeps to what the head before did.
             epochs: passes over all users; None takes what is usual.
             seed: the same gives the same head, on one device.
             device: of torch, such as `"cuda"`; None takes the CPU.
@@ -231,8 +233,8 @@ class Recommender(Shop):
         from mmrec.training.fit import fit
 
         return fit(
-            self._catalogue, self._index.now(), self._journal, warm_start=warm_start, epochs=epochs,
-            seed=seed, device=device, progress=progress,
+            self._catalogue, self._index.now(), self._journal, warm_start=warm_start, ordered=ordered,
+            epochs=epochs, seed=seed, device=device, progress=progress,
         )
 
     def evaluate(

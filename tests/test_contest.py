@@ -4,7 +4,8 @@ import json
 import logging
 import re
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -40,10 +41,11 @@ def entries(demo):
     return demo.evaluate(seed=1, models=THREE)
 
 
+@dataclass(kw_only=True)
 class Hasty(TwoTower):
     """The head with few epochs; remembers all that were made."""
 
-    made = []
+    made: ClassVar[list[TwoTower]] = []
 
     def __post_init__(self):
         parts = {part: replace(getattr(self.settings, part), epochs=EPOCHS) for part in ("recipe", "metric")}

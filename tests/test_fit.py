@@ -196,6 +196,13 @@ def test_a_warm_start_takes_in_what_was_recorded_since(trained, copy, paint):
         assert after > before  # those who go by blue titles have bought it
 
 
+def test_order_is_learned_where_asked_and_kept_by_a_warm_start(recorded, copy):
+    with copy(recorded) as shop:
+        assert shop.fit(epochs=3, ordered=True).ordered
+        assert shop.fit(warm_start=True, epochs=1).ordered
+        assert titles(shop.recommend(history=["tr-pr-0"], k=10)).count("r") >= 8
+
+
 def test_what_cannot_be_learned_is_refused(recorded, copy, red_blue, open_shop):
     with copy(recorded) as shop, pytest.raises(NotFitted, match="fit without it first"):
         shop.fit(warm_start=True)

@@ -23,6 +23,8 @@ def fit(
     store: StorePath,
     warm_start: Annotated[bool, typer.Option(
         "--warm-start", help="Go on from the head that serves, in a fraction of the time.")] = False,
+    ordered: Annotated[bool, typer.Option(
+        "--ordered", help="Learn what comes next in time, in place of what belongs together.")] = False,
     epochs: Annotated[int | None, typer.Option(help="Passes over all users.")] = None,
     seed: Annotated[int, typer.Option(help="The same gives the same head.")] = 0,
     device: Annotated[str | None, typer.Option(help="Of torch, such as cuda; the CPU, if none.")] = None,
@@ -32,7 +34,8 @@ def fit(
     """Aligns content with behaviour: trains on all recorded wishes; the old head serves until it is done."""
     with opened(store) as shop, _bar() as progress:
         report = shop.fit(
-            warm_start=warm_start, epochs=epochs, seed=seed, device=device, progress=progress
+            warm_start=warm_start, ordered=ordered, epochs=epochs, seed=seed, device=device,
+            progress=progress,
         )
     if plain:
         _show(report)

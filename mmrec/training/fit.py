@@ -38,6 +38,7 @@ class FitReport:
         interactions: that were learned from, one for each user and item.
         seconds: wall time.
         warm_start: whether it went on from the head before; what was validated then still holds.
+        ordered: whether it learned what comes next.
         served: whether the head serves; plain content does if it does not.
         verdicts: what serves in each situation and why, with figures of validation.
         fields: weight of each field in the content tower.
@@ -49,6 +50,7 @@ class FitReport:
     interactions: int
     seconds: float
     warm_start: bool
+    ordered: bool
     served: bool
     verdicts: tuple[Verdict, ...]
     fields: Mapping[str, float]
@@ -60,8 +62,8 @@ class FitReport:
 
 
 def fit(
-    catalogue: Catalogue, snapshot: Snapshot, journal: Journal, *, warm_start: bool, epochs: int | None,
-    seed: int, device: str | None, progress: Report | None,
+    catalogue: Catalogue, snapshot: Snapshot, journal: Journal, *, warm_start: bool, ordered: bool,
+    epochs: int | None, seed: int, device: str | None, progress: Report | None,
 ) -> FitReport:
     """Trains a head on all recorded wishes and lets it serve, if the guard agrees; see `Recommender.fit`."""
     began = time.perf_counter()
@@ -73,7 +75,8 @@ def fit(
     content = snapshot.content_by(plan) if before else snapshot.space(CONTENT)
     curves: list[Mapping[str, Any]] = []
     model = TwoTower(
-        spans=plan.spans, ids=snapshot.ids, seed=seed, device=device, watch=_watch(curves, progress)
+        spans=plan.spans, ids=snapshot.ids, ordered=ordered, seed=seed, device=device,
+        watch=_watch(curves, progress),
     )
     if before:
         model = refining(before, model)
@@ -85,8 +88,8 @@ def fit(
     served = may_serve(found)
     report = FitReport(
         users=len(log.user_ids), items=len(model.towers.ids), interactions=train.nnz,
-        seconds=time.perf_counter() - began, warm_start=warm_start, served=served, verdicts=found,
-        fields=dict(model.kernel.weights), curves=tuple(curves),
+        seconds=time.perf_counter() - began, warm_start=warm_start, ordered=model.ordered, served=served,
+        verdicts=found, fields=dict(model.kernel.weights), curves=tuple(curves),
     )
     towers = replace(model.towers, plan=plan, dislike_weight=catalogue.config.dislike_weight)
     if progress:
@@ -121,7 +124,10 @@ def refining(before: Head, model: TwoTower) -> TwoTower:
         settings.recipe, epochs=WARM_EPOCHS, learning_rate=WARM_RATE * settings.recipe.learning_rate
     )
     metric = replace(settings.metric, epochs=1)
-    return replace(model, before=before, settings=replace(settings, recipe=recipe, metric=metric))
+    return replace(
+        model, before=before, ordered=before.report.get("ordered", model.ordered),
+        settings=replace(settings, recipe=recipe, metric=metric),
+    )
 
 
 def _checked(epochs: int) -> int:
