@@ -49,7 +49,7 @@ class Recipe:
     batch_size: int = 256
     kept: float = 0.5
     ordered: bool = False
-    fade: float = 0.9
+    fade: float = 0.8
     temperature: float = 1.0
     user_power: float = 0.5
     weight_decay: float = 0.0
