@@ -47,6 +47,9 @@ def folder(tmp_path, monkeypatch):
     clicked = datetime(2025, 1, 1, tzinfo=UTC)
     write_interactions(tmp_path / "clicks.jsonl", [
         Interaction(user_id="u42", item_id=item_id, time=clicked) for item_id in ("B07", "B11")
+    ] + [  # others, for there is nothing to evaluate without them
+        Interaction(user_id=f"u{n}", item_id=items[(n + 5 * step) % 12].item_id, time=clicked)
+        for n in range(24) for step in range(6)
     ])
     return tmp_path
 
@@ -59,6 +62,7 @@ def test_the_commands_for_a_catalogue_run_as_written(folder, mmrec):
         assert done.exit_code == 0, f"{command}\n{done.output}"
         assert done.stdout.strip(), command
     assert (folder / "gallery.html").stat().st_size > 1000
+    assert "recall@20 by history length" in (folder / "report.html").read_text(encoding="utf-8")
 
 
 def test_the_python_of_one_screen_runs_as_written(folder):

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from mmrec.service.settings import ServiceSettings
 
+LONGEST_HEAD = 2**17  # bytes of a request's line and headers; the longest condition has 48,000, once escaped
+
 
 def plug(app: typer.Typer) -> None:
     """Add the command to the `mmrec` CLI."""
@@ -89,6 +91,7 @@ def run(app: FastAPI, settings: ServiceSettings, listener: socket.socket) -> Non
     config = uvicorn.Config(
         app, log_config=None, access_log=False, server_header=False,
         proxy_headers=False, timeout_graceful_shutdown=int(settings.timeout) + 1, ws="none",
+        h11_max_incomplete_event_size=LONGEST_HEAD,
     )
     # uvicorn raises SIGTERM again once it has served all: it shall end us in order, so that the log is kept
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))

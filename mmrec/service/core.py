@@ -18,6 +18,7 @@ from mmrec.service.warmth import Warmth
 from mmrec.types import Recommendation
 
 T = TypeVar("T")
+LAST_STEP = 8.0  # seconds that a job may take to end where it can
 
 
 class Watcher(Protocol):
@@ -78,6 +79,7 @@ class Core:
         await self.read(self.warmth.warm, self.shop)
 
     async def close(self) -> None:
-        """Waits for the work that is under way."""
+        """Waits for the work that is under way; a job is ended."""
+        await asyncio.to_thread(self.jobs.stop, LAST_STEP)
         for pool in (self._readers, self._writer):
             await asyncio.to_thread(pool.shutdown, cancel_futures=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from mmrec.errors import MmrecError
 from mmrec.rows import json_ready
 from mmrec.service.errors import Refused, described
 
@@ -55,8 +56,9 @@ class Jobs:
     """The jobs of one service. A process that ends takes its job along; the store serves what it held."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock, self._stopping = threading.Lock(), threading.Event()
         self._jobs: OrderedDict[str, Job] = OrderedDict()
+        self._thread: threading.Thread | None = None  # of the last one
 
     def start(self, kind: str, work: Work, request_id: str) -> Job:
         """Starts a job; `work` gets a function to tell its progress, and gives its result.
@@ -74,8 +76,19 @@ class Jobs:
             self._jobs[job.job_id] = job
             if len(self._jobs) > REMEMBERED:
                 self._jobs.popitem(last=False)
-        threading.Thread(target=_run, args=(job, work), name=f"mmrec-{kind}", daemon=True).start()
+            self._thread = threading.Thread(
+                target=_run, args=(job, work, self._stopping), name=f"mmrec-{kind}", daemon=True)
+            self._thread.start()
         return job
+
+    def stop(self, seconds: float) -> None:
+        """Ends the job that runs, where it next tells its progress; waits for it as long as this at most.
+
+        The interpreter's end would meet it inside a library, which may abort the process.
+        """
+        self._stopping.set()
+        if self._thread:
+            self._thread.join(seconds)
 
     def get(self, job_id: str) -> Job:
         """The job of an id.
@@ -91,15 +104,19 @@ class Jobs:
         return self._jobs[job_id]
 
 
-def _run(job: Job, work: Work) -> None:
+def _run(job: Job, work: Work, stopping: threading.Event) -> None:
     def told(progress: Mapping[str, Any]) -> None:
+        if stopping.is_set():
+            raise Refused(503, "Stopped", "the service was stopped", "Start the job again.")
         job.progress = dict(progress)
 
     try:
         job.result = work(told)
         state: Literal["done", "failed"] = "done"
     except Exception as error:  # a thread has nobody above it who could look
-        log.exception("job %s (%s) of request %s failed", job.job_id, job.kind, job.request_id)
+        unforeseen = not isinstance(error, MmrecError)
+        log.error("job %s (%s, request %s) failed: %s", job.job_id, job.kind, job.request_id, error,
+                  exc_info=unforeseen)
         job.error, state = {**described(error)[1], "request_id": job.request_id}, "failed"
     job.finished = datetime.now(UTC)
     job.state = state  # last, so that whoever sees it sees the rest

@@ -20,6 +20,7 @@ MOST_IDS = 10_000  # of a history or another list
 Id = Annotated[str, Field(min_length=1, max_length=MAX_ID)]
 Ids = Annotated[list[Id], Field(max_length=MOST_IDS)]
 Words = Annotated[str, Field(max_length=MOST_WORDS)]
+Space = Annotated[str, Field(max_length=64, examples=["content"])]  # no field has a longer name
 Where = Annotated[str, Field(max_length=MAX_LENGTH, examples=["price < 30 and category == 'mug'"])]
 K = Annotated[int, Field(ge=1, le=MOST_RESULTS)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -80,7 +81,7 @@ class SimilarRequest(Wishes):
 
     text: Words | dict[str, Words] | None = None
     image: Picture | Annotated[list[Picture], Field(max_length=MAX_IMAGES)] | None = None
-    by: Words = "content"
+    by: Space = "content"
 
 
 class SearchRequest(Wishes):

@@ -79,7 +79,7 @@ async def get_image(
 
 @router.get("/items/{item_id}/similar", response_model=models.Results)
 async def similar_to_item(
-    request: Request, item_id: ItemId, by: Annotated[models.Words, Query()] = "content",
+    request: Request, item_id: ItemId, by: Annotated[models.Space, Query()] = "content",
     k: Annotated[models.K, Query()] = 10, where: Where = None,
 ) -> Response:
     """Items like one of the catalogue."""

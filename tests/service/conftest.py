@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
-from mmrec import Recommender
+from mmrec import Interaction, Item, Recommender
 from mmrec.service.app import create_app
 from mmrec.service.settings import ServiceSettings
 
@@ -43,6 +44,18 @@ def client(serve: Callable[..., TestClient], red_blue_shop: Recommender) -> Test
 def own(serve: Callable[..., TestClient], shop: Recommender) -> TestClient:
     """The service of `shop`, empty at first."""
     return serve(shop)
+
+
+@pytest.fixture
+def crowd(shop: Recommender) -> Recommender:
+    """A shop with behaviour enough to train on: 30 users, each with half of the red mugs or blue lamps."""
+    titles, rng = {"r": "red mug", "b": "blue lamp"}, np.random.default_rng(0)
+    shop.ingest(Item(item_id=f"{c}{n}", text={"title": titles[c]}) for c in "rb" for n in range(8))
+    shop.record(
+        Interaction(user_id=f"u{user}", item_id=f"{'rb'[user % 2]}{n}")
+        for user in range(30) for n in rng.choice(8, 4, replace=False)
+    )
+    return shop
 
 
 def until(true: Callable[[], bool], seconds: float = 10.0) -> None:

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from datetime import UTC, datetime, timedelta
+from urllib.parse import quote, urlsplit
 
 import httpx
 import pytest
@@ -18,6 +19,7 @@ from typer.testing import CliRunner
 from mmrec.monitor.records import read_clicks, read_impressions
 from mmrec.service import command
 from mmrec.service.settings import ServiceSettings
+from mmrec.where_tokens import MAX_LENGTH
 
 COMMAND = [
     sys.executable, "-c",
@@ -84,6 +86,40 @@ def test_it_serves_and_finishes_what_is_in_flight(open_shop, red_blue, shown, to
         assert set(log["request_id"].to_pylist()) == {request_id}
         assert all(0 < ms < 10_000 for ms in log["latency_ms"].to_pylist())
         assert read_clicks(shop.path, *period)["item_id"].to_pylist() == [act["item_id"]]
+
+
+def test_sigterm_while_it_trains_ends_in_order_and_keeps_what_served(crowd, wait_until):
+    process = start(crowd.path, "--port", "0")
+    try:
+        address = json.loads(process.stdout.readline())["address"]
+        wait_until(lambda: httpx.get(address + "/health/ready").status_code == 200, 30)
+        job = address + "/jobs/" + httpx.post(address + "/fit", json={"epochs": 10_000}).json()["job_id"]
+        wait_until(lambda: "epoch" in (httpx.get(job).json()["progress"] or {}), 60)
+        process.terminate()
+        process.wait(20)
+    finally:
+        process.kill()
+        _, stderr = process.communicate()
+    assert process.returncode == 0, stderr
+    assert "Traceback" not in stderr
+    assert not crowd.stats()["fitted"]
+    assert crowd.doctor()["healthy"]
+
+
+def test_the_longest_condition_is_read_in_however_many_pieces_it_comes(shop, running):
+    where = quote("\U0010ffff" * MAX_LENGTH)
+    request = f"GET /items?where={where} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode()
+    with (
+        running(shop.path) as address,
+        socket.create_connection(("127.0.0.1", urlsplit(address).port)) as connection,
+    ):
+        for piece in (request[:20_000], request[20_000:40_000], request[40_000:]):
+            connection.sendall(piece)
+            time.sleep(0.1)
+        answer = connection.makefile("rb").read()
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 422 ")
+    assert json.loads(body)["error"]["field"] == "where"
 
 
 def test_open_shows_the_gallery_in_a_browser(shop, tmp_path, wait_until):

@@ -14,7 +14,9 @@ from mmrec import Interaction, Item
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 WRITTEN = "http://127.0.0.1:8000"  # where the README's service listens
-ROUTES = {"/items", "/recommend", "/search", "/similar", "/interactions", "/monitor", "/metrics"}
+ROUTES = {
+    "/items", "/recommend", "/search", "/similar", "/interactions", "/fit", "/jobs", "/monitor", "/metrics",
+}
 
 
 def lines():
@@ -42,18 +44,22 @@ def test_the_curl_lines_run_as_written(address, tmp_path):
     (tmp_path / ".curlrc").write_text("fail-with-body\nsilent\nshow-error\n", encoding="utf-8")
     commands = lines()
     assert {route for route in ROUTES if any(WRITTEN + route in line for line in commands)} == ROUTES
-    answers = {}
+    answers, job_id = {}, ""
     for line in commands:
         assert WRITTEN in line
         done = subprocess.run(
-            ["bash", "-c", line.replace(WRITTEN, address)], cwd=tmp_path, capture_output=True, text=True,
-            timeout=30, env=os.environ | {"CURL_HOME": str(tmp_path)},
+            ["bash", "-c", line.replace(WRITTEN, address).replace("JOB_ID", job_id)], cwd=tmp_path,
+            capture_output=True, text=True, timeout=30, env=os.environ | {"CURL_HOME": str(tmp_path)},
         )
         assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
         answers[line] = done.stdout
+        if "/fit" in line:
+            job_id = json.loads(done.stdout)["job_id"]
     for line, answer in answers.items():
         if "/recommend" in line or "/similar" in line or "/search" in line:
             assert json.loads(answer)["results"], line
+        elif "/fit" in line or "/jobs" in line:
+            assert (json.loads(answer)["kind"], json.loads(answer)["job_id"]) == ("fit", job_id), line
         elif "POST" in line or "--json" in line or "-F" in line:
             assert (json.loads(answer)["added"], json.loads(answer)["rejected"]) == (1, 0), line
     monitored = next(json.loads(answer) for line, answer in answers.items() if "/monitor" in line)

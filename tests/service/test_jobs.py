@@ -1,17 +1,14 @@
-"""The life of a job, with real functions as its work."""
+"""The life of a job, with real functions as its work, and the job that `POST /fit` starts."""
 
 import threading
+import time
 
 import pytest
 
 from mmrec.errors import DataError
 from mmrec.service.errors import Refused
 from mmrec.service.jobs import REMEMBERED, Jobs
-
-
-class Report:
-    def as_dict(self):
-        return {"epochs": 2}
+from mmrec.service.models import ErrorDescription, JobShown
 
 
 def test_a_job_tells_its_progress_and_its_result(wait_until):
@@ -21,9 +18,9 @@ def test_a_job_tells_its_progress_and_its_result(wait_until):
         told({"epoch": 1})
         step.wait(10)
         told({"epoch": 2})
-        return Report()
+        return {"epochs": 2}
 
-    job = jobs.start("fit", work)
+    job = jobs.start("fit", work, "r1")
     wait_until(lambda: job.progress == {"epoch": 1})
     now = jobs.get(job.job_id).as_dict()
     assert (now["state"], now["finished"], now["result"], now["error"]) == ("running", None, None, None)
@@ -42,28 +39,29 @@ def test_a_job_that_fails_says_why_in_the_form_of_errors(wait_until, caplog, err
     def work(told):
         raise error
 
-    job = Jobs().start("fit", work)
+    job = Jobs().start("fit", work, "r1")
     wait_until(lambda: job.state == "failed")
-    assert (job.error["kind"], job.error["message"]) == (kind, message)
+    assert (job.error["kind"], job.error["message"], job.error["request_id"]) == (kind, message, "r1")
     assert job.result is None
     assert str(error) in caplog.text
+    assert ("Traceback" in caplog.text) == (kind == "InternalError")  # what was foreseen needs none
 
 
 def test_one_job_at_a_time(wait_until):
     step, jobs = threading.Event(), Jobs()
-    job = jobs.start("fit", lambda told: step.wait(10))
+    job = jobs.start("fit", lambda told: {"waited": step.wait(10)}, "r1")
     with pytest.raises(Refused, match=job.job_id) as caught:
-        jobs.start("fit", lambda told: None)
+        jobs.start("fit", lambda told: {}, "r2")
     assert caught.value.status == 409
     step.set()
     wait_until(lambda: job.state == "done")
-    assert jobs.start("fit", lambda told: None).job_id != job.job_id
+    assert jobs.start("fit", lambda told: {}, "r2").job_id != job.job_id
 
 
 def test_old_jobs_are_forgotten(wait_until):
     jobs, made = Jobs(), []
     for _ in range(REMEMBERED + 2):
-        job = jobs.start("fit", lambda told: None)
+        job = jobs.start("fit", lambda told: {}, "r2")
         wait_until(lambda job=job: job.state == "done")
         made.append(job.job_id)
     with pytest.raises(Refused, match="no job"):
@@ -71,27 +69,105 @@ def test_old_jobs_are_forgotten(wait_until):
     assert jobs.get(made[2]).state == "done"
 
 
-def test_fit_starts_a_job_with_the_options_that_were_set(serve, shop, red_blue, wait_until, monkeypatch):
-    shop.ingest(red_blue)
-    step, asked = threading.Event(), []
+def test_a_service_that_stops_ends_its_job_at_the_next_step(wait_until):
+    jobs, steps = Jobs(), []
 
-    def fit(*, progress, **options):  # what trains, whatever it is: real work on the shop is all it needs
-        asked.append(options)
-        progress({"epoch": 1})
-        step.wait(10)
-        return {"items": len(shop)}
+    def work(told):
+        while True:
+            told({"stage": "training"})
+            steps.append(time.sleep(0.01))
 
-    monkeypatch.setattr(shop, "fit", fit, raising=False)
-    client = serve(shop)
-    started = client.post("/fit", json={"epochs": 1, "warm_start": True})
+    job = jobs.start("fit", work, "r1")
+    wait_until(lambda: len(steps) > 2)
+    jobs.stop(10)
+    assert (job.state, job.error["kind"]) == ("failed", "Stopped")
+    done = len(steps)
+    time.sleep(0.05)
+    assert len(steps) == done
+
+
+def test_a_job_that_takes_no_step_is_not_waited_for():
+    jobs, end = Jobs(), threading.Event()
+    job = jobs.start("fit", lambda told: {"ended": end.wait(10)}, "r1")
+    started = time.monotonic()
+    jobs.stop(0.1)
+    assert 0.1 <= time.monotonic() - started < 5
+    assert job.state == "running"
+    end.set()
+
+
+def test_nothing_to_stop():
+    Jobs().stop(60)
+
+
+@pytest.fixture
+def ended(wait_until):
+    """Waits until a job is over; gives what it was seen at on the way, and what it is then."""
+
+    def wait(client, started):
+        address, seen = f"/jobs/{started.json()['job_id']}", []
+
+        def over():
+            job = client.get(address).json()
+            JobShown.model_validate(job, extra="forbid")  # as OpenAPI says it is
+            seen.append(job["progress"])
+            return job["state"] != "running"
+
+        wait_until(over, 60)
+        return seen, client.get(address).json()
+
+    return wait
+
+
+def test_fit_is_a_job_that_tells_how_far_it_is_and_what_came_of_it(serve, crowd, ended, shown, told):
+    client = serve(crowd)
+    assert client.get("/items/r0/similar?by=behaviour").json()["error"]["kind"] == "NotFitted"
+    started = client.post("/fit", json={"epochs": 3, "seed": 5})
     assert (started.status_code, started.json()["state"]) == (202, "running")
-    address = f"/jobs/{started.json()['job_id']}"
-    wait_until(lambda: client.get(address).json()["progress"] == {"epoch": 1})
-    assert client.post("/fit").status_code == 409
-    assert client.post("/recommend", json={"k": 1}).status_code == 200  # training keeps nobody waiting
-    step.set()
-    wait_until(lambda: client.get(address).json()["state"] == "done")
-    assert client.get(address).json()["result"] == {"items": 8}
+    seen, job = ended(client, started)
+    stages = {progress["stage"] for progress in seen if progress}
+    assert "writing vectors" in stages
+    assert (job["state"], job["error"], job["result"]["served"]) == ("done", None, True), job
+    report = job["result"]
+    assert (report["users"], report["items"], report["interactions"]) == (30, 16, 120)
+    assert {curve["epoch"] for curve in report["curves"]} == {1, 2, 3}
+    assert {curve["stage"] for curve in report["curves"]} == {"validation", "training"}
+    assert {verdict["situation"] for verdict in report["verdicts"]} >= {"cold items", "all items"}
+    near = client.get("/items/r0/similar?by=behaviour&k=7")  # what was trained serves at once
+    assert shown(near) == told(crowd.similar("r0", by="behaviour", k=7))
+    assert len(near.json()["results"]) == 7
+    warm = client.post("/fit", json={"epochs": 1, "warm_start": True})
+    assert ended(client, warm)[1]["result"]["warm_start"] is True
+
+
+def test_one_fit_at_a_time_and_nobody_waits_for_it(serve, crowd, ended):
+    client = serve(crowd)
+    with crowd._catalogue.store.writer():  # the fit can go no further than to the vectors
+        started = client.post("/fit", json={"epochs": 1})
+        second = client.post("/fit")
+        assert (second.status_code, second.json()["error"]["kind"]) == (409, "JobRunning")
+        assert started.json()["job_id"] in second.json()["error"]["message"]
+        assert client.post("/recommend", json={"k": 1}).status_code == 200
+        assert client.get("/items/r0").status_code == 200
+    assert ended(client, started)[1]["state"] == "done"
     assert client.post("/fit").status_code == 202
-    wait_until(lambda: len(asked) == 2)
-    assert asked == [{"epochs": 1, "warm_start": True}, {}]
+
+
+@pytest.mark.parametrize(("body", "kind", "words"), [
+    ({}, "DataError", "record more"), ({"warm_start": True}, "NotFitted", "none serves"),
+])
+def test_a_fit_that_cannot_be_says_why_in_the_form_of_errors(own, shop, red_blue, ended, body, kind, words):
+    shop.ingest(red_blue)
+    started = own.post("/fit", json=body)
+    job = ended(own, started)[1]
+    assert (job["state"], job["result"], job["error"]["kind"]) == ("failed", None, kind)
+    assert words in job["error"]["message"]
+    assert job["error"]["request_id"] == started.headers["x-request-id"]
+    ErrorDescription.model_validate(job["error"], extra="forbid")
+
+
+def test_the_device_is_a_setting_of_the_machine(serve, crowd, ended):
+    client = serve(crowd, device="no such device")
+    job = ended(client, client.post("/fit", json={"epochs": 1}))[1]
+    assert (job["state"], job["error"]["kind"]) == ("failed", "InternalError")
+    assert client.post("/fit", json={"device": "cpu"}).status_code == 422

@@ -11,15 +11,20 @@ import subprocess
 import sys
 import threading
 import time
+from collections import deque
+from itertools import islice
 
 import httpx
+import pytest
 
-COMMAND = [
+COMMAND = [  # most of a start is imports: they are done before it is its turn
     sys.executable, "-c",
-    "from mmrec.cli import app; from mmrec.service.command import plug; plug(app); app()", "serve",
+    "import lancedb, mmrec.service.app; from mmrec.cli import app; from mmrec.service.command import plug;"
+    " plug(app); input(); app()", "serve",
 ]
+AHEAD = 2  # services that are imported while another one is at work
 KILLS = int(os.environ.get("MMREC_KILLS", "10"))
-LONGEST = 1.0  # seconds of writes before the service is killed
+LONGEST = 0.7  # seconds of writes before the service is killed
 COUNTED = 3  # items of one request
 
 
@@ -53,12 +58,23 @@ class Writer:
         self.gone.add(ids[1])
 
 
-def killed(store, writers, seconds, wait_until):
+def start(store):
+    """A service that opens the store when it is told to."""
+    return subprocess.Popen(
+        [*COMMAND, str(store), "--port", "0"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL, text=True)
+
+
+def kill(process):
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+
+
+def killed(process, writers, seconds, wait_until):
     """Serves while the writers write, until it is killed."""
-    process = subprocess.Popen(
-        [*COMMAND, str(store), "--port", "0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     threads = []
     try:
+        print(file=process.stdin, flush=True)
         address = json.loads(process.stdout.readline())["address"]
         wait_until(lambda: httpx.get(address + "/health/ready").status_code == 200, 30)
         threads = [threading.Thread(target=writer.write, args=(address,)) for writer in writers]
@@ -66,20 +82,34 @@ def killed(store, writers, seconds, wait_until):
             thread.start()
         time.sleep(seconds)
     finally:
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
+        kill(process)
         for thread in threads:
             thread.join(30)
     assert process.returncode == -signal.SIGKILL  # it did not end before
 
 
-def test_a_killed_service_has_kept_what_it_acknowledged(open_shop, wait_until):
+@pytest.fixture
+def services(open_shop):
+    """A store, and services of it, one after the other."""
     with open_shop() as shop:
         store = shop.path
+    waiting = deque(start(store) for _ in range(AHEAD))
+
+    def following():
+        while True:
+            waiting.append(start(store))
+            yield waiting.popleft()
+
+    yield following()
+    for process in waiting:
+        kill(process)
+
+
+def test_a_killed_service_has_kept_what_it_acknowledged(services, open_shop, wait_until):
     rng, writers, counts = random.Random(), [Writer("a"), Writer("b")], []
-    for _ in range(KILLS):
+    for service in islice(services, KILLS):
         moment = rng.uniform(0.02, LONGEST)
-        killed(store, writers, moment, wait_until)
+        killed(service, writers, moment, wait_until)
         counts.append(sum(len(w.items) + len(w.acts) for w in writers))
         with open_shop() as shop:
             for writer in writers:
