@@ -39,8 +39,8 @@ class Blend:
     warm: Shares = USUAL
     short: Shares = USUAL
     cold: Shares = USUAL
-    cold_gain: float = 1.4
-    cold_offset: float = 1.0
+    cold_gain: float = 2.0
+    cold_offset: float = 0.5
     prior: float = 0.0
     fade: float = 1.0
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 Curve = Mapping[str, float]
 Watch = Callable[[Curve], None]
 USUAL_SIZE = 100  # items of a history at which a user counts 1
+LEAST_STEPS = 20  # of an epoch: a small shop has smaller batches, or it would learn nothing in so few
 NEXT = 10  # items after the cut that are to be found, where order counts
 
 
@@ -31,7 +32,7 @@ class Recipe:
         dim: of their vectors, h.
         epochs: passes over all users.
         learning_rate: of Adam at the start; it falls to 0 along a cosine.
-        batch_size: users of a step.
+        batch_size: users of a step at most.
         kept: share of a history that a step shows; the rest is to be found.
         ordered: whether what is shown is the beginning of a history, up to a random cut, and what is to be
             found are the next items; else both are drawn from all of it.
@@ -95,13 +96,14 @@ def train(
     lesson = _Lesson(_ranked(histories), recipe, generator, torch.device(device or "cpu"))
     users = np.flatnonzero(np.diff(histories.indptr) > 1)  # one item alone leaves nothing to find
     optimiser = torch.optim.AdamW(net.parameters, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
-    steps = recipe.epochs * math.ceil(len(users) / recipe.batch_size)
+    size = min(recipe.batch_size, max(len(users) // LEAST_STEPS, 8))
+    steps = recipe.epochs * math.ceil(len(users) / size)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, max(steps, 1))
     began = time.perf_counter()
     for epoch in range(1, recipe.epochs + 1 if len(users) else 1):
         total = 0.0
         net.begin(generator)
-        for batch in _batches(users, recipe.batch_size, generator):
+        for batch in _batches(users, size, generator):
             loss = lesson.loss(net, batch)
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]

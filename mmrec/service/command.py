@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import signal
@@ -19,6 +20,7 @@ from mmrec.errors import ConfigError
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+    from mmrec.service.jobs import Jobs
     from mmrec.service.settings import ServiceSettings
 
 LONGEST_HEAD = 2**17  # bytes of a request's line and headers; the longest condition has 48,000, once escaped
@@ -95,4 +97,11 @@ def run(app: FastAPI, settings: ServiceSettings, listener: socket.socket) -> Non
     )
     # uvicorn raises SIGTERM again once it has served all: it shall end us in order, so that the log is kept
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    atexit.register(leave, app.state.core.jobs)
     uvicorn.Server(config).run(sockets=[listener])
+
+
+def leave(jobs: Jobs) -> None:
+    """Ends the process at once if a job is still deep in a library, which would abort at Python's own end."""
+    if jobs.running:
+        os._exit(0)

@@ -82,13 +82,15 @@ class Jobs:
         return job
 
     def stop(self, seconds: float) -> None:
-        """Ends the job that runs, where it next tells its progress; waits for it as long as this at most.
-
-        The interpreter's end would meet it inside a library, which may abort the process.
-        """
+        """Ends the job that runs, where it next tells its progress; waits for it as long as this at most."""
         self._stopping.set()
         if self._thread:
             self._thread.join(seconds)
+
+    @property
+    def running(self) -> bool:
+        """Whether a job runs."""
+        return self._thread is not None and self._thread.is_alive()
 
     def get(self, job_id: str) -> Job:
         """The job of an id.

@@ -17,13 +17,14 @@ from mmrec.head.trained import spreads_of, trusted
 from mmrec.training.answers import Parts, ndcg_of, parts_of
 
 CLOSE = 0.99  # of the best figure: what comes as near is as good, and the one nearest to `USUAL` is taken
+CALIBRATED = 0.98  # the same for cold items beside warm ones, where the few new items of a validation say least
 USUAL = Blend()
 PLACES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)  # shares of the places beside the linear part
 METRIC = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)  # shares of the metric beside both
 USUAL_PLACES, USUAL_METRIC = 0.5, 0.1
 PRIORS = (0.0, 2.0, 10.0)
 FADES = (1.0, 0.98, 0.9, 0.8, 0.7, 0.5)
-GAINS = (0.7, 1.0, 1.2, 1.4, 1.7, 2.0)
+GAINS = (0.7, 1.0, 1.2, 1.4, 1.7, 2.0, 2.4)
 OFFSETS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5)
 
 
@@ -66,19 +67,20 @@ def chosen_blend(lesson: Lesson, *, ordered: bool) -> tuple[Blend, dict[str, flo
         found = {
             offset: ndcg_of(_calibrated(parts, blend, new, gain, offset), setting) for offset in OFFSETS
         }
-        by_gain[gain] = usual(found, USUAL.cold_offset)
-    gain, figures["overall"] = usual({g: figure for g, (_, figure) in by_gain.items()}, USUAL.cold_gain)
+        by_gain[gain] = usual(found, USUAL.cold_offset, CALIBRATED)
+    overall = {gain: figure for gain, (_, figure) in by_gain.items()}
+    gain, figures["overall"] = usual(overall, USUAL.cold_gain, CALIBRATED)
     return replace(blend, cold_gain=gain, cold_offset=by_gain[gain][0]), figures
 
 
-def usual(figures: Mapping[float, float], wanted: float) -> tuple[float, float]:
+def usual(figures: Mapping[float, float], wanted: float, close: float = CLOSE) -> tuple[float, float]:
     """The setting nearest to the wanted one among those whose figure is close to the best, and its figure.
 
     A validation of some hundred items tells differences of a hundredth from chance no more.
     """
     best = max(figures.values())
-    close = [setting for setting, figure in figures.items() if figure >= CLOSE * best]
-    setting = min(close, key=lambda one: abs(one - wanted))
+    near = [setting for setting, figure in figures.items() if figure >= close * best]
+    setting = min(near, key=lambda one: abs(one - wanted))
     return setting, figures[setting]
 
 

@@ -106,6 +106,28 @@ def test_sigterm_while_it_trains_ends_in_order_and_keeps_what_served(crowd, wait
     assert crowd.doctor()["healthy"]
 
 
+def test_a_job_that_takes_no_step_does_not_spoil_the_end():
+    deep = """
+import atexit, sys, time, torch
+from mmrec.service.command import leave
+from mmrec.service.jobs import Jobs
+
+def work(told):
+    x = torch.rand(100, 100, requires_grad=True)
+    while True:
+        (x @ x).sum().backward()
+
+jobs = Jobs()
+atexit.register(leave, jobs)
+jobs.start("fit", work, "r1")
+time.sleep(1)
+jobs.stop(0.1)
+sys.exit(0)
+"""
+    done = subprocess.run([sys.executable, "-c", deep], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
 def test_the_longest_condition_is_read_in_however_many_pieces_it_comes(shop, running):
     where = quote("\U0010ffff" * MAX_LENGTH)
     request = f"GET /items?where={where} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode()

@@ -1,6 +1,6 @@
 """Requests drawn from the OpenAPI document, fit and unfit ones, never make the service fail.
 
-MMREC_CASES sets how many of each kind for each route; 6 unless told, some 200 in all.
+MMREC_CASES sets how many of each kind for each route; 6 unless told, some 170 in all.
 """
 
 import os
