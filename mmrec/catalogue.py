@@ -90,22 +90,25 @@ class Catalogue:
     @property
     def plan(self) -> ContentPlan:
         """The content plan that serves."""
-        return self.serving().plan
+        return self._plan_of(self.serial)
 
     def serving(self) -> Serving:
         """What serves now, also after another process trained or rebuilt."""
         facts = self.store.facts
         serial, head = int(facts.get("serial", 0)), int(facts.get("head", 0))
-        plan = self._plans.get(serial)
-        if plan is None:
-            plan = ContentPlan.load(self._plan_path(serial)) if serial else ContentPlan()
-            self._plans = {serial: plan}
-        return Serving(plan, f"vector_{serial}", self._towers_of(head))
+        return Serving(self._plan_of(serial), f"vector_{serial}", self._towers_of(head))
 
     def head(self) -> Head | None:
         """The trained head that serves, if any, with all that training can go on from."""
         head = int(self.store.facts.get("head", 0))
         return saved.load(self._head_path(head)) if head else None
+
+    def _plan_of(self, serial: int) -> ContentPlan:
+        if not serial:
+            return ContentPlan()
+        if serial not in self._plans:
+            self._plans = {serial: ContentPlan.load(self._plan_path(serial))}
+        return self._plans[serial]
 
     def _towers_of(self, head: int) -> Towers:
         """Those of a trained head, or what serves without one."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,12 @@ def examine(catalogue: Catalogue, journal: Journal, *, mend: bool = True) -> dic
         `healthy`, `problems` (what, how many, which items, what was done), and the tables' health.
     """
     problems = []
-    broken = _plan_is_broken(catalogue)
+    if _is_broken(catalogue.head):
+        if mend:
+            catalogue.adopt(None)
+        done = "content serves again: train with `mmrec fit`" if mend else ""
+        problems.append(_problem("trained head cannot be read", [], done))
+    broken = _is_broken(lambda: catalogue.plan)
     if broken:
         if mend:
             catalogue.rebuild(anew=True)
@@ -102,9 +108,9 @@ def _recall(scorer: Scorer, query: Vectors) -> float:
     return float((scores[scorer.top(query, k).positions] >= least).sum() / k)
 
 
-def _plan_is_broken(catalogue: Catalogue) -> bool:
+def _is_broken(read: Callable[[], object]) -> bool:
     try:
-        catalogue.serving()
+        read()
     except StoreError:
         return True
     return False

@@ -217,11 +217,17 @@ def test_what_cannot_be_learned_is_refused(recorded, copy, red_blue, open_shop):
             shop.fit()
 
 
-def test_a_damaged_head_says_what_to_do(trained, copy):
+def test_without_its_head_content_serves_again_after_a_visit_of_the_doctor(recorded, trained, copy):
     path = copy(trained[0]).path
     (next(path.glob("head-*")) / "config.json").write_text("{")
-    with pytest.raises(StoreError, match="mmrec fit"):
-        Recommender.open(path).recommend(history=["tr-pr-0"])
+    shop = Recommender.open(path)
+    with pytest.raises(StoreError, match="mmrec doctor"):
+        shop.recommend(history=["tr-pr-0"])
+    assert shop.doctor(mend=False)["problems"][0]["what"] == "trained head cannot be read"
+    assert "mmrec fit" in shop.doctor()["problems"][0]["done"]
+    assert shop.doctor()["healthy"]
+    with Recommender.open(recorded) as plain:
+        assert shop.recommend(history=["tr-pr-0"]) == plain.recommend(history=["tr-pr-0"])
 
 
 def test_the_command_prints_the_report(recorded, copy, mmrec):

@@ -87,7 +87,7 @@ def load(folder: Path) -> Head:
         return _head(config, ids, load_file(folder / "towers.safetensors"), plan)
     except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
         raise StoreError(
-            f"cannot read the trained head {folder}: {error}. Train again with `mmrec fit`"
+            f"cannot read the trained head {folder}: {error}. Run `mmrec doctor` on the store"
         ) from error
 
 

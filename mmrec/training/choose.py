@@ -17,7 +17,7 @@ from mmrec.head.trained import spreads_of, trusted
 from mmrec.training.answers import Parts, ndcg_of, parts_of
 
 CLOSE = 0.99  # of the best figure: what comes as near is as good, and the one nearest to `USUAL` is taken
-CALIBRATED = 0.98  # the same for cold items beside warm ones, where the few new items of a validation say least
+CALIBRATED = 0.98  # the same for cold items beside warm ones, of whom a validation has few
 USUAL = Blend()
 PLACES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)  # shares of the places beside the linear part
 METRIC = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)  # shares of the metric beside both
