@@ -161,8 +161,9 @@ def _inverse(matrix: NDArray[F]) -> NDArray[F]:
     from scipy.linalg import get_lapack_funcs
 
     factor, invert = get_lapack_funcs(("potrf", "potri"), (matrix,))
-    inverse, _ = invert(factor(matrix, lower=True)[0], lower=True)
-    full: NDArray[F] = np.tril(inverse) + np.tril(inverse, -1).T
+    inverse, _ = invert(factor(matrix, lower=True)[0], lower=True)  # its lower half; the upper one is 0
+    full: NDArray[F] = inverse + inverse.T
+    full[np.diag_indices_from(full)] /= 2
     return full
 
 
