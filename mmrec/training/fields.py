@@ -19,7 +19,7 @@ from mmrec.training.answers import history_sums
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
-MOST_ITEMS = 3_000  # that are predicted
+MOST_ITEMS = 1_500  # that are predicted
 MOST_USERS = 2_000  # who rank them
 FOLDS = 5  # of items that take turns in being new
 FACTORS = (2.0, 0.5)  # by which a weight is tried, again and again while it helps
