@@ -242,8 +242,8 @@ def encoders(plain: Plain = False) -> None:
         rows = [_model(model, location) for model, location in usable()]
     if plain:
         show_table(["model", "modality", "dim", "training", "licence", "MB", "usable from"],
-               [[r["id"], r["modality"], r["dim"], r["training"], r["licence"], r["megabytes"],
-                 r["usable_from"] or "-"] for r in rows])
+                   [[r["id"], r["modality"], r["dim"], r["training"], r["licence"], r["megabytes"],
+                     r["usable_from"] or "-"] for r in rows])
     else:
         for row in rows:
             say(row)
