@@ -124,6 +124,7 @@ class FitRequest(Body):
 
     epochs: Annotated[int, Field(ge=1, le=10_000)] | None = None
     warm_start: bool | None = None
+    ordered: bool | None = None
     seed: Annotated[int, Field(ge=0, lt=2**32)] | None = None
 
 
