@@ -46,6 +46,19 @@ def test_nothing_of_what_is_asked_is_learned_from(split):
     assert np.diff(inner.settings["short"].histories.indptr).max() <= 5
 
 
+def test_evenly_asked_a_new_item_is_wanted_as_often_as_a_known_one(split):
+    train = split[0].train
+    rates = {}
+    for even in (False, True):
+        inner = inner_split(train, np.random.default_rng(0), even=even)
+        asked = inner.settings["overall"].relevant
+        new = np.isin(asked.indices, inner.settings["cold"].candidates)
+        cold, warm = len(inner.settings["cold"].candidates), len(inner.settings["warm"].candidates)
+        rates[even] = (new.sum() / cold) / ((~new).sum() / warm)  # interactions that are asked for, per item
+    assert rates[False] > 3
+    assert rates[True] == pytest.approx(1, abs=0.35)
+
+
 def test_ordered_validation_asks_for_the_last_item():
     train = csr_matrix((np.ones(6, np.float32), [3, 1, 0, 2, 4, 5], [0, 3, 6]), (2, 6))
     inner = inner_split(train, np.random.default_rng(0), ordered=True)

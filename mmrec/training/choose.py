@@ -19,13 +19,14 @@ from mmrec.training.answers import Parts, ndcg_of, parts_of
 CLOSE = 0.99  # of the best figure: what comes as near is as good, and the one nearest to `USUAL` is taken
 CALIBRATED = 0.98  # the same for cold items beside warm ones, of whom a validation has few
 USUAL = Blend()
+EVEN = (1.0, 0.0)  # gain and offset of cold items that are asked for as often as others
 PLACES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)  # shares of the places beside the linear part
 METRIC = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)  # shares of the metric beside both
 USUAL_PLACES, USUAL_METRIC = 0.5, 0.1
 PRIORS = (0.0, 2.0, 10.0)
 FADES = (1.0, 0.98, 0.9, 0.8, 0.7, 0.5)
 GAINS = (0.7, 1.0, 1.2, 1.4, 1.7, 2.0, 2.4)
-OFFSETS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5)
+OFFSETS = (-0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.0, 1.5)
 
 
 class Lesson(NamedTuple):
@@ -46,11 +47,14 @@ class Lesson(NamedTuple):
     settings: Mapping[str, Setting]
 
 
-def chosen_blend(lesson: Lesson, *, ordered: bool) -> tuple[Blend, dict[str, float]]:
+def chosen_blend(
+    lesson: Lesson, *, ordered: bool, even: bool = False
+) -> tuple[Blend, dict[str, float]]:
     """The best blend, and its ndcg@20 in each setting.
 
     Args:
         ordered: whether the order of a history may count.
+        even: whether new items are asked for as often as known ones; then they need no lift as a rule.
     """
     figures = {}
     fades = FADES if ordered else FADES[:1]
@@ -62,14 +66,15 @@ def chosen_blend(lesson: Lesson, *, ordered: bool) -> tuple[Blend, dict[str, flo
     blend = Blend(warm=warm, short=short, cold=cold, prior=prior, fade=fade)
     parts, setting = _parts(lesson, "overall", prior, fade), lesson.settings["overall"]
     new = np.isin(setting.candidates, lesson.settings["cold"].candidates)
+    usual_gain, usual_offset = EVEN if even else (USUAL.cold_gain, USUAL.cold_offset)
     by_gain: dict[float, tuple[float, float]] = {}
     for gain in GAINS:
         found = {
             offset: ndcg_of(_calibrated(parts, blend, new, gain, offset), setting) for offset in OFFSETS
         }
-        by_gain[gain] = usual(found, USUAL.cold_offset, CALIBRATED)
+        by_gain[gain] = usual(found, usual_offset, CALIBRATED)
     overall = {gain: figure for gain, (_, figure) in by_gain.items()}
-    gain, figures["overall"] = usual(overall, USUAL.cold_gain, CALIBRATED)
+    gain, figures["overall"] = usual(overall, usual_gain, CALIBRATED)
     return replace(blend, cold_gain=gain, cold_offset=by_gain[gain][0]), figures
 
 

@@ -75,7 +75,7 @@ def fit(
     content = snapshot.content_by(plan) if before else snapshot.space(CONTENT)
     curves: list[Mapping[str, Any]] = []
     model = TwoTower(
-        spans=plan.spans, ids=snapshot.ids, ordered=ordered, seed=seed, device=device,
+        spans=plan.spans, ids=snapshot.ids, ordered=ordered, even=True, seed=seed, device=device,
         watch=_watch(curves, progress),
     )
     if before:

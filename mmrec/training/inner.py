@@ -34,11 +34,15 @@ class Inner(NamedTuple):
     settings: Mapping[str, Setting]
 
 
-def inner_split(train: csr_matrix, rng: np.random.Generator, *, ordered: bool = False) -> Inner:
+def inner_split(
+    train: csr_matrix, rng: np.random.Generator, *, ordered: bool = False, even: bool = False
+) -> Inner:
     """Splits histories [users, items], whose rows are oldest first where that counts.
 
     Args:
         ordered: whether the last item of each history is to be found; else a tenth of all interactions.
+        even: whether `overall` asks for a new item as often as for a known one, as a shop's shoppers would;
+            the item-cold protocol asks for all interactions of the new ones, and so for many more.
 
     Raises:
         DataError: there is too little to ask anything.
@@ -57,6 +61,8 @@ def inner_split(train: csr_matrix, rng: np.random.Generator, *, ordered: bool = 
     beginnings = _first(rows["left"], SHORT)
     every = np.union1d(hot, new_items).astype(np.int32)
     asked_new = rows["new"].multiply(np.isin(np.arange(train.shape[1]), new_items[::2])).tocsr()
+    if even:
+        asked_new = _kept(rows["new"], rng.random(rows["new"].nnz) < FOUND_SHARE)
     settings = {
         "cold": _setting("cold", rows["left"], rows["new"], new_items),
         "warm": _setting("warm", rows["left"], rows["warm"], hot),

@@ -39,6 +39,8 @@ class TwoTower(Baseline):
         spans: where each field lies in the content; None takes it as one field.
         ids: of all items; None takes their positions.
         ordered: whether the places learn what comes next, in place of what belongs together.
+        even: whether cold items are calibrated for a shop, where a new item is asked for as often as a known
+            one; else as the item-cold protocol asks.
         settings: what all parts and the content tower are learned with.
         seed: of the split and of the start.
         device: of torch.
@@ -51,6 +53,7 @@ class TwoTower(Baseline):
     spans: Spans | None = None
     ids: Sequence[str] | None = None
     ordered: bool = False
+    even: bool = False
     settings: Settings = field(default_factory=Settings)
     seed: int = 0
     device: str | None = None
@@ -78,7 +81,7 @@ class TwoTower(Baseline):
 
     def _validated(self, train: csr_matrix, content: Vectors, rng: np.random.Generator) -> Blend:
         """The blend, and on the way the kernel of the content tower, by the inner validation."""
-        self.inner = inner_split(train, rng, ordered=self.ordered)
+        self.inner = inner_split(train, rng, ordered=self.ordered, even=self.even)
         hot, behaviour = self._behaviour(self.inner.train, content, "validation")
         self._say("weighing fields")
         spans = self._spans(content)
@@ -89,7 +92,7 @@ class TwoTower(Baseline):
         self._say("blending")
         _, predicted = self._content_tower(content, hot, behaviour, rng)
         lesson = Lesson(hot, behaviour, behaviour.metric(content), predicted, self.inner.settings)
-        blend, self.figures = chosen_blend(lesson, ordered=self.ordered)
+        blend, self.figures = chosen_blend(lesson, ordered=self.ordered, even=self.even)
         return blend
 
     def _say(self, stage: str) -> None:
