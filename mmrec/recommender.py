@@ -228,7 +228,6 @@ class Recommender(Shop):
         Raises:
             DataError: there are too few interactions, or an argument cannot be used.
             NotFitted: `warm_start` without a head to go on from.
-            MissingExtra: torch is not installed.
         """
         from mmrec.training.fit import fit
 

@@ -19,7 +19,8 @@ class Shares(NamedTuple):
         return cls((1 - metric) * (1 - places), (1 - metric) * places, metric)
 
 
-USUAL = Shares.of(0.5, 0.1)
+USUAL_PLACES, USUAL_METRIC = 0.5, 0.1
+USUAL = Shares.of(USUAL_PLACES, USUAL_METRIC)
 
 
 @dataclass(frozen=True, slots=True)

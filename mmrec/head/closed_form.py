@@ -1,4 +1,4 @@
-"""The linear half of a head: items regressed on each other in closed form, cut to its strongest factors."""
+"""The linear part of a head: items regressed on each other in closed form, cut to its strongest factors."""
 
 from __future__ import annotations
 

@@ -93,10 +93,10 @@ def train(
     import torch
 
     generator = torch.Generator().manual_seed(seed)  # apart from torch's own, which others may draw from
-    lesson = _Lesson(_ranked(histories), recipe, generator, torch.device(device or "cpu"))
     users = np.flatnonzero(np.diff(histories.indptr) > 1)  # one item alone leaves nothing to find
     optimiser = torch.optim.AdamW(net.parameters, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
     size = min(recipe.batch_size, max(len(users) // LEAST_STEPS, 8))
+    lesson = _Lesson(_ranked(histories), recipe, size, generator, torch.device(device or "cpu"))
     steps = recipe.epochs * math.ceil(len(users) / size)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, max(steps, 1))
     began = time.perf_counter()
@@ -118,7 +118,7 @@ class _Lesson:
     """What is shown and asked in each step."""
 
     def __init__(
-        self, ranked: csr_matrix, recipe: Recipe, generator: torch.Generator, place: torch.device
+        self, ranked: csr_matrix, recipe: Recipe, size: int, generator: torch.Generator, place: torch.device
     ) -> None:
         import torch
 
@@ -127,7 +127,7 @@ class _Lesson:
         self.log_q = None
         if self.n > recipe.full:
             counts = torch.from_numpy(np.bincount(ranked.indices, minlength=self.n).astype(np.float32))
-            self.log_q = presence(counts, users, recipe.batch_size, recipe.negatives).log().to(place)
+            self.log_q = presence(counts, users, size, recipe.negatives).log().to(place)
 
     def loss(self, net: Net, users: NDArray[np.intp]) -> torch.Tensor:
         """Mean loss of b users, each weighed by the length of what is to be found."""

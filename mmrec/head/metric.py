@@ -1,4 +1,4 @@
-"""The half of a head that reads content alone: a metric in which items of one history lie together.
+"""The part of a head that reads content alone: a metric in which items of one history lie together.
 
 Both towers share it, an item's place does not depend on who chose it, and so it knows cold items as well as
 warm ones. It matters most where each item has few users.

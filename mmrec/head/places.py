@@ -1,4 +1,4 @@
-"""The half of a head that gives every item places of its own, free of content: it knows warm items best."""
+"""The part of a head that gives every item places of its own, free of content: it knows warm items best."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from mmrec.encoders.base import Vectors
 from mmrec.evaluate.setting import Setting
 from mmrec.head.behaviour import Behaviour
-from mmrec.head.blend import Blend, Shares
+from mmrec.head.blend import USUAL_METRIC, USUAL_PLACES, Blend, Shares
 from mmrec.head.trained import spreads_of, trusted
 from mmrec.training.answers import Parts, ndcg_of, parts_of
 
@@ -22,7 +23,6 @@ USUAL = Blend()
 EVEN = (1.0, 0.0)  # gain and offset of cold items that are asked for as often as others
 PLACES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)  # shares of the places beside the linear part
 METRIC = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)  # shares of the metric beside both
-USUAL_PLACES, USUAL_METRIC = 0.5, 0.1
 PRIORS = (0.0, 2.0, 10.0)
 FADES = (1.0, 0.98, 0.9, 0.8, 0.7, 0.5)
 GAINS = (0.7, 1.0, 1.2, 1.4, 1.7, 2.0, 2.4)
@@ -58,9 +58,10 @@ def chosen_blend(
     """
     figures = {}
     fades = FADES if ordered else FADES[:1]
-    fade = max(fades, key=lambda fade: _shares(lesson, "warm", USUAL.prior, fade)[1])
-    prior = max(PRIORS, key=lambda prior: _shares(lesson, "warm", prior, fade)[1])
-    warm, figures["warm"] = _shares(lesson, "warm", prior, fade)
+    tried = cache(partial(_shares, lesson, "warm"))
+    fade = max(fades, key=lambda fade: tried(USUAL.prior, fade)[1])
+    prior = max(PRIORS, key=lambda prior: tried(prior, fade)[1])
+    warm, figures["warm"] = tried(prior, fade)
     short, figures["short"] = _shares(lesson, "short", prior, fade)
     cold, figures["cold"] = _shares(lesson, "cold", prior, fade)
     blend = Blend(warm=warm, short=short, cold=cold, prior=prior, fade=fade)
