@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -18,6 +18,9 @@ from mmrec.head.svd import truncated_svd
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
+
+GOING_ON = 10  # times fewer epochs of a training that goes on from another
+RATE = 0.5  # its learning rate, against that of a training from the start
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,10 @@ class Settings:
     metric: Recipe = field(default_factory=lambda: Recipe(dim=384, epochs=4, learning_rate=5e-4, kept=0.7))
     ridge: float = 0.15
     landmarks: int = 4_096
+
+    def going_on(self) -> Settings:
+        """The same for parts that have learned most already: fewer epochs, smaller steps."""
+        return replace(self, recipe=_going_on(self.recipe), metric=_going_on(self.metric))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +105,11 @@ def behaviour_of(
         train, content, spans, settings.metric, seed=seed, start=start and start.metric, device=device
     )
     return Behaviour(given, taken, places, metric, counts)
+
+
+def _going_on(recipe: Recipe) -> Recipe:
+    epochs = -(-recipe.epochs // GOING_ON)  # rounded up
+    return replace(recipe, epochs=epochs, learning_rate=RATE * recipe.learning_rate)
 
 
 def _linear(train: csr_matrix, counts: Vectors, settings: Settings) -> tuple[Vectors, Vectors]:

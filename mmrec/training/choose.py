@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import cache, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -58,10 +57,9 @@ def chosen_blend(
     """
     figures = {}
     fades = FADES if ordered else FADES[:1]
-    tried = cache(partial(_shares, lesson, "warm"))
-    fade = max(fades, key=lambda fade: tried(USUAL.prior, fade)[1])
-    prior = max(PRIORS, key=lambda prior: tried(prior, fade)[1])
-    warm, figures["warm"] = tried(prior, fade)
+    fade = max(fades, key=lambda fade: _usually(lesson, USUAL.prior, fade))
+    prior = max(PRIORS, key=lambda prior: _usually(lesson, prior, fade))
+    warm, figures["warm"] = _shares(lesson, "warm", prior, fade)
     short, figures["short"] = _shares(lesson, "short", prior, fade)
     cold, figures["cold"] = _shares(lesson, "cold", prior, fade)
     blend = Blend(warm=warm, short=short, cold=cold, prior=prior, fade=fade)
@@ -100,6 +98,11 @@ def _shares(lesson: Lesson, name: str, prior: float, fade: float) -> tuple[Share
     places, _ = usual({share: tried(share, USUAL_METRIC) for share in PLACES}, USUAL_PLACES)
     metric, figure = usual({share: tried(places, share) for share in METRIC}, USUAL_METRIC)
     return Shares.of(places, metric), figure
+
+
+def _usually(lesson: Lesson, prior: float, fade: float) -> float:
+    """Ndcg of the usual shares in warm items."""
+    return ndcg_of(_parts(lesson, "warm", prior, fade).mixed(USUAL.warm), lesson.settings["warm"])
 
 
 def _calibrated(

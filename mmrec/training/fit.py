@@ -24,8 +24,6 @@ from mmrec.training.guard import Verdict, may_serve, rivals, verdicts
 from mmrec.training.model import Report, TwoTower
 
 LEAST = 10  # users with two items or more, and items, without which nothing can be validated
-WARM_EPOCHS = 4  # of a training that goes on from a head
-WARM_RATE = 0.3  # its learning rate, against that of a whole training
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,16 +116,9 @@ def _check(log: Log, lengths: NDArray[np.int32]) -> None:
 
 
 def refining(before: Head, model: TwoTower) -> TwoTower:
-    """A model that goes on from a head: fewer epochs, smaller steps, and nothing is validated anew."""
-    settings = model.settings
-    recipe = replace(
-        settings.recipe, epochs=WARM_EPOCHS, learning_rate=WARM_RATE * settings.recipe.learning_rate
-    )
-    metric = replace(settings.metric, epochs=1)
-    return replace(
-        model, before=before, ordered=before.report.get("ordered", model.ordered),
-        settings=replace(settings, recipe=recipe, metric=metric),
-    )
+    """A model that goes on from a head: nothing is validated anew."""
+    ordered = before.report.get("ordered", model.ordered)
+    return replace(model, before=before, ordered=ordered, settings=model.settings.going_on())
 
 
 def _checked(epochs: int) -> int:

@@ -69,20 +69,30 @@ class TwoTower(Baseline):
 
     def _learn(self, train: csr_matrix, content: Vectors, /) -> None:
         rng = np.random.Generator(np.random.PCG64(self.seed))
+        hot = np.unique(train.indices).astype(np.intp)
         if self.before is None:
-            blend = self._validated(train, content, rng)
+            blend, start = self._validated(train, content, hot, rng)
+            # Where order counts, the validation kept what says most of it: the last item of everybody.
+            settings = self.settings if self.ordered else self.settings.going_on()
         else:
             self.kernel, blend = self.before.towers.smoother.kernel, self.before.towers.blend
-        hot, self.behaviour = self._behaviour(train, content, "training")
+            start, settings = self._of_before(self.before, content, hot), self.settings
+        self.behaviour = self._behaviour(train, content, hot, settings, "training", start)
         smoother, predicted = self._content_tower(content, hot, self.behaviour, rng)
         ids = [self.ids[place] if self.ids else str(place) for place in hot]
         self.towers = assembled(smoother, self.behaviour, content[hot], predicted[hot], blend, ids)
         self._rows = self.towers.rows_of(predicted, content, hot)
 
-    def _validated(self, train: csr_matrix, content: Vectors, rng: np.random.Generator) -> Blend:
-        """The blend, and on the way the kernel of the content tower, by the inner validation."""
+    def _validated(
+        self, train: csr_matrix, content: Vectors, every: NDArray[np.intp], rng: np.random.Generator
+    ) -> tuple[Blend, Start]:
+        """The blend, and what to go on from with all of the log, by the inner validation.
+
+        On the way, the kernel of the content tower.
+        """
         self.inner = inner_split(train, rng, ordered=self.ordered, even=self.even)
-        hot, behaviour = self._behaviour(self.inner.train, content, "validation")
+        hot = np.unique(self.inner.train.indices).astype(np.intp)
+        behaviour = self._behaviour(self.inner.train, content, hot, self.settings, "validation")
         self._say("weighing fields")
         spans = self._spans(content)
         self.kernel = weighed_fields(
@@ -93,7 +103,10 @@ class TwoTower(Baseline):
         _, predicted = self._content_tower(content, hot, behaviour, rng)
         lesson = Lesson(hot, behaviour, behaviour.metric(content), predicted, self.inner.settings)
         blend, self.figures = chosen_blend(lesson, ordered=self.ordered, even=self.even)
-        return blend
+        at = np.full(len(content), -1)
+        at[hot] = np.arange(len(hot))
+        places = _places_from(behaviour.learned, at[every], predicted[every], behaviour.dims)
+        return blend, Start(places, behaviour.metric)
 
     def _say(self, stage: str) -> None:
         if self.watch:
@@ -105,32 +118,23 @@ class TwoTower(Baseline):
         return self.towers.vectors(sums, lengths) @ self.towers.searched(self._rows).T  # [u, d] @ [d, items]
 
     def _behaviour(
-        self, train: csr_matrix, content: Vectors, stage: str
-    ) -> tuple[NDArray[np.intp], Behaviour]:
-        hot = np.unique(train.indices).astype(np.intp)
-        recipe = replace(self.settings.recipe, ordered=self.ordered)
+        self, train: csr_matrix, content: Vectors, hot: NDArray[np.intp], settings: Settings, stage: str,
+        start: Start | None = None,
+    ) -> Behaviour:
+        settings = replace(settings, recipe=replace(settings.recipe, ordered=self.ordered))
         report = self.watch
         watch = None if report is None else (lambda curve: report({"stage": stage, **curve}))
-        return hot, behaviour_of(
-            _columns(train, hot), content[hot], self._spans(content),
-            replace(self.settings, recipe=recipe), seed=self.seed, start=self._start(content, hot),
+        return behaviour_of(
+            _columns(train, hot), content[hot], self._spans(content), settings, seed=self.seed, start=start,
             device=self.device, watch=watch,
         )
 
-    def _start(self, content: Vectors, hot: NDArray[np.intp]) -> Start | None:
+    def _of_before(self, before: Head, content: Vectors, hot: NDArray[np.intp]) -> Start:
         """What the head before knew of these items; of new ones, what their content predicted."""
-        if self.before is None:
-            return None
-        towers, known = self.before.towers, {name: n for n, name in enumerate(self.before.towers.ids)}
-        r, h = towers.dims
-        _, _, given, taken, bias = np.split(
-            towers.smoother(content[hot]), np.cumsum([r, r, h, h]), axis=1
-        )  # [n, 2r + 2h + 1] -> [n, h], [n, h], [n, 1]
+        towers, known = before.towers, {name: n for n, name in enumerate(before.towers.ids)}
         at = np.array([known.get(self.ids[p] if self.ids else str(p), -1) for p in hot])
-        old = self.before.places
-        for learned, new in ((old.given, given), (old.taken, taken), (old.bias[:, None], bias)):
-            new[at >= 0] = learned[at[at >= 0]]
-        return Start(Learned(given, old.base, taken, bias[:, 0]), towers.metric)
+        places = _places_from(before.places, at, towers.smoother(content[hot]), towers.dims)
+        return Start(places, towers.metric)
 
     def _spans(self, content: Vectors) -> Spans:
         return self.spans or {"content": slice(0, content.shape[1])}
@@ -164,6 +168,20 @@ def assembled(
         known_rows(targets, metric, behaviour.dims, blend), behaviour.learned.base,
         spreads_of(behaviour, metric), blend, Config().dislike_weight,
     )
+
+
+def _places_from(
+    learned: Learned, at: NDArray[np.intp], predicted: Vectors, dims: tuple[int, int]
+) -> Learned:
+    """Places of n items to go on from: learned at [n], or what content predicts [n, t] where that is -1."""
+    r, h = dims
+    _, _, given, taken, bias = np.split(predicted, np.cumsum([r, r, h, h]), axis=1)
+    # [n, 2r + 2h + 1] -> [n, h], [n, h], [n, 1]
+    known = at >= 0
+    places = Learned(given.copy(), learned.base, taken.copy(), bias[:, 0].copy())
+    places.given[known], places.taken[known] = learned.given[at[known]], learned.taken[at[known]]
+    places.bias[known] = learned.bias[at[known]]
+    return places
 
 
 def _starting_weights(spans: Spans) -> dict[str, float]:
