@@ -30,6 +30,7 @@ class KeyedTable:
         self.name, self.folder, self.key = name, folder / f"{name}.lance", schema.names[0]
         self._connection = connection
         self._synced: dict[Path, int] = {}
+        self._indexed: set[str] = set()
         self._heal()
         if self.exists(folder, name):
             self._table = _lance(f"open table {name}", lambda: connection.open_table(name))
@@ -132,11 +133,14 @@ class KeyedTable:
         present = [n for n in names if n in known]
         if present:
             _lance(f"drop columns of {self.name}", lambda: self._table.drop_columns(present))
+            self._indexed -= set(present)
             self.sync()
 
     def indexed(self, column: str) -> bool:
-        """Whether a column has an index."""
-        return any(column in index.columns for index in self._table.list_indices())
+        """Whether a column has an index. That it has one is asked of LanceDB once: it takes milliseconds."""
+        if column not in self._indexed:
+            self._indexed = {column for index in self._table.list_indices() for column in index.columns}
+        return column in self._indexed
 
     def index_text(self, column: str) -> None:
         """Makes the full-text (BM25) index of a column, if it has none."""
