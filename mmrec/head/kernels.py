@@ -8,7 +8,7 @@ items over to items that nobody has chosen.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -46,17 +46,16 @@ class FieldKernel:
         """Likeness [n, m] of items [n, c] and [m, c], in [0, 1]; 0 to an item without any field."""
         return self.mixed(self.by_field(left, right), left, right)
 
-    def by_field(self, left: Vectors, right: Vectors) -> dict[str, Vectors]:
-        """Each field's own likeness [n, m]; 0 where one of both lacks the field."""
-        return {
-            name: _rbf(left[:, span], right[:, span], self.widths[name])
-            for name, span in self.spans.items() if self.weights[name] > 0
-        }
+    def by_field(self, left: Vectors, right: Vectors) -> Iterator[tuple[str, Vectors]]:
+        """Each field's own likeness [n, m], one after the other; 0 where one of both lacks the field."""
+        for name, span in self.spans.items():
+            if self.weights[name] > 0:
+                yield name, _rbf(left[:, span], right[:, span], self.widths[name])
 
-    def mixed(self, parts: Mapping[str, Vectors], left: Vectors, right: Vectors) -> Vectors:
+    def mixed(self, parts: Iterable[tuple[str, Vectors]], left: Vectors, right: Vectors) -> Vectors:
         """The squared weighted mean [n, m] of fields' likenesses, over the fields that both items have."""
         total = np.zeros((len(left), len(right)), np.float32)
-        for name, part in parts.items():
+        for name, part in parts:
             total += np.float32(self.weights[name]) * part
         scale = np.outer(self._norms(left), self._norms(right))  # [n, m]
         return np.square(np.divide(total, scale, out=total, where=scale > 0))

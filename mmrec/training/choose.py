@@ -19,7 +19,8 @@ from mmrec.training.answers import Parts, ndcg_of, parts_of
 CLOSE = 0.99  # of the best figure: what comes as near is as good, and the one nearest to `USUAL` is taken
 CALIBRATED = 0.98  # the same for cold items beside warm ones, of whom a validation has few
 USUAL = Blend()
-EVEN = (1.0, 0.0)  # gain and offset of cold items that are asked for as often as others
+LIFTED = (USUAL.cold_gain, USUAL.cold_offset)  # gain and offset of cold items by the item-cold protocol
+EVEN = (1.0, 0.0)  # of cold items that are asked for as often as others
 PLACES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)  # shares of the places beside the linear part
 METRIC = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)  # shares of the metric beside both
 PRIORS = (0.0, 2.0, 10.0)
@@ -63,18 +64,28 @@ def chosen_blend(
     short, figures["short"] = _shares(lesson, "short", prior, fade)
     cold, figures["cold"] = _shares(lesson, "cold", prior, fade)
     blend = Blend(warm=warm, short=short, cold=cold, prior=prior, fade=fade)
-    parts, setting = _parts(lesson, "overall", prior, fade), lesson.settings["overall"]
+    (gain, offset), figures["overall"] = _calibration(lesson, blend, EVEN if even else LIFTED)
+    return replace(blend, cold_gain=gain, cold_offset=offset), figures
+
+
+def _calibration(
+    lesson: Lesson, blend: Blend, wanted: tuple[float, float]
+) -> tuple[tuple[float, float], float]:
+    """Gain and offset of cold items beside warm ones, near to those wanted, and the ndcg."""
+    parts, setting = _parts(lesson, "overall", blend.prior, blend.fade), lesson.settings["overall"]
     new = np.isin(setting.candidates, lesson.settings["cold"].candidates)
-    usual_gain, usual_offset = EVEN if even else (USUAL.cold_gain, USUAL.cold_offset)
-    by_gain: dict[float, tuple[float, float]] = {}
-    for gain in GAINS:
-        found = {
-            offset: ndcg_of(_calibrated(parts, blend, new, gain, offset), setting) for offset in OFFSETS
-        }
-        by_gain[gain] = usual(found, usual_offset, CALIBRATED)
-    overall = {gain: figure for gain, (_, figure) in by_gain.items()}
-    gain, figures["overall"] = usual(overall, usual_gain, CALIBRATED)
-    return replace(blend, cold_gain=gain, cold_offset=by_gain[gain][0]), figures
+    warm, cold = parts.mixed(blend.warm), Parts(*(part[:, new] for part in parts)).mixed(blend.cold)
+
+    def tried(gain: float, offset: float) -> float:
+        scores = warm.copy()
+        scores[:, new] = np.float32(gain) * cold + np.float32(offset)
+        return ndcg_of(scores, setting)
+
+    by_gain = {
+        gain: usual({one: tried(gain, one) for one in OFFSETS}, wanted[1], CALIBRATED) for gain in GAINS
+    }
+    gain, figure = usual({gain: found for gain, (_, found) in by_gain.items()}, wanted[0], CALIBRATED)
+    return (gain, by_gain[gain][0]), figure
 
 
 def usual(figures: Mapping[float, float], wanted: float, close: float = CLOSE) -> tuple[float, float]:
@@ -103,16 +114,6 @@ def _shares(lesson: Lesson, name: str, prior: float, fade: float) -> tuple[Share
 def _usually(lesson: Lesson, prior: float, fade: float) -> float:
     """Ndcg of the usual shares in warm items."""
     return ndcg_of(_parts(lesson, "warm", prior, fade).mixed(USUAL.warm), lesson.settings["warm"])
-
-
-def _calibrated(
-    parts: Parts, blend: Blend, new: NDArray[np.bool_], gain: float, offset: float
-) -> Vectors:
-    """Scores [u, n] of candidates of which some are new [n]."""
-    scores = parts.mixed(blend.warm)
-    cold = Parts(*(part[:, new] for part in parts)).mixed(blend.cold)
-    scores[:, new] = np.float32(gain) * cold + np.float32(offset)
-    return scores
 
 
 def _parts(lesson: Lesson, name: str, prior: float, fade: float) -> Parts:

@@ -46,7 +46,7 @@ def weighed_fields(
     some = np.sort(rng.permutation(len(content))[:MOST_ITEMS])
     users = np.sort(rng.permutation(train.shape[0])[:MOST_USERS])
     kernel = FieldKernel.of(content[some], spans, start)
-    parts = kernel.by_field(content[some], content[some])
+    parts = list(kernel.by_field(content[some], content[some]))
     folds = np.array_split(rng.permutation(len(some)), min(FOLDS, len(some)))
     questions = [_question(train[users], behaviour, some[fold]) for fold in folds]
     targets = behaviour.taken[some]

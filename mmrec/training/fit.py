@@ -116,9 +116,12 @@ def _check(log: Log, lengths: NDArray[np.int32]) -> None:
 
 
 def refining(before: Head, model: TwoTower) -> TwoTower:
-    """A model that goes on from a head: nothing is validated anew."""
-    ordered = before.report.get("ordered", model.ordered)
-    return replace(model, before=before, ordered=ordered, settings=model.settings.going_on())
+    """A model that goes on from a head: nothing is validated anew, and the metric of content is kept."""
+    settings = model.settings.going_on()
+    return replace(
+        model, before=before, ordered=before.report.get("ordered", model.ordered),
+        settings=replace(settings, metric=replace(settings.metric, epochs=0)),
+    )
 
 
 def _checked(epochs: int) -> int:

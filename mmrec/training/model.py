@@ -105,7 +105,8 @@ class TwoTower(Baseline):
         blend, self.figures = chosen_blend(lesson, ordered=self.ordered, even=self.even)
         at = np.full(len(content), -1)
         at[hot] = np.arange(len(hot))
-        places = _places_from(behaviour.learned, at[every], predicted[every], behaviour.dims)
+        new = predicted[every[at[every] < 0]]
+        places = _places_from(behaviour.learned, at[every], new, behaviour.dims)
         return blend, Start(places, behaviour.metric)
 
     def _say(self, stage: str) -> None:
@@ -133,7 +134,7 @@ class TwoTower(Baseline):
         """What the head before knew of these items; of new ones, what their content predicted."""
         towers, known = before.towers, {name: n for n, name in enumerate(before.towers.ids)}
         at = np.array([known.get(self.ids[p] if self.ids else str(p), -1) for p in hot])
-        places = _places_from(before.places, at, towers.smoother(content[hot]), towers.dims)
+        places = _places_from(before.places, at, towers.smoother(content[hot[at < 0]]), towers.dims)
         return Start(places, towers.metric)
 
     def _spans(self, content: Vectors) -> Spans:
@@ -173,15 +174,23 @@ def assembled(
 def _places_from(
     learned: Learned, at: NDArray[np.intp], predicted: Vectors, dims: tuple[int, int]
 ) -> Learned:
-    """Places of n items to go on from: learned at [n], or what content predicts [n, t] where that is -1."""
+    """Places of n items to go on from: learned at [n]; where that is -1, what content predicts [new, t]."""
     r, h = dims
-    _, _, given, taken, bias = np.split(predicted, np.cumsum([r, r, h, h]), axis=1)
-    # [n, 2r + 2h + 1] -> [n, h], [n, h], [n, 1]
     known = at >= 0
-    places = Learned(given.copy(), learned.base, taken.copy(), bias[:, 0].copy())
-    places.given[known], places.taken[known] = learned.given[at[known]], learned.taken[at[known]]
-    places.bias[known] = learned.bias[at[known]]
-    return places
+    _, _, *parts = np.split(predicted, np.cumsum([r, r, h, h]), axis=1)  # [new, h], [new, h], [new, 1]
+    given, taken, bias = (
+        _filled(known, old[at[known]], new) for old, new in zip(
+            (learned.given, learned.taken, learned.bias[:, None]), parts, strict=True
+        )
+    )
+    return Learned(given, learned.base, taken, bias[:, 0])
+
+
+def _filled(known: NDArray[np.bool_], old: Vectors, new: Vectors) -> Vectors:
+    """Rows [n, d], the known ones old, the others new."""
+    rows = np.empty((len(known), old.shape[1]), np.float32)
+    rows[known], rows[~known] = old, new
+    return rows
 
 
 def _starting_weights(spans: Spans) -> dict[str, float]:
