@@ -19,8 +19,7 @@ from mmrec.head.svd import truncated_svd
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
-GOING_ON = 10  # times fewer epochs of a training that goes on from another
-RATE = 0.5  # its learning rate, against that of a training from the start
+RATE = 0.5  # learning rate of a training that goes on from another, against that of one from the start
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +48,13 @@ class Settings:
     ridge: float = 0.15
     landmarks: int = 4_096
 
-    def going_on(self) -> Settings:
-        """The same for parts that have learned most already: fewer epochs, smaller steps."""
-        return replace(self, recipe=_going_on(self.recipe), metric=_going_on(self.metric))
+    def going_on(self, times: int) -> Settings:
+        """The same for parts that have learned most already: so many times fewer epochs, smaller steps."""
+        recipe, metric = (
+            replace(one, epochs=-(-one.epochs // times), learning_rate=RATE * one.learning_rate)
+            for one in (self.recipe, self.metric)
+        )
+        return replace(self, recipe=recipe, metric=metric)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +108,6 @@ def behaviour_of(
         train, content, spans, settings.metric, seed=seed, start=start and start.metric, device=device
     )
     return Behaviour(given, taken, places, metric, counts)
-
-
-def _going_on(recipe: Recipe) -> Recipe:
-    epochs = -(-recipe.epochs // GOING_ON)  # rounded up
-    return replace(recipe, epochs=epochs, learning_rate=RATE * recipe.learning_rate)
 
 
 def _linear(train: csr_matrix, counts: Vectors, settings: Settings) -> tuple[Vectors, Vectors]:

@@ -45,8 +45,8 @@ class Recipe:
     """
 
     dim: int = 200
-    epochs: int = 15
-    learning_rate: float = 2.5e-3
+    epochs: int = 20
+    learning_rate: float = 2e-3
     batch_size: int = 256
     kept: float = 0.5
     ordered: bool = False

@@ -23,6 +23,7 @@ from mmrec.journal import Journal
 from mmrec.training.guard import Verdict, may_serve, rivals, verdicts
 from mmrec.training.model import Report, TwoTower
 
+FEWER = 10  # times fewer epochs of a warm start than of a whole training
 LEAST = 10  # users with two items or more, and items, without which nothing can be validated
 
 
@@ -117,7 +118,7 @@ def _check(log: Log, lengths: NDArray[np.int32]) -> None:
 
 def refining(before: Head, model: TwoTower) -> TwoTower:
     """A model that goes on from a head: nothing is validated anew, and the metric of content is kept."""
-    settings = model.settings.going_on()
+    settings = model.settings.going_on(FEWER)
     return replace(
         model, before=before, ordered=before.report.get("ordered", model.ordered),
         settings=replace(settings, metric=replace(settings.metric, epochs=0)),

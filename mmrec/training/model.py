@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 Report = Callable[[Mapping[str, Any]], None]
+FEWER = 5  # times fewer epochs for all of the log than for the validation's part, which they go on from
 ATTRIBUTE_START = 0.5  # weight of an attribute in the content tower before validation has its say
 
 
@@ -73,7 +74,7 @@ class TwoTower(Baseline):
         if self.before is None:
             blend, start = self._validated(train, content, hot, rng)
             # Where order counts, the validation kept what says most of it: the last item of everybody.
-            settings = self.settings if self.ordered else self.settings.going_on()
+            settings = self.settings if self.ordered else self.settings.going_on(FEWER)
         else:
             self.kernel, blend = self.before.towers.smoother.kernel, self.before.towers.blend
             start, settings = self._of_before(self.before, content, hot), self.settings

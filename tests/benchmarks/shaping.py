@@ -1,0 +1,119 @@
+"""What shaping a page costs and brings: `python tests/benchmarks/shaping.py [--data DIR] [--stores DIR]`.
+
+A head is fitted on the published item-cold split of MovieLens-1M and ranks all films for each user of
+`overall`. Its list of 20 is compared with the same after MMR over the first 200 candidates, and with the
+same after a share of the slots went to cold films: ndcg, diversity (1 - mean cosine of contents, and of
+genres), and how many slots show a cold film.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from head import films, published
+from rich.console import Console
+from rich.table import Table
+
+import quality
+from mmrec import Recommender
+from mmrec.diversity import select
+from mmrec.encoders.base import Vectors, unit
+from mmrec.evaluate.beyond import diversity
+from mmrec.evaluate.metrics import METRICS, hits_of
+from mmrec.evaluate.run import best_candidates
+from mmrec.evaluate.setting import Setting
+from mmrec.exploration import Exploration, Pool, explore
+from mmrec.training.model import TwoTower
+
+K, POOL = 20, 200
+DIALS, SHARES = (0.1, 0.3, 0.5, 0.7), (0.1, 0.2)
+
+
+class Lists(NamedTuple):
+    """Candidates of each user, best first: positions [u, p] and scores [u, p]."""
+
+    positions: np.ndarray
+    scores: Vectors
+
+
+def best(scores: Vectors, setting: Setting, among: np.ndarray) -> Lists:
+    """The first 200 of each user by scores [u, items], among some candidates."""
+    top = best_candidates(scores[:, among], setting.histories, among, POOL)
+    return Lists(top, np.take_along_axis(scores, top, axis=1))
+
+
+def by_mmr(lists: Lists, content: Vectors, dial: float) -> np.ndarray:
+    """Lists [u, 20] by maximal marginal relevance."""
+    return np.stack([
+        places[select(scores, K, vectors=content[places], dial=dial)]
+        for places, scores in zip(lists.positions, lists.scores, strict=True)
+    ])
+
+
+def by_exploring(lists: Lists, cold: Lists, share: float) -> np.ndarray:
+    """Lists [u, 20] in which a share of the slots goes to cold films, as `recommend(explore=...)` does."""
+    policy, rng, ages = Exploration(share=share), np.random.default_rng(0), np.zeros(POOL)
+    return np.stack([
+        explore(policy, ranking[:K], Pool(new, scores, ages), K, rng=rng).positions
+        for ranking, new, scores in zip(lists.positions, *cold, strict=True)
+    ])
+
+
+def genres_of(shop: Recommender, ids: Sequence[str]) -> Vectors:
+    """Genres [items, g] of films, 1 where a film has one; zeros of a film that is unknown."""
+    names: dict[str, int] = {}
+    known = {item.item_id: item for item in shop.get([i for i in ids if i in shop])}
+    rows = [[names.setdefault(name, len(names)) for name in known[i].text["genres"].split(", ")]
+            if i in known and "genres" in known[i].text else [] for i in ids]
+    genres = np.zeros((len(ids), len(names)), np.float32)
+    for row, places in zip(genres, rows, strict=True):
+        row[places] = 1
+    return genres
+
+
+def main() -> None:
+    """Fits, shapes and prints."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--stores", type=Path, default=Path("stores"), help="kept for the next run")
+    parser.add_argument("--part", choices=["validation", "test"], default="test")
+    parser.add_argument("--seed", type=int, default=42)
+    asked = parser.parse_args()
+    world = films(asked)
+    split = published(world, asked, asked.seed)
+    setting, content = getattr(split, asked.part)["overall"], unit(world.content)
+    model = TwoTower(spans=world.spans)
+    model.fit(split.train, world.content)
+    genres = genres_of(quality.open_store(asked.data, asked.stores, "movielens-1m"), world.log.item_ids)
+    unchosen = np.asarray(split.train.sum(axis=0)).ravel() == 0
+    scores = model.score(setting.histories)
+    lists = best(scores, setting, setting.candidates)
+    cold = best(scores, setting, setting.candidates[unchosen[setting.candidates]])
+    arms = {"as ranked": lists.positions[:, :K]}
+    arms |= {f"MMR {dial}": by_mmr(lists, content, dial) for dial in DIALS}
+    arms |= {f"exploring {share}": by_exploring(lists, cold, share) for share in SHARES}
+    rows = {name: figures(top, setting, content, genres, unchosen) for name, top in arms.items()}
+    table = Table("list", "ndcg@20", "diversity", "of genres", "cold slots")
+    for name, row in rows.items():
+        changes = row / rows["as ranked"] - 1
+        table.add_row(name, *(f"{one:.3f} ({change:+.1%})" for one, change in zip(row, changes, strict=True)))
+    Console(width=120).print(table)
+
+
+def figures(
+    top: np.ndarray, setting: Setting, content: Vectors, genres: Vectors, unchosen: np.ndarray
+) -> np.ndarray:
+    """What lists [u, 20] are worth: the columns of the table."""
+    ndcg = METRICS["ndcg"](hits_of(top, setting.relevant), np.diff(setting.relevant.indptr))
+    columns = ndcg, diversity(top, content), diversity(top, genres), unchosen[top]
+    return np.array([column.mean() for column in columns])
+
+
+if __name__ == "__main__":
+    main()
