@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 
@@ -44,7 +43,7 @@ def search(
     }
     depth, hidden = max(DEEP * plan.k, DEEPEST), snapshot.known(plan.exclude)
     while True:
-        ranked = _ranked(rankings, depth)
+        ranked = {name: ranks(depth) for name, ranks in rankings.items()}
         parts = fuse(ranked, catalogue.config.rrf_k, weights)
         page = arranged(snapshot, [Source("search", partial(_best, parts))], plan, hidden)
         if len(page) >= plan.k or depth >= len(snapshot):
@@ -115,16 +114,6 @@ def _rankings(
     if shopper is not None:
         rankings[TASTE] = near(partial(user_point, snapshot, shopper), shopper.places)
     return rankings
-
-
-def _ranked(rankings: Mapping[str, Ranks], depth: int) -> dict[str, Sequence[int]]:
-    """Every ranking so deep. The store matches the text aside, while the words are encoded here."""
-    if FULL_TEXT not in rankings:
-        return {name: ranks(depth) for name, ranks in rankings.items()}
-    with ThreadPoolExecutor(1) as aside:
-        matching = aside.submit(rankings[FULL_TEXT], depth)
-        others = {name: ranks(depth) for name, ranks in rankings.items() if name != FULL_TEXT}
-        return {FULL_TEXT: matching.result(), **others}
 
 
 def _nearest(

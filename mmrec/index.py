@@ -77,7 +77,7 @@ class Snapshot:
         """Names of the items' attributes."""
         return tuple(name for name in self.facts.column_names if name not in ("item_id", "added_at"))
 
-    @property
+    @cached_property
     def text_fields(self) -> tuple[str, ...]:
         """Fields that a text encoder embedded, categories among them."""
         return tuple(n for n in schema.embedding_dims(self.table.schema) if n != IMAGE)

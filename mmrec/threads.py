@@ -26,6 +26,9 @@ def set_threads(n: int | None = None) -> int:
     for name in _COMPUTE:
         os.environ.setdefault(name, str(n))
     os.environ.setdefault("LANCE_IO_THREADS", str(max(2, n)))
+    # Threads of OpenMP that wait for their next product spin, for milliseconds, on cores that others need:
+    # full text takes twice as long behind an encoder, and a small training burns eight times its own work.
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     # One text at a time goes through them here, and their pool would not survive a fork.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     compute = os.environ["OMP_NUM_THREADS"]
