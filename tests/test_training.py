@@ -13,9 +13,10 @@ from mmrec.evaluate.run import evaluate
 from mmrec.evaluate.splits import item_cold
 from mmrec.head.behaviour import Settings
 from mmrec.head.contrastive import Recipe
+from mmrec.head.places import Learned
 from mmrec.training.choose import usual
 from mmrec.training.inner import inner_split
-from mmrec.training.model import TwoTower
+from mmrec.training.model import TwoTower, places_from
 
 QUICK = Settings(rank=16, l2=5.0, recipe=Recipe(dim=16, epochs=20, learning_rate=0.01), landmarks=200)
 
@@ -102,3 +103,21 @@ def test_towers_rank_as_the_model_does_and_dislikes_push_away(split):
     disliked = split.train[1].indices[0]
     other = head.towers.user(head.towers.remembered(rows)[np.append(history, disliked)], weights)
     assert head.towers.searched(rows)[disliked] @ other < head.towers.searched(rows)[disliked] @ user
+
+
+def test_a_training_that_goes_on_has_fewer_epochs_and_smaller_steps():
+    on = QUICK.going_on(6)
+    assert (on.recipe.epochs, on.metric.epochs) == (4, 1)  # rounded up
+    assert on.recipe.learning_rate == QUICK.recipe.learning_rate / 2
+    assert (on.rank, on.recipe.dim, on.ridge) == (QUICK.rank, QUICK.recipe.dim, QUICK.ridge)
+
+
+def test_it_begins_where_the_items_were_learned_and_new_ones_where_their_content_says():
+    rng = np.random.default_rng(0)
+    learned = Learned(*(rng.normal(size=shape).astype(np.float32) for shape in ((5, 3), 3, (5, 3), 5)))
+    predicted = rng.normal(size=(1, 2 + 2 + 3 + 3 + 1)).astype(np.float32)  # of a linear part of rank 2
+    start = places_from(learned, np.array([4, -1, 0]), predicted, (2, 3))
+    np.testing.assert_array_equal(start.given, [learned.given[4], predicted[0, 4:7], learned.given[0]])
+    np.testing.assert_array_equal(start.taken, [learned.taken[4], predicted[0, 7:10], learned.taken[0]])
+    np.testing.assert_array_equal(start.bias, [learned.bias[4], predicted[0, 10], learned.bias[0]])
+    np.testing.assert_array_equal(start.base, learned.base)

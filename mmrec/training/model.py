@@ -107,7 +107,7 @@ class TwoTower(Baseline):
         at = np.full(len(content), -1)
         at[hot] = np.arange(len(hot))
         new = predicted[every[at[every] < 0]]
-        places = _places_from(behaviour.learned, at[every], new, behaviour.dims)
+        places = places_from(behaviour.learned, at[every], new, behaviour.dims)
         return blend, Start(places, behaviour.metric)
 
     def _say(self, stage: str) -> None:
@@ -135,7 +135,7 @@ class TwoTower(Baseline):
         """What the head before knew of these items; of new ones, what their content predicted."""
         towers, known = before.towers, {name: n for n, name in enumerate(before.towers.ids)}
         at = np.array([known.get(self.ids[p] if self.ids else str(p), -1) for p in hot])
-        places = _places_from(before.places, at, towers.smoother(content[hot[at < 0]]), towers.dims)
+        places = places_from(before.places, at, towers.smoother(content[hot[at < 0]]), towers.dims)
         return Start(places, towers.metric)
 
     def _spans(self, content: Vectors) -> Spans:
@@ -172,7 +172,7 @@ def assembled(
     )
 
 
-def _places_from(
+def places_from(
     learned: Learned, at: NDArray[np.intp], predicted: Vectors, dims: tuple[int, int]
 ) -> Learned:
     """Places of n items to go on from: learned at [n]; where that is -1, what content predicts [new, t]."""

@@ -84,12 +84,14 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=4, help="for each case")
     parser.add_argument("--similar", type=Path, action="append", default=[], help="a store, for `similar`")
     parser.add_argument("--hybrid", type=Path, action="append", default=[], help="a store, for `search`")
+    parser.add_argument("--fresh", type=Path, action="append", default=[], help="a store, for a new item")
     parser.add_argument("--plot", type=Path, help="picture of time against rows, from 10,000 to --large")
     args = parser.parse_args()
     rows, notes = one_by_one(args.n, args)
     rows += many_at_once(args)
     rows += calls.whole_calls(args)
     rows += [calls.similar_in(path, args) for path in args.similar]
+    rows += [calls.fresh_in(path, args) for path in args.fresh]
     for path in args.hybrid:
         row, shares = calls.hybrid_in(path, args)
         rows, notes = [*rows, row], [*notes, shares]
