@@ -21,7 +21,7 @@ from mmrec.head.saved import Head
 from mmrec.index import CONTENT, Snapshot
 from mmrec.journal import Journal
 from mmrec.training.guard import Verdict, may_serve, rivals, verdicts
-from mmrec.training.model import Report, TwoTower
+from mmrec.training.model import MANY, Report, TwoTower
 
 FEWER = 10  # times fewer epochs of a warm start than of a whole training
 LEAST = 10  # users with two items or more, and items, without which nothing can be validated
@@ -78,7 +78,7 @@ def fit(
         watch=_watch(curves, progress),
     )
     if before:
-        model = refining(before, model)
+        model = refining(before, model, train.shape[0])
     if epochs is not None:
         recipe = replace(model.settings.recipe, epochs=_checked(epochs))
         model = replace(model, settings=replace(model.settings, recipe=recipe))
@@ -116,13 +116,17 @@ def _check(log: Log, lengths: NDArray[np.int32]) -> None:
         )
 
 
-def refining(before: Head, model: TwoTower) -> TwoTower:
-    """A model that goes on from a head: nothing is validated anew, and the metric of content is kept."""
-    settings = model.settings.going_on(FEWER)
-    return replace(
-        model, before=before, ordered=before.report.get("ordered", model.ordered),
-        settings=replace(settings, metric=replace(settings.metric, epochs=0)),
-    )
+def refining(before: Head, model: TwoTower, users: int) -> TwoTower:
+    """A model that goes on from a head with the log of so many users: nothing is validated anew.
+
+    With many users it has fewer epochs, and the metric of content is kept.
+    """
+    settings = model.settings
+    if users >= MANY:
+        settings = settings.going_on(FEWER)
+        settings = replace(settings, metric=replace(settings.metric, epochs=0))
+    ordered = before.report.get("ordered", model.ordered)
+    return replace(model, before=before, ordered=ordered, settings=settings)
 
 
 def _checked(epochs: int) -> int:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 Report = Callable[[Mapping[str, Any]], None]
 FEWER = 5  # times fewer epochs for all of the log than for the validation's part, which they go on from
+MANY = 2_000  # users from which fewer epochs do; a smaller log is learned in full, which takes seconds
 ATTRIBUTE_START = 0.5  # weight of an attribute in the content tower before validation has its say
 
 
@@ -73,8 +74,10 @@ class TwoTower(Baseline):
         hot = np.unique(train.indices).astype(np.intp)
         if self.before is None:
             blend, start = self._validated(train, content, hot, rng)
-            # Where order counts, the validation kept what says most of it: the last item of everybody.
-            settings = self.settings if self.ordered else self.settings.going_on(FEWER)
+            # Where order counts, the validation kept what says most of it: the last item of everybody. And
+            # few users make few steps of an epoch, too few for the items that the validation kept.
+            brief = train.shape[0] >= MANY and not self.ordered
+            settings = self.settings.going_on(FEWER) if brief else self.settings
         else:
             self.kernel, blend = self.before.towers.smoother.kernel, self.before.towers.blend
             start, settings = self._of_before(self.before, content, hot), self.settings

@@ -186,7 +186,7 @@ def case_time(asked: argparse.Namespace) -> None:
     whole = TwoTower(spans=world.spans)
     seconds["whole"] = _seconds(whole, split.train, world.content)
     head = Head(before.towers, before.behaviour.learned, {})
-    warm = refining(head, TwoTower(spans=world.spans))
+    warm = refining(head, TwoTower(spans=world.spans), split.train.shape[0])
     seconds["warm"] = _seconds(warm, split.train, world.content)
     figures = {
         name: {n: evaluate(m, s, rng=np.random.default_rng(0)).means["ndcg@20"].mean
