@@ -26,8 +26,8 @@ def set_threads(n: int | None = None) -> int:
     for name in _COMPUTE:
         os.environ.setdefault(name, str(n))
     os.environ.setdefault("LANCE_IO_THREADS", str(max(2, n)))
-    # Threads of OpenMP that wait for their next product spin, for milliseconds, on cores that others need:
-    # full text takes twice as long behind an encoder, and a small training burns eight times its own work.
+    # Threads of OpenMP that wait for their next product spin, for milliseconds, on cores that others need,
+    # such as the search of a text behind the encoding of its words.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     # One text at a time goes through them here, and their pool would not survive a fork.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

@@ -6,8 +6,8 @@ import numpy as np
 
 from mmrec.encoders.base import Vectors
 
-OVERSAMPLED = 64  # directions beyond those asked for, and passes: as near to the exact factors as 1 in 1,000
-PASSES = 4
+OVERSAMPLED = 64  # directions beyond those asked for
+PASSES = 4  # over the matrix; factors of a spectrum that falls slowly need some
 
 
 def truncated_svd(matrix: Vectors, k: int) -> tuple[Vectors, Vectors]:

@@ -23,7 +23,7 @@ from mmrec.journal import Journal
 from mmrec.training.guard import Verdict, may_serve, rivals, verdicts
 from mmrec.training.model import MANY, Report, TwoTower
 
-FEWER = 10  # times fewer epochs of a warm start than of a whole training
+WARM = 10  # times fewer epochs of a warm start than of a whole training
 LEAST = 10  # users with two items or more, and items, without which nothing can be validated
 
 
@@ -123,7 +123,7 @@ def refining(before: Head, model: TwoTower, users: int) -> TwoTower:
     """
     settings = model.settings
     if users >= MANY:
-        settings = settings.going_on(FEWER)
+        settings = settings.going_on(WARM)
         settings = replace(settings, metric=replace(settings.metric, epochs=0))
     ordered = before.report.get("ordered", model.ordered)
     return replace(model, before=before, ordered=ordered, settings=settings)
