@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import copy
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mmrec.changes import Changes
 from mmrec.encoders.base import Vectors
 
 STEPS = 127  # of a code to either side of 0
+SHIFT = 128  # from a code to the byte that faiss keeps
 LANES = 32  # zeros fill codes up to a multiple: faiss scans a width of 100 ten times slower than one of 128
 BLOCK = 4_096  # rows coded at once, so that the copies made on the way stay in the cache
 EPS = float(np.finfo(np.float32).eps)
@@ -26,13 +30,10 @@ class Codes:
     """
 
     def __init__(self, matrix: Vectors) -> None:
-        faiss = _faiss()
         d = matrix.shape[1]
         self._width = -(-d // LANES) * LANES
         self._steps = _step(np.maximum(matrix.max(axis=0), -matrix.min(axis=0)))  # [d]
-        self._index = faiss.IndexScalarQuantizer(
-            self._width, faiss.ScalarQuantizer.QT_8bit_direct_signed, faiss.METRIC_INNER_PRODUCT
-        )
+        self._index = _index(self._width)
         self._cut_off = self._longest = 0.0  # lengths, in steps
         for start in range(0, len(matrix), BLOCK):
             exact = matrix[start:start + BLOCK] / self._steps  # [block, d]
@@ -40,8 +41,26 @@ class Codes:
             self._index.add(self._filled(codes))
             self._longest = max(self._longest, _longest(exact))
             self._cut_off = max(self._cut_off, _longest(exact - codes))
-        self._cut_off += STEPS * d**1.5 * EPS  # what float32 may lose in the sum of d products
+        self._lost = STEPS * d**1.5 * EPS  # what float32 may lose in the sum of d products
+        self._cut_off += self._lost
         self.nbytes = len(matrix) * self._width + self._steps.nbytes
+
+    def changed(self, changes: Changes, rows: Vectors) -> Codes | None:
+        """Those of the matrix with these rows [m, d] written; None if one is too long for the steps."""
+        exact = rows / self._steps
+        codes = np.rint(exact)
+        if np.abs(codes).max(initial=0) > STEPS:
+            return None
+        faiss, now = _faiss(), copy(self)
+        now._index = _index(self._width)
+        stored = faiss.vector_to_array(self._index.codes).reshape(-1, self._width)  # [n * w] -> [n, w]
+        written = (self._filled(codes) + SHIFT).astype(np.uint8)
+        faiss.copy_array_to_vector(changes.merged(stored, written).reshape(-1), now._index.codes)
+        now._index.ntotal = len(changes.keys)
+        now._longest = max(self._longest, _longest(exact))
+        now._cut_off = max(self._cut_off, _longest(exact - codes) + self._lost)
+        now.nbytes = len(changes.keys) * self._width + self._steps.nbytes
+        return now
 
     def nominate(
         self, query: Vectors, width: int, allowed: NDArray[np.bool_] | None = None
@@ -79,6 +98,13 @@ class Codes:
         return filled
 
 
+def _index(width: int) -> Any:
+    """An empty index of signed bytes."""
+    faiss = _faiss()
+    kind = faiss.ScalarQuantizer.QT_8bit_direct_signed
+    return faiss.IndexScalarQuantizer(width, kind, faiss.METRIC_INNER_PRODUCT)
+
+
 def _step(largest: Vectors) -> Vectors:
     """The step that brings the largest number to the last code."""
     return np.where(largest > 0, largest / np.float32(STEPS), np.float32(1))
@@ -86,7 +112,7 @@ def _step(largest: Vectors) -> Vectors:
 
 def _longest(rows: Vectors) -> float:
     """Length of the longest row of [m, d]."""
-    return float(np.sqrt(np.vecdot(rows, rows).max()))
+    return float(np.sqrt(np.vecdot(rows, rows).max(initial=0)))
 
 
 def _length(x: Vectors) -> float:

@@ -6,29 +6,38 @@ import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property, partial
+from typing import NamedTuple, cast
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import ArrayLike, NDArray
 
 from mmrec import schema, where
 from mmrec.catalogue import Catalogue
+from mmrec.changes import Changes, Part, numbered
 from mmrec.content import ContentPlan
-from mmrec.encoders.base import Vectors, unit
+from mmrec.encoders.base import Vectors
 from mmrec.errors import DataError, NotFitted, StoreError, UnknownItem
 from mmrec.freshness import Freshness
 from mmrec.hits import Hits, Mask, Places
 from mmrec.scoring import Scorer
+from mmrec.spaces import BEHAVIOUR, CONTENT, REMEMBERED, SEARCHED, Spaces
+from mmrec.tables import KeyedTable
 from mmrec.types import IMAGE, WORDS
 
 log = logging.getLogger(__name__)
 
-CONTENT = "content"
-BEHAVIOUR = "behaviour"  # what a trained head remembers of items, at norm 1
-SEARCHED = "searched"  # what a trained head scores; not for `by=`, as its rows have norms that matter
 PATIENCE = 5  # attempts at a snapshot while another thread or process rewrites the vectors
 MOST_MASKS = 64  # expressions whose answer is kept for the next call
+
+
+class Held(NamedTuple):
+    """What a snapshot of some version held: the ids, their positions, and a row of something for each."""
+
+    version: int
+    ids: list[str]
+    position: Mapping[str, int]
+    value: Scorer | Vectors
 
 
 class Snapshot:
@@ -42,25 +51,32 @@ class Snapshot:
         serving: the space that users are searched in.
     """
 
-    def __init__(self, catalogue: Catalogue) -> None:
+    def __init__(self, catalogue: Catalogue, before: Snapshot | None = None) -> None:
         catalogue.store.refresh()
         self.catalogue = catalogue
-        # before the table, whose column is then complete
-        self.plan, self._column, self.towers = catalogue.serving()
+        made_by = catalogue.serving()  # before the table, whose column is then complete
+        self.plan, self._column, self.towers = made_by
         self.table = catalogue.table.frozen()
         self.version = self.table.version
         if self.plan.dim and self._column not in self.table.schema.names:
             raise StoreError("the vectors were rewritten while they were read: ask again")
-        names = list(schema.attribute_types(self.table.schema))
-        table = self.table.scan(["item_id", "added_at", *(schema.ATTRIBUTE + n for n in names)])
-        self.facts = table.rename_columns(["item_id", "added_at", *names]).sort_by("item_id")
-        self.ids: list[str] = self.facts["item_id"].to_pylist()
-        self.position = {item_id: i for i, item_id in enumerate(self.ids)}
+        self._spaces = Spaces(self.table, made_by)
         self.serving = SEARCHED if self.towers.trained else CONTENT
-        self._scorers: dict[str, Scorer] = {}
+        self._held: dict[str, Scorer | Vectors] = {}
+        self._earlier: dict[str, Held] = {}
         self._loading = threading.RLock()  # two threads shall not hold the same vectors twice
         self._masks: dict[str, Mask] = {}
         self._popular: tuple[Mapping[str, float], Vectors] | None = None
+        alike = before is not None and before.table.schema == self.table.schema
+        changes = before._changes_until(self.table) if before and alike else None
+        if before and changes and before.plan is self.plan and before.towers is self.towers:
+            self._earlier = before._handed_on()
+            self.facts: pa.Table = changes.merged_table(before.facts, self._read_facts(changes.part))
+            self.ids: list[str] = changes.keys
+        else:
+            self.facts = self._read_facts(None)
+            self.ids = self.facts["item_id"].to_pylist()
+        self.position = numbered(self.ids)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -77,10 +93,10 @@ class Snapshot:
         """Names of the items' attributes."""
         return tuple(name for name in self.facts.column_names if name not in ("item_id", "added_at"))
 
-    @cached_property
+    @property
     def text_fields(self) -> tuple[str, ...]:
         """Fields that a text encoder embedded, categories among them."""
-        return tuple(n for n in schema.embedding_dims(self.table.schema) if n != IMAGE)
+        return self._spaces.text_fields
 
     @property
     def text_slots(self) -> tuple[str, ...]:
@@ -106,17 +122,22 @@ class Snapshot:
 
     def scorer(self, name: str) -> Scorer:
         """What searches a space; its vectors are loaded when they are first asked for."""
-        if name not in self._scorers:
-            with self._loading:
-                if name not in self._scorers:
-                    self._scorers[name] = self._scored(self._load(name))
-        return self._scorers[name]
+        if name not in self._held and name == BEHAVIOUR and not self.towers.trained:
+            raise NotFitted("by='behaviour' needs a trained head: use by='content' or a field's name")
+        if name not in self._held and name not in (*self.spaces, self.serving):
+            raise DataError(
+                f"by={name!r} is no field of this catalogue: choose {', '.join(self.spaces)}", field="by"
+            )
+        return cast(Scorer, self._loaded(name))
 
-    @cached_property
+    @property
     def remembered(self) -> Vectors:
         """What histories are read from [n, m]."""
-        rows = self.space(CONTENT) if self.serving == CONTENT else self._rows()
-        return np.ascontiguousarray(self.towers.remembered(rows))
+        return cast(Vectors, self._loaded(REMEMBERED)) if self.towers.trained else self.space(CONTENT)
+
+    def content_by(self, plan: ContentPlan) -> Vectors:
+        """Content [n, c] that a plan makes of the stored fields."""
+        return self._spaces.content_by(plan, Part(None, self.position))
 
     @cached_property
     def ages(self) -> NDArray[np.float64]:
@@ -176,70 +197,52 @@ class Snapshot:
         """
         return self.scorer(space).top(query, k, allowed=mask, exclude=exclude)
 
-    def _load(self, name: str) -> Vectors:
-        if name == BEHAVIOUR and not self.towers.trained:
-            raise NotFitted("by='behaviour' needs a trained head: use by='content' or a field's name")
-        if name not in (*self.spaces, self.serving):
-            raise DataError(
-                f"by={name!r} is no field of this catalogue: choose {', '.join(self.spaces)}", field="by"
-            )
-        own: dict[str, Callable[[], Vectors]] = {
-            CONTENT: self._content, WORDS: self._words, BEHAVIOUR: lambda: unit(self.remembered),
-            SEARCHED: lambda: self.towers.searched(self._rows()),
-        }
-        return own.get(name, partial(self._field, name))()
+    def _loaded(self, name: str) -> Scorer | Vectors:
+        if name not in self._held:
+            with self._loading:
+                if name not in self._held:
+                    up_to_date = self._brought_up(name)
+                    self._held[name] = self._read(name) if up_to_date is None else up_to_date
+        return self._held[name]
 
-    def _scored(self, x: Vectors) -> Scorer:
+    def _read(self, name: str) -> Scorer | Vectors:
+        x = self._spaces.read(name, Part(None, self.position))
+        return x if name == REMEMBERED else self._finite(lambda: Scorer(x), x, self.ids)
+
+    def _brought_up(self, name: str) -> Scorer | Vectors | None:
+        """What an earlier snapshot held, with the rows of this one; None where reading all is quicker."""
+        earlier = self._earlier.pop(name, None)
+        changes = earlier and Changes.between(earlier.ids, earlier.position, self.table, earlier.version)
+        if not earlier or not changes:
+            return None
+        x, held = self._spaces.read(name, changes.part), earlier.value
+        if isinstance(held, Scorer):
+            return self._finite(partial(held.changed, changes, x), x, list(changes.part.position))
+        return changes.merged(held, x)
+
+    def _handed_on(self) -> dict[str, Held]:
+        """What the next snapshot may bring up to date."""
+        now = {name: Held(self.version, self.ids, self.position, one) for name, one in self._held.items()}
+        return self._earlier | now
+
+    def _changes_until(self, table: KeyedTable) -> Changes | None:
+        return Changes.between(self.ids, self.position, table, self.version)
+
+    def _read_facts(self, part: Part | None) -> pa.Table:
+        names = list(schema.attribute_types(self.table.schema))
+        columns = ["item_id", "added_at", *(schema.ATTRIBUTE + n for n in names)]
+        table = self.table.scan(columns, part.where if part else None)
+        return table.rename_columns(["item_id", "added_at", *names]).sort_by("item_id")
+
+    def _finite(self, score: Callable[[], Scorer], x: Vectors, ids: Sequence[str]) -> Scorer:
         try:
-            return Scorer(x)
+            return score()
         except DataError:
-            broken = [self.ids[row] for row in np.flatnonzero(~np.isfinite(x).all(axis=1))]
+            broken = [ids[row] for row in np.flatnonzero(~np.isfinite(x).all(axis=1)).tolist()]
             raise StoreError(
                 f"{_named(broken)} without finite vectors: run `mmrec doctor` on the store, then"
                 " ingest again"
             ) from None
-
-    def _content(self) -> Vectors:
-        """Content [n, c]: what is stored, unless a trained head stores something else."""
-        if not self.plan.dim:
-            return np.zeros((len(self), 1), np.float32)  # one number, as there is no matrix without any
-        return self.content_by(self.plan) if self.towers.trained else self._rows()
-
-    def _rows(self) -> Vectors:
-        """What the towers stored of each item [n, w]."""
-        table = self.table.scan(["item_id", self._column])
-        return self._ordered(table, schema.matrix(table[self._column], _width(table, self._column)).values)
-
-    def content_by(self, plan: ContentPlan) -> Vectors:
-        """Content [n, c] that a plan makes of the stored fields, a batch at a time as they are wide."""
-        content = np.zeros((len(self), plan.dim), np.float32)
-        for batch in self.table.batches(["item_id", *schema.field_columns(self.table.schema)]):
-            rows = [self.position[item_id] for item_id in batch["item_id"].to_pylist()]
-            content[rows] = plan.embed(schema.fields_of(batch))
-        return content
-
-    def _field(self, name: str) -> Vectors:
-        names = [n for n in (schema.EMBEDDING + name, schema.ATTRIBUTE + name)
-                 if n in self.table.schema.names]
-        table = self.table.scan(["item_id", *names])
-        return self._ordered(table, self.plan.part(name, schema.fields_of(table)))
-
-    def _words(self) -> Vectors:
-        """Mean [n, e] of the embeddings of all texts and categories of each item, at norm 1.
-
-        Not centred, unlike content: a query is one more text, and has no mean of its own.
-        """
-        names = [schema.EMBEDDING + name for name in self.text_fields]
-        table = self.table.scan(["item_id", *names])
-        parts = schema.fields_of(table).embeddings.values()
-        return self._ordered(table, unit(np.sum([part.values for part in parts], axis=0)))
-
-    @staticmethod
-    def _ordered(table: pa.Table, x: Vectors) -> Vectors:
-        """Rows in the order of the ids, contiguous."""
-        order = pc.sort_indices(table["item_id"]).to_numpy()
-        sorted_already = bool((order[:-1] < order[1:]).all())
-        return np.ascontiguousarray(x if sorted_already else x[order])
 
 
 class Index:
@@ -261,14 +264,10 @@ class Index:
     def _taken(self) -> Snapshot:
         for _ in range(PATIENCE):
             try:
-                return Snapshot(self.catalogue)
+                return Snapshot(self.catalogue, self._snapshot)
             except StoreError as error:  # a writer swapped the vectors in between, so take the new ones
                 log.debug("%s", error)
         return Snapshot(self.catalogue)
-
-
-def _width(table: pa.Table, column: str) -> int:
-    return int(table.schema.field(column).type.list_size)
 
 
 def _named(item_ids: Sequence[str]) -> str:

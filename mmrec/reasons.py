@@ -8,9 +8,10 @@ from typing import Literal
 import numpy as np
 
 from mmrec.encoders.base import Vectors
-from mmrec.index import CONTENT, Snapshot
+from mmrec.index import Snapshot
 from mmrec.shoppers import Shopper
 from mmrec.slots import Slot
+from mmrec.spaces import CONTENT
 from mmrec.types import Reason
 
 MOST_REASONS = 3  # named one by one; the rest of a score is one more

@@ -13,11 +13,11 @@ from mmrec.encoders.base import Vectors
 from mmrec.errors import DataError
 from mmrec.exploration import Exploration
 from mmrec.hits import exact_scores
-from mmrec.index import BEHAVIOUR, CONTENT
 from mmrec.keeping import Shop
 from mmrec.plan import Plan, listed
 from mmrec.queries import Point, Query, point_of
 from mmrec.shoppers import acts_of, shopper_of, shoppers_of
+from mmrec.spaces import BEHAVIOUR, CONTENT
 from mmrec.types import ImageSource, Recommendation
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@
     digests    string      JSON: digest of each encoded field
     document   string      all words of the item, for full text
     added_at   timestamp   UTC
+    written    int64       the version of the table that the row came after
     a_NAME     typed       an attribute, for `where`
     e_NAME     float32[e]  the embedding of a field; null where the item lacks the field
     e__labels  float32[e]  sum of the embeddings of the item's categories, read as words
@@ -32,6 +33,7 @@ from mmrec.content import Embedded, Fields
 from mmrec.encoders.base import Vectors
 from mmrec.errors import DataError
 from mmrec.files import item_as_dict, item_from_dict
+from mmrec.tables import WRITTEN
 from mmrec.types import AttributeValue, Item
 
 TIME = pa.timestamp("us", tz="UTC")
@@ -42,6 +44,7 @@ BASE = pa.schema([
     pa.field("digests", pa.string()),
     pa.field("document", pa.string()),
     pa.field("added_at", TIME),
+    WRITTEN,
 ])
 INTERACTIONS = pa.schema([
     pa.field("key", pa.string(), nullable=False),

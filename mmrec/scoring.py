@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from mmrec.batches import best_of_many
+from mmrec.changes import Changes
 from mmrec.codes import Codes
 from mmrec.encoders.base import Vectors
 from mmrec.errors import DataError
@@ -45,7 +47,24 @@ class Scorer:
         self._empty: Mask = norms == 0
         # Two float32 sums of the same d products differ by at most this times the norm of the query.
         self._rounding = 2 * (self.matrix.shape[1] + 1) * EPS * float(norms.max(initial=0))
-        self._codes = Codes(self.matrix) if len(self.matrix) >= SMALL else None
+        self._codes = _coded(self.matrix)
+
+    def changed(self, changes: Changes, rows: Vectors) -> Scorer:
+        """What finds the rows as they are after changes; this one goes on finding those before.
+
+        Args:
+            rows: what was written [m, d].
+
+        Raises:
+            DataError: a value is NaN or infinite.
+        """
+        written, now = Scorer(rows), copy(self)
+        now.matrix = changes.merged(self.matrix, written.matrix)
+        now._empty = changes.merged(self._empty, written._empty)
+        now._rounding = max(self._rounding, written._rounding)
+        codes = self._codes.changed(changes, written.matrix) if self._codes else None
+        now._codes = codes or _coded(now.matrix)
+        return now
 
     def __len__(self) -> int:
         return len(self.matrix)
@@ -158,3 +177,7 @@ class Scorer:
         if allowed is not None and (allowed.shape != (len(self),) or allowed.dtype != np.bool_):
             raise DataError(f"a mask of shape {list(allowed.shape)} and type {allowed.dtype} does not fit "
                             f"{len(self)} rows: pass one boolean for each")
+
+
+def _coded(matrix: Vectors) -> Codes | None:
+    return Codes(matrix) if len(matrix) >= SMALL else None

@@ -14,8 +14,9 @@ from mmrec.encoders.base import Vectors
 from mmrec.errors import DataError
 from mmrec.exploration import Exploration, Pool, explore
 from mmrec.hits import Hits, Mask, Places
-from mmrec.index import CONTENT, Snapshot
+from mmrec.index import Snapshot
 from mmrec.plan import Plan
+from mmrec.spaces import CONTENT
 from mmrec.types import AttributeValue, Rung
 
 WIDEN = 4  # times as many candidates as before, when those were not enough

@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import pyarrow as pa
 
 from mmrec.errors import StoreError
@@ -20,6 +21,7 @@ KEEP_VERSIONS = timedelta(minutes=10)  # a reader in another process finishes it
 MOST_FRAGMENTS = 32  # small files after which a table is compacted
 BLOCK = 1_000  # keys in one `IN (...)`
 STREAM = 4_096  # rows of a batch that is streamed
+WRITTEN = pa.field("written", pa.int64())  # a column of this name tells which version a row came after
 T = TypeVar("T")
 
 
@@ -31,6 +33,7 @@ class KeyedTable:
         self._connection = connection
         self._synced: dict[Path, int] = {}
         self._indexed: set[str] = set()
+        self._stamps = WRITTEN.name in schema.names
         self._heal()
         if self.exists(folder, name):
             self._table = _lance(f"open table {name}", lambda: connection.open_table(name))
@@ -74,9 +77,10 @@ class KeyedTable:
         query = query.offset(max(0, self.count() - last)) if last else query
         return _lance(f"read {self.name}", query.to_arrow)
 
-    def batches(self, columns: Sequence[str]) -> Iterator[pa.Table]:
-        """All rows, streamed from one version of the table."""
+    def batches(self, columns: Sequence[str], where: str | None = None) -> Iterator[pa.Table]:
+        """All rows, or those that a SQL condition keeps, streamed from one version of the table."""
         query = self._table.search().select(list(columns))
+        query = query.where(where) if where else query
         for batch in _lance(f"read {self.name}", lambda: query.to_batches(STREAM)):
             yield pa.Table.from_batches([batch])
 
@@ -98,6 +102,7 @@ class KeyedTable:
         merge = merge if insert_only else merge.when_matched_update_all()
         merge = merge if update_only else merge.when_not_matched_insert_all()
         before = self.version
+        rows = self._stamped(rows, before)
         # "null": LanceDB refuses null vectors by default, and an absent field is exactly that
         done = _lance(f"write {self.name}", lambda: merge.execute(rows, on_bad_vectors="null"))
         inserted, updated = int(done.num_inserted_rows), int(done.num_updated_rows)
@@ -109,6 +114,18 @@ class KeyedTable:
             )
         self.sync()
         return inserted, updated
+
+    def written_since(self, version: int) -> str | None:
+        """SQL condition of the rows that were written after a version; None if the table cannot tell."""
+        return f"{WRITTEN.name} >= {version}" if WRITTEN.name in self.schema.names else None
+
+    def _stamped(self, rows: pa.Table, version: int) -> pa.Table:
+        """The rows with the version that they came after, where the table keeps it."""
+        if not self._stamps:
+            return rows
+        self.add_columns([WRITTEN])  # to a table that was made before there was such a column
+        rows = rows.drop_columns([WRITTEN.name]) if WRITTEN.name in rows.schema.names else rows
+        return rows.append_column(WRITTEN, pa.array(np.full(rows.num_rows, version)))
 
     def delete(self, keys: Sequence[str]) -> int:
         """Deletes the rows of these keys; returns how many there were."""

@@ -8,11 +8,13 @@ import threading
 import numpy as np
 import pytest
 
-from mmrec import Item, schema
+from mmrec import Item, schema, scoring
 from mmrec.errors import DataError, StoreError, UnknownItem
 from mmrec.head.towers import IdentityTowers
-from mmrec.index import CONTENT, SEARCHED, Index
+from mmrec.index import Index
 from mmrec.intake import Intake
+from mmrec.spaces import BEHAVIOUR, CONTENT, SEARCHED
+from mmrec.tables import KeyedTable
 from mmrec.types import WORDS
 
 
@@ -213,3 +215,58 @@ def test_ages_and_popularity_are_in_the_order_of_the_ids(index):
     assert snapshot.popular(worth).tolist() == [0, 0.5, 0, 0, 0.25, 0, 0, 0]
     assert snapshot.popular(worth) is snapshot.popular(worth)
     assert not snapshot.popular({}).any()
+
+
+class Halved(IdentityTowers):
+    """A trained head of a kind: what is searched is not what is remembered."""
+
+    trained = True
+
+    def searched(self, rows):
+        return rows[:, : rows.shape[1] // 2]
+
+    def remembered(self, rows):
+        return rows[:, rows.shape[1] // 2 :]
+
+
+@pytest.mark.parametrize("towers", [IdentityTowers(0.5), Halved(0.5)])
+def test_a_snapshot_brought_up_to_date_is_what_a_new_reader_sees(catalogue, towers, monkeypatch):
+    monkeypatch.setattr(scoring, "SMALL", 10)
+    catalogue.towers = towers
+    add(catalogue, *(f"g{n:02d}" for n in range(60)))
+    index = Index(catalogue)
+    spaces = (CONTENT, "title", WORDS, *([BEHAVIOUR, SEARCHED] if towers.trained else []))
+    for step in range(6):
+        if step % 3 < 2:
+            Intake(catalogue).run([
+                Item(item_id=f"g{step + 7:02d}", text={"title": f"red chair {step}"}),
+                Item(item_id=f"h{step:02d}", text={"title": f"blue table {step}"}),
+            ])
+        if step % 3:
+            catalogue.table.delete([f"g{step + 20:02d}"])
+        now, new = index.now(), Index(catalogue).now()
+        assert now.ids == new.ids
+        assert now.position == new.position
+        assert now.facts.equals(new.facts)
+        for name in spaces if step != 3 else spaces[:1]:  # the others are then two versions behind
+            np.testing.assert_array_equal(now.space(name), new.space(name))
+            hits = [one.search(name, new.space(name)[step], 9) for one in (now, new)]
+            assert hits[0].positions.tolist() == hits[1].positions.tolist()
+        np.testing.assert_array_equal(now.remembered, new.remembered)
+
+
+def test_of_a_catalogue_that_was_read_once_only_new_rows_are_read(catalogue, monkeypatch):
+    add(catalogue, *(f"g{n:02d}" for n in range(60)))
+    index, rows = Index(catalogue), []
+    index.now().space(CONTENT)
+    scan = KeyedTable.scan
+
+    def counted(table, columns, where=None, **more):
+        found = scan(table, columns, where, **more)
+        rows.append(found.num_rows)
+        return found
+
+    add(catalogue, "h1")
+    monkeypatch.setattr(KeyedTable, "scan", counted)
+    assert len(index.now().space(CONTENT)) == 61
+    assert rows == [1, 1, 1, 1]  # ids and facts; ids and vectors

@@ -5,9 +5,10 @@ import pytest
 
 from mmrec.encoders.toy import ToyImage, ToyText
 from mmrec.errors import DataError
-from mmrec.index import CONTENT, Index
+from mmrec.index import Index
 from mmrec.intake import Intake
 from mmrec.queries import Query, point_of
+from mmrec.spaces import CONTENT
 from mmrec.types import WORDS
 
 

@@ -5,12 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmrec.index import CONTENT, Index
+from mmrec.index import Index
 from mmrec.intake import Intake
 from mmrec.queries import Point
 from mmrec.reasons import MOST_REASONS, by_fields, by_history, largest
 from mmrec.shoppers import Shopper, acts_of, shopper_of
 from mmrec.slots import Slot
+from mmrec.spaces import CONTENT
 from mmrec.types import Reason
 
 

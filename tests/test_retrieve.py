@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from mmrec import Item
-from mmrec.index import CONTENT, Index
+from mmrec.index import Index
 from mmrec.intake import Intake
 from mmrec.plan import Plan
 from mmrec.queries import Point
 from mmrec.retrieve import recommend, similar, user_point
 from mmrec.shoppers import Shopper, acts_of, shopper_of
+from mmrec.spaces import CONTENT
 
 
 @pytest.fixture

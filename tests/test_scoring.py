@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from mmrec import scoring
+from mmrec.changes import Changes, Part
 from mmrec.codes import Codes
 from mmrec.errors import DataError
 from mmrec.scoring import Scorer
@@ -241,3 +242,56 @@ def test_no_rows_no_columns_no_queries():
         query = np.ones(scorer.matrix.shape[1], np.float32)
         assert len(scorer.top(query, 3).positions) == 0
         assert scorer.top_many(np.empty((0, len(query)), np.float32), 3) == []
+
+
+def changed(scorer, gone, places, rows):
+    """The scorer without the rows `gone`, and with others before these places of what is left."""
+    n = len(scorer) - len(gone) + len(rows)
+    kept, stays = np.ones(len(scorer), bool), np.ones(n, bool)
+    kept[gone] = False
+    comes = np.asarray(places) + np.arange(len(rows))
+    stays[comes] = False
+    changes = Changes([str(i) for i in range(n)], Part(None, {}), kept, stays, comes)
+    return scorer.changed(changes, rows)
+
+
+def test_a_scorer_that_was_changed_finds_what_a_new_one_finds():
+    x, queries = world()
+    rows = (x[:50] + x[50:100]) * np.float32(0.45)  # within the steps
+    old = coded(x)
+    now = changed(old, [3, 2_000], [0, 5, *range(100, 148)], rows)
+    new = coded(now.matrix)
+    np.testing.assert_array_equal(now.matrix[[0, 6]], rows[:2])
+    np.testing.assert_array_equal(now.matrix[-1], x[-1])
+    assert len(now) == len(x) + 48
+    for query in queries:
+        assert now.top(query, 10).positions.tolist() == new.top(query, 10).positions.tolist()
+        assert old.top(query, 10).positions.tolist() == naive(x, query, 10)
+    assert now._codes._steps is old._codes._steps
+
+
+def test_a_row_beyond_the_steps_of_the_codes_has_them_made_anew():
+    x, queries = world()
+    now = changed(coded(x), [], [7], 3 * x[:1])
+    assert now._codes is None  # fewer than the scorer wants codes for, and the old ones would not do
+    for query in queries:
+        assert now.top(query, 10).positions.tolist() == naive(now.matrix, query, 10)
+
+
+def test_codes_that_were_changed_are_those_of_the_whole():
+    x, _ = world()
+    old, new = Codes(x), Codes(np.vstack([x, x[:1]]))
+    changes = Changes(
+        [str(i) for i in range(len(x) + 1)], Part(None, {}), np.ones(len(x), bool),
+        np.arange(len(x) + 1) < len(x), np.array([len(x)]),
+    )
+    now = old.changed(changes, x[:1])
+    stored = [faiss.vector_to_array(codes._index.codes) for codes in (now, new)]
+    np.testing.assert_array_equal(*stored)
+    assert (now._cut_off, now._longest, now.nbytes) == (new._cut_off, new._longest, new.nbytes)
+
+
+def test_changed_rows_that_are_no_numbers_are_refused():
+    x, _ = world()
+    with pytest.raises(DataError, match="NaN"):
+        changed(coded(x), [], [7], np.full((1, 32), np.nan, np.float32))

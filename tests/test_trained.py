@@ -7,7 +7,7 @@ from mmrec import Item
 from mmrec.encoders.base import unit
 from mmrec.errors import NotFitted
 from mmrec.head.towers import IdentityTowers
-from mmrec.index import SEARCHED
+from mmrec.spaces import SEARCHED
 
 
 class Halved:

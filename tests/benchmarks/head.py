@@ -35,7 +35,7 @@ from mmrec.evaluate.setting import Log, Split
 from mmrec.evaluate.splits import item_cold, item_cold_from, leave_last_out, user_cold
 from mmrec.evaluate.tune import tune
 from mmrec.head.saved import Head
-from mmrec.index import CONTENT
+from mmrec.spaces import CONTENT
 from mmrec.training.fit import refining
 from mmrec.training.model import TwoTower
 
