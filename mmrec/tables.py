@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Iterator, Sequence
 from copy import copy
 from datetime import timedelta
@@ -14,11 +13,14 @@ import numpy as np
 import pyarrow as pa
 
 from mmrec.errors import StoreError
+from mmrec.syncing import Syncing
 
 log = logging.getLogger(__name__)
 
 KEEP_VERSIONS = timedelta(minutes=10)  # a reader in another process finishes its scan within this
 MOST_FRAGMENTS = 32  # small files after which a table is compacted
+LOOK = 16.0  # writes after which the files are counted, which takes as long as a write
+ROWS = 50  # that are taken for one more write
 BLOCK = 1_000  # keys in one `IN (...)`
 STREAM = 4_096  # rows of a batch that is streamed
 WRITTEN = pa.field("written", pa.int64())  # a column of this name tells which version a row came after
@@ -31,7 +33,8 @@ class KeyedTable:
     def __init__(self, connection: Any, folder: Path, name: str, schema: pa.Schema) -> None:
         self.name, self.folder, self.key = name, folder / f"{name}.lance", schema.names[0]
         self._connection = connection
-        self._synced: dict[Path, int] = {}
+        self._disk = Syncing(self.folder)
+        self._unseen = LOOK  # writes since the last look at whether there is something to tidy
         self._indexed: set[str] = set()
         self._stamps = WRITTEN.name in schema.names
         self._heal()
@@ -112,6 +115,7 @@ class KeyedTable:
                 f"{self.name}: {rows.num_rows} rows went in, {inserted} were inserted and {updated} updated;"
                 f" the table is back at version {before}. Run `mmrec doctor` on the store"
             )
+        self._unseen += 1 + rows.num_rows / ROWS
         self.sync()
         return inserted, updated
 
@@ -202,8 +206,11 @@ class KeyedTable:
 
     def tidy(self, *, force: bool = False) -> bool:
         """Compacts, extends indices and drops old versions, when there is enough to gain; says if it did."""
+        if not force and self._unseen < LOOK:
+            return False
         fragments = int(self._table.stats()["fragment_stats"]["num_fragments"])
         waiting = max((i.num_unindexed_rows or 0 for i in self._table.list_indices()), default=0)
+        self._unseen = 0.0
         if not force and fragments <= MOST_FRAGMENTS and waiting <= max(1_000, self.count() // 10):
             return False
         _lance(f"compact {self.name}", lambda: self._table.optimize(cleanup_older_than=KEEP_VERSIONS))
@@ -212,15 +219,7 @@ class KeyedTable:
 
     def sync(self) -> None:
         """Forces what was written to the disk; LanceDB itself never does."""
-        folders = {self.folder.parent}
-        for path in self.folder.rglob("*"):
-            written = path.stat().st_mtime_ns  # one file, the hint of the newest version, is written again
-            if self._synced.get(path) != written and path.is_file():
-                _fsync(path)
-                self._synced[path] = written
-                folders |= {path.parent, path.parent.parent}
-        for folder in folders:
-            _fsync(folder)
+        self._disk.sync()
 
     def _heal(self) -> None:
         """Removes manifests of zero length (a power cut's), which would make the table unopenable."""
@@ -254,12 +253,3 @@ def _lance(what: str, act: Callable[[], T]) -> T:
     except (RuntimeError, ValueError, OSError, pa.ArrowException) as error:
         raise StoreError(f"could not {what}: {str(error)[:500]}. Run `mmrec doctor` on the store") from error
 
-
-def _fsync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    except OSError as error:  # some network disks cannot sync a folder; the files are what matters
-        log.debug("cannot sync %s: %s", path, error)
-    finally:
-        os.close(handle)

@@ -1,0 +1,53 @@
+"""Forcing to the disk what LanceDB wrote, which it never does itself."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+REWRITTEN = frozenset({"latest_version_hint.json"})  # the only file that is written again under its name
+
+
+class Syncing:
+    """Syncs the new files of a folder, however deep, and of a folder that keeps thousands those alone."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._names: dict[Path, set[str]] = {}  # in each folder, by the last time
+        self._inner: dict[Path, set[Path]] = {}  # folders in each
+
+    def sync(self) -> None:
+        """Forces to the disk what came since the last time; at the first, all there is."""
+        self._sync(self._folder)
+        _fsync(self._folder.parent)
+
+    def _sync(self, folder: Path) -> None:
+        with os.scandir(folder) as entries:
+            names = {entry.name for entry in entries}
+        new = names - self._names.get(folder, set())
+        inner = {path for path in self._inner.get(folder, set()) if path.name in names}
+        inner |= {folder / name for name in new if (folder / name).is_dir()}
+        for name in new | (names & REWRITTEN):
+            if folder / name not in inner:
+                _fsync(folder / name)
+        for path in inner:
+            self._sync(path)
+        if new:
+            _fsync(folder)
+        self._names[folder], self._inner[folder] = names, inner
+
+
+def _fsync(path: Path) -> None:
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:  # cleaned up by now: what is gone need not be kept
+        return
+    try:
+        os.fsync(handle)
+    except OSError as error:  # some network disks cannot sync a folder; the files are what matters
+        log.debug("cannot sync %s: %s", path, error)
+    finally:
+        os.close(handle)
