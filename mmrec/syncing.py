@@ -28,7 +28,11 @@ class Syncing:
         with os.scandir(folder) as entries:
             names = {entry.name for entry in entries}
         new = names - self._names.get(folder, set())
-        inner = {path for path in self._inner.get(folder, set()) if path.name in names}
+        known = self._inner.get(folder, set())
+        for path in known:
+            if path.name not in names:
+                self._forget(path)
+        inner = {path for path in known if path.name in names}
         inner |= {folder / name for name in new if (folder / name).is_dir()}
         for name in new | (names & REWRITTEN):
             if folder / name not in inner:
@@ -38,6 +42,11 @@ class Syncing:
         if new:
             _fsync(folder)
         self._names[folder], self._inner[folder] = names, inner
+
+    def _forget(self, folder: Path) -> None:
+        self._names.pop(folder, None)
+        for path in self._inner.pop(folder, set()):
+            self._forget(path)
 
 
 def _fsync(path: Path) -> None:
