@@ -241,7 +241,7 @@ def connect(path: Path) -> Any:
     """The LanceDB connection of a folder, with caches that leave memory for the vectors."""
     import lancedb
 
-    session = lancedb.Session(index_cache_size_bytes=256 * 2**20, metadata_cache_size_bytes=128 * 2**20)
+    session = lancedb.Session(index_cache_size_bytes=256 * 2**20, metadata_cache_size_bytes=32 * 2**20)
     # interval 0: every read sees what other processes have written by then
     return lancedb.connect(path, read_consistency_interval=timedelta(0), session=session)
 

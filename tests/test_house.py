@@ -53,8 +53,8 @@ ORDER = [
     )),
     "mmrec.service",
     *(f"mmrec.service.{room}" for room in (
-        "settings", "errors", "safety", "metrics", "warmth", "load", "envelope", "jobs", "core", "uploads",
-        "items", "models", "bodies", "routes", "live", "app", "gallery", "showcase",
+        "settings", "memory", "errors", "safety", "metrics", "warmth", "load", "envelope", "jobs", "core",
+        "uploads", "items", "models", "bodies", "routes", "live", "app", "gallery", "showcase",
     )),
     "mmrec.wishes", "mmrec.cli", "mmrec.monitor.command", "mmrec.service.command",
     "mmrec.training.command", "mmrec",

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from mmrec.service.jobs import Jobs
-    from mmrec.service.settings import ServiceSettings
+    from mmrec.service.memory import give_back
+from mmrec.service.settings import ServiceSettings
 
 LONGEST_HEAD = 2**17  # bytes of a request's line and headers; the longest condition has 48,000, once escaped
 
@@ -88,6 +89,7 @@ def run(app: FastAPI, settings: ServiceSettings, listener: socket.socket) -> Non
     """Serves until a signal comes; SIGTERM ends the process in order."""
     import uvicorn
 
+    give_back()
     for name in ("uvicorn", "python_multipart"):  # which warn of every request that is badly formed
         logging.getLogger(name).setLevel(logging.ERROR)
     config = uvicorn.Config(
