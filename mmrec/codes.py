@@ -16,6 +16,7 @@ from mmrec.encoders.base import Vectors
 
 STEPS = 127  # of a code to either side of 0
 SHIFT = 128  # from a code to the byte that faiss keeps
+LOOSER = 1.1  # times what was cut off before: with more, codes would bound too little to be of use
 LANES = 32  # zeros fill codes up to a multiple: faiss scans a width of 100 ten times slower than one of 128
 BLOCK = 4_096  # rows coded at once, so that the copies made on the way stay in the cache
 EPS = float(np.finfo(np.float32).eps)
@@ -46,10 +47,11 @@ class Codes:
         self.nbytes = len(matrix) * self._width + self._steps.nbytes
 
     def changed(self, changes: Changes, rows: Vectors) -> Codes | None:
-        """Those of the matrix with these rows [m, d] written; None if one is too long for the steps."""
+        """Those of the matrix with these rows [m, d] written; None if the steps do not fit them."""
         exact = rows / self._steps
         codes = np.rint(exact)
-        if np.abs(codes).max(initial=0) > STEPS:
+        cut_off = _longest(exact - codes) + self._lost
+        if np.abs(codes).max(initial=0) > STEPS or cut_off > LOOSER * self._cut_off:
             return None
         faiss, now = _faiss(), copy(self)
         now._index = _index(self._width)
@@ -58,7 +60,7 @@ class Codes:
         faiss.copy_array_to_vector(changes.merged(stored, written).reshape(-1), now._index.codes)
         now._index.ntotal = len(changes.keys)
         now._longest = max(self._longest, _longest(exact))
-        now._cut_off = max(self._cut_off, _longest(exact - codes) + self._lost)
+        now._cut_off = max(self._cut_off, cut_off)
         now.nbytes = len(changes.keys) * self._width + self._steps.nbytes
         return now
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from mmrec import schema
 from mmrec.config import Config
 from mmrec.errors import DataError
+from mmrec.popularity import Popularity
 from mmrec.store import Store
 from mmrec.tables import literals
 from mmrec.types import Interaction, RecordReport, Rejection
@@ -29,7 +30,7 @@ class Journal:
         self.store, self.config = store, config
         self.table = store.table("interactions", schema.INTERACTIONS)
         self._lock = threading.Lock()
-        self._popularity: tuple[int, dict[str, float]] | None = None
+        self._popularity = Popularity()
 
     def record(
         self, rows: Iterable[Interaction | Rejection], *, strict: bool = False,
@@ -55,6 +56,7 @@ class Journal:
                 raise DataError(line + rejections[0].reason, field=rejections[0].field)
         with self.store.writer():
             if self.table.count():
+                self.table.index_key("key")  # else every write reads all the keys
                 self.table.index_key("user_id")
             self.table.tidy()
         return RecordReport(
@@ -74,26 +76,15 @@ class Journal:
 
         An interaction that lies `config.popularity_half_life` days before the newest counts half.
         """
-        version = self.table.version
         with self._lock:
-            if self._popularity is None or self._popularity[0] != version:
-                self._popularity = (version, self._count())
-            return self._popularity[1]
+            if self._popularity.version != self.table.version:
+                now, half_life = self.table.frozen(), self.config.popularity_half_life
+                self._popularity = self._popularity.at(now, self.worths, half_life)
+            return self._popularity.counts
 
     def _rows(self, user: str) -> list[dict[str, Any]]:
         rows = self.table.scan(["item_id", "kind", "weight", "time"], f"user_id = {literals([user])}")
         return rows.sort_by([("time", "ascending"), ("item_id", "ascending")]).to_pylist()
-
-    def _count(self) -> dict[str, float]:
-        rows = self.table.scan(["item_id", "kind", "weight", "time"])
-        if not rows.num_rows:
-            return {}
-        days = rows["time"].cast(pa.int64()).to_numpy() / 86_400e6  # microseconds -> days
-        decay = 0.5 ** ((days.max() - days) / self.config.popularity_half_life)
-        counts = np.maximum(self.worths(rows), 0) * decay
-        table = pa.table({"item_id": rows["item_id"], "n": counts})
-        sums = table.group_by("item_id").aggregate([("n", "sum")])
-        return dict(zip(sums["item_id"].to_pylist(), sums["n_sum"].to_pylist(), strict=True))
 
     def worth(self, kind: str) -> float:
         """Weight of a kind; one that the settings do not name counts as much as a click."""
@@ -110,7 +101,7 @@ class Journal:
         acts = list(unique.values())
         rows = pa.table(
             [list(unique), [i.user_id for i in acts], [i.item_id for i in acts], [i.kind for i in acts],
-             [i.weight for i in acts], [i.time for i in acts]], schema=schema.INTERACTIONS,
+             [i.weight for i in acts], [i.time for i in acts]], schema=schema.ACTS,
         )
         with self.store.writer():
             inserted, _ = self.table.upsert(rows, insert_only=True)

@@ -46,7 +46,7 @@ BASE = pa.schema([
     pa.field("added_at", TIME),
     WRITTEN,
 ])
-INTERACTIONS = pa.schema([
+ACTS = pa.schema([
     pa.field("key", pa.string(), nullable=False),
     pa.field("user_id", pa.string()),
     pa.field("item_id", pa.string()),
@@ -54,6 +54,7 @@ INTERACTIONS = pa.schema([
     pa.field("weight", pa.float64()),
     pa.field("time", TIME),
 ])
+INTERACTIONS = ACTS.append(WRITTEN)
 ATTRIBUTE, EMBEDDING = "a_", "e_"
 MAX_LABEL = 64  # characters of a category that is taken for words
 _WORD = re.compile(r"[^\W\d_]{2}")  # two letters in a row
