@@ -278,14 +278,13 @@ def test_a_row_beyond_the_steps_of_the_codes_has_them_made_anew():
         assert now.top(query, 10).positions.tolist() == naive(now.matrix, query, 10)
 
 
-def test_rows_that_fill_a_column_of_zeros_have_the_codes_made_anew():
-    x, queries = world()
-    x[:, 0] = 0
-    row = np.zeros((1, 32), np.float32)
-    row[0, 0] = 0.4  # which rounds to nothing by the step of that column
-    now = changed(coded(x), [], [7], row)
+def test_codes_are_made_anew_when_they_would_cut_off_more_than_before():
+    x, _ = world()
+    steps = coded(x)._codes._steps
+    midway = ((np.rint(x[:1] / steps) * 0.9).astype(int) + 0.5) * steps
+    now = changed(coded(x), [], [7], midway.astype(np.float32))
     assert now._codes is None
-    assert now.top(np.eye(32, dtype=np.float32)[0], 1).positions.tolist() == [7]
+    assert now.top(midway[0].astype(np.float32), 5).positions.tolist() == naive(now.matrix, midway[0], 5)
 
 
 def test_codes_that_were_changed_are_those_of_the_whole():

@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from mmrec.service.jobs import Jobs
-    from mmrec.service.memory import give_back
-from mmrec.service.settings import ServiceSettings
+    from mmrec.service.settings import ServiceSettings
 
 LONGEST_HEAD = 2**17  # bytes of a request's line and headers; the longest condition has 48,000, once escaped
 
@@ -88,6 +87,8 @@ def listen(settings: ServiceSettings) -> socket.socket:
 def run(app: FastAPI, settings: ServiceSettings, listener: socket.socket) -> None:
     """Serves until a signal comes; SIGTERM ends the process in order."""
     import uvicorn
+
+    from mmrec.service.memory import give_back
 
     give_back()
     for name in ("uvicorn", "python_multipart"):  # which warn of every request that is badly formed
