@@ -6,7 +6,6 @@ import hashlib
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,9 +14,10 @@ from numpy.typing import NDArray
 from mmrec import schema
 from mmrec.config import Config
 from mmrec.errors import DataError
+from mmrec.freshness import Freshness
+from mmrec.histories import Histories
 from mmrec.popularity import Popularity
 from mmrec.store import Store
-from mmrec.tables import literals
 from mmrec.types import Interaction, RecordReport, Rejection
 
 CHUNK = 50_000  # interactions of one write
@@ -30,6 +30,7 @@ class Journal:
         self.store, self.config = store, config
         self.table = store.table("interactions", schema.INTERACTIONS)
         self._lock = threading.Lock()
+        self._freshness, self._histories = Freshness(self.table), Histories(self.table)
         self._popularity = Popularity()
 
     def record(
@@ -65,11 +66,11 @@ class Journal:
 
     def interactions(self, user: str) -> list[Interaction]:
         """A user's interactions, oldest first."""
-        return [Interaction(user_id=user, **row) for row in self._rows(user)]
+        return [Interaction(user_id=user, **row) for row in self._histories.of(user)]
 
     def history(self, user: str) -> list[tuple[str, float]]:
         """(item, weight) of a user's interactions, oldest first; a disliking kind weighs less than 0."""
-        return [(row["item_id"], self.worth(row["kind"]) * row["weight"]) for row in self._rows(user)]
+        return [(row["item_id"], self.worth(row["kind"]) * row["weight"]) for row in self._histories.of(user)]
 
     def popularity(self) -> Mapping[str, float]:
         """Decayed, weighted count of each item's interactions; dislikes count nothing.
@@ -77,14 +78,10 @@ class Journal:
         An interaction that lies `config.popularity_half_life` days before the newest counts half.
         """
         with self._lock:
-            if self._popularity.version != self.table.version:
+            if self._popularity.version != self._freshness.version():
                 now, half_life = self.table.frozen(), self.config.popularity_half_life
                 self._popularity = self._popularity.at(now, self.worths, half_life)
             return self._popularity.counts
-
-    def _rows(self, user: str) -> list[dict[str, Any]]:
-        rows = self.table.scan(["item_id", "kind", "weight", "time"], f"user_id = {literals([user])}")
-        return rows.sort_by([("time", "ascending"), ("item_id", "ascending")]).to_pylist()
 
     def worth(self, kind: str) -> float:
         """Weight of a kind; one that the settings do not name counts as much as a click."""

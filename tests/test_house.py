@@ -30,7 +30,7 @@ ORDER = [
     "mmrec.where_conditions", "mmrec.where_tokens", "mmrec.where",
     "mmrec.hits", "mmrec.syncing", "mmrec.tables", "mmrec.changes", "mmrec.codes", "mmrec.batches",
     "mmrec.popularity", "mmrec.scoring", "mmrec.diversity", "mmrec.exploration", "mmrec.freshness",
-    "mmrec.store", "mmrec.schema",
+    "mmrec.histories", "mmrec.store", "mmrec.schema",
     "mmrec.catalogue", "mmrec.intake", "mmrec.journal",
     "mmrec.spaces", "mmrec.index", "mmrec.queries", "mmrec.plan", "mmrec.shoppers", "mmrec.slots",
     "mmrec.reasons", "mmrec.retrieve", "mmrec.hybrid", "mmrec.export", "mmrec.doctor", "mmrec.opening",

@@ -69,7 +69,7 @@ def films(asked: argparse.Namespace) -> World:
 
 def beauty(asked: argparse.Namespace) -> World:
     """Amazon-Beauty: every purchase as a wish, in the order of the sequences."""
-    shop = quality.open_store(asked.data, asked.stores, "amazon-beauty")
+    shop = quality.open_store(asked.data, asked.stores, "amazon-beauty", "items.jsonl")
     snapshot = shop._index.now()
     with (asked.data / "amazon-beauty" / "sequences.jsonl").open() as file:
         rows = [json.loads(line) for line in file]

@@ -60,10 +60,14 @@ QUERIES: Mapping[str, Sequence[Wish]] = {
 }
 
 
-def open_store(data: Path, stores: Path, name: str) -> Recommender:
-    """The store of a real catalogue, ingested with the offline encoders if it is not yet."""
+def open_store(data: Path, stores: Path, name: str, file: str = "") -> Recommender:
+    """The store of a real catalogue, ingested with the offline encoders if it is not yet.
+
+    Args:
+        file: of the data set's folder, where that is not a source as a whole.
+    """
     shop = Recommender.open(stores / f"{name}.mmrec", OFFLINE)
-    shop.ingest(read_source(data / name))
+    shop.ingest(read_source(data / name / file))
     return shop
 
 
