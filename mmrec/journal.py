@@ -48,21 +48,39 @@ class Journal:
             good = [row for row in chunk if isinstance(row, Interaction)]
             rejections += [_refused(row) for row in chunk if not isinstance(row, Interaction)]
             if good:
-                new = self._append(good)
+                new = self._append(_keyed(good))
                 added, unchanged = added + new, unchanged + len(good) - new
             if progress:
                 progress(len(chunk))
             if strict and rejections:
                 line = f"line {rejections[0].line}: " if rejections[0].line else ""
                 raise DataError(line + rejections[0].reason, field=rejections[0].field)
-        with self.store.writer():
-            if self.table.count():
-                self.table.index_key("key")  # else every write reads all the keys
-                self.table.index_key("user_id")
-            self.table.tidy()
+        self._finish()
         return RecordReport(
             added=added, unchanged=unchanged, rejected=len(rejections), rejections=tuple(rejections)
         )
+
+    def record_many(self, batches: Sequence[Sequence[Interaction | Rejection]]) -> list[RecordReport]:
+        """`record` for each batch, one after the other, in a single write."""
+        if len(batches) == 1:
+            return [self.record(batches[0])]
+        parts = [_keyed([row for row in batch if isinstance(row, Interaction)]) for batch in batches]
+        acts = {key: act for part in reversed(parts) for key, act in part.items()}  # of two, the first stands
+        with self.store.writer():
+            known = set(self._known(list(acts)))
+            if acts:
+                self._append(acts)
+        self._finish()
+        reports = []
+        for batch, part in zip(batches, parts, strict=True):
+            refused = tuple(_refused(row) for row in batch if not isinstance(row, Interaction))
+            new = part.keys() - known
+            known |= new
+            reports.append(RecordReport(
+                added=len(new), unchanged=len(batch) - len(refused) - len(new), rejected=len(refused),
+                rejections=refused,
+            ))
+        return reports
 
     def interactions(self, user: str) -> list[Interaction]:
         """A user's interactions, oldest first."""
@@ -93,16 +111,33 @@ class Journal:
         worth = np.array([self.worth(kind) for kind in kinds.dictionary.to_pylist()], np.float64)
         return worth[kinds.indices.to_numpy()] * rows["weight"].to_numpy()
 
-    def _append(self, interactions: Sequence[Interaction]) -> int:
-        unique = {_key(i): i for i in interactions}
-        acts = list(unique.values())
+    def _known(self, keys: Sequence[str]) -> list[str]:
+        """Those of the keys that are recorded."""
+        found: list[str] = self.table.read(keys, ["key"])["key"].to_pylist() if keys else []
+        return found
+
+    def _finish(self) -> None:
+        """After a write: indices, and compaction when it pays."""
+        with self.store.writer():
+            if self.table.count():
+                self.table.index_key("key")  # else every write reads all the keys
+                self.table.index_key("user_id")
+            self.table.tidy()
+
+    def _append(self, interactions: Mapping[str, Interaction]) -> int:
+        acts = list(interactions.values())
         rows = pa.table(
-            [list(unique), [i.user_id for i in acts], [i.item_id for i in acts], [i.kind for i in acts],
+            [list(interactions), [i.user_id for i in acts], [i.item_id for i in acts], [i.kind for i in acts],
              [i.weight for i in acts], [i.time for i in acts]], schema=schema.ACTS,
         )
         with self.store.writer():
             inserted, _ = self.table.upsert(rows, insert_only=True)
         return inserted
+
+
+def _keyed(interactions: Sequence[Interaction]) -> dict[str, Interaction]:
+    """By key; of two with one key the last."""
+    return {_key(i): i for i in interactions}
 
 
 def _key(i: Interaction) -> str:

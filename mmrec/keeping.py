@@ -124,6 +124,10 @@ class Shop:
         """Keeps behaviour; an interaction that is recorded already is not doubled."""
         return self._journal.record(interactions, strict=strict, progress=progress)
 
+    def record_many(self, batches: Sequence[Sequence[Interaction | Rejection]]) -> list[RecordReport]:
+        """`record` for batches of different senders, one after the other, in a single write."""
+        return self._journal.record_many(batches)
+
     # what is known
 
     def get(self, item_ids: Sequence[str]) -> list[Item]:

@@ -151,3 +151,28 @@ def test_the_journal_is_a_set_of_acts(tmp_path_factory, acts):
             max(0.0, config.kind_weights.get(i.kind, 1.0)) * i.weight
             * np.exp2(-(newest - i.time) / timedelta(days=config.popularity_half_life)) for i in mine
         ))
+
+
+ACTS = st.builds(
+    act, st.sampled_from("ab"), st.sampled_from("uv"), st.integers(0, 2), weight=st.sampled_from([1.0, 2.0]),
+)
+BATCHES = st.lists(st.lists(st.one_of(ACTS, st.just("click")), max_size=4), max_size=4)
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(before=st.lists(st.builds(act, st.sampled_from("ab")), max_size=1), batches=BATCHES)
+def test_batches_in_one_write_come_to_what_they_come_to_one_by_one(tmp_path_factory, before, batches):
+    folder = tmp_path_factory.mktemp("j")
+    one_by_one, together = (Journal(Store.create(folder / name, {}, 5.0), Config()) for name in "st")
+    for journal in (one_by_one, together):
+        journal.record(before)
+    version = together.table.version
+    reports = together.record_many(batches)
+    assert reports == [one_by_one.record(batch) for batch in batches]
+    assert [r.rejections for r in reports] == [tuple(
+        Rejection(reason="expected an mmrec.Interaction, got str") for row in batch if row == "click"
+    ) for batch in batches]
+    rows = [j.table.scan(["key", "time", "weight"]).sort_by("key") for j in (one_by_one, together)]
+    assert rows[0].equals(rows[1])
+    if len(batches) > 1 and before:  # its indices are made
+        assert together.table.version <= version + 1

@@ -14,8 +14,9 @@ from mmrec.service.errors import dump
 from mmrec.service.jobs import Jobs
 from mmrec.service.metrics import Metrics
 from mmrec.service.settings import ServiceSettings
+from mmrec.service.together import Together
 from mmrec.service.warmth import Warmth
-from mmrec.types import Recommendation
+from mmrec.types import Interaction, Recommendation, RecordReport, Rejection
 
 T = TypeVar("T")
 LAST_STEP = 8.0  # seconds that a job may take to end where it can
@@ -46,6 +47,7 @@ class Core:
         self.jobs, self.metrics, self.warmth = Jobs(), Metrics(), Warmth()
         self._readers = ThreadPoolExecutor(settings.threads, "mmrec-read")
         self._writer = ThreadPoolExecutor(1, "mmrec-write")
+        self._recording = Together(shop.record_many, self._writer)
 
     async def read(self, work: Callable[..., T], /, *arguments: Any, **options: Any) -> T:
         """Runs work that reads the store."""
@@ -56,6 +58,10 @@ class Core:
         """Runs work that writes to the store."""
         call = partial(work, *arguments, **options)
         return await asyncio.get_running_loop().run_in_executor(self._writer, call)
+
+    async def record(self, rows: Sequence[Interaction | Rejection]) -> RecordReport:
+        """Keeps behaviour, in one write with whatever else waits to be kept."""
+        return await self._recording.ask(rows)
 
     async def found(
         self, route: str, request_id: str, verb: Callable[..., list[Recommendation]],

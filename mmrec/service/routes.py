@@ -112,10 +112,10 @@ async def recommend(request: Request, body: models.RecommendRequest) -> Response
 async def record(request: Request) -> Response:
     """Keeps behaviour; what is recorded already is not doubled."""
     core, sent = _core(request), await uploads.sent_by(request)
+    rows = await core.read(uploads.rows_of, sent, "interactions", core.settings.max_batch)
+    report = await core.record(await core.read(uploads.interactions_of, rows))
 
     def work() -> bytes:
-        rows = uploads.rows_of(sent, "interactions", core.settings.max_batch)
-        report = core.shop.record(uploads.interactions_of(rows))
         if core.watcher:
             refused = {rejection.line for rejection in report.rejections}
             core.watcher.acted([row for n, row in enumerate(rows, 1) if n not in refused])
@@ -127,7 +127,7 @@ async def record(request: Request) -> Response:
             ],
         })
 
-    return Response(await core.write(work), media_type=JSON)
+    return Response(await core.read(work), media_type=JSON)
 
 
 @router.post("/fit", status_code=202, response_model=models.JobShown)
