@@ -14,9 +14,10 @@ from mmrec.catalogue import Catalogue
 from mmrec.encoders.base import Vectors
 from mmrec.errors import MmrecError, StoreError
 from mmrec.files import item_from_dict
-from mmrec.index import Index, Snapshot
+from mmrec.index import Index
 from mmrec.journal import Journal
 from mmrec.scoring import Scorer
+from mmrec.snapshot import Snapshot
 from mmrec.types import IMAGE
 
 SHOWN = 20  # item ids listed for each problem

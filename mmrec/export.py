@@ -10,12 +10,12 @@ import pyarrow.compute as pc
 
 from mmrec.diversity import check_k
 from mmrec.files import replacing
-from mmrec.index import Snapshot
 from mmrec.journal import Journal
 from mmrec.plan import Plan
 from mmrec.retrieve import pages
 from mmrec.shoppers import Act, shopper_of
 from mmrec.slots import Slot
+from mmrec.snapshot import Snapshot
 from mmrec.tables import literals
 
 BATCH = 1_000  # users served at once

@@ -12,12 +12,12 @@ from mmrec.catalogue import Catalogue
 from mmrec.config import Config
 from mmrec.errors import DataError
 from mmrec.hits import Hits, Mask, Places
-from mmrec.index import Snapshot
 from mmrec.plan import Plan
 from mmrec.queries import Point, Query, point_of
 from mmrec.retrieve import results_of, user_point
 from mmrec.shoppers import Shopper
 from mmrec.slots import WIDEN, Source, arranged
+from mmrec.snapshot import Snapshot
 from mmrec.types import IMAGE, WORDS, Reason, Recommendation
 
 FULL_TEXT = "full text"  # BM25

@@ -9,8 +9,8 @@ from mmrec.catalogue import Catalogue
 from mmrec.content import ContentPlan
 from mmrec.encoders.base import Vectors, unit
 from mmrec.errors import DataError
-from mmrec.index import Snapshot
 from mmrec.intake import encode_alone
+from mmrec.snapshot import Snapshot
 from mmrec.spaces import BEHAVIOUR, CONTENT
 from mmrec.types import IMAGE, WORDS, ImageSource, Item
 

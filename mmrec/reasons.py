@@ -8,9 +8,9 @@ from typing import Literal
 import numpy as np
 
 from mmrec.encoders.base import Vectors
-from mmrec.index import Snapshot
 from mmrec.shoppers import Shopper
 from mmrec.slots import Slot
+from mmrec.snapshot import Snapshot
 from mmrec.spaces import CONTENT
 from mmrec.types import Reason
 

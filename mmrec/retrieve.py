@@ -9,12 +9,12 @@ import numpy as np
 
 from mmrec.encoders.base import Vectors
 from mmrec.hits import Hits, Mask, Places
-from mmrec.index import Snapshot
 from mmrec.plan import Plan
 from mmrec.queries import Point
 from mmrec.reasons import Reasons, by_fields, by_history
 from mmrec.shoppers import Shopper
 from mmrec.slots import MOST_NEW, Slot, Source, arranged, best, explored
+from mmrec.snapshot import Snapshot
 from mmrec.types import Recommendation, Rung
 
 Popularity = Callable[[], Mapping[str, float]]  # asked only when it serves

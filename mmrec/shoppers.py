@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from mmrec.errors import UnknownItem
-from mmrec.index import Snapshot
 from mmrec.plan import listed
 from mmrec.queries import Point
+from mmrec.snapshot import Snapshot
 from mmrec.types import Rung
 
 log = logging.getLogger(__name__)

@@ -14,8 +14,8 @@ from mmrec.encoders.base import Vectors
 from mmrec.errors import DataError
 from mmrec.exploration import Exploration, Pool, explore
 from mmrec.hits import Hits, Mask, Places
-from mmrec.index import Snapshot
 from mmrec.plan import Plan
+from mmrec.snapshot import Snapshot
 from mmrec.spaces import CONTENT
 from mmrec.types import AttributeValue, Rung
 

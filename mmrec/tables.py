@@ -36,7 +36,8 @@ class KeyedTable:
         self._disk = Syncing(self.folder)
         self._unseen = LOOK  # writes since the last look at whether there is something to tidy
         self._indexed: set[str] = set()
-        self._stamps = WRITTEN.name in schema.names
+        self._stamps, self._can_stamp = WRITTEN.name in schema.names, False
+        self._schema: pa.Schema | None = None  # of a table that does not change
         self._heal()
         if self.exists(folder, name):
             self._table = _lance(f"open table {name}", lambda: connection.open_table(name))
@@ -53,7 +54,7 @@ class KeyedTable:
     @property
     def schema(self) -> pa.Schema:
         """Columns as they are now."""
-        return self._table.schema
+        return self._schema or self._table.schema
 
     @property
     def version(self) -> int:
@@ -65,6 +66,7 @@ class KeyedTable:
         still = copy(self)
         still._table = _lance(f"open table {self.name}", lambda: self._connection.open_table(self.name))
         _lance(f"read {self.name}", lambda: still._table.checkout(still._table.version))
+        still._schema = still._table.schema  # LanceDB takes milliseconds to tell it
         return still
 
     def count(self) -> int:
@@ -127,7 +129,9 @@ class KeyedTable:
         """The rows with the version that they came after, where the table keeps it."""
         if not self._stamps:
             return rows
-        self.add_columns([WRITTEN])  # to a table that was made before there was such a column
+        if not self._can_stamp:  # it was made before there was such a column
+            self.add_columns([WRITTEN])
+            self._can_stamp = True
         rows = rows.drop_columns([WRITTEN.name]) if WRITTEN.name in rows.schema.names else rows
         return rows.append_column(WRITTEN, pa.array(np.full(rows.num_rows, version)))
 

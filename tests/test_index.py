@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from mmrec import Item, schema, scoring
+from mmrec.changes import Changes
 from mmrec.errors import DataError, StoreError, UnknownItem
 from mmrec.head.towers import IdentityTowers
 from mmrec.index import Index
@@ -270,3 +271,60 @@ def test_of_a_catalogue_that_was_read_once_only_new_rows_are_read(catalogue, mon
     monkeypatch.setattr(KeyedTable, "scan", counted)
     assert len(index.now().space(CONTENT)) == 61
     assert rows == [1, 1, 1, 1]  # ids and facts; ids and vectors
+
+
+@pytest.fixture
+def held_up(catalogue, monkeypatch):
+    """An index whose next snapshot is being made in a thread, until it is let go."""
+    add(catalogue, *(f"g{n:02d}" for n in range(60)))
+    index, began, may = Index(catalogue), threading.Event(), threading.Event()
+    index.now().space(CONTENT)
+    merged = Changes.merged_table
+
+    def slow(*arguments):
+        began.set()
+        assert may.wait(10)
+        return merged(*arguments)
+
+    monkeypatch.setattr(Changes, "merged_table", slow)
+    add(catalogue, "h1")
+
+    def begin(act):
+        thread = threading.Thread(target=act)
+        thread.start()
+        assert began.wait(10)
+        return thread, may
+
+    return index, begin
+
+
+def test_a_hasty_reader_goes_on_with_what_serves_until_the_next_is_made(held_up):
+    index, begin = held_up
+    index.hasty = True
+    thread, may = begin(index.catch_up)
+    assert "h1" not in index.now().position
+    may.set()
+    thread.join()
+    assert "h1" in index.now().position
+
+
+def test_a_reader_who_is_not_hasty_waits_for_the_newest(held_up):
+    index, begin = held_up
+    thread, may = begin(index.now)
+    threading.Timer(0.2, may.set).start()
+    assert "h1" in index.now().position
+    thread.join()
+
+
+def test_who_catches_up_has_all_ready_that_was_asked_of_the_one_before(catalogue, monkeypatch):
+    add(catalogue, *(f"g{n:02d}" for n in range(60)))
+    index = Index(catalogue)
+    index.catch_up()  # nobody has asked for anything: there is nothing to bring up to date
+    for name in (CONTENT, "title"):
+        index.now().space(name)
+    add(catalogue, "h1")
+    index.catch_up()
+    monkeypatch.setattr(KeyedTable, "scan", None)  # nothing is read any more
+    now = index.now()
+    assert [len(now.space(name)) for name in (CONTENT, "title")] == [61, 61]
+    assert now.asked == {CONTENT, "title"}

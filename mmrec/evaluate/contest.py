@@ -21,8 +21,8 @@ from mmrec.evaluate.setting import Log, Split
 from mmrec.evaluate.shop import log_of_shop
 from mmrec.evaluate.tune import Try, tune
 from mmrec.head.kernels import Spans
-from mmrec.index import Snapshot
 from mmrec.journal import Journal
+from mmrec.snapshot import Snapshot
 from mmrec.spaces import CONTENT
 from mmrec.training.model import TwoTower
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from mmrec.types import as_utc
 
 if TYPE_CHECKING:
-    from mmrec.index import Snapshot
     from mmrec.recommender import Recommender
+    from mmrec.snapshot import Snapshot
 
 FITTED = "fitted_at"  # the fact of a store that tells when its head was trained, in ISO format
 Micros = NDArray[np.int64]  # microseconds since 1970

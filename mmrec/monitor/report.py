@@ -24,8 +24,8 @@ from mmrec.monitor.records import read_clicks, read_impressions
 from mmrec.types import as_utc
 
 if TYPE_CHECKING:
-    from mmrec.index import Snapshot
     from mmrec.recommender import Recommender
+    from mmrec.snapshot import Snapshot
 
 DAYS = {"hour": 1, "day": 7}  # looked at unless told
 LATEST_CLICK = timedelta(days=1)  # after the end of the period

@@ -44,6 +44,7 @@ class Core:
 
     def __init__(self, shop: Recommender, settings: ServiceSettings, watcher: Watcher | None = None) -> None:
         self.shop, self.settings, self.watcher = shop, settings, watcher
+        shop._index.hasty = True  # a request shall not wait for an item that another one brings
         self.jobs, self.metrics, self.warmth = Jobs(), Metrics(), Warmth()
         self._readers = ThreadPoolExecutor(settings.threads, "mmrec-read")
         self._writer = ThreadPoolExecutor(1, "mmrec-write")
@@ -55,8 +56,14 @@ class Core:
         return await asyncio.get_running_loop().run_in_executor(self._readers, call)
 
     async def write(self, work: Callable[..., T], /, *arguments: Any, **options: Any) -> T:
-        """Runs work that writes to the store."""
-        call = partial(work, *arguments, **options)
+        """Runs work that writes to the store; once it is done, every reader sees it."""
+
+        def call() -> T:
+            try:
+                return work(*arguments, **options)
+            finally:
+                self.shop._index.catch_up()
+
         return await asyncio.get_running_loop().run_in_executor(self._writer, call)
 
     async def record(self, rows: Sequence[Interaction | Rejection]) -> RecordReport:

@@ -18,8 +18,8 @@ from mmrec.evaluate.setting import Log
 from mmrec.evaluate.shop import log_of_shop
 from mmrec.evaluate.splits import rows_of
 from mmrec.head.saved import Head
-from mmrec.index import Snapshot
 from mmrec.journal import Journal
+from mmrec.snapshot import Snapshot
 from mmrec.spaces import CONTENT
 from mmrec.training.guard import Verdict, may_serve, rivals, verdicts
 from mmrec.training.model import MANY, Report, TwoTower
