@@ -38,24 +38,29 @@ class Index:
         if before is None:
             self._lock.acquire()
         try:
-            if self._snapshot is None or self._snapshot.version != self._freshness.version():
-                self._snapshot = self._taken()
-            return self._snapshot
+            return self._newest()
         finally:
             self._lock.release()
 
     def catch_up(self) -> None:
-        """Brings what serves up to date, with all spaces that were asked of it."""
+        """Brings what serves up to date, if anything does."""
         self._catching_up = True
         try:
             with self._lock:
-                before = self._snapshot
-                if before is not None and before.version != self._freshness.version():
-                    now = self._taken()
-                    now.load(before.asked)
-                    self._snapshot = now
+                if self._snapshot is not None:
+                    self._newest()
         finally:
             self._catching_up = False
+
+    def _newest(self) -> Snapshot:
+        before = self._snapshot
+        if before is not None and before.version == self._freshness.version():
+            return before
+        now = self._taken()
+        if before is not None and self.hasty:
+            now.load_as(before)  # before it takes over, else readers would wait for that
+        self._snapshot = now
+        return now
 
     def _taken(self) -> Snapshot:
         for _ in range(PATIENCE):

@@ -23,6 +23,7 @@ from mmrec.spaces import BEHAVIOUR, CONTENT, REMEMBERED, SEARCHED, Spaces
 from mmrec.tables import KeyedTable
 from mmrec.types import IMAGE, WORDS
 
+FORGOTTEN = 1_000  # versions of the table in which nobody asked for a space
 MOST_MASKS = 64  # expressions whose answer is kept for the next call
 
 
@@ -194,9 +195,11 @@ class Snapshot:
         """
         return self.scorer(space).top(query, k, allowed=mask, exclude=exclude)
 
-    def load(self, names: Iterable[str]) -> None:
-        """Has spaces ready before anybody asks for them; those that there are."""
-        for name in {*self.spaces, self.serving, REMEMBERED}.intersection(names):
+    def load_as(self, before: Snapshot) -> None:
+        """Has ready what was asked of the snapshot before, also if another head serves by now."""
+        serving = {self.serving, REMEMBERED} if self.towers.trained else {self.serving}
+        wanted = before.asked | serving if before.serving in before.asked else before.asked
+        for name in wanted.intersection(self.spaces) | wanted.intersection(serving):
             self._brought(name)
 
     def _loaded(self, name: str) -> Scorer | Vectors:
@@ -228,8 +231,9 @@ class Snapshot:
 
     def _handed_on(self) -> dict[str, Held]:
         """What the next snapshot may bring up to date."""
+        earlier = {name: one for name, one in self._earlier.items() if self.version - one.version < FORGOTTEN}
         now = {name: Held(self.version, self.ids, self.position, one) for name, one in self._held.items()}
-        return self._earlier | now
+        return earlier | now
 
     def _changes_until(self, table: KeyedTable) -> Changes | None:
         return Changes.between(self.ids, self.position, table, self.version)

@@ -8,7 +8,7 @@ import threading
 import numpy as np
 import pytest
 
-from mmrec import Item, schema, scoring
+from mmrec import Item, schema, scoring, snapshot
 from mmrec.changes import Changes
 from mmrec.errors import DataError, StoreError, UnknownItem
 from mmrec.head.towers import IdentityTowers
@@ -316,9 +316,10 @@ def test_a_reader_who_is_not_hasty_waits_for_the_newest(held_up):
     thread.join()
 
 
-def test_who_catches_up_has_all_ready_that_was_asked_of_the_one_before(catalogue, monkeypatch):
+def test_a_hasty_index_has_all_ready_that_was_asked_of_the_snapshot_before(catalogue, monkeypatch):
     add(catalogue, *(f"g{n:02d}" for n in range(60)))
     index = Index(catalogue)
+    index.hasty = True
     index.catch_up()  # nobody has asked for anything: there is nothing to bring up to date
     for name in (CONTENT, "title"):
         index.now().space(name)
@@ -326,5 +327,32 @@ def test_who_catches_up_has_all_ready_that_was_asked_of_the_one_before(catalogue
     index.catch_up()
     monkeypatch.setattr(KeyedTable, "scan", None)  # nothing is read any more
     now = index.now()
+    assert not now.asked
     assert [len(now.space(name)) for name in (CONTENT, "title")] == [61, 61]
     assert now.asked == {CONTENT, "title"}
+
+
+def test_when_a_head_takes_over_what_it_searches_is_ready(catalogue, monkeypatch):
+    add(catalogue, *(f"g{n:02d}" for n in range(60)))
+    index = Index(catalogue)
+    index.hasty = True
+    index.now().space(CONTENT)
+    catalogue.towers = Halved(0.5)
+    catalogue.rebuild()
+    index.catch_up()
+    monkeypatch.setattr(KeyedTable, "scan", None)
+    assert index.now().serving == SEARCHED
+    assert index.now().space(SEARCHED).shape == index.now().remembered.shape
+
+
+def test_a_space_that_nobody_asks_for_any_more_is_forgotten(catalogue, monkeypatch):
+    monkeypatch.setattr(snapshot, "FORGOTTEN", 6)
+    add(catalogue, *(f"g{n:02d}" for n in range(60)))
+    index = Index(catalogue)
+    for name in (CONTENT, "title"):
+        index.now().space(name)
+    for n in range(8):
+        add(catalogue, f"h{n}")
+        index.now().space(CONTENT)
+    assert set(index.now()._handed_on()) == {CONTENT}
+    assert len(index.now().space("title")) == 68
