@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import copy
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +14,7 @@ from mmrec.changes import Changes
 from mmrec.encoders.base import Vectors
 
 STEPS = 127  # of a code to either side of 0
-SHIFT = 128  # from a code to the byte that faiss keeps
+SHIFT = np.uint8(128)  # added to a code, makes the byte that faiss keeps
 LOOSER = 1.1  # times what was cut off before: with more, codes would bound too little to be of use
 LANES = 32  # zeros fill codes up to a multiple: faiss scans a width of 100 ten times slower than one of 128
 BLOCK = 4_096  # rows coded at once, so that the copies made on the way stay in the cache
@@ -31,20 +30,23 @@ class Codes:
     """
 
     def __init__(self, matrix: Vectors) -> None:
-        d = matrix.shape[1]
+        n, d = matrix.shape
         self._width = -(-d // LANES) * LANES
-        self._steps = _step(np.maximum(matrix.max(axis=0), -matrix.min(axis=0)))  # [d]
-        self._index = _index(self._width)
+        largest = np.zeros(d, np.float32)
+        for start in range(0, n, BLOCK):
+            np.maximum(largest, np.abs(matrix[start : start + BLOCK]).max(axis=0), out=largest)
+        self._steps = _step(largest)  # [d]
         self._cut_off = self._longest = 0.0  # lengths, in steps
-        for start in range(0, len(matrix), BLOCK):
-            exact = matrix[start:start + BLOCK] / self._steps  # [block, d]
+        stored = np.empty((n, self._width), np.uint8)
+        for start in range(0, n, BLOCK):
+            exact = matrix[start : start + BLOCK] / self._steps  # [block, d]
             codes = np.rint(exact)
-            self._index.add(self._filled(codes))
+            stored[start : start + BLOCK] = self._bytes(codes)
             self._longest = max(self._longest, _longest(exact))
             self._cut_off = max(self._cut_off, _longest(exact - codes))
         self._lost = STEPS * d**1.5 * EPS  # what float32 may lose in the sum of d products
         self._cut_off += self._lost
-        self.nbytes = len(matrix) * self._width + self._steps.nbytes
+        self._hold(stored)
 
     def changed(self, changes: Changes, rows: Vectors) -> Codes | None:
         """Those of the matrix with these rows [m, d] written; None if the steps do not fit them."""
@@ -53,16 +55,27 @@ class Codes:
         cut_off = _longest(exact - codes) + self._lost
         if np.abs(codes).max(initial=0) > STEPS or cut_off > LOOSER * self._cut_off:
             return None
-        faiss, now = _faiss(), copy(self)
-        now._index = _index(self._width)
-        stored = faiss.vector_to_array(self._index.codes).reshape(-1, self._width)  # [n * w] -> [n, w]
-        written = (self._filled(codes) + SHIFT).astype(np.uint8)
-        faiss.copy_array_to_vector(changes.merged(stored, written).reshape(-1), now._index.codes)
-        now._index.ntotal = len(changes.keys)
+        now = copy(self)
+        stored = _faiss().vector_to_array(self._index.codes).reshape(-1, self._width)  # [n * w] -> [n, w]
+        now._hold(changes.merged(stored, self._bytes(codes)))
         now._longest = max(self._longest, _longest(exact))
         now._cut_off = max(self._cut_off, cut_off)
-        now.nbytes = len(changes.keys) * self._width + self._steps.nbytes
         return now
+
+    def _hold(self, stored: NDArray[np.uint8]) -> None:
+        """Has an index of bytes [n, width], as faiss would store the codes."""
+        faiss = _faiss()
+        kind = faiss.ScalarQuantizer.QT_8bit_direct_signed
+        self._index = faiss.IndexScalarQuantizer(self._width, kind, faiss.METRIC_INNER_PRODUCT)
+        faiss.copy_array_to_vector(stored.reshape(-1), self._index.codes)  # [n, w] -> [n * w]
+        self._index.ntotal = len(stored)
+        self.nbytes = stored.nbytes + self._steps.nbytes
+
+    def _bytes(self, codes: Vectors) -> NDArray[np.uint8]:
+        """The bytes [m, width] that faiss stores of codes [m, d]; zeros fill them up."""
+        stored = np.full((len(codes), self._width), SHIFT, np.uint8)
+        stored[:, : codes.shape[1]] = codes.astype(np.int8).view(np.uint8) ^ SHIFT
+        return stored
 
     def nominate(
         self, query: Vectors, width: int, allowed: NDArray[np.bool_] | None = None
@@ -98,13 +111,6 @@ class Codes:
         filled = np.zeros((len(codes), self._width), np.float32)
         filled[:, :codes.shape[1]] = codes
         return filled
-
-
-def _index(width: int) -> Any:
-    """An empty index of signed bytes."""
-    faiss = _faiss()
-    kind = faiss.ScalarQuantizer.QT_8bit_direct_signed
-    return faiss.IndexScalarQuantizer(width, kind, faiss.METRIC_INNER_PRODUCT)
 
 
 def _step(largest: Vectors) -> Vectors:

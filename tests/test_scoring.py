@@ -304,3 +304,15 @@ def test_changed_rows_that_are_no_numbers_are_refused():
     x, _ = world()
     with pytest.raises(DataError, match="NaN"):
         changed(coded(x), [], [7], np.full((1, 32), np.nan, np.float32))
+
+
+@pytest.mark.parametrize("d", [32, 20])
+def test_the_bytes_are_those_that_faiss_would_store_of_the_codes(d):
+    x = world()[0][:, :d].copy()
+    codes = Codes(x)
+    kind = faiss.ScalarQuantizer.QT_8bit_direct_signed
+    plain = faiss.IndexScalarQuantizer(32, kind, faiss.METRIC_INNER_PRODUCT)
+    plain.add(codes._filled(np.rint(x / codes._steps)))
+    stored = [faiss.vector_to_array(index.codes) for index in (codes._index, plain)]
+    np.testing.assert_array_equal(*stored)
+    assert codes._index.ntotal == len(x)
