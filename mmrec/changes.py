@@ -66,13 +66,15 @@ class Changes:
         written = sorted(table.scan([table.key], where)[table.key].to_pylist())
         if len(written) > MOST * len(keys):
             return None
-        kept = np.ones(len(keys), np.bool_)
+        kept, total = np.ones(len(keys), np.bool_), table.count()
         kept[[position[key] for key in written if key in position]] = False
-        if table.count() != kept.sum() + len(written):  # some were deleted
+        if kept.sum() + len(written) != total:  # some were deleted
             left = set(table.scan([table.key])[table.key].to_pylist())
             kept[[place for key, place in position.items() if key not in left]] = False
         standing = keys if kept.all() else [keys[place] for place in np.flatnonzero(kept).tolist()]
         now = sorted([*standing, *written])
+        if len(now) != total:  # rows came whose version nobody kept
+            return None
         comes = np.array([bisect_left(now, key) for key in written], np.intp)
         stays = np.ones(len(now), np.bool_)
         stays[comes] = False

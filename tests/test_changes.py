@@ -105,6 +105,14 @@ def test_a_table_of_before_learns_to_tell_with_its_next_write(tmp_path):
     assert table.scan(["key", "written"]).sort_by("key")["written"].to_pylist()[:2] == [None, None]
 
 
+def test_rows_that_came_without_their_version_have_all_read_again(tmp_path):
+    table = open_table(tmp_path)
+    write(table, {"a": 1, "b": 2})
+    since = table.version
+    open_table(tmp_path, PLAIN).upsert(pa.table([["c"], [3]], schema=PLAIN))  # by a program that keeps none
+    assert Changes.between(["a", "b"], numbered("ab"), table, since) is None
+
+
 def test_rows_of_any_shape_are_merged():
     found = Changes(
         ["a", "b", "c"], changes.Part(None, {"b": 0}), np.array([True, False, True]),
