@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import timedelta
 from itertools import islice
 
 import numpy as np
@@ -21,6 +22,8 @@ from mmrec.store import Store
 from mmrec.types import Interaction, RecordReport, Rejection
 
 CHUNK = 50_000  # interactions of one write
+INDEX_CACHE = 24 * 2**20  # bytes; of an index a page at a time is looked up, and each click makes new ones
+KEEP = timedelta(minutes=1)  # of versions: a click each makes thousands, and a scan is done in seconds
 
 
 class Journal:
@@ -28,7 +31,7 @@ class Journal:
 
     def __init__(self, store: Store, config: Config) -> None:
         self.store, self.config = store, config
-        self.table = store.table("interactions", schema.INTERACTIONS)
+        self.table = store.table("interactions", schema.INTERACTIONS, INDEX_CACHE)
         self._lock = threading.Lock()
         self._freshness, self._histories = Freshness(self.table), Histories(self.table)
         self._popularity = Popularity()
@@ -122,7 +125,7 @@ class Journal:
             if self.table.count():
                 self.table.index_key("key")  # else every write reads all the keys
                 self.table.index_key("user_id")
-            self.table.tidy()
+            self.table.tidy(keep=KEEP)
 
     def _append(self, interactions: Mapping[str, Interaction]) -> int:
         acts = list(interactions.values())

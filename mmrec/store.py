@@ -24,7 +24,7 @@ import pyarrow as pa
 
 from mmrec.errors import StoreBusy, StoreError, StoreMismatch
 from mmrec.files import replacing
-from mmrec.tables import KeyedTable, connect
+from mmrec.tables import INDEX_CACHE, KeyedTable, connect
 
 FORMAT = 1  # of the folder; a store of another format is refused
 
@@ -43,7 +43,6 @@ class Store:
         self._mutex = threading.RLock()
         self._reading = threading.Lock()  # a thread that reads old facts must not set them after new ones
         self._lock = FileLock(path / "writer.lock", timeout=wait, thread_local=False)
-        self._connection = connect(path)
         self._tables: dict[str, KeyedTable] = {}
 
     @classmethod
@@ -80,12 +79,16 @@ class Store:
         """
         return cls(path, _read_facts(path), wait)
 
-    def table(self, name: str, schema: pa.Schema) -> KeyedTable:
-        """A table of the store, made at its first use."""
+    def table(self, name: str, schema: pa.Schema, index_cache: int = INDEX_CACHE) -> KeyedTable:
+        """A table of the store, made at its first use.
+
+        Args:
+            index_cache: bytes of its indices that may be held in memory.
+        """
         with self._mutex:
             if name not in self._tables:
                 with nullcontext() if KeyedTable.exists(self.path, name) else self._alone():
-                    self._tables[name] = KeyedTable(self._connection, self.path, name, schema)
+                    self._tables[name] = KeyedTable(connect(self.path, index_cache), self.path, name, schema)
             return self._tables[name]
 
     @contextmanager

@@ -22,6 +22,7 @@ MOST_FRAGMENTS = 32  # small files after which a table is compacted
 LOOK = 16.0  # writes after which the files are counted, which takes as long as a write
 ROWS = 50  # that are taken for one more write
 BLOCK = 1_000  # keys in one `IN (...)`
+INDEX_CACHE, METADATA_CACHE = 128 * 2**20, 32 * 2**20  # bytes
 STREAM = 4_096  # rows of a batch that is streamed
 WRITTEN = pa.field("written", pa.int64())  # a column of this name tells which version a row came after
 T = TypeVar("T")
@@ -208,8 +209,13 @@ class KeyedTable:
             },
         }
 
-    def tidy(self, *, force: bool = False) -> bool:
-        """Compacts, extends indices and drops old versions, when there is enough to gain; says if it did."""
+    def tidy(self, *, force: bool = False, keep: timedelta | None = None) -> bool:
+        """Compacts, extends indices and drops old versions, when there is enough to gain; says if it did.
+
+        Args:
+            force: whether or not there is.
+            keep: age up to which versions stay, for those who are reading one; None takes `KEEP_VERSIONS`.
+        """
         if not force and self._unseen < LOOK:
             return False
         fragments = int(self._table.stats()["fragment_stats"]["num_fragments"])
@@ -217,7 +223,7 @@ class KeyedTable:
         self._unseen = 0.0
         if not force and fragments <= MOST_FRAGMENTS and waiting <= max(1_000, self.count() // 10):
             return False
-        _lance(f"compact {self.name}", lambda: self._table.optimize(cleanup_older_than=KEEP_VERSIONS))
+        _lance(f"compact {self.name}", lambda: self._table.optimize(cleanup_older_than=keep or KEEP_VERSIONS))
         self.sync()
         return True
 
@@ -241,11 +247,14 @@ def literals(values: Sequence[str]) -> str:
     return ", ".join("'" + value.replace("'", "''") + "'" for value in values)
 
 
-def connect(path: Path) -> Any:
-    """The LanceDB connection of a folder, with caches that leave memory for the vectors."""
+def connect(path: Path, index_cache: int = INDEX_CACHE) -> Any:
+    """A LanceDB connection to a folder, with caches that leave memory for the vectors.
+
+    Under steady writes they fill with what is known of versions that are gone.
+    """
     import lancedb
 
-    session = lancedb.Session(index_cache_size_bytes=256 * 2**20, metadata_cache_size_bytes=32 * 2**20)
+    session = lancedb.Session(index_cache_size_bytes=index_cache, metadata_cache_size_bytes=METADATA_CACHE)
     # interval 0: every read sees what other processes have written by then
     return lancedb.connect(path, read_consistency_interval=timedelta(0), session=session)
 
