@@ -176,3 +176,12 @@ def test_batches_in_one_write_come_to_what_they_come_to_one_by_one(tmp_path_fact
     assert rows[0].equals(rows[1])
     if len(batches) > 1 and before:  # its indices are made
         assert together.table.version <= version + 1
+
+
+def test_versions_of_single_clicks_do_not_pile_up(journal, monkeypatch):
+    monkeypatch.setattr("mmrec.journal.KEEP", timedelta(milliseconds=1))
+    for n in range(60):
+        journal.record([act(f"i{n}")])
+    assert journal.table.version > 60
+    assert journal.table.health()["versions"] < 50
+    assert len(journal.history("u")) == 60
