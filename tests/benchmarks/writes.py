@@ -92,7 +92,8 @@ def histories(shop: Recommender) -> Row:
 
 def clicks(shop: Recommender, click: Act, folder: Path, acts: int) -> Row:
     """One click to the disk, with indices and all."""
-    rows = shop._journal.table.scan(["key", "user_id", "item_id", "kind", "weight", "time"])
+    columns = ["key", "user_id", "item_id", "kind", "weight", "time"]
+    rows = pa.table(dict(zip(columns, shop._journal.table.scan(columns), strict=True)))  # of no primary key
     bare, serial = lancedb.connect(folder).create_table("bare", rows), itertools.count()
 
     def merge() -> None:
