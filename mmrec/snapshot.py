@@ -20,7 +20,6 @@ from mmrec.errors import DataError, NotFitted, StoreError, UnknownItem
 from mmrec.hits import Hits, Mask, Places
 from mmrec.scoring import Scorer
 from mmrec.spaces import BEHAVIOUR, CONTENT, REMEMBERED, SEARCHED, Spaces
-from mmrec.tables import KeyedTable
 from mmrec.types import IMAGE, WORDS
 
 FORGOTTEN = 1_000  # versions of the table in which nobody asked for a space
@@ -65,9 +64,9 @@ class Snapshot:
         self._loading = threading.RLock()  # two threads shall not hold the same vectors twice
         self._masks: dict[str, Mask] = {}
         self._popular: tuple[Mapping[str, float], Vectors] | None = None
-        alike = before is not None and before.table.schema == self.table.schema
-        changes = before._changes_until(self.table) if before and alike else None
-        if before and changes and before.plan is self.plan and before.towers is self.towers:
+        self._changes: dict[int, Changes | None] = {}  # since an earlier version
+        changes = self._since(before) if before and self._continues(before) else None
+        if before and changes:
             self._earlier = before._handed_on()
             self.facts: pa.Table = changes.merged_table(before.facts, self._read_facts(changes.part))
             self.ids: list[str] = changes.keys
@@ -221,7 +220,7 @@ class Snapshot:
     def _brought_up(self, name: str) -> Scorer | Vectors | None:
         """What an earlier snapshot held, with the rows of this one; None where reading all is quicker."""
         earlier = self._earlier.pop(name, None)
-        changes = earlier and Changes.between(earlier.ids, earlier.position, self.table, earlier.version)
+        changes = self._since(earlier) if earlier else None
         if not earlier or not changes:
             return None
         x, held = self._spaces.read(name, changes.part), earlier.value
@@ -235,8 +234,17 @@ class Snapshot:
         now = {name: Held(self.version, self.ids, self.position, one) for name, one in self._held.items()}
         return earlier | now
 
-    def _changes_until(self, table: KeyedTable) -> Changes | None:
-        return Changes.between(self.ids, self.position, table, self.version)
+    def _continues(self, before: Snapshot) -> bool:
+        """Whether what was held before is of the same columns, made by the same towers."""
+        made_alike = before.plan is self.plan and before.towers is self.towers
+        return made_alike and before.table.schema == self.table.schema
+
+    def _since(self, earlier: Snapshot | Held) -> Changes | None:
+        """What an earlier version lacks; worked out once for all that was held of it."""
+        version = earlier.version
+        if version not in self._changes:
+            self._changes[version] = Changes.between(earlier.ids, earlier.position, self.table, version)
+        return self._changes[version]
 
     def _read_facts(self, part: Part | None) -> pa.Table:
         names = list(schema.attribute_types(self.table.schema))

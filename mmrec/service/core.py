@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
+from mmrec.errors import MmrecError
 from mmrec.recommender import Recommender
 from mmrec.service.errors import dump
 from mmrec.service.jobs import Jobs
@@ -17,6 +19,8 @@ from mmrec.service.settings import ServiceSettings
 from mmrec.service.together import Together
 from mmrec.service.warmth import Warmth
 from mmrec.types import Interaction, Recommendation, RecordReport, Rejection
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 LAST_STEP = 8.0  # seconds that a job may take to end where it can
@@ -62,9 +66,15 @@ class Core:
             try:
                 return work(*arguments, **options)
             finally:
-                self.shop._index.catch_up()
+                self._show()
 
         return await asyncio.get_running_loop().run_in_executor(self._writer, call)
+
+    def _show(self) -> None:
+        try:
+            self.shop._index.catch_up()
+        except MmrecError:  # what is written is written; who reads is told what is wrong
+            log.exception("what was written cannot be brought into memory")
 
     async def record(self, rows: Sequence[Interaction | Rejection]) -> RecordReport:
         """Keeps behaviour, in one write with whatever else waits to be kept."""

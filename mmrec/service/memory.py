@@ -15,7 +15,7 @@ def give_back() -> bool:
 
     Every write makes new vectors in place of the old, tens of megabytes each. glibc by itself raises its
     threshold to the largest block that was freed, and keeps those below it in the heap of whichever thread
-    came by: a service under writes then held twice what it needed, and grew.
+    came by: a service under writes then holds far more than it needs.
     """
     if platform.libc_ver()[0] != "glibc":
         return False

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mmrec import Item
+from mmrec.errors import StoreError
 from mmrec.types import Interaction
 
 
@@ -281,3 +283,12 @@ def test_rows_look_as_the_canonical_form_does():
 
     assert set(ItemRow.model_fields) == set(ITEM_KEYS)
     assert set(InteractionRow.model_fields) == {*INTERACTION_KEYS, "request_id"}
+
+
+def test_a_write_that_cannot_be_brought_into_memory_is_acknowledged_all_the_same(serve, shop, monkeypatch):
+    client = serve(shop)
+    monkeypatch.setattr(shop._index, "catch_up", Mock(side_effect=StoreError("vectors are damaged")))
+    answer = client.post("/items", json=[{"item_id": "kept", "text": {"title": "red mug"}}])
+    assert (answer.status_code, answer.json()["added"]) == (200, 1)
+    shop._index.catch_up.assert_called_once_with()
+    assert client.get("/items/kept").status_code == 200
