@@ -19,6 +19,8 @@ EPS = float(np.finfo(np.float32).eps)
 SMALL = 10_000  # rows below which one matrix product is as fast as the codes
 FEW = 0.03  # share of the rows up to which gathering them is faster than scanning the codes around them
 WIDTHS = (1, 8)  # times the candidates first asked for, before all rows are scored instead
+SEVERAL = 8  # hidden rows up to which comparing with each is faster than with their set
+NOTHING = Hits(np.zeros(0, np.intp), np.zeros(0, np.float32))
 
 
 class Scorer:
@@ -94,19 +96,13 @@ class Scorer:
         Raises:
             DataError: the query holds NaN or infinity, or a shape does not fit.
         """
-        q, hidden = self._checked(query, 1), np.unique(np.asarray(exclude, np.intp))
-        self._check_mask(allowed)
-        if not q.any():
-            return Hits(np.zeros(0, np.intp), np.zeros(0, np.float32))
-        few = allowed is not None and np.count_nonzero(allowed) <= FEW * len(self)
-        hits = self._scan(self._codes, q, k, allowed, hidden) if self._codes and not few else None
-        return self._among(self._open(allowed, hidden), q, k) if hits is None else hits
+        return self._found(self._checked(query, 1)[None], k, allowed, [exclude])[0]
 
     def top_many(
         self, queries: Vectors, k: int, *, allowed: Mask | None = None,
         exclude: Sequence[ArrayLike] | None = None,
     ) -> list[Hits]:
-        """`top` for many queries [b, d] at once, in matrix products over blocks of rows.
+        """`top` for many queries [b, d] at once, which share the reading of the rows.
 
         Args:
             queries: [b, d].
@@ -118,34 +114,68 @@ class Scorer:
             DataError: a query holds NaN or infinity, or a shape does not fit.
         """
         Q = self._checked(queries, 2)
-        self._check_mask(allowed)
         if exclude is not None and len(exclude) != len(Q):
             raise DataError(f"got {len(exclude)} lists to exclude for {len(Q)} queries: pass one for each")
-        return best_of_many(self.matrix, Q, k, self._open(allowed), exclude or [[]] * len(Q), self._slack(Q))
+        return self._found(Q, k, allowed, exclude or [()] * len(Q))
 
-    def _scan(self, codes: Codes, q: Vectors, k: int, allowed: Mask | None, hidden: Places) -> Hits | None:
-        """The best among the rows that the codes name; None if others might be better."""
-        for times in WIDTHS:
-            width = times * (4 * k + 32) + len(hidden)
-            if width > len(self) // 8:
-                break
-            rows, ceiling = codes.nominate(q, width, allowed)
-            rows = rows[~self._empty[rows]]
-            if len(hidden):
-                rows = rows[~np.isin(rows, hidden)]
-            hits = self._ranked(rows, q, k)
-            if ceiling == -np.inf or (len(rows) >= k and hits.scores[-1] > ceiling + self._slack(q)):
-                return hits
-        return None
+    def _found(self, Q: Vectors, k: int, allowed: Mask | None, exclude: Sequence[ArrayLike]) -> list[Hits]:
+        """By the codes, and where these cannot tell, by the products of all rows."""
+        self._check_mask(allowed)
+        hidden = [np.asarray(places, np.intp) for places in exclude]
+        found: dict[int, Hits] = {i: NOTHING for i in np.flatnonzero(~Q.any(axis=1)).tolist()}
+        left = [i for i in range(len(Q)) if i not in found]
+        few = allowed is not None and np.count_nonzero(allowed) <= FEW * len(self)
+        if self._codes and left and not few and len(left) <= self._codes.scan.most:
+            for times in WIDTHS:
+                found |= self._scanned(self._codes, Q, left, k, times, allowed, hidden)
+                left = [i for i in left if i not in found]
+        if left:
+            rest = Q[left]
+            places, out, slack = self._open(allowed), [hidden[i] for i in left], self._slack(rest)
+            hits = best_of_many(self.matrix, rest, k, places, out, slack) if len(left) > 1 else [
+                self._among(np.setdiff1d(places, out[0]) if len(out[0]) else places, rest[0], k, slack[0])
+            ]
+            found |= zip(left, hits, strict=True)
+        return [found[i] for i in range(len(Q))]
 
-    def _among(self, rows: Places, q: Vectors, k: int) -> Hits:
-        """The best of some rows, by one matrix product."""
+    def _scanned(
+        self, codes: Codes, Q: Vectors, some: Sequence[int], k: int, times: int, allowed: Mask | None,
+        hidden: Sequence[Places],
+    ) -> dict[int, Hits]:
+        """The best for some of the queries [b, d] among what the codes name; without those where others
+        might be better."""
+        found: dict[int, Hits] = {}
+        most = len(self) // 8  # rows, more of which are better ranked by a product of all
+        width = times * (4 * k + 32) + max((len(hidden[i]) for i in some), default=0)
+        if not some or width > most:
+            return found
+        for i, (rows, ceiling) in zip(some, codes.nominate(Q[some], width, allowed), strict=True):
+            if len(rows) > max(most, width):  # too many tie
+                continue
+            hits = self._ranked(self._shown(rows, hidden[i]), Q[i], k)
+            sure = len(hits.scores) >= k and hits.scores[-1] > ceiling + self._slack(Q[i])
+            if sure or ceiling == -np.inf:
+                found[i] = hits
+        return found
+
+    def _among(self, rows: Places, q: Vectors, k: int, slack: float) -> Hits:
+        """The best of some rows for one query, which needs none of the bookkeeping of many."""
         some = len(rows) < len(self) / 2
         rough = self.matrix.take(rows, axis=0) @ q if some else (self.matrix @ q)[rows]  # [rows, d] @ [d]
         if len(rows) > k:
             threshold = np.partition(rough, len(rows) - k)[len(rows) - k]
-            rows = rows[rough >= threshold - 2 * self._slack(q)]
+            rows = rows[rough >= threshold - 2 * slack]
         return self._ranked(rows, q, k)
+
+    def _shown(self, rows: Places, hidden: Places) -> Places:
+        """Those of the rows that may be found."""
+        shown = ~self._empty[rows]
+        if len(hidden) > SEVERAL:
+            shown &= ~np.isin(rows, hidden)
+        else:
+            for place in hidden.tolist():
+                shown &= rows != place
+        return rows[shown]
 
     def _ranked(self, rows: Places, q: Vectors, k: int) -> Hits:
         """The k best of some rows by their exact scores, ties by position."""
@@ -153,12 +183,9 @@ class Scorer:
         order = np.lexsort((rows, -scores))[:k]
         return Hits(rows[order], scores[order])
 
-    def _open(self, allowed: Mask | None, hidden: Places | None = None) -> Places:
+    def _open(self, allowed: Mask | None) -> Places:
         """Positions of the rows that may be found, ascending."""
-        shown = ~self._empty if allowed is None else allowed & ~self._empty
-        if hidden is not None:
-            shown[hidden] = False
-        return np.flatnonzero(shown)
+        return np.flatnonzero(~self._empty if allowed is None else allowed & ~self._empty)
 
     def _slack(self, queries: Vectors) -> Vectors:
         """The most by which two float32 sums of the same products differ, for each query [..., d]."""
