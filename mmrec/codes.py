@@ -83,8 +83,8 @@ class Codes:
             allowed: rows [n] to choose from; None for all.
 
         Returns:
-            For each query row numbers, and a score that no allowed row left out can exceed: minus infinity when
-            none is left out.
+            For each query row numbers, and a score that no allowed row left out can exceed: minus infinity
+            when none is left out.
         """
         stretched = queries * self._steps
         step = _step(np.abs(stretched).max(axis=1, keepdims=True))  # [b, 1]

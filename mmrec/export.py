@@ -12,7 +12,7 @@ from mmrec.diversity import check_k
 from mmrec.files import replacing
 from mmrec.journal import Journal
 from mmrec.plan import Plan
-from mmrec.retrieve import pages
+from mmrec.retrieve import Ask, pages
 from mmrec.shoppers import Act, shopper_of
 from mmrec.slots import Slot
 from mmrec.snapshot import Snapshot
@@ -71,8 +71,8 @@ def histories(journal: Journal, users: Sequence[str]) -> dict[str, list[Act]]:
 
 def _served(snapshot: Snapshot, journal: Journal, plan: Plan, users: Sequence[str]) -> pa.Table:
     acts = histories(journal, users)
-    shoppers = [shopper_of(snapshot, acts[user], strict=False) for user in users]
-    served = pages(snapshot, shoppers, plan, journal.popularity)
+    asks = [Ask(shopper_of(snapshot, acts[user], strict=False), plan) for user in users]
+    served = pages(snapshot, asks, journal.popularity)
     rows = list(_rows(snapshot, users, served))
     return pa.Table.from_pylist(rows, SCHEMA)
 

@@ -10,18 +10,20 @@ import numpy as np
 
 from mmrec import export, hybrid, retrieve
 from mmrec.encoders.base import Vectors
-from mmrec.errors import DataError
+from mmrec.errors import DataError, MmrecError
 from mmrec.exploration import Exploration
 from mmrec.hits import exact_scores
 from mmrec.keeping import Shop
 from mmrec.plan import Plan, listed
 from mmrec.queries import Point, Query, point_of
+from mmrec.retrieve import Ask
 from mmrec.shoppers import acts_of, shopper_of, shoppers_of
 from mmrec.spaces import BEHAVIOUR, CONTENT
 from mmrec.types import ImageSource, Recommendation
 
 if TYPE_CHECKING:
     from mmrec.evaluate.contest import Entry
+    from mmrec.snapshot import Snapshot
     from mmrec.training.fit import FitReport
 
 
@@ -141,17 +143,29 @@ class Recommender(Shop):
             UnknownItem: none of the history is in the catalogue.
             DataError: both user and history are given, or an argument cannot be used.
         """
-        plan = Plan(k=k, where=where, exclude=exclude, diversity=diversity, max_per=max_per,
-                    distinct=distinct, explore=explore, rng=rng)
-        if user is not None and history is not None:
-            raise DataError("recommend takes a user or a history, not both", field="user")
-        snapshot = self._index.now()
-        acts = self._journal.history(user) if user is not None else []
-        acts += acts_of(history or (), dislikes)
-        told = taste is not None and taste.strip() and len(snapshot)
-        words = point_of(self._catalogue, snapshot, Query(taste)) if told else None
-        shopper = shopper_of(snapshot, acts, words=words, exclude=exclude, strict=user is None)
-        return retrieve.recommend(snapshot, shopper, plan, self._journal.popularity)
+        return self._recommended([{
+            "user": user, "history": history, "dislikes": dislikes, "taste": taste, "exclude": exclude,
+            "k": k, "where": where, "diversity": diversity, "max_per": max_per, "distinct": distinct,
+            "explore": explore, "rng": rng,
+        }])[0]
+
+    def recommend_each(
+        self, requests: Sequence[Mapping[str, Any]]
+    ) -> list[list[Recommendation] | MmrecError]:
+        """`recommend` for requests that came at once: what they have in common is done once for all.
+
+        Args:
+            requests: arguments of `recommend`, each with its own.
+
+        Returns:
+            For each its recommendations, or the error that `recommend` would have raised.
+        """
+        try:
+            return list(self._recommended(requests))
+        except MmrecError as error:
+            if len(requests) == 1:
+                return [error]
+        return [self.recommend_each([request])[0] for request in requests]
 
     def recommend_many(
         self, histories: Sequence[Sequence[str]], *, exclude: Sequence[str] = (), k: int = 10,
@@ -163,11 +177,12 @@ class Recommender(Shop):
 
         A history of unknown items alone gets what is popular.
         """
+        rng = np.random.default_rng(rng)  # else one seed would draw the same for everybody
         plan = Plan(k=k, where=where, exclude=exclude, diversity=diversity, max_per=max_per,
                     distinct=distinct, explore=explore, rng=rng)
         snapshot = self._index.now()
-        shoppers = shoppers_of(snapshot, histories, exclude)
-        return retrieve.recommend_many(snapshot, shoppers, plan, self._journal.popularity)
+        asks = [Ask(shopper, plan) for shopper in shoppers_of(snapshot, histories, exclude)]
+        return retrieve.recommend(snapshot, asks, self._journal.popularity)
 
     def export(
         self, path: str | Path, *, users: Sequence[str] | None = None, k: int = 10, where: str | None = None,
@@ -204,6 +219,24 @@ class Recommender(Shop):
         x = snapshot.space(snapshot.serving)[snapshot.places(listed(items, "items"))]
         users = retrieve.user_vectors(snapshot, shoppers_of(snapshot, histories))
         return users @ x.T  # [users, d] @ [d, items]
+
+    def _recommended(self, requests: Sequence[Mapping[str, Any]]) -> list[list[Recommendation]]:
+        snapshot = self._index.now()
+        asks = [self._ask(snapshot, **request) for request in requests]
+        return retrieve.recommend(snapshot, asks, self._journal.popularity)
+
+    def _ask(
+        self, snapshot: Snapshot, *, user: str | None = None, history: Sequence[str] | None = None,
+        dislikes: Sequence[str] = (), taste: str | None = None, exclude: Sequence[str] = (), **wishes: Any,
+    ) -> Ask:
+        plan = Plan(exclude=exclude, **wishes)
+        if user is not None and history is not None:
+            raise DataError("recommend takes a user or a history, not both", field="user")
+        acts = self._journal.history(user) if user is not None else []
+        acts += acts_of(history or (), dislikes)
+        told = taste is not None and taste.strip() and len(snapshot)
+        words = point_of(self._catalogue, snapshot, Query(taste)) if told else None
+        return Ask(shopper_of(snapshot, acts, words=words, exclude=exclude, strict=user is None), plan)
 
     def fit(
         self, *, warm_start: bool = False, ordered: bool = False, epochs: int | None = None, seed: int = 0,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,9 +23,8 @@ Popularity = Callable[[], Mapping[str, float]]  # asked only when it serves
 
 def user_point(snapshot: Snapshot, shopper: Shopper) -> Point:
     """Where a shopper is searched from; zeros if nothing is known."""
-    if shopper.rung == "taste" and shopper.words is not None:
-        return shopper.words
-    return Point(snapshot.serving, user_vectors(snapshot, [shopper])[0])
+    known = _points(snapshot, [shopper])
+    return known.get(0) or Point(snapshot.serving, user_vectors(snapshot, [shopper])[0])
 
 
 def user_vectors(snapshot: Snapshot, shoppers: Sequence[Shopper]) -> Vectors:
@@ -36,42 +36,30 @@ def user_vectors(snapshot: Snapshot, shoppers: Sequence[Shopper]) -> Vectors:
     )
 
 
+class Ask(NamedTuple):
+    """A shopper, and what is wanted of the results."""
+
+    shopper: Shopper
+    plan: Plan
+
+
 def recommend(
-    snapshot: Snapshot, shopper: Shopper, plan: Plan, popularity: Popularity
-) -> list[Recommendation]:
-    """Down the rungs history -> taste -> popular -> newest until k items are found."""
-    page = _page(snapshot, shopper, _point(snapshot, shopper), plan, popularity)
-    return results_of(snapshot, page, by_history(snapshot, shopper, page))
-
-
-def recommend_many(
-    snapshot: Snapshot, shoppers: Sequence[Shopper], plan: Plan, popularity: Popularity
+    snapshot: Snapshot, asks: Sequence[Ask], popularity: Popularity
 ) -> list[list[Recommendation]]:
-    """`recommend` for each."""
-    served = pages(snapshot, shoppers, plan, popularity)
+    """For each down the rungs history -> taste -> popular -> newest until k items are found."""
     return [
-        results_of(snapshot, page, by_history(snapshot, shopper, page))
-        for shopper, page in zip(shoppers, served, strict=True)
+        results_of(snapshot, page, by_history(snapshot, ask.shopper, page))
+        for ask, page in zip(asks, pages(snapshot, asks, popularity), strict=True)
     ]
 
 
-def pages(
-    snapshot: Snapshot, shoppers: Sequence[Shopper], plan: Plan, popularity: Popularity
-) -> list[list[Slot]]:
-    """The page of each; those with a history share one product of their vectors with all items."""
-    plan = replace(plan, rng=plan.draws)  # else one seed would draw the same for everybody
-    known = [i for i, shopper in enumerate(shoppers) if shopper.rung == "history"]
-    vectors = user_vectors(snapshot, [shoppers[i] for i in known])
-    found = snapshot.scorer(snapshot.serving).top_many(
-        vectors, plan.pool, allowed=snapshot.mask(plan.where),
-        exclude=[np.array(sorted(shoppers[i].out), np.intp) for i in known],
-    )
-    points = {i: (Point(snapshot.serving, v), hits) for i, v, hits in zip(known, vectors, found, strict=True)}
-    served = []
-    for i, shopper in enumerate(shoppers):
-        point, first = points.get(i) or (_point(snapshot, shopper), None)
-        served.append(_page(snapshot, shopper, point, plan, popularity, first))
-    return served
+def pages(snapshot: Snapshot, asks: Sequence[Ask], popularity: Popularity) -> list[list[Slot]]:
+    """The page of each; those who are searched for alike share one search of all items."""
+    points = _points(snapshot, [ask.shopper for ask in asks])
+    first = _nearest_of_many(snapshot, asks, points)
+    return [
+        _page(snapshot, *ask, points.get(i), popularity, first.get(i)) for i, ask in enumerate(asks)
+    ]
 
 
 def similar(
@@ -96,11 +84,36 @@ def results_of(
     ]
 
 
+def _points(snapshot: Snapshot, shoppers: Sequence[Shopper]) -> dict[int, Point]:
+    """Where those shoppers are searched from of whom something is known."""
+    points = {i: s.words for i, s in enumerate(shoppers) if s.rung == "taste" and s.words is not None}
+    acted = [i for i, shopper in enumerate(shoppers) if shopper.rung != "popular" and i not in points]
+    vectors = user_vectors(snapshot, [shoppers[i] for i in acted]) if acted else ()
+    return points | {i: Point(snapshot.serving, v) for i, v in zip(acted, vectors, strict=True)}
+
+
+def _nearest_of_many(
+    snapshot: Snapshot, asks: Sequence[Ask], points: Mapping[int, Point]
+) -> dict[int, Hits]:
+    """The first candidates of each point."""
+    alike = defaultdict[tuple[str, str | None, int], list[int]](list)
+    for i, point in points.items():
+        alike[point.space, asks[i].plan.where, asks[i].plan.pool].append(i)
+    found: dict[int, Hits] = {}
+    for (space, where, pool), some in alike.items():
+        hits = snapshot.scorer(space).top_many(
+            np.array([points[i].vector for i in some]), pool, allowed=snapshot.mask(where),
+            exclude=[sorted(asks[i].shopper.out) for i in some],
+        )
+        found |= zip(some, hits, strict=True)
+    return found
+
+
 def _page(
-    snapshot: Snapshot, shopper: Shopper, point: Point | None, plan: Plan, popularity: Popularity,
-    first: Hits | None = None,
+    snapshot: Snapshot, shopper: Shopper, plan: Plan, point: Point | None, popularity: Popularity,
+    first: Hits | None,
 ) -> list[Slot]:
-    """One shopper's page; `first` are the nearest candidates, if they are known already."""
+    """One shopper's page; `first` are the candidates nearest to the point."""
     mask = snapshot.mask(plan.where)
     page = arranged(snapshot, _rungs(snapshot, shopper, point, mask, popularity, first), plan, shopper.out)
     if policy := plan.exploration:
@@ -110,11 +123,6 @@ def _page(
         rung: Rung = "newest" if point is None else shopper.rung
         page = explored(page, new, snapshot.ages[new.positions], policy, plan, rung)
     return page
-
-
-def _point(snapshot: Snapshot, shopper: Shopper) -> Point | None:
-    """Where a shopper is searched from, if anything is known."""
-    return None if shopper.rung == "popular" else user_point(snapshot, shopper)
 
 
 def _new(snapshot: Snapshot, point: Point | None, young: Mask) -> Hits:

@@ -9,6 +9,7 @@ loaded it.
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -29,6 +30,7 @@ SHIFT = np.uint8(128)  # added to a code, makes the byte that faiss keeps
 LEAST, MOST = np.int32(-(2**31)), np.int32(2**31 - 1)  # below and above every product
 GROUPS = 8  # times as many groups as rows wanted: then few more rows are found than are wanted
 LARGEST = 256  # rows of a group: NumPy compares many groups, row by row of each, fastest
+_ROOMS = threading.local()
 PRODUCTS = 1_600_000  # held at once
 
 
@@ -70,7 +72,8 @@ class IntegerScan:
         products = integer_products(queries, self._rows)
         if allowed is not None:
             closed = (~allowed).astype(np.int32)
-            np.minimum(products, -closed ^ MOST, out=products)  # LEAST or MOST; np.where takes ten times as long
+            # by LEAST or MOST, which np.where takes ten times longer to make
+            np.minimum(products, -closed ^ MOST, out=products)
         return (highest(row, width) for row in products)
 
 
@@ -119,14 +122,23 @@ def highest(products: NDArray[np.int32], width: int) -> Named:
 
 
 def integer_products(queries: Coded, rows: Coded) -> NDArray[np.int32]:
-    """Inner products, exact, [b, d] x [n, d] -> [b, n]."""
+    """Inner products, exact, [b, d] x [n, d] -> [b, n], in memory that this thread's next call uses again."""
     import torch
 
     if queries.shape[1] == 1:  # torch says that it could not, and returns what was in memory
         return np.multiply.outer(queries[:, 0].astype(np.int32), rows[:, 0])
+    products = _room(len(queries) * len(rows)).reshape(len(queries), len(rows))
     with _one_thread("torch"):
-        products = torch._int_mm(torch.from_numpy(queries), torch.from_numpy(rows).T)
-    found: NDArray[np.int32] = products.numpy()
+        torch._int_mm(torch.from_numpy(queries), torch.from_numpy(rows).T, out=torch.from_numpy(products))
+    return products
+
+
+def _room(size: int) -> NDArray[np.int32]:
+    """Fresh memory would cost as much time as a fifth of the products."""
+    room = getattr(_ROOMS, "room", None)
+    if room is None or len(room) < size:
+        room = _ROOMS.room = np.empty(size, np.int32)
+    found: NDArray[np.int32] = room[:size]
     return found
 
 
@@ -137,7 +149,7 @@ def quickest() -> type[IntegerScan] | type[FaissScan]:
 
 @lru_cache(maxsize=1)
 def _multiplies_integers() -> bool:
-    """Whether torch has the product, and this processor the instructions: without them it takes far longer."""
+    """Whether torch has the product, and this processor the instructions: without them it takes longer."""
     import torch
 
     supported = getattr(torch.cpu, "_is_vnni_supported", None)  # as torch itself decides by

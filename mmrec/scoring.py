@@ -122,7 +122,7 @@ class Scorer:
         """By the codes, and where these cannot tell, by the products of all rows."""
         self._check_mask(allowed)
         hidden = [np.asarray(places, np.intp) for places in exclude]
-        found: dict[int, Hits] = {i: NOTHING for i in np.flatnonzero(~Q.any(axis=1)).tolist()}
+        found: dict[int, Hits] = dict.fromkeys(np.flatnonzero(~Q.any(axis=1)).tolist(), NOTHING)
         left = [i for i in range(len(Q)) if i not in found]
         few = allowed is not None and np.count_nonzero(allowed) <= FEW * len(self)
         if self._codes and left and not few and len(left) <= self._codes.scan.most:

@@ -72,6 +72,25 @@ def test_many_at_once_are_each_alone(store, histories, wish):
     assert many[-1] == alone[-1]
 
 
+def test_each_of_many_requests_has_its_own_wishes_and_its_own_error(store, histories):
+    requests = [
+        {"history": histories[0]}, {"history": histories[1], "k": 3, "where": "rank < 40"}, {"k": 7},
+        {"history": histories[2], "dislikes": histories[3][:1], "max_per": {"brand": 1}},
+        {"history": histories[4], "explore": 0.5, "rng": 5}, {"taste": "red", "exclude": histories[0]},
+        {"dislikes": histories[5][:2], "diversity": 0.7}, {"user": "nobody", "k": 2},
+    ]
+    alone = [store.recommend(**request) for request in requests]
+    assert store.recommend_each(requests) == alone
+    wrong = [{"history": ["gone"]}, {"where": "nothing > 1"}, {"user": "u", "history": ["gone"]}, {"k": 0}]
+    mixed = store.recommend_each([*wrong[:2], *requests, *wrong[2:]])
+    assert mixed[2:-2] == alone
+    for error, request in zip([*mixed[:2], *mixed[-2:]], wrong, strict=True):
+        with pytest.raises(type(error)) as raised:
+            store.recommend(**request)
+        assert str(raised.value) == str(error)
+    assert store.recommend_each([]) == []
+
+
 def test_diversity_spreads_a_page_and_costs_relevance(store, histories):
     snapshot = store._index.now()
     x = snapshot.space("content")

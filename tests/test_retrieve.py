@@ -10,7 +10,7 @@ from mmrec.index import Index
 from mmrec.intake import Intake
 from mmrec.plan import Plan
 from mmrec.queries import Point
-from mmrec.retrieve import recommend, similar, user_point
+from mmrec.retrieve import Ask, recommend, similar, user_point
 from mmrec.shoppers import Shopper, acts_of, shopper_of
 from mmrec.spaces import CONTENT
 
@@ -27,7 +27,7 @@ def serve(snapshot):
 
     def serve_(history=(), dislikes=(), k=8, popularity=None, where=None):
         shopper = shopper_of(snapshot, acts_of(history, dislikes))
-        return recommend(snapshot, shopper, Plan(k=k, where=where), lambda: popularity or {})
+        return recommend(snapshot, [Ask(shopper, Plan(k=k, where=where))], lambda: popularity or {})[0]
 
     return serve_
 
@@ -76,7 +76,7 @@ def test_words_say_where_a_shopper_without_a_history_is(snapshot):
     point = Point("title", snapshot.space("title")[snapshot.position["b0"]])
     assert user_point(snapshot, Shopper(words=point)) is point
     assert user_point(snapshot, Shopper([4], [1.0], point)).space == CONTENT
-    (result, *_) = recommend(snapshot, Shopper(words=point), Plan(k=8), dict)
+    ((result, *_),) = recommend(snapshot, [Ask(Shopper(words=point), Plan(k=8))], dict)
     assert (result.item_id, result.rung, result.score) == ("b0", "taste", pytest.approx(1))
     assert [(r.source, r.name) for r in result.reasons] == [("words", "taste")]
 
@@ -123,6 +123,6 @@ def test_an_item_without_content_can_only_be_popular_or_new(catalogue, red_blue)
     Intake(catalogue).run([*red_blue, Item(item_id="bare", added_at=red_blue[0].added_at)])
     snapshot = Index(catalogue).now()
     shopper = shopper_of(snapshot, acts_of(["r0"]))
-    *rest, last = recommend(snapshot, shopper, Plan(k=100), dict)
+    ((*rest, last),) = recommend(snapshot, [Ask(shopper, Plan(k=100))], dict)
     assert (last.item_id, last.rung) == ("bare", "newest")
     assert {r.rung for r in rest} == {"history"}

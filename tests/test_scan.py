@@ -29,7 +29,8 @@ def products(queries, rows):
 @settings(max_examples=40)
 @given(
     st.integers(0, 99), st.integers(1, 400), st.integers(1, 40), st.integers(1, 60), st.integers(1, 6),
-    st.sampled_from([2, 3, 255]), st.sampled_from([None, 0, .02, .5, 1]), st.sampled_from([IntegerScan, FaissScan]),
+    st.sampled_from([2, 3, 255]), st.sampled_from([None, 0, .02, .5, 1]),
+    st.sampled_from([IntegerScan, FaissScan]),
 )
 def test_no_allowed_row_beyond_those_named_is_above_the_ceiling(seed, n, d, width, b, levels, share, kind):
     rows, queries = numbers(n, d, seed, levels), numbers(b, d, seed + 1, levels)

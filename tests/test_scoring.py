@@ -137,10 +137,10 @@ def test_no_row_that_the_codes_leave_out_scores_above_their_ceiling(seed, d, tai
 
 def test_the_ceiling_is_tight_enough_to_leave_nearly_all_rows_out():
     matrix, queries = world()
-    codes = Codes(matrix)
+    coded_rows = Codes(matrix)
     for query in queries:
         tenth = np.sort(matrix @ query)[-10]
-        assert codes.nominate(query[None], 90)[0].ceiling < tenth  # 90 candidates suffice to be sure of 10 results
+        assert coded_rows.nominate(query[None], 90)[0].ceiling < tenth  # 90 suffice to be sure of 10 results
 
 
 def test_codes_are_asked_among_allowed_rows_alone():

@@ -97,16 +97,16 @@ class IdentityTowers:
 
     def user(self, history: Vectors, weights: Vectors) -> Vectors:
         """Mean of the liked minus `dislike_weight` x mean of the disliked, at norm 1."""
-        return unit(self._mean(history, weights)[None, :])[0]
+        mean = self._shares(weights) @ history  # [L] @ [L, d] -> [d]
+        return unit(mean[None, :])[0]
 
     def contributions(self, history: Vectors, weights: Vectors, vectors: Vectors) -> Vectors:
         """Share of each item in the user's vector x its cosine with the result."""
-        norm = np.linalg.norm(self._mean(history, weights)) or 1.0
-        parts = self._shares(weights) / norm * (vectors @ history.T)  # [..., d] @ [d, L] -> [..., L]
+        shares = self._shares(weights)
+        mean = shares @ history  # [L] @ [L, d] -> [d]
+        norm = np.sqrt(mean @ mean) or 1.0
+        parts = shares / norm * (vectors @ history.T)  # [..., d] @ [d, L] -> [..., L]
         return parts.astype(np.float32)
-
-    def _mean(self, history: Vectors, weights: Vectors) -> Vectors:
-        return self._shares(weights) @ history  # [L] @ [L, d] -> [d]
 
     def _shares(self, weights: Vectors) -> Vectors:
         """Coefficient [L] of each item of a history in the user's vector, before its norm."""

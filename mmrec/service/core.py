@@ -8,11 +8,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+from pydantic_core import to_json
 
 from mmrec.errors import MmrecError
 from mmrec.recommender import Recommender
-from mmrec.service.errors import dump
 from mmrec.service.jobs import Jobs
 from mmrec.service.metrics import Metrics
 from mmrec.service.settings import ServiceSettings
@@ -23,6 +24,7 @@ from mmrec.types import Interaction, Recommendation, RecordReport, Rejection
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+RECOMMEND = "recommend"
 LAST_STEP = 8.0  # seconds that a job may take to end where it can
 
 
@@ -39,6 +41,14 @@ class Watcher(Protocol):
         """These rows of interactions were recorded, with the `request_id` that they name, if any."""
 
 
+class Asked(NamedTuple):
+    """A request for recommendations: the arguments of its verb."""
+
+    request_id: str
+    route: str
+    asked: Mapping[str, Any]
+
+
 class Core:
     """What the routes share.
 
@@ -53,6 +63,7 @@ class Core:
         self._readers = ThreadPoolExecutor(settings.threads, "mmrec-read")
         self._writer = ThreadPoolExecutor(1, "mmrec-write")
         self._recording = Together(shop.record_many, self._writer)
+        self._recommending = Together(self._recommend, self._readers)
 
     async def read(self, work: Callable[..., T], /, *arguments: Any, **options: Any) -> T:
         """Runs work that reads the store."""
@@ -84,18 +95,36 @@ class Core:
         self, route: str, request_id: str, verb: Callable[..., list[Recommendation]],
         asked: Mapping[str, Any],
     ) -> bytes:
-        """The JSON of what a verb finds; rendered in the thread, as 10,000 results take their time."""
+        """The JSON of what a verb finds."""
 
         def work() -> bytes:
             started = time.perf_counter()
             results = verb(**asked)
-            seconds = time.perf_counter() - started
-            self.metrics.shown(route, results)
-            if self.watcher:
-                self.watcher.shown(request_id, route, asked, results, seconds)
-            return dump({"request_id": request_id, "results": results})
+            return self._told(Asked(request_id, route, asked), results, time.perf_counter() - started)
 
         return await self.read(work)
+
+    async def recommended(self, request_id: str, asked: Mapping[str, Any]) -> bytes:
+        """The JSON of what is recommended, found together with what others ask for at the moment."""
+        if "taste" in asked:  # the others need not wait for its words to be embedded
+            return await self.found(RECOMMEND, request_id, self.shop.recommend, asked)
+        return await self._recommending.ask(Asked(request_id, RECOMMEND, asked))
+
+    def _recommend(self, waiting: Sequence[Asked]) -> list[bytes | Exception]:
+        started = time.perf_counter()
+        answers = self.shop.recommend_each([one.asked for one in waiting])
+        seconds = time.perf_counter() - started
+        return [
+            answer if isinstance(answer, MmrecError) else self._told(one, answer, seconds)
+            for one, answer in zip(waiting, answers, strict=True)
+        ]
+
+    def _told(self, one: Asked, results: list[Recommendation], seconds: float) -> bytes:
+        """The JSON of results, noted as shown; called in a thread, as 10,000 of them take their time."""
+        self.metrics.shown(one.route, results)
+        if self.watcher:
+            self.watcher.shown(*one, results, seconds)
+        return to_json({"request_id": one.request_id, "results": results})
 
     async def warm(self) -> None:
         """Gets ready; requests are served from then on."""

@@ -105,7 +105,8 @@ async def search(request: Request, body: models.SearchRequest) -> Response:
 @router.post("/recommend", response_model=models.Results)
 async def recommend(request: Request, body: models.RecommendRequest) -> Response:
     """Items for a user, for a history nobody has seen, for a taste in words, or for nobody in particular."""
-    return await _found(request, "recommend", body.options())
+    found = await _core(request).recommended(request.scope["mmrec.request_id"], body.options())
+    return Response(found, media_type=JSON)
 
 
 @router.post("/interactions", response_model=models.Recorded, openapi_extra=bodies.INTERACTIONS)

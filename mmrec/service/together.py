@@ -1,4 +1,4 @@
-"""Writes that come while another is under way, done as one."""
+"""Requests of one kind that come while others are under way, done as one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import asyncio
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from functools import partial
 from typing import Generic, TypeVar
 
 A = TypeVar("A")
@@ -14,49 +13,54 @@ B = TypeVar("B")
 
 
 class Together(Generic[A, B]):
-    """Gathers requests for one kind of write.
+    """Gathers requests for one kind of work.
 
     A write of one row takes the store as long as one of a thousand, since most of it is a new version of the
-    table and its way to the disk: whatever waits when the writer is free goes into one.
+    table and its way to the disk; many recommendations share the reading of all vectors. Whatever waits when
+    a thread is free is one piece of work.
 
     Args:
-        write: many at once; gives an answer for each.
-        writer: runs one write at a time.
+        work: does many at once; gives an answer for each, or an error for one of them.
+        pool: whose threads do it.
     """
 
-    def __init__(self, write: Callable[[Sequence[A]], Sequence[B]], writer: Executor) -> None:
-        self._write, self._writer = write, writer
+    def __init__(self, work: Callable[[Sequence[A]], Sequence[B | Exception]], pool: Executor) -> None:
+        self._do, self._pool = work, pool
         self._lock = threading.Lock()
         self._waiting: list[tuple[A, asyncio.Future[B]]] = []
 
     async def ask(self, one: A) -> B:
-        """The answer to one request, once it is written.
+        """The answer to one request.
 
         Raises:
-            Whatever the write raised, to each whom it served.
+            The error that is its answer, or what the work raised, to each whom it served.
         """
-        future = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        future = loop.create_future()
         with self._lock:
             self._waiting.append((one, future))
-        self._writer.submit(self._work)
+            called = len(self._waiting) > 1
+        if not called:  # else the work that those before have called for takes this one along
+            self._pool.submit(self._work, loop)
         answer: B = await future
         return answer
 
-    def _work(self) -> None:
+    def _work(self, loop: asyncio.AbstractEventLoop) -> None:
         with self._lock:
             taken, self._waiting = self._waiting, []
-        if not taken:  # those before took this one along
-            return
+        answers: Sequence[B | Exception]
         try:
-            answers = self._write([one for one, _ in taken])
+            answers = self._do([one for one, _ in taken])
         except Exception as error:
-            settle = [partial(future.set_exception, error) for _, future in taken]
+            answers = [error] * len(taken)
+        loop.call_soon_threadsafe(_settle, [future for _, future in taken], answers)
+
+
+def _settle(futures: Sequence[asyncio.Future[B]], answers: Sequence[B | Exception]) -> None:
+    for future, answer in zip(futures, answers, strict=True):
+        if future.done():  # the request has run out of time
+            continue
+        if isinstance(answer, Exception):
+            future.set_exception(answer)
         else:
-            settle = [partial(f.set_result, answer) for (_, f), answer in zip(taken, answers, strict=True)]
-        for (_, future), act in zip(taken, settle, strict=True):
-            future.get_loop().call_soon_threadsafe(_settled, future, act)
-
-
-def _settled(future: asyncio.Future[B], act: Callable[[], None]) -> None:
-    if not future.done():  # else the request has run out of time
-        act()
+            future.set_result(answer)

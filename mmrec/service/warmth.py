@@ -25,6 +25,8 @@ class Warmth:
     def warm(self, shop: Recommender) -> None:
         """Loads what the first requests would load; an error is kept for `/health/ready` to tell."""
         try:
+            import torch  # noqa: F401  (it scans faster, see `mmrec.scan`, and a service has the time to load it)
+
             first = shop.recommend(k=1)
             if first:
                 shop.similar(first[0].item_id, k=1)

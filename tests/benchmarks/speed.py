@@ -6,7 +6,7 @@ Every row of the table is a ratio against something run beside it, in turns, in 
 matrix product with argpartition, faiss's flat index, or the same search without its filter. The vectors are
 made up: rows of norm 1 with the spectrum of a real text embedding (the i-th principal axis has a variance of
 1 / i), queries that are means of one to five rows and a little noise. Recall is measured against float64
-scores of all rows.
+scores of all rows. torch is loaded, as in any process that embeds words, trains or serves.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from pathlib import Path
 import calls
 import faiss
 import numpy as np
+import torch  # noqa: F401  (as in a service: what it has loaded, the codes are scanned by)
 from measure import Row, catalogue, in_turns, numpy_columns, numpy_rows, numpy_top, recall, shoppers
 from rich.console import Console
 from rich.table import Table

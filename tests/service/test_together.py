@@ -1,4 +1,4 @@
-"""Writes that wait go as one; each sender gets its own answer, or the error that all of them met."""
+"""What waits goes as one; each sender gets its own answer or error, or the error that all of them met."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class Store:
     def __init__(self) -> None:
         self.may, self.began, self.writes = threading.Event(), threading.Event(), list[list[int]]()
 
-    def write(self, numbers: Sequence[int]) -> list[int]:
+    def write(self, numbers: Sequence[int]) -> list[int | Exception]:
         self.began.set()
         assert self.may.wait(10)
         self.writes.append(list(numbers))
         if 13 in numbers:
             raise ValueError("thirteen")
-        return [n * n for n in numbers]
+        return [n * n if n else KeyError("nothing") for n in numbers]
 
 
 @pytest.fixture
@@ -58,6 +58,24 @@ def test_an_error_is_told_to_all_it_met_and_to_no_other(store):
     first, *others = gathered(store, [2, 13, 4], lambda _: None)
     assert first == 4
     assert [str(error) for error in others] == ["thirteen", "thirteen"]
+
+
+def test_an_answer_that_is_an_error_is_raised_to_the_one_who_asked(store):
+    first, nothing, last = gathered(store, [2, 0, 4], lambda _: None)
+    assert (first, last) == (4, 16)
+    assert isinstance(nothing, KeyError)
+
+
+def test_what_comes_once_nothing_waits_is_done_too(store):
+    store.may.set()
+
+    async def ask() -> list[int]:
+        with ThreadPoolExecutor(2) as writers:
+            together = Together(store.write, writers)
+            return [await together.ask(n) for n in (1, 2, 3)]
+
+    assert asyncio.run(ask()) == [1, 4, 9]
+    assert store.writes == [[1], [2], [3]]
 
 
 def test_one_who_has_gone_does_not_hold_up_the_others(store):

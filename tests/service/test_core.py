@@ -1,0 +1,66 @@
+"""Requests that come while one is under way share their work, and have their own answers."""
+
+import asyncio
+import json
+import threading
+
+import pytest
+
+from mmrec.errors import UnknownItem
+from mmrec.service.core import Core
+from mmrec.service.settings import ServiceSettings
+
+
+@pytest.fixture
+def core(red_blue_shop):
+    core = Core(red_blue_shop, ServiceSettings(threads=1))
+    yield core
+    asyncio.run(core.close())
+
+
+@pytest.fixture
+def batches(core, monkeypatch):
+    """Sizes of what is recommended at once; the first waits until three more have come."""
+    sizes, three = [], threading.Barrier(2)
+    verb = core.shop.recommend_each
+
+    def gated(requests):
+        if not sizes:
+            three.wait(10)
+        sizes.append(len(requests))
+        return verb(requests)
+
+    monkeypatch.setattr(core.shop, "recommend_each", gated)
+    return sizes, three
+
+
+def asked(core, three, requests):
+    """The answers to requests, of which the first begins alone."""
+
+    async def ask():
+        tasks = [asyncio.create_task(core.recommended(f"r{n}", one)) for n, one in enumerate(requests)]
+        await asyncio.sleep(0)
+        await asyncio.to_thread(three.wait, 10)
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+    return asyncio.run(ask())
+
+
+def test_those_who_wait_share_one_search_and_have_their_own_answers(core, batches):
+    requests = [{"history": ["r0"]}, {"history": ["b0"], "k": 2}, {"history": ["gone"]}, {"k": 3}]
+    answers = asked(core, batches[1], requests)
+    assert sum(batches[0][:2]) == 4  # before the error had those of its batch asked for one by one
+    assert isinstance(answers[2], UnknownItem)
+    for n in (0, 1, 3):
+        said = json.loads(answers[n])
+        assert said["request_id"] == f"r{n}"
+        alone = core.shop.recommend(**requests[n])
+        assert [(r["item_id"], r["score"]) for r in said["results"]] == [(r.item_id, r.score) for r in alone]
+
+
+def test_a_taste_in_words_does_not_hold_the_others_up(core, batches):
+    async def ask():
+        return await core.recommended("r", {"taste": "red", "k": 2})
+
+    assert len(json.loads(asyncio.run(ask()))["results"]) == 2
+    assert batches[0] == []
