@@ -17,7 +17,7 @@ from mmrec.keeping import Shop
 from mmrec.plan import Plan, listed
 from mmrec.queries import Point, Query, point_of
 from mmrec.retrieve import Ask
-from mmrec.shoppers import acts_of, shopper_of, shoppers_of
+from mmrec.shoppers import acts_of, asking, shopper_of, shoppers_of
 from mmrec.spaces import BEHAVIOUR, CONTENT
 from mmrec.types import ImageSource, Recommendation
 
@@ -229,14 +229,9 @@ class Recommender(Shop):
         self, snapshot: Snapshot, *, user: str | None = None, history: Sequence[str] | None = None,
         dislikes: Sequence[str] = (), taste: str | None = None, exclude: Sequence[str] = (), **wishes: Any,
     ) -> Ask:
-        plan = Plan(exclude=exclude, **wishes)
-        if user is not None and history is not None:
-            raise DataError("recommend takes a user or a history, not both", field="user")
-        acts = self._journal.history(user) if user is not None else []
-        acts += acts_of(history or (), dislikes)
-        told = taste is not None and taste.strip() and len(snapshot)
-        words = point_of(self._catalogue, snapshot, Query(taste)) if told else None
-        return Ask(shopper_of(snapshot, acts, words=words, exclude=exclude, strict=user is None), plan)
+        plan = Plan(exclude=exclude, **wishes)  # checks what is wished before anybody is looked up
+        who = asking(self._catalogue, self._journal, snapshot, user, history, dislikes, taste, exclude)
+        return Ask(who, plan)
 
     def fit(
         self, *, warm_start: bool = False, ordered: bool = False, epochs: int | None = None, seed: int = 0,

@@ -6,9 +6,11 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from mmrec.errors import UnknownItem
+from mmrec.catalogue import Catalogue
+from mmrec.errors import DataError, UnknownItem
+from mmrec.journal import Journal
 from mmrec.plan import listed
-from mmrec.queries import Point
+from mmrec.queries import Point, Query, point_of
 from mmrec.snapshot import Snapshot
 from mmrec.types import Rung
 
@@ -88,3 +90,20 @@ def shoppers_of(
     return [shopper_of(snapshot, acts_of(h), exclude=exclude, strict=False) for h in histories]
 
 
+def asking(
+    catalogue: Catalogue, journal: Journal, snapshot: Snapshot, user: str | None,
+    history: Sequence[str] | None, dislikes: Sequence[str], taste: str | None, exclude: Sequence[str],
+) -> Shopper:
+    """The shopper of the arguments of `recommend`.
+
+    Raises:
+        DataError: both user and history are given, or an argument is no list of ids.
+        UnknownItem: none of the history is in the catalogue.
+    """
+    if user is not None and history is not None:
+        raise DataError("recommend takes a user or a history, not both", field="user")
+    acts = journal.history(user) if user is not None else []
+    acts += acts_of(history or (), dislikes)
+    told = taste is not None and taste.strip() and len(snapshot)
+    words = point_of(catalogue, snapshot, Query(taste)) if told else None
+    return shopper_of(snapshot, acts, words=words, exclude=exclude, strict=user is None)
