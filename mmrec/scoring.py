@@ -131,10 +131,10 @@ class Scorer:
                 left = [i for i in left if i not in found]
         if left:
             rest = Q[left]
-            places, out, slack = self._open(allowed), [hidden[i] for i in left], self._slack(rest)
-            hits = best_of_many(self.matrix, rest, k, places, out, slack) if len(left) > 1 else [
-                self._among(np.setdiff1d(places, out[0]) if len(out[0]) else places, rest[0], k, slack[0])
-            ]
+            out, slack = [hidden[i] for i in left], self._slack(rest)
+            hits = [self._among(self._open(allowed, out[0]), rest[0], k, slack[0])] if len(left) == 1 else (
+                best_of_many(self.matrix, rest, k, self._open(allowed), out, slack)
+            )
             found |= zip(left, hits, strict=True)
         return [found[i] for i in range(len(Q))]
 
@@ -183,9 +183,12 @@ class Scorer:
         order = np.lexsort((rows, -scores))[:k]
         return Hits(rows[order], scores[order])
 
-    def _open(self, allowed: Mask | None) -> Places:
+    def _open(self, allowed: Mask | None, hidden: Places | None = None) -> Places:
         """Positions of the rows that may be found, ascending."""
-        return np.flatnonzero(~self._empty if allowed is None else allowed & ~self._empty)
+        shown = ~self._empty if allowed is None else allowed & ~self._empty
+        if hidden is not None:
+            shown[hidden] = False
+        return np.flatnonzero(shown)
 
     def _slack(self, queries: Vectors) -> Vectors:
         """The most by which two float32 sums of the same products differ, for each query [..., d]."""

@@ -29,8 +29,6 @@ def set_threads(n: int | None = None) -> int:
     # Threads of OpenMP that wait for their next product spin, for milliseconds, on cores that others need,
     # such as the search of a text behind the encoding of its words.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
-    # Those of OpenBLAS spin too, for 2**26 ticks unless told, and torch would wait 8 ms for a core.
-    os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "16")
     # One text at a time goes through them here, and their pool would not survive a fork.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     compute = os.environ["OMP_NUM_THREADS"]

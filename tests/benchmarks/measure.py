@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 Vectors = NDArray[np.float32]
 Times = Mapping[str, NDArray[np.float64]]
-TURN = 6  # calls of one contender in a row; the first warms the caches that the one before has filled
+TURN, WARM = 24, 8  # calls of one contender in a row; the first warm the caches that another has filled
+LONG = 0.25  # seconds after which a turn ends, if it has warmed up
 
 
 @dataclass(frozen=True)
@@ -84,16 +85,25 @@ def in_turns(
 ) -> Times:
     """Seconds of each call, the contenders by turns until the time is up."""
     times: dict[str, list[float]] = {name: [] for name in contenders}
-    end, call = time.perf_counter() + seconds, 0
-    while call == 0 or time.perf_counter() < end:
+    end, calls = time.perf_counter() + seconds, 0
+    while calls == 0 or time.perf_counter() < end:
         for name, contender in contenders.items():
-            for i in range(TURN):
-                started = time.perf_counter()
-                contender(queries[(call + i) % len(queries)])
-                if i:
-                    times[name].append(time.perf_counter() - started)
-        call += TURN
+            asked = [queries[(calls + i) % len(queries)] for i in range(TURN)]
+            times[name] += _turn(contender, asked)
+        calls += TURN
     return {name: np.array(values) for name, values in times.items()}
+
+
+def _turn(contender: Callable[[Any], object], queries: Sequence[Any]) -> list[float]:
+    """Seconds of the calls of one turn, without those that warm up: a slow one does so by a single call."""
+    times: list[float] = []
+    for query in queries:
+        started = time.perf_counter()
+        contender(query)
+        times.append(time.perf_counter() - started)
+        if len(times) > 1 and sum(times) > LONG:
+            break
+    return times[min(WARM, len(times) // 2):]
 
 
 def recall(x: Vectors, Q: Vectors, k: int, found: Sequence[NDArray[np.intp]]) -> float:
