@@ -56,7 +56,7 @@ ORDER = [
     "mmrec.service",
     *(f"mmrec.service.{room}" for room in (
         "settings", "memory", "errors", "safety", "metrics", "warmth", "load", "envelope", "jobs",
-        "together", "core", "uploads", "items", "models", "bodies", "routes", "live", "app", "gallery",
+        "together", "uploads", "items", "core", "models", "bodies", "routes", "live", "app", "gallery",
         "showcase",
     )),
     "mmrec.wishes", "mmrec.cli", "mmrec.monitor.command", "mmrec.service.command",

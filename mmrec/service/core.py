@@ -14,12 +14,13 @@ from pydantic_core import to_json
 
 from mmrec.errors import MmrecError
 from mmrec.recommender import Recommender
+from mmrec.service import items
 from mmrec.service.jobs import Jobs
 from mmrec.service.metrics import Metrics
 from mmrec.service.settings import ServiceSettings
 from mmrec.service.together import Together
 from mmrec.service.warmth import Warmth
-from mmrec.types import Interaction, Recommendation, RecordReport, Rejection
+from mmrec.types import Interaction, Item, Recommendation, RecordReport, Rejection
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +63,7 @@ class Core:
         self.jobs, self.metrics, self.warmth = Jobs(), Metrics(), Warmth()
         self._readers = ThreadPoolExecutor(settings.threads, "mmrec-read")
         self._writer = ThreadPoolExecutor(1, "mmrec-write")
+        self._ingesting = Together(partial(self._shown, items.ingest, shop), self._writer)
         self._recording = Together(shop.record_many, self._writer)
         self._recommending = Together(self._recommend, self._readers)
 
@@ -73,19 +75,24 @@ class Core:
     async def write(self, work: Callable[..., T], /, *arguments: Any, **options: Any) -> T:
         """Runs work that writes to the store; once it is done, every reader sees it."""
 
-        def call() -> T:
-            try:
-                return work(*arguments, **options)
-            finally:
-                self._show()
-
+        call = partial(self._shown, work, *arguments, **options)
         return await asyncio.get_running_loop().run_in_executor(self._writer, call)
+
+    def _shown(self, work: Callable[..., T], /, *arguments: Any, **options: Any) -> T:
+        try:
+            return work(*arguments, **options)
+        finally:
+            self._show()
 
     def _show(self) -> None:
         try:
             self.shop._index.catch_up()
         except MmrecError:  # what is written is written; who reads is told what is wrong
             log.exception("what was written cannot be brought into memory")
+
+    async def ingest(self, rows: Sequence[Item | Rejection]) -> dict[str, Any]:
+        """Takes items in, in one write with whatever else waits to be taken in."""
+        return await self._ingesting.ask(rows)
 
     async def record(self, rows: Sequence[Interaction | Rejection]) -> RecordReport:
         """Keeps behaviour, in one write with whatever else waits to be kept."""

@@ -6,6 +6,8 @@ import io
 import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -23,29 +25,37 @@ OUTCOMES = ("added", "updated", "unchanged", "rejected")
 QUALITY = 88  # of a JPEG
 
 
-def ingest(shop: Recommender, rows: Sequence[Item | Rejection]) -> dict[str, Any]:
-    """Takes a batch in; the counts of `Recommender.ingest`, and the outcome of each row.
+def ingest(shop: Recommender, batches: Sequence[Sequence[Item | Rejection]]) -> list[dict[str, Any]]:
+    """Takes batches of different senders in, one after the other, in a single write.
 
-    Args:
-        rows: with `line` = their place in the batch, from 1.
+    Returns:
+        For each batch the counts of `Recommender.ingest`, and the outcome of each row.
     """
+    rows = [replace(row, line=line) for line, row in enumerate(chain.from_iterable(batches), start=1)]
+    outcomes = iter(_outcomes(shop, rows))
+    return [_summed(list(islice(outcomes, len(batch)))) for batch in batches]
+
+
+def _outcomes(shop: Recommender, rows: Sequence[Item | Rejection]) -> Iterator[dict[str, Any]]:
+    """What became of each row, which `line` tells from the others."""
     ids = list({row.item_id: None for row in rows if isinstance(row, Item)})
     before = shop._catalogue.lookup(ids)
     report = shop.ingest(rows)
     after = shop._catalogue.lookup(ids)
     refused = {rejection.line: rejection for rejection in report.rejections}
     last = {row.item_id: row.line for row in rows if row.line not in refused}
-    outcomes: list[dict[str, Any]] = []
     for row in rows:
         if no := refused.get(row.line):
-            outcomes.append({
-                "item_id": no.item_id, "outcome": "rejected", "reason": no.reason, "field": no.field})
+            yield {"item_id": no.item_id, "outcome": "rejected", "reason": no.reason, "field": no.field}
             continue
-        what = "updated"  # also a row that a later one of the batch replaced
+        what = "updated"  # also a row that a later one replaced
         if row.item_id is not None and last[row.item_id] == row.line:
             was, now = before.get(row.item_id), after.get(row.item_id)
             what = "added" if was is None else "unchanged" if now and was.digest == now.digest else "updated"
-        outcomes.append({"item_id": row.item_id, "outcome": what})
+        yield {"item_id": row.item_id, "outcome": what}
+
+
+def _summed(outcomes: Sequence[dict[str, Any]]) -> dict[str, Any]:
     tally = Counter(outcome["outcome"] for outcome in outcomes)
     return {**{what: tally[what] for what in OUTCOMES}, "items": outcomes}
 

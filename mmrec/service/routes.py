@@ -17,6 +17,7 @@ from mmrec.service.core import Core
 from mmrec.service.errors import dump
 from mmrec.service.jobs import Progress
 from mmrec.service.uploads import PICTURES
+from mmrec.types import Item, Rejection
 
 router = APIRouter(responses=bodies.ERRORS)
 ItemId = Annotated[str, Path(description="Any id, percent-encoded."), AfterValidator(unquote)]
@@ -29,11 +30,11 @@ async def add_items(request: Request) -> Response:
     """Takes a batch of items in, new and changed; one bad item does not stop the others."""
     core, sent = _core(request), await uploads.sent_by(request)
 
-    def work() -> bytes:
+    def read() -> list[Item | Rejection]:
         rows = uploads.rows_of(sent, "items", core.settings.max_batch)
-        return dump(items.ingest(core.shop, uploads.items_of(rows, sent, core.shop.path / PICTURES)))
+        return uploads.items_of(rows, sent, core.shop.path / PICTURES)
 
-    return Response(await core.write(work), media_type=JSON)
+    return _json(await core.ingest(await core.read(read)))
 
 
 @router.get("/items", response_model=models.ItemPage)

@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from mmrec import Item, Rejection
 from mmrec.errors import UnknownItem
 from mmrec.service.core import Core
 from mmrec.service.settings import ServiceSettings
@@ -56,6 +57,42 @@ def test_those_who_wait_share_one_search_and_have_their_own_answers(core, batche
         assert said["request_id"] == f"r{n}"
         alone = core.shop.recommend(**requests[n])
         assert [(r["item_id"], r["score"]) for r in said["results"]] == [(r.item_id, r.score) for r in alone]
+
+
+def test_items_that_wait_are_taken_in_by_one_write_and_each_sender_is_told_of_its_own(shop, monkeypatch):
+    core, began, may = Core(shop, ServiceSettings()), threading.Event(), threading.Event()
+    batches = [
+        [Item(item_id="a", text={"title": "mug"}, line=1)],
+        [Item(item_id="b", text={"title": "lamp"}, line=1), Rejection(reason="no name", line=2)],
+        [Item(item_id="b", text={"title": "red lamp"}, line=1)],
+    ]
+    writes, verb = [], shop.ingest
+
+    def gated(rows):
+        began.set()
+        assert may.wait(10)
+        writes.append(len(rows))
+        return verb(rows)
+
+    monkeypatch.setattr(shop, "ingest", gated)
+
+    async def ask():
+        tasks = [asyncio.create_task(core.ingest(batches[0]))]
+        await asyncio.to_thread(began.wait, 10)
+        tasks += [asyncio.create_task(core.ingest(batch)) for batch in batches[1:]]
+        await asyncio.sleep(0)
+        may.set()
+        answers = await asyncio.gather(*tasks)
+        await core.close()
+        return answers
+
+    first, second, third = asyncio.run(ask())
+    assert writes == [1, 3]
+    assert [one["outcome"] for one in first["items"]] == ["added"]
+    assert [(one["item_id"], one["outcome"]) for one in second["items"]] == [
+        ("b", "updated"), (None, "rejected")]  # as a later sender replaced it
+    assert (third["added"], third["items"]) == (1, [{"item_id": "b", "outcome": "added"}])
+    assert shop.get(["b"])[0].text["title"] == "red lamp"
 
 
 def test_a_taste_in_words_does_not_hold_the_others_up(core, batches):

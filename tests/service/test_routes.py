@@ -109,8 +109,9 @@ def test_items_come_in_row_by_row_and_each_row_is_accounted_for(own, shop):
 
 
 @settings(deadline=None, max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(batch=st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["mug", "lamp", ""])), max_size=6))
-def test_outcomes_count_what_ingest_reports(tmp_path_factory, batch):
+@given(batch=st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["mug", "lamp", ""])), max_size=6),
+       first=st.integers(0, 6))
+def test_outcomes_of_batches_count_what_one_ingest_reports(tmp_path_factory, batch, first):
     from mmrec import Recommender, Rejection
     from mmrec.service import items
 
@@ -121,9 +122,12 @@ def test_outcomes_count_what_ingest_reports(tmp_path_factory, batch):
     toy = {"text_encoder": "toy", "image_encoder": "none"}
     shops = [Recommender.open(tmp_path_factory.mktemp("shop") / "s.mmrec", toy) for _ in range(2)]
     for _ in range(2):  # the second time nothing is new
-        report, answer = shops[0].ingest(rows), items.ingest(shops[1], rows)
+        report, answers = shops[0].ingest(rows), items.ingest(shops[1], [rows[:first], rows[first:]])
         for count in ("added", "updated", "unchanged", "rejected"):
-            assert answer[count] == getattr(report, count)
+            assert sum(answer[count] for answer in answers) == getattr(report, count)
+        for answer, part in zip(answers, (batch[:first], batch[first:]), strict=True):
+            assert [(one["item_id"], one["outcome"] == "rejected") for one in answer["items"]] == [
+                (item_id, not title) for item_id, title in part]
 
 
 def test_a_form_brings_items_with_their_pictures(own, shop, paint, shown, told):
