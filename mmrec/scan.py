@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import lru_cache
 from types import ModuleType
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -31,6 +31,7 @@ LEAST, MOST = np.int32(-(2**31)), np.int32(2**31 - 1)  # below and above every p
 GROUPS = 8  # times as many groups as rows wanted: then few more rows are found than are wanted
 LARGEST = 256  # rows of a group: NumPy compares many groups, row by row of each, fastest
 _ROOMS = threading.local()
+LARGE = 2**26  # bytes of rows, from which on reading them takes milliseconds
 PRODUCTS = 1_600_000  # held at once
 
 
@@ -128,7 +129,7 @@ def integer_products(queries: Coded, rows: Coded) -> NDArray[np.int32]:
     if queries.shape[1] == 1:  # torch says that it could not, and returns what was in memory
         return np.multiply.outer(queries[:, 0].astype(np.int32), rows[:, 0])
     products = _room(len(queries) * len(rows)).reshape(len(queries), len(rows))
-    with _one_thread("torch"):
+    with _one_thread("torch") if rows.nbytes < LARGE else nullcontext():
         torch._int_mm(torch.from_numpy(queries), torch.from_numpy(rows).T, out=torch.from_numpy(products))
     return products
 
@@ -164,7 +165,7 @@ def _selector(allowed: Mask) -> object:
 
 @contextmanager
 def _one_thread(library: str) -> Iterator[None]:
-    """A scan is one thread's work: a second one would often be waited for, and other requests need it."""
+    """A short scan is one thread's work: a second would often be waited for, and other requests need it."""
     pools = _pools(library)
     threads = [pool.num_threads for pool in pools]
     for pool in pools:

@@ -20,12 +20,12 @@ from pathlib import Path
 import calls
 import faiss
 import numpy as np
-import torch  # noqa: F401  (as in a service: what it has loaded, the codes are scanned by)
 from measure import Row, catalogue, in_turns, numpy_columns, numpy_rows, numpy_top, recall, shoppers
 from rich.console import Console
 from rich.table import Table
 
 from mmrec.scoring import Scorer
+from mmrec.threads import set_threads
 
 LARGE = 1_000_000  # rows from which the figure to reach is that of a large catalogue
 HEADINGS = ("case", "p50 ms", "p99 / p50", "beside it", "its p50", "ratio", "to reach", "recall@k")
@@ -88,6 +88,9 @@ def main() -> None:
     parser.add_argument("--fresh", type=Path, action="append", default=[], help="a store, for a new item")
     parser.add_argument("--plot", type=Path, help="picture of time against rows, from 10,000 to --large")
     args = parser.parse_args()
+    set_threads()
+    import torch  # noqa: F401  (as in a service; the codes are then scanned by it)
+
     rows, notes = one_by_one(args.n, args)
     rows += many_at_once(args)
     rows += calls.whole_calls(args)
