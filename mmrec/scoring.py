@@ -19,7 +19,8 @@ EPS = float(np.finfo(np.float32).eps)
 SMALL = 10_000  # rows below which one matrix product is as fast as the codes
 FEW = 0.03  # share of the rows up to which gathering them is faster than scanning the codes around them
 WIDTHS = (1, 8)  # times the candidates first asked for, before all rows are scored instead
-SEVERAL = 8  # hidden rows up to which comparing with each is faster than with their set
+SEVERAL = 8  # up to so many one after the other are faster than all at once
+HIDDEN = 200  # rows up to which a query shares the scan of others
 NOTHING = Hits(np.zeros(0, np.intp), np.zeros(0, np.float32))
 
 
@@ -127,7 +128,8 @@ class Scorer:
         few = allowed is not None and np.count_nonzero(allowed) <= FEW * len(self)
         if self._codes and left and not few and len(left) <= self._codes.scan.most:
             for times in WIDTHS:
-                found |= self._scanned(self._codes, Q, left, k, times, allowed, hidden)
+                for some in _sharing(left, hidden):
+                    found |= self._scanned(self._codes, Q, some, k, times, allowed, hidden)
                 left = [i for i in left if i not in found]
         if left:
             rest = Q[left]
@@ -207,6 +209,15 @@ class Scorer:
         if allowed is not None and (allowed.shape != (len(self),) or allowed.dtype != np.bool_):
             raise DataError(f"a mask of shape {list(allowed.shape)} and type {allowed.dtype} does not fit "
                             f"{len(self)} rows: pass one boolean for each")
+
+
+def _sharing(queries: Sequence[int], hidden: Sequence[Places]) -> list[list[int]]:
+    """Queries that are scanned for together, as wide as the most hidden rows of one of them ask for.
+
+    Those that hide many rows have scans of their own; of a crowd of those, a product of all rows is faster.
+    """
+    many = [i for i in queries if len(hidden[i]) > HIDDEN]
+    return [[i for i in queries if len(hidden[i]) <= HIDDEN], *([i] for i in many[:SEVERAL])]
 
 
 def _coded(matrix: Vectors) -> Codes | None:

@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+import torch  # noqa: F401  (whose loading takes longer than an example may)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -176,6 +177,24 @@ def test_a_pair_of_vectors_has_one_score_by_every_road():
         for other in (by_codes, by_product, scorer.top(query, 10, allowed=only)):
             assert other.positions.tolist() == many.positions.tolist()
             assert other.scores.tobytes() == many.scores.tobytes()
+
+
+def test_those_who_hide_many_rows_do_not_widen_the_scan_of_the_others(monkeypatch):
+    matrix, queries = world()
+    rng = np.random.default_rng(3)
+    exclude = [rng.choice(3_000, size, replace=False) for size in (0, 3, 230, 20, 250, 9)]
+    scorer, widths = coded(matrix), []
+    named = Codes.nominate
+    monkeypatch.setattr(Codes, "nominate", lambda self, Q, width, allowed=None: (
+        widths.append((len(Q), width)) or named(self, Q, width, allowed)))
+    monkeypatch.setattr(FaissScan, "most", 10)
+    found = scorer.top_many(queries[:6], 5, exclude=exclude)
+    assert widths == [(4, 72), (1, 282), (1, 302)]
+    for hits, query, hidden in zip(found, queries, exclude, strict=False):
+        assert hits.positions.tolist() == naive(matrix, query, 5, exclude=hidden)
+    crowd = scorer.top_many(queries, 5, exclude=[exclude[4]] * 20)
+    expected = [naive(matrix, query, 5, exclude=exclude[4]) for query in queries]
+    assert [hits.positions.tolist() for hits in crowd] == expected
 
 
 def test_rows_of_zeros_are_never_found_even_where_all_others_score_below():
