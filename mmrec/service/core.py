@@ -74,7 +74,6 @@ class Core:
 
     async def write(self, work: Callable[..., T], /, *arguments: Any, **options: Any) -> T:
         """Runs work that writes to the store; once it is done, every reader sees it."""
-
         call = partial(self._shown, work, *arguments, **options)
         return await asyncio.get_running_loop().run_in_executor(self._writer, call)
 
@@ -118,13 +117,18 @@ class Core:
         return await self._recommending.ask(Asked(request_id, RECOMMEND, asked))
 
     def _recommend(self, waiting: Sequence[Asked]) -> list[bytes | Exception]:
-        started = time.perf_counter()
-        answers = self.shop.recommend_each([one.asked for one in waiting])
-        seconds = time.perf_counter() - started
-        return [
-            answer if isinstance(answer, MmrecError) else self._told(one, answer, seconds)
-            for one, answer in zip(waiting, answers, strict=True)
-        ]
+        try:
+            started = time.perf_counter()
+            answers = self.shop.recommend_each([one.asked for one in waiting])
+            seconds = time.perf_counter() - started
+            return [
+                answer if isinstance(answer, MmrecError) else self._told(one, answer, seconds)
+                for one, answer in zip(waiting, answers, strict=True)
+            ]
+        except Exception as error:  # that nobody foresaw: the others shall not suffer for one of them
+            if len(waiting) == 1:
+                return [error]
+        return [self._recommend([one])[0] for one in waiting]
 
     def _told(self, one: Asked, results: list[Recommendation], seconds: float) -> bytes:
         """The JSON of results, noted as shown; called in a thread, as 10,000 of them take their time."""
