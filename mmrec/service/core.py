@@ -117,18 +117,26 @@ class Core:
         return await self._recommending.ask(Asked(request_id, RECOMMEND, asked))
 
     def _recommend(self, waiting: Sequence[Asked]) -> list[bytes | Exception]:
+        started = time.perf_counter()
+        found = self._found_each(waiting)
+        seconds = time.perf_counter() - started
+        return [self._answer(one, results, seconds) for one, results in zip(waiting, found, strict=True)]
+
+    def _found_each(self, waiting: Sequence[Asked]) -> Sequence[list[Recommendation] | Exception]:
         try:
-            started = time.perf_counter()
-            answers = self.shop.recommend_each([one.asked for one in waiting])
-            seconds = time.perf_counter() - started
-            return [
-                answer if isinstance(answer, MmrecError) else self._told(one, answer, seconds)
-                for one, answer in zip(waiting, answers, strict=True)
-            ]
+            return self.shop.recommend_each([one.asked for one in waiting])
         except Exception as error:  # that nobody foresaw: the others shall not suffer for one of them
             if len(waiting) == 1:
                 return [error]
-        return [self._recommend([one])[0] for one in waiting]
+        return [self._found_each([one])[0] for one in waiting]
+
+    def _answer(
+        self, one: Asked, found: list[Recommendation] | Exception, seconds: float
+    ) -> bytes | Exception:
+        try:
+            return found if isinstance(found, Exception) else self._told(one, found, seconds)
+        except Exception as error:
+            return error
 
     def _told(self, one: Asked, results: list[Recommendation], seconds: float) -> bytes:
         """The JSON of results, noted as shown; called in a thread, as 10,000 of them take their time."""

@@ -59,18 +59,27 @@ def test_those_who_wait_share_one_search_and_have_their_own_answers(core, batche
         assert [(r["item_id"], r["score"]) for r in said["results"]] == [(r.item_id, r.score) for r in alone]
 
 
-def test_a_failure_that_nobody_foresaw_befalls_the_one_who_caused_it_alone(core, batches, monkeypatch):
-    told = core._told
+@pytest.mark.parametrize("where", ["finding", "telling"])
+def test_a_failure_that_nobody_foresaw_befalls_the_one_who_caused_it_alone(core, batches, monkeypatch, where):
+    told, shown, verb = core._told, [], core.shop.recommend_each
 
     def failing(one, results, seconds):
-        if one.request_id == "r2":
+        if where == "telling" and one.request_id == "r2":
             raise RuntimeError("a bug")
+        shown.append(one.request_id)
         return told(one, results, seconds)
 
+    def finding(requests):
+        if where == "finding" and {"k": 3} in requests:
+            raise RuntimeError("a bug")
+        return verb(requests)
+
     monkeypatch.setattr(core, "_told", failing)
+    monkeypatch.setattr(core.shop, "recommend_each", finding)
     answers = asked(core, batches[1], [{"k": n} for n in (1, 2, 3, 4)])
     assert isinstance(answers[2], RuntimeError)
     assert [len(json.loads(answers[n])["results"]) for n in (0, 1, 3)] == [1, 2, 4]
+    assert sorted(shown) == ["r0", "r1", "r3"]  # each once
 
 
 def test_items_that_wait_are_taken_in_by_one_write_and_each_sender_is_told_of_its_own(shop, monkeypatch):
