@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -177,9 +178,9 @@ class Recommender(Shop):
 
         A history of unknown items alone gets what is popular.
         """
-        rng = np.random.default_rng(rng)  # else one seed would draw the same for everybody
         plan = Plan(k=k, where=where, exclude=exclude, diversity=diversity, max_per=max_per,
                     distinct=distinct, explore=explore, rng=rng)
+        plan = replace(plan, rng=plan.draws)  # else one seed would draw the same for everybody
         snapshot = self._index.now()
         asks = [Ask(shopper, plan) for shopper in shoppers_of(snapshot, histories, exclude)]
         return retrieve.recommend(snapshot, asks, self._journal.popularity)
