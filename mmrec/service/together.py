@@ -35,17 +35,16 @@ class Together(Generic[A, B]):
         Raises:
             The error that is its answer, or what the work raised, to each whom it served.
         """
-        loop = asyncio.get_running_loop()
-        future = loop.create_future()
+        future = asyncio.get_running_loop().create_future()
         with self._lock:
             self._waiting.append((one, future))
             called = len(self._waiting) > 1
         if not called:  # else the work that those before have called for takes this one along
-            self._pool.submit(self._work, loop)
+            self._pool.submit(self._work)
         answer: B = await future
         return answer
 
-    def _work(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _work(self) -> None:
         with self._lock:
             taken, self._waiting = self._waiting, []
         answers: Sequence[B | Exception]
@@ -53,11 +52,13 @@ class Together(Generic[A, B]):
             answers = self._do([one for one, _ in taken])
         except Exception as error:
             answers = [error] * len(taken)
-        loop.call_soon_threadsafe(_settle, [future for _, future in taken], answers)
+        settled = [(future, answer) for (_, future), answer in zip(taken, answers, strict=True)]
+        for loop in {future.get_loop() for future, _ in settled}:  # one, unless several serve this app
+            loop.call_soon_threadsafe(_settle, [pair for pair in settled if pair[0].get_loop() is loop])
 
 
-def _settle(futures: Sequence[asyncio.Future[B]], answers: Sequence[B | Exception]) -> None:
-    for future, answer in zip(futures, answers, strict=True):
+def _settle(settled: Sequence[tuple[asyncio.Future[B], B | Exception]]) -> None:
+    for future, answer in settled:
         if future.done():  # the request has run out of time
             continue
         if isinstance(answer, Exception):

@@ -78,6 +78,14 @@ def test_what_comes_once_nothing_waits_is_done_too(store):
     assert store.writes == [[1], [2], [3]]
 
 
+def test_those_of_several_loops_are_answered_each_in_their_own(store):
+    with ThreadPoolExecutor(1) as writer, ThreadPoolExecutor(3) as loops:
+        together = Together(store.write, writer)
+        asked = [loops.submit(lambda n=n: asyncio.run(together.ask(n))) for n in (1, 2, 3)]
+        store.may.set()
+        assert [one.result(10) for one in asked] == [1, 4, 9]
+
+
 def test_one_who_has_gone_does_not_hold_up_the_others(store):
     answers = gathered(store, [2, 3, 4], lambda asks: asks[1].cancel())
     assert answers[0] == 4
