@@ -14,6 +14,7 @@ from mmrec.scan import FaissScan, IntegerScan, Named, quickest
 
 STEPS = 127  # of a code to either side of 0
 LOOSER = 1.1  # times what was cut off before: with more, codes would bound too little to be of use
+EVEN = 4_096  # rows, to a multiple of which zeros fill the codes up
 BLOCK = 4_096  # rows coded at once, so that the copies made on the way stay in the cache
 EPS = float(np.finfo(np.float32).eps)
 
@@ -58,20 +59,28 @@ class Codes:
         return now
 
     def _hold(self, rows: NDArray[np.int8]) -> None:
-        self.rows = rows
+        n, d = rows.shape
+        self._rows = np.zeros((-(-n // EVEN) * EVEN, d), np.int8)  # see `IntegerScan`
+        self._rows[:n] = rows
+        self._n = n
         self._scan: IntegerScan | FaissScan | None = None
+
+    @property
+    def rows(self) -> NDArray[np.int8]:
+        """The whole numbers [n, d]."""
+        return self._rows[: self._n]
 
     @property
     def nbytes(self) -> int:
         """Bytes held; as many again while faiss scans them, which keeps its own."""
-        return (2 if isinstance(self._scan, FaissScan) else 1) * self.rows.nbytes + self._steps.nbytes
+        return (2 if isinstance(self._scan, FaissScan) else 1) * self._rows.nbytes + self._steps.nbytes
 
     @property
     def scan(self) -> IntegerScan | FaissScan:
         """What scans them."""
         kind, scan = quickest(), self._scan
         if not isinstance(scan, kind):
-            scan = self._scan = kind(self.rows)
+            scan = self._scan = kind(self._rows, self._n)
         return scan
 
     def nominate(self, queries: Vectors, width: int, allowed: Mask | None = None) -> list[Named]:

@@ -56,12 +56,17 @@ class Scan(Protocol):
 
 
 class IntegerScan:
-    """By torch's product of 8-bit matrices."""
+    """By torch's product of 8-bit matrices.
+
+    Args:
+        rows: [m, d], of which the first n count. torch makes code for every shape that it meets, in some
+            milliseconds, and keeps it: a catalogue that grows shall not have another one with every item.
+    """
 
     most = 2**31
 
-    def __init__(self, rows: Coded) -> None:
-        self._rows = rows
+    def __init__(self, rows: Coded, n: int) -> None:
+        self._rows, self._n = rows, n
 
     def best(self, queries: Coded, width: int, allowed: Mask | None) -> list[Named]:
         """As `Scan` says."""
@@ -70,7 +75,7 @@ class IntegerScan:
         return [named for block in blocks for named in self._block(block, width, allowed)]
 
     def _block(self, queries: Coded, width: int, allowed: Mask | None) -> Iterator[Named]:
-        products = integer_products(queries, self._rows)
+        products = integer_products(queries, self._rows)[:, : self._n]
         if allowed is not None:
             closed = (~allowed).astype(np.int32)
             # by LEAST or MOST, which np.where takes ten times longer to make
@@ -79,15 +84,19 @@ class IntegerScan:
 
 
 class FaissScan:
-    """By faiss's index of 8-bit numbers, one query after the other, each in one thread."""
+    """By faiss's index of 8-bit numbers, one query after the other, each in one thread.
+
+    Args:
+        rows: [m, d], of which the first n count.
+    """
 
     most = 4
 
-    def __init__(self, rows: Coded) -> None:
-        faiss, (n, d) = _faiss(), rows.shape
+    def __init__(self, rows: Coded, n: int) -> None:
+        faiss, d = _faiss(), rows.shape[1]
         self._width = -(-d // LANES) * LANES
         stored = np.full((n, self._width), SHIFT, np.uint8)
-        stored[:, :d] = rows.view(np.uint8) ^ SHIFT
+        stored[:, :d] = rows[:n].view(np.uint8) ^ SHIFT
         kind = faiss.ScalarQuantizer.QT_8bit_direct_signed
         self.index = faiss.IndexScalarQuantizer(self._width, kind, faiss.METRIC_INNER_PRODUCT)
         faiss.copy_array_to_vector(stored.reshape(-1), self.index.codes)  # [n, w] -> [n * w]

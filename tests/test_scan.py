@@ -37,8 +37,9 @@ def test_no_allowed_row_beyond_those_named_is_above_the_ceiling(seed, n, d, widt
     allowed = None if share is None else np.random.default_rng(seed).random(n) < share
     shown = np.ones(n, bool) if allowed is None else allowed
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scan, "PRODUCTS", 2 * n)  # two queries at once
-        found = kind(rows).best(queries, min(width, n), allowed)
+        patch.setattr(scan, "PRODUCTS", 2 * (n + 6))  # two queries at once
+        filled = np.vstack([rows, np.full((n % 7, d), 127, np.int8)])
+        found = kind(filled, n).best(queries, min(width, n), allowed)
     for named, scores in zip(found, products(queries, rows), strict=True):
         left_out = np.setdiff1d(np.flatnonzero(shown), named.rows)
         assert shown[named.rows].all()
@@ -50,7 +51,7 @@ def test_no_allowed_row_beyond_those_named_is_above_the_ceiling(seed, n, d, widt
 @both
 def test_not_many_more_rows_are_named_than_are_wanted(kind):
     rows, queries = numbers(20_000, 32), numbers(8, 32, 1)
-    assert all(72 <= len(named.rows) <= 110 for named in kind(rows).best(queries, 72, None))
+    assert all(72 <= len(named.rows) <= 110 for named in kind(rows, 20_000).best(queries, 72, None))
 
 
 @settings(max_examples=60)
@@ -79,7 +80,7 @@ def test_the_bytes_are_those_that_faiss_would_store(d):
     filled = np.zeros((100, 32), np.float32)
     filled[:, :d] = rows
     plain.add(filled)
-    ours = FaissScan(rows).index
+    ours = FaissScan(rows, 100).index
     np.testing.assert_array_equal(*(faiss.vector_to_array(index.codes) for index in (ours, plain)))
     assert ours.ntotal == 100
 
@@ -90,7 +91,7 @@ def test_a_scan_leaves_the_threads_of_the_libraries_as_they_were(kind):
     try:
         faiss.omp_set_num_threads(3)
         torch.set_num_threads(3)
-        kind(rows).best(rows[:1], 5, None)
+        kind(rows, 100).best(rows[:1], 5, None)
         assert (faiss.omp_get_max_threads(), torch.get_num_threads()) == (3, 3)
     finally:
         faiss.omp_set_num_threads(before[0])
