@@ -1,9 +1,8 @@
 """Which rows of whole numbers have the highest inner products with a query, by the fastest way at hand.
 
-torch multiplies 8-bit numbers with the instructions that newer processors have for it: a query takes half the
-time that faiss needs, and several at once share the reading of the rows. It takes seconds to load, which a
-single search shall not wait for; so it is used once something else (an encoder, a head, the service) has
-loaded it.
+torch multiplies 8-bit numbers with the instructions that newer processors have for it, and several queries
+at once share the reading of the rows. It takes seconds to load, which a single search shall not wait for; so
+it is used once something else (an encoder, a head, the service) has loaded it.
 """
 
 from __future__ import annotations

@@ -217,7 +217,8 @@ def _sharing(queries: Sequence[int], hidden: Sequence[Places]) -> list[list[int]
     Those that hide many rows have scans of their own; of a crowd of those, a product of all rows is faster.
     """
     many = [i for i in queries if len(hidden[i]) > HIDDEN]
-    return [[i for i in queries if len(hidden[i]) <= HIDDEN], *([i] for i in many[:SEVERAL])]
+    alone = [[i] for i in many] if len(many) <= SEVERAL else []
+    return [[i for i in queries if len(hidden[i]) <= HIDDEN], *alone]
 
 
 def _coded(matrix: Vectors) -> Codes | None:

@@ -192,7 +192,9 @@ def test_those_who_hide_many_rows_do_not_widen_the_scan_of_the_others(monkeypatc
     assert widths == [(4, 72), (1, 282), (1, 302)]
     for hits, query, hidden in zip(found, queries, exclude, strict=False):
         assert hits.positions.tolist() == naive(matrix, query, 5, exclude=hidden)
+    monkeypatch.setattr(FaissScan, "most", 20)
     crowd = scorer.top_many(queries, 5, exclude=[exclude[4]] * 20)
+    assert len(widths) == 3  # as a product of all rows is faster for them
     expected = [naive(matrix, query, 5, exclude=exclude[4]) for query in queries]
     assert [hits.positions.tolist() for hits in crowd] == expected
 
