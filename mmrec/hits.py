@@ -1,4 +1,4 @@
-"""What a search finds, and the one way in which the score of a row and a query is summed."""
+"""What a search finds, the best of scores, and the one way in which a row and a query are scored."""
 
 from __future__ import annotations
 
@@ -20,6 +20,18 @@ class Hits:
 
     positions: Places
     scores: Vectors
+
+
+def best(scores: Vectors, k: int, allowed: Mask) -> Hits:
+    """The k highest of scores [n] among the allowed, ties by position."""
+    open_places = np.flatnonzero(allowed)
+    s = scores[open_places]
+    if len(s) > k:
+        threshold = np.partition(s, len(s) - k)[len(s) - k]
+        keep = np.flatnonzero(s >= threshold)  # more than k when scores tie at the threshold
+        open_places, s = open_places[keep], s[keep]
+    order = np.argsort(-s, kind="stable")[:k]
+    return Hits(open_places[order], s[order])
 
 
 def exact_scores(matrix: Vectors, rows: Places, queries: Vectors, users: Places | None = None) -> Vectors:

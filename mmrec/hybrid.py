@@ -103,7 +103,7 @@ def _rankings(
     rankings: dict[str, Ranks] = {}
     if isinstance(query.text, str):
         words = Query(query.text)
-        rankings[FULL_TEXT] = partial(_matching, catalogue, snapshot, query.text, plan.where)
+        rankings[FULL_TEXT] = partial(snapshot.match, query.text, where=plan.where)
         for name, by in ((WORDS, WORDS), (PICTURED, IMAGE)):
             if by in snapshot.readable:
                 rankings[name] = near(partial(point_of, catalogue, snapshot, words, by))
@@ -130,11 +130,6 @@ def _nearest(
         return positions
 
     return ranks
-
-
-def _matching(catalogue: Catalogue, snapshot: Snapshot, text: str, where: str | None, k: int) -> list[int]:
-    found = catalogue.match(text, k, snapshot.parse(where) if where else None)
-    return [snapshot.position[i] for i in found if i in snapshot.position]  # another may have added more
 
 
 def _best(parts: Mapping[int, Mapping[str, float]], k: int, out: Places) -> Hits:

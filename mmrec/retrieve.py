@@ -9,12 +9,12 @@ from typing import NamedTuple
 import numpy as np
 
 from mmrec.encoders.base import Vectors
-from mmrec.hits import Hits, Mask, Places
+from mmrec.hits import Hits, Mask, Places, best
 from mmrec.plan import Plan
 from mmrec.queries import Point
 from mmrec.reasons import Reasons, by_fields, by_history
 from mmrec.shoppers import Shopper
-from mmrec.slots import MOST_NEW, Slot, Source, arranged, best, explored
+from mmrec.slots import MOST_NEW, Slot, Source, arranged, explored
 from mmrec.snapshot import Snapshot
 from mmrec.types import Recommendation, Rung
 

@@ -13,7 +13,7 @@ from mmrec.diversity import Cap, Duplicates, select
 from mmrec.encoders.base import Vectors
 from mmrec.errors import DataError
 from mmrec.exploration import Exploration, Pool, explore
-from mmrec.hits import Hits, Mask, Places
+from mmrec.hits import Hits, Places
 from mmrec.plan import Plan
 from mmrec.snapshot import Snapshot
 from mmrec.spaces import CONTENT
@@ -95,18 +95,6 @@ def explored(
         replace(slots[int(place)], propensity=float(propensity))
         for place, propensity in zip(shown.positions, shown.propensities, strict=True)
     ]
-
-
-def best(scores: Vectors, k: int, allowed: Mask) -> Hits:
-    """The k highest of scores [n] among the allowed, ties by position."""
-    open_places = np.flatnonzero(allowed)
-    s = scores[open_places]
-    if len(s) > k:
-        threshold = np.partition(s, len(s) - k)[len(s) - k]
-        keep = np.flatnonzero(s >= threshold)  # more than k when scores tie at the threshold
-        open_places, s = open_places[keep], s[keep]
-    order = np.argsort(-s, kind="stable")[:k]
-    return Hits(open_places[order], s[order])
 
 
 class _Choice:

@@ -17,13 +17,18 @@ from mmrec.changes import Changes, Part, numbered
 from mmrec.content import ContentPlan
 from mmrec.encoders.base import Vectors
 from mmrec.errors import DataError, NotFitted, StoreError, UnknownItem
+from mmrec.fulltext import FullText
 from mmrec.hits import Hits, Mask, Places
 from mmrec.scoring import Scorer
-from mmrec.spaces import BEHAVIOUR, CONTENT, REMEMBERED, SEARCHED, Spaces
+from mmrec.spaces import BEHAVIOUR, CONTENT, DOCUMENTS, REMEMBERED, SEARCHED, Spaces
 from mmrec.types import IMAGE, WORDS
 
+MOST_DOCUMENTS = 250_000  # whose terms are counted, in seconds; the words of more are searched on the disk
 FORGOTTEN = 1_000  # versions of the table in which nobody asked for a space
 MOST_MASKS = 64  # expressions whose answer is kept for the next call
+
+
+Kept = Scorer | Vectors | FullText
 
 
 class Held(NamedTuple):
@@ -32,7 +37,7 @@ class Held(NamedTuple):
     version: int
     ids: list[str]
     position: Mapping[str, int]
-    value: Scorer | Vectors
+    value: Kept
 
 
 class Snapshot:
@@ -59,7 +64,7 @@ class Snapshot:
         self._spaces = Spaces(self.table, made_by)
         self.serving = SEARCHED if self.towers.trained else CONTENT
         self.asked: set[str] = set()
-        self._held: dict[str, Scorer | Vectors] = {}
+        self._held: dict[str, Kept] = {}
         self._earlier: dict[str, Held] = {}
         self._loading = threading.RLock()  # two threads shall not hold the same vectors twice
         self._masks: dict[str, Mask] = {}
@@ -194,18 +199,27 @@ class Snapshot:
         """
         return self.scorer(space).top(query, k, allowed=mask, exclude=exclude)
 
+    def match(self, words: str, k: int, *, where: str | None = None) -> list[int]:
+        """Positions of the k best items for any of these words (BM25), best first, ties by id."""
+        if len(self) > MOST_DOCUMENTS:
+            found = self.catalogue.match(words, k, self.parse(where) if where else None)
+            return [self.position[i] for i in found if i in self.position]  # another may have added more
+        full_text = cast(FullText, self._loaded(DOCUMENTS))
+        positions: list[int] = full_text.top(words, k, self.mask(where)).positions.tolist()
+        return positions
+
     def load_as(self, before: Snapshot) -> None:
         """Has ready what was asked of the snapshot before, also if another head serves by now."""
         serving = {self.serving, REMEMBERED} if self.towers.trained else {self.serving}
         wanted = before.asked | serving if before.serving in before.asked else before.asked
-        for name in wanted.intersection(self.spaces) | wanted.intersection(serving):
+        for name in wanted.intersection((*self.spaces, *serving, DOCUMENTS)):
             self._brought(name)
 
-    def _loaded(self, name: str) -> Scorer | Vectors:
+    def _loaded(self, name: str) -> Kept:
         self.asked.add(name)
         return self._brought(name)
 
-    def _brought(self, name: str) -> Scorer | Vectors:
+    def _brought(self, name: str) -> Kept:
         if name not in self._held:
             with self._loading:
                 if name not in self._held:
@@ -213,17 +227,23 @@ class Snapshot:
                     self._held[name] = self._read(name) if up_to_date is None else up_to_date
         return self._held[name]
 
-    def _read(self, name: str) -> Scorer | Vectors:
-        x = self._spaces.read(name, Part(None, self.position))
+    def _read(self, name: str) -> Kept:
+        every = Part(None, self.position)
+        if name == DOCUMENTS:
+            return FullText.of(self._spaces.documents(every))
+        x = self._spaces.read(name, every)
         return x if name == REMEMBERED else self._finite(lambda: Scorer(x), x, self.ids)
 
-    def _brought_up(self, name: str) -> Scorer | Vectors | None:
+    def _brought_up(self, name: str) -> Kept | None:
         """What an earlier snapshot held, with the rows of this one; None where reading all is quicker."""
         earlier = self._earlier.pop(name, None)
         changes = self._since(earlier) if earlier else None
         if not earlier or not changes:
             return None
-        x, held = self._spaces.read(name, changes.part), earlier.value
+        held = earlier.value
+        if isinstance(held, FullText):
+            return held.changed(changes, self._spaces.documents(changes.part))
+        x = self._spaces.read(name, changes.part)
         if isinstance(held, Scorer):
             return self._finite(partial(held.changed, changes, x), x, list(changes.part.position))
         return changes.merged(held, x)

@@ -20,6 +20,7 @@ from mmrec.types import IMAGE, WORDS
 CONTENT = "content"
 BEHAVIOUR = "behaviour"  # what a trained head remembers of items, at norm 1
 SEARCHED = "searched"  # what a trained head scores; not for `by=`, as its rows have norms that matter
+DOCUMENTS = "documents"  # no space, but held beside them
 REMEMBERED = "remembered"  # what histories are read from
 
 
@@ -44,6 +45,11 @@ class Spaces:
             REMEMBERED: lambda part: np.ascontiguousarray(self.towers.remembered(self._rows(part))),
         }
         return own.get(name, partial(self._field, name))(part)
+
+    def documents(self, part: Part) -> list[str]:
+        """All words of each item of a part, in the order of their ids."""
+        table = self._scan(["document"], part).sort_by("item_id")
+        return [document or "" for document in table["document"].to_pylist()]
 
     def content_by(self, plan: ContentPlan, part: Part) -> Vectors:
         """Content [m, c] that a plan makes of the stored fields, a batch at a time as they are wide."""

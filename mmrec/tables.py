@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from mmrec.errors import StoreError
 from mmrec.syncing import Syncing
+from mmrec.terms import LANGUAGE, LONGEST, STOP_WORDS
 
 log = logging.getLogger(__name__)
 
@@ -173,7 +174,10 @@ class KeyedTable:
         from lancedb.index import FTS
 
         if not self.indexed(column):
-            config = FTS(base_tokenizer="simple", language="English", stem=True, ascii_folding=True)
+            config = FTS(
+                base_tokenizer="simple", language=LANGUAGE, max_token_length=LONGEST, stem=True,
+                custom_stop_words=STOP_WORDS, ascii_folding=True,
+            )
             _lance("make the text index", lambda: self._table.create_index(column, config=config))
             self.sync()
 

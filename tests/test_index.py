@@ -253,7 +253,20 @@ def test_a_snapshot_brought_up_to_date_is_what_a_new_reader_sees(catalogue, towe
             np.testing.assert_array_equal(now.space(name), new.space(name))
             hits = [one.search(name, new.space(name)[step], 9) for one in (now, new)]
             assert hits[0].positions.tolist() == hits[1].positions.tolist()
+        assert now.match("red table 1", 9) == new.match("red table 1", 9)
         np.testing.assert_array_equal(now.remembered, new.remembered)
+
+
+def test_words_are_matched_alike_in_memory_and_on_the_disk(catalogue, monkeypatch):
+    Intake(catalogue).run([
+        Item(item_id=f"g{n}", text={"title": title}, attributes={"price": n})
+        for n, title in enumerate(["red mug", "a blue mug of red clay", "mugs", "red red chair", "lamp"])
+    ])
+    now, asked = Index(catalogue).now(), [("red mug", None), ("mugs", "price > 0"), ("sofa", None)]
+    in_memory = [now.match(words, 3, where=where) for words, where in asked]
+    monkeypatch.setattr("mmrec.snapshot.MOST_DOCUMENTS", 4)
+    assert [now.match(words, 3, where=where) for words, where in asked] == in_memory
+    assert in_memory == [[0, 1, 2], [2, 1], []]
 
 
 def test_of_a_catalogue_that_was_read_once_only_new_rows_are_read(catalogue, monkeypatch):

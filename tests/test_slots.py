@@ -6,16 +6,15 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 
 from mmrec import Item
 from mmrec.errors import DataError
 from mmrec.exploration import Exploration
-from mmrec.hits import Hits
+from mmrec.hits import Hits, best
 from mmrec.index import Index
 from mmrec.intake import Intake
 from mmrec.plan import Plan
-from mmrec.slots import Slot, Source, arranged, best, explored
+from mmrec.slots import Slot, Source, arranged, explored
 
 BRANDS = ["x"] * 6 + ["y"] * 3 + ["z"]
 
@@ -152,15 +151,3 @@ def test_exploring_keeps_what_is_known_of_each_item_and_says_how_likely_it_was()
             (page[slot.place].score, "history") if slot.place < 4 else (pytest.approx(0.2), "newest"))
     old = explored(page, new, np.full(3, 99.0), policy, plan, "newest")
     assert old == page
-
-
-@given(
-    scores=arrays(np.float32, st.integers(0, 40), elements=st.integers(-3, 3).map(float)),
-    k=st.integers(1, 50), seed=st.integers(0, 9),
-)
-def test_best_is_a_stable_sort_cut_at_k(scores, k, seed):
-    allowed = np.random.default_rng(seed).random(len(scores)) < 0.7
-    hits = best(scores, k, allowed)
-    expected = sorted(np.flatnonzero(allowed), key=lambda p: (-scores[p], p))[:k]
-    assert hits.positions.tolist() == expected
-    assert hits.scores.tolist() == [scores[p] for p in expected]

@@ -32,8 +32,7 @@ class Warmth:
                 shop.similar(first[0].item_id, k=1)
             for modality in shop.encoders:
                 shop.encoders[modality]  # loads it
-            if "text" in shop.encoders:
-                shop.search("warm up", k=1)
+            shop.search("warm up", k=1)
         except Exception as error:  # of any library that loads a model: it must not go unnoticed in a thread
             self.failure = described(error)[1]["message"]
             log.exception("the service cannot get ready")

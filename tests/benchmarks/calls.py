@@ -58,7 +58,7 @@ def hybrid_in(path: Path, args: argparse.Namespace) -> tuple[Row, str]:
     times = in_turns({
         "ours": lambda words: shop.search(words, k=args.k),
         "text encoder": lambda words: encoder.embed([[words]]),
-        "full text": lambda words: shop._catalogue.match(words, POOL, None),
+        "full text": lambda words: snapshot.match(words, POOL),
         "vectors": lambda words: snapshot.search(WORDS, vectors[words], POOL),
     }, QUERIES, 2 * args.seconds)
     whole = np.median(times["ours"])
