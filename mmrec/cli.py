@@ -17,7 +17,7 @@ import typer
 
 from mmrec.errors import MmrecError
 from mmrec.types import Recommendation
-from mmrec.wishes import Distinct, Diversity, MaxPer, Pictures, cosine_or_name, pairs
+from mmrec.wishes import Distinct, Diversity, MaxPer, Pictures, cosine_or_name, dials, pairs
 
 app = typer.Typer(
     name="mmrec", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
@@ -70,14 +70,14 @@ def similar(
     text: Annotated[str | None, typer.Option(help="Words in place of an item.")] = None,
     image: Annotated[list[Path] | None, typer.Option(help="A picture in place of an item.")] = None,
     by: Annotated[str, typer.Option(help="content, behaviour, or one field such as image.")] = "content",
-    k: Results = 10, where: Where = None, exclude: Ids = None, diversity: Diversity = 0.0,
+    k: Results = 10, where: Where = None, exclude: Ids = None, diversity: Diversity = None,
     max_per: MaxPer = None, distinct: Distinct = None, plain: Plain = False,
 ) -> None:
     """Items like one of the catalogue, or like words and pictures."""
     with opened(store) as shop:
         show(shop, shop.similar(
             item_id, text=text, image=list(image) if image else None, by=by, k=k, where=where,
-            exclude=exclude or (), diversity=diversity, max_per=pairs(max_per, "max_per"),
+            exclude=exclude or (), diversity=dials(diversity), max_per=pairs(max_per, "max_per"),
             distinct=cosine_or_name(distinct),
         ), plain)
 
@@ -89,15 +89,15 @@ def search(
     image: Pictures = None, history: Ids = None,
     weight: Annotated[list[str] | None, typer.Option(
         help="Weight of a ranking, such as taste=0.5; may be given several times.")] = None,
-    k: Results = 10, where: Where = None, exclude: Ids = None, diversity: Diversity = 0.0,
+    k: Results = 10, where: Where = None, exclude: Ids = None, diversity: Diversity = None,
     max_per: MaxPer = None, distinct: Distinct = None, plain: Plain = False,
 ) -> None:
     """Items for words, a picture and a taste: full text and vectors together."""
     with opened(store) as shop:
         show(shop, shop.search(
             words, image=list(image) if image else None, history=history or None,
-            weights=pairs(weight, "weight"), k=k, where=where, exclude=exclude or (), diversity=diversity,
-            max_per=pairs(max_per, "max_per"), distinct=cosine_or_name(distinct),
+            weights=pairs(weight, "weight"), k=k, where=where, exclude=exclude or (),
+            diversity=dials(diversity), max_per=pairs(max_per, "max_per"), distinct=cosine_or_name(distinct),
         ), plain)
 
 
@@ -107,7 +107,7 @@ def recommend(
     user: Annotated[str | None, typer.Option(help="A user whose interactions are recorded.")] = None,
     history: Ids = None, dislikes: Ids = None, exclude: Ids = None,
     taste: Annotated[str | None, typer.Option(help="What a new user likes, in words.")] = None,
-    k: Results = 10, where: Where = None, diversity: Diversity = 0.0, max_per: MaxPer = None,
+    k: Results = 10, where: Where = None, diversity: Diversity = None, max_per: MaxPer = None,
     distinct: Distinct = None,
     explore: Annotated[float, typer.Option(help="Share of the slots that goes to new items.")] = 0.0,
     seed: Annotated[int | None, typer.Option(help="Of the draws of explored items.")] = None,
@@ -117,7 +117,7 @@ def recommend(
     with opened(store) as shop:
         show(shop, shop.recommend(
             user=user, history=history or None, dislikes=dislikes or (), taste=taste, exclude=exclude or (),
-            k=k, where=where, diversity=diversity, max_per=pairs(max_per, "max_per"),
+            k=k, where=where, diversity=dials(diversity), max_per=pairs(max_per, "max_per"),
             distinct=cosine_or_name(distinct), explore=explore, rng=seed,
         ), plain)
 

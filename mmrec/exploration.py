@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mmrec.diversity import Positions, check_k, check_scores, check_share, scaled
 from mmrec.errors import DataError
+from mmrec.limits import check_k, check_scores, check_share, scaled
+from mmrec.rules import Positions
 
 Chances = NDArray[np.float64]
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mmrec.diversity import check_k
 from mmrec.files import replacing
 from mmrec.journal import Journal
+from mmrec.limits import check_k
 from mmrec.plan import Plan
 from mmrec.retrieve import Ask, pages
 from mmrec.shoppers import Act, shopper_of

@@ -7,13 +7,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from mmrec.diversity import check_k, check_share
 from mmrec.errors import DataError
 from mmrec.exploration import Exploration
+from mmrec.limits import check_k, check_share
+from mmrec.spaces import CONTENT
 
 POOL = 200  # candidates from which a page is chosen, at least
 WIDER = 5  # times k candidates for a longer page, up to k + MORE
+DIVERSE = 40  # the same for a page that shall be diverse
 MORE = 2_000
+Diversity = float | Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +27,8 @@ class Plan:
         k: number of results, 1 to 10,000.
         where: condition on attributes.
         exclude: ids of items not to be shown.
-        diversity: 0 is pure relevance, 1 pure diversity; see `mmrec.diversity.mmr`.
+        diversity: 0 is pure relevance, 1 pure diversity of the content; or the dials of fields and
+            attributes by name, such as `{"genres": 0.3}`. See `mmrec.diversity.select`.
         max_per: most results of one value of an attribute, such as `{"brand": 2}`.
         distinct: of nearly equal items show one: those with the same value of this attribute, or with a
             cosine of their content of at least this number (above 0, up to 1).
@@ -38,7 +42,7 @@ class Plan:
     k: int = 10
     where: str | None = None
     exclude: Sequence[str] = ()
-    diversity: float = 0.0
+    diversity: Diversity = 0.0
     max_per: Mapping[str, int] | None = None
     distinct: float | str | None = None
     explore: Exploration | float = 0.0
@@ -48,7 +52,7 @@ class Plan:
         settle = object.__setattr__
         settle(self, "k", check_k(self.k))
         settle(self, "exclude", tuple(listed(self.exclude, "exclude")))
-        settle(self, "diversity", check_share(self.diversity, "diversity"))
+        settle(self, "diversity", _checked_dials(self.diversity))
         settle(self, "max_per", _checked_caps(self.max_per))
         _check_distinct(self.distinct)
         if not isinstance(self.explore, Exploration):
@@ -63,7 +67,13 @@ class Plan:
     @property
     def pool(self) -> int:
         """How many candidates the first choice is from."""
-        return max(POOL, min(WIDER * self.k, self.k + MORE)) if self.shapes else self.k
+        times = DIVERSE if self.dials else WIDER
+        return max(POOL, min(times * self.k, self.k + MORE)) if self.shapes else self.k
+
+    @property
+    def dials(self) -> Mapping[str, float]:
+        """How much diversity of which field."""
+        return self.diversity if isinstance(self.diversity, Mapping) else {}
 
     @property
     def exploration(self) -> Exploration | None:
@@ -83,6 +93,17 @@ def listed(ids: Sequence[str], name: str) -> list[str]:
     if members is None or not all(isinstance(i, str) for i in members):
         raise DataError(f"{name} must be a list of item ids, got {ids!r}"[:200], field=name)
     return members
+
+
+def _checked_dials(diversity: object) -> Mapping[str, float]:
+    if not isinstance(diversity, Mapping):
+        diversity = {CONTENT: check_share(diversity, "diversity")}
+    dials = {
+        str(name): check_share(dial, f"diversity[{name!r}]", "diversity") for name, dial in diversity.items()
+    }
+    if sum(dials.values()) > 1:
+        raise DataError(f"diversity must sum to 1 at most, got {dials!r}"[:200], field="diversity")
+    return {name: dial for name, dial in dials.items() if dial}
 
 
 def _checked_caps(max_per: object) -> Mapping[str, int]:

@@ -15,7 +15,7 @@ from mmrec.errors import DataError, MmrecError
 from mmrec.exploration import Exploration
 from mmrec.hits import exact_scores
 from mmrec.keeping import Shop
-from mmrec.plan import Plan, listed
+from mmrec.plan import Diversity, Plan, listed
 from mmrec.queries import Point, Query, point_of
 from mmrec.retrieve import Ask
 from mmrec.shoppers import acts_of, asking, shopper_of, shoppers_of
@@ -41,7 +41,7 @@ class Recommender(Shop):
     def similar(
         self, item_id: str | None = None, *, text: str | Mapping[str, str] | None = None,
         image: ImageSource | Sequence[ImageSource] | None = None, by: str = CONTENT, k: int = 10,
-        where: str | None = None, exclude: Sequence[str] = (), diversity: float = 0.0,
+        where: str | None = None, exclude: Sequence[str] = (), diversity: Diversity = 0.0,
         max_per: Mapping[str, int] | None = None, distinct: float | str | None = None,
     ) -> list[Recommendation]:
         """Items like one of the catalogue, or like words and pictures that are not in it.
@@ -55,7 +55,8 @@ class Recommender(Shop):
             k: number of results.
             where: condition on attributes, such as `price < 30 and category in ('mug', 'lamp')`.
             exclude: item ids not to be shown.
-            diversity: 0 is pure relevance, 1 pure diversity.
+            diversity: 0 is pure relevance, 1 pure diversity of the content; of fields or attributes alone by
+                their names, such as `{"genres": 0.3}`.
             max_per: most results of one value of an attribute, such as `{"brand": 2}`.
             distinct: show one of nearly equal items: of those with the same value of this attribute, or
                 with at least this cosine of their content.
@@ -84,7 +85,7 @@ class Recommender(Shop):
     def search(
         self, text: str | None = None, *, image: ImageSource | Sequence[ImageSource] | None = None,
         history: Sequence[str] | None = None, weights: Mapping[str, float] | None = None, k: int = 10,
-        where: str | None = None, exclude: Sequence[str] = (), diversity: float = 0.0,
+        where: str | None = None, exclude: Sequence[str] = (), diversity: Diversity = 0.0,
         max_per: Mapping[str, int] | None = None, distinct: float | str | None = None,
     ) -> list[Recommendation]:
         """Items for words, a picture and a taste together: rankings, fused by reciprocal rank.
@@ -120,7 +121,7 @@ class Recommender(Shop):
     def recommend(
         self, *, user: str | None = None, history: Sequence[str] | None = None,
         dislikes: Sequence[str] = (), taste: str | None = None, exclude: Sequence[str] = (), k: int = 10,
-        where: str | None = None, diversity: float = 0.0, max_per: Mapping[str, int] | None = None,
+        where: str | None = None, diversity: Diversity = 0.0, max_per: Mapping[str, int] | None = None,
         distinct: float | str | None = None, explore: Exploration | float = 0.0,
         rng: np.random.Generator | int | None = None,
     ) -> list[Recommendation]:
@@ -170,7 +171,7 @@ class Recommender(Shop):
 
     def recommend_many(
         self, histories: Sequence[Sequence[str]], *, exclude: Sequence[str] = (), k: int = 10,
-        where: str | None = None, diversity: float = 0.0, max_per: Mapping[str, int] | None = None,
+        where: str | None = None, diversity: Diversity = 0.0, max_per: Mapping[str, int] | None = None,
         distinct: float | str | None = None, explore: Exploration | float = 0.0,
         rng: np.random.Generator | int | None = None,
     ) -> list[list[Recommendation]]:

@@ -9,12 +9,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mmrec.diversity import Cap, Duplicates, select
+from mmrec.diversity import select
 from mmrec.encoders.base import Vectors
 from mmrec.errors import DataError
 from mmrec.exploration import Exploration, Pool, explore
 from mmrec.hits import Hits, Places
 from mmrec.plan import Plan
+from mmrec.rules import Cap, Duplicates, Spread, label_rows
 from mmrec.snapshot import Snapshot
 from mmrec.spaces import CONTENT
 from mmrec.types import AttributeValue, Rung
@@ -109,6 +110,11 @@ class _Choice:
             field = "max_per" if unknown[0] in (plan.max_per or {}) else "distinct"
             known = ", ".join(snapshot.attributes) or "none, items have no attributes"
             raise DataError(f"{field} names no attribute {unknown[0]!r}: choose {known}", field=field)
+        fields = dict.fromkeys((*snapshot.spaces, *snapshot.categories))
+        if unknown := [name for name in plan.dials if name not in fields]:
+            raise DataError(
+                f"diversity names no field {unknown[0]!r}: choose {', '.join(fields)}", field="diversity"
+            )
 
     def of(self, hits: Hits, page: Sequence[int], k: int) -> Sequence[int] | Places:
         """Which of the hits, in order."""
@@ -116,13 +122,11 @@ class _Choice:
             return range(min(k, len(hits.positions)))
         places = np.concatenate([np.array(page, np.intp), hits.positions])
         lowest = np.full(len(page), hits.scores.min())
-        vectors = None
-        if self.plan.diversity or isinstance(self.plan.distinct, float):
-            vectors = self.snapshot.space(CONTENT)[places]
         chosen = select(
-            np.concatenate([lowest, hits.scores]), k, vectors=vectors, dial=self.plan.diversity,
+            np.concatenate([lowest, hits.scores]), k,
+            spreads=[Spread(self._vectors(name, places), dial) for name, dial in self.plan.dials.items()],
             caps=[Cap(self._values(name, places), most, name) for name, most in self.caps.items()],
-            duplicates=self._duplicates(vectors), above=range(len(page)),
+            duplicates=self._duplicates(places), above=range(len(page)),
         )
         return chosen - len(page)
 
@@ -130,7 +134,13 @@ class _Choice:
         values: list[AttributeValue | None] = self.snapshot.facts[name].take(places).to_pylist()
         return values
 
-    def _duplicates(self, vectors: Vectors | None) -> Duplicates | None:
-        if vectors is None or not isinstance(self.plan.distinct, float):
+    def _vectors(self, name: str, places: Places) -> Vectors:
+        """Unit rows [m, d] by which items are alike: labels of a category, else vectors of a space."""
+        if name in self.snapshot.categories:
+            return label_rows(self._values(name, places))
+        return self.snapshot.space(name)[places]
+
+    def _duplicates(self, places: Places) -> Duplicates | None:
+        if not isinstance(self.plan.distinct, float):
             return None
-        return Duplicates(vectors, self.plan.distinct)
+        return Duplicates(self.snapshot.space(CONTENT)[places], self.plan.distinct)

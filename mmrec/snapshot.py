@@ -96,6 +96,12 @@ class Snapshot:
         return tuple(name for name in self.facts.column_names if name not in ("item_id", "added_at"))
 
     @property
+    def categories(self) -> tuple[str, ...]:
+        """Names of the attributes whose values are labels: a string, or a list of strings."""
+        types = {name: self.facts.schema.field(name).type for name in self.attributes}
+        return tuple(n for n, type_ in types.items() if pa.types.is_string(type_) or pa.types.is_list(type_))
+
+    @property
     def text_fields(self) -> tuple[str, ...]:
         """Fields that a text encoder embedded, categories among them."""
         return self._spaces.text_fields

@@ -23,6 +23,8 @@ def test_any_other_number_of_results_is_refused(k):
 
 @pytest.mark.parametrize(("field", "value", "message"), [
     ("diversity", -0.1, "from 0 to 1"), ("diversity", float("nan"), "0 to 1"), ("diversity", "1", "0 to 1"),
+    ("diversity", {"genres": 2}, r"diversity\['genres'\] must be a number from 0 to 1"),
+    ("diversity", {"genres": 0.6, "content": 0.6}, "sum to 1 at most"),
     ("explore", 1.1, "from 0 to 1"), ("explore", True, "from 0 to 1"), ("explore", None, "from 0 to 1"),
     ("max_per", {"brand": 0}, r"max_per\['brand'\] must be"), ("max_per", {"brand": 1.5}, "whole number"),
     ("max_per", "brand", "map attributes"), ("distinct", 0, "above 0"), ("distinct", 1.5, "0 to 1"),
@@ -40,11 +42,16 @@ def test_a_plain_plan_asks_for_no_more_candidates_than_results():
     assert (plan.shapes, plan.pool, plan.exploration, plan.exclude) == (False, 7, None, ("a",))
 
 
-@pytest.mark.parametrize("wish", [{"diversity": 0.1}, {"max_per": {"brand": 2}}, {"distinct": "design"}])
+@pytest.mark.parametrize("wish", [{"max_per": {"brand": 2}}, {"distinct": "design"}])
 def test_a_page_is_chosen_from_a_pool(wish):
     assert Plan(**wish).pool == POOL
     assert Plan(k=100, **wish).pool == 500
     assert Plan(k=10_000, **wish).pool == 12_000
+
+
+def test_a_diverse_page_is_chosen_from_more():
+    assert [Plan(k=k, diversity=0.1).pool for k in (1, 10, 10_000)] == [POOL, 400, 12_000]
+    assert Plan(k=10, diversity={"genres": 0}).pool == 10
 
 
 def test_a_share_of_exploration_is_one_with_everything_else_as_usual():

@@ -127,6 +127,17 @@ def test_pure_diversity_takes_the_best_and_then_the_least_alike(snapshot):
     assert places(arranged(snapshot, [source(DOWN)], Plan(k=4, diversity=0.0, distinct=1.0)))[0] == 0
 
 
+def test_diversity_of_one_field_heeds_that_alone(snapshot):
+    """Items 0 to 5 are of brand x, 6 to 8 of y, 9 of z; pairs of neighbours have one title."""
+    brands = places(arranged(snapshot, [source(DOWN)], Plan(k=3, diversity={"brand": 0.9})))
+    assert brands == [0, 6, 9]
+    titles = places(arranged(snapshot, [source(DOWN)], Plan(k=3, diversity={"title": 0.5})))
+    assert len({(BRANDS[p], p // 2) for p in titles}) == 3
+    with pytest.raises(DataError, match="diversity names no field 'smell': choose content, title") as error:
+        arranged(snapshot, [source(DOWN)], Plan(diversity={"smell": 0.5}))
+    assert error.value.field == "diversity"
+
+
 @pytest.mark.parametrize(("wish", "field"), [
     ({"max_per": {"smell": 1}}, "max_per"), ({"distinct": "smell"}, "distinct"),
 ])

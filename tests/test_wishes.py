@@ -6,7 +6,7 @@ from dataclasses import asdict
 import pytest
 
 from mmrec.errors import DataError
-from mmrec.wishes import cosine_or_name, pairs
+from mmrec.wishes import cosine_or_name, dials, pairs
 
 
 def test_pairs_are_names_and_numbers():
@@ -25,11 +25,20 @@ def test_a_number_is_a_cosine_and_a_word_an_attribute():
     assert (cosine_or_name("0.9"), cosine_or_name("design"), cosine_or_name(None)) == (0.9, "design", None)
 
 
+def test_diversity_is_a_number_or_that_of_fields():
+    assert (dials(None), dials(["0.3"]), dials(["genres=0.3"])) == (0.0, 0.3, {"genres": 0.3})
+    assert dials(["genres=0.3", "content=0.2"]) == {"genres": 0.3, "content": 0.2}
+    with pytest.raises(DataError, match="diversity must be a name and a number"):
+        dials(["much"])
+
+
 @pytest.mark.parametrize(("arguments", "verb", "asked"), [
     (["recommend", "--history", "r0", "--diversity", "0.5", "--max-per", "category=2"], "recommend",
      {"history": ["r0"], "diversity": 0.5, "max_per": {"category": 2}}),
     (["recommend", "--history", "r0", "--explore", "0.5", "--seed", "3"], "recommend",
      {"history": ["r0"], "explore": 0.5, "rng": 3}),
+    (["recommend", "--history", "r0", "--diversity", "category=0.5", "-k", "4"], "recommend",
+     {"history": ["r0"], "diversity": {"category": 0.5}, "k": 4}),
     (["recommend", "--distinct", "category"], "recommend", {"distinct": "category"}),
     (["search", "red mug", "--history", "b0", "--weight", "taste=3", "--weight", "full text=0"], "search",
      {"text": "red mug", "history": ["b0"], "weights": {"taste": 3, "full text": 0}}),

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from mmrec.diversity import MOST_RESULTS
+from mmrec.limits import MOST_RESULTS
 from mmrec.types import MAX_ID, MAX_IMAGES
 from mmrec.where_tokens import MAX_LENGTH
 
@@ -69,7 +69,7 @@ class Wishes(Body):
     k: K = 10
     where: Where | None = None
     exclude: Ids | None = None
-    diversity: Share | None = None
+    diversity: Share | dict[str, Share] | None = None
     max_per: dict[str, Annotated[int, Field(ge=1, le=MOST_RESULTS)]] | None = None
     distinct: Annotated[float, Field(gt=0, le=1)] | Words | None = None
 

@@ -22,11 +22,13 @@ from stores import store_of
 from mmrec import Item, Recommender, schema
 from mmrec.diversity import select
 from mmrec.index import Index
+from mmrec.plan import Plan
+from mmrec.rules import Spread
 from mmrec.scoring import Scorer
 from mmrec.types import WORDS
 
 HISTORIES = 256
-POOL = 200  # candidates of a diverse page, and items of each ranking of a search
+POOL = 200  # items of each ranking of a search
 QUERIES = [
     f"{what} {thing}" for what in ("red", "organic", "gentle", "dry", "matte")
     for thing in ("lipstick", "shampoo", "face cream", "hair brush", "nail polish")
@@ -192,13 +194,13 @@ def _similar(shop: Recommender, args: argparse.Namespace, name: str = "made-up i
 
 def _diverse(shop: Recommender, histories: list[list[str]], args: argparse.Namespace) -> Row:
     snapshot = shop._index.now()
-    x = snapshot.space("content")
-    hits = [snapshot.search("content", user, POOL) for user in _users(shop, histories[:50])]
+    x, pool = snapshot.space("content"), Plan(k=args.k, diversity=.3).pool
+    hits = [snapshot.search("content", user, pool) for user in _users(shop, histories[:50])]
     times = in_turns({
-        "ours": lambda i: select(hits[i].scores, args.k, vectors=x[hits[i].positions], dial=.3),
+        "ours": lambda i: select(hits[i].scores, args.k, spreads=[Spread(x[hits[i].positions], .3)]),
         "whole call": lambda i: shop.recommend(history=histories[i], k=args.k, diversity=.3),
     }, range(len(hits)), args.seconds)
-    case, beside = f"MMR of {args.k} from {POOL}", "recommend(diversity)"
+    case, beside = f"MMR of {args.k} from {pool}", "recommend(diversity)"
     return Row(case, times["ours"], beside, times["whole call"], .25, None)
 
 

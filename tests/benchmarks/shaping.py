@@ -1,9 +1,10 @@
 """What shaping a page costs and brings: `python tests/benchmarks/shaping.py [--data DIR] [--stores DIR]`.
 
 A head is fitted on the published item-cold split of MovieLens-1M, its new items calibrated as `fit` does for
-a shop, and ranks all films for each user of `overall`. Its list of 20 is compared with the same after MMR
-over the first 200 candidates, and with the same after a share of the slots went to cold films: ndcg,
-diversity (1 - mean cosine of contents, and of genres), and how many slots show a cold film.
+a shop, and ranks all films for each user of `overall`. Its list of 20 is compared with the most diverse one
+for a dial, of genres (as of an attribute that lists them) or of the whole content, and with the same after a
+share of the slots went to cold films: ndcg, diversity (1 - mean cosine of genres, and of contents), and how
+many slots show a cold film.
 """
 
 from __future__ import annotations
@@ -27,10 +28,14 @@ from mmrec.evaluate.metrics import METRICS, hits_of
 from mmrec.evaluate.run import best_candidates
 from mmrec.evaluate.setting import Setting
 from mmrec.exploration import Exploration, Pool, explore
+from mmrec.plan import Plan
+from mmrec.rules import Spread, label_rows
 from mmrec.training.model import TwoTower
 
-K, POOL = 20, 200
-DIALS, SHARES = (0.1, 0.3, 0.5, 0.7), (0.1, 0.2)
+K = 20
+POOL = Plan(k=K, diversity=0.3).pool
+NEW = 200  # cold films among which is drawn
+DIALS, SHARES = (0.1, 0.3, 0.5), (0.1, 0.2)
 
 
 class Lists(NamedTuple):
@@ -40,23 +45,23 @@ class Lists(NamedTuple):
     scores: Vectors
 
 
-def best(scores: Vectors, setting: Setting, among: np.ndarray) -> Lists:
-    """The first 200 of each user by scores [u, items], among some candidates."""
-    top = best_candidates(scores[:, among], setting.histories, among, POOL)
+def best(scores: Vectors, setting: Setting, among: np.ndarray, pool: int) -> Lists:
+    """The first of each user by scores [u, items], among some candidates."""
+    top = best_candidates(scores[:, among], setting.histories, among, pool)
     return Lists(top, np.take_along_axis(scores, top, axis=1))
 
 
-def by_mmr(lists: Lists, content: Vectors, dial: float) -> np.ndarray:
-    """Lists [u, 20] by maximal marginal relevance."""
+def by_diversity(lists: Lists, x: Vectors, dial: float) -> np.ndarray:
+    """Lists [u, 20] of films that are unlike each other by unit rows [films, d]."""
     return np.stack([
-        places[select(scores, K, vectors=content[places], dial=dial)]
+        places[select(scores, K, spreads=[Spread(x[places], dial)])]
         for places, scores in zip(lists.positions, lists.scores, strict=True)
     ])
 
 
 def by_exploring(lists: Lists, cold: Lists, share: float) -> np.ndarray:
     """Lists [u, 20] in which a share of the slots goes to cold films, as `recommend(explore=...)` does."""
-    policy, rng, ages = Exploration(share=share), np.random.default_rng(0), np.zeros(POOL)
+    policy, rng, ages = Exploration(share=share), np.random.default_rng(0), np.zeros(NEW)
     return np.stack([
         explore(policy, ranking[:K], Pool(new, scores, ages), K, rng=rng).positions
         for ranking, new, scores in zip(lists.positions, *cold, strict=True)
@@ -64,15 +69,9 @@ def by_exploring(lists: Lists, cold: Lists, share: float) -> np.ndarray:
 
 
 def genres_of(shop: Recommender, ids: Sequence[str]) -> Vectors:
-    """Genres [items, g] of films, 1 where a film has one; zeros of a film that is unknown."""
-    names: dict[str, int] = {}
-    known = {item.item_id: item for item in shop.get([i for i in ids if i in shop])}
-    rows = [[names.setdefault(name, len(names)) for name in known[i].text["genres"].split(", ")]
-            if i in known and "genres" in known[i].text else [] for i in ids]
-    genres = np.zeros((len(ids), len(names)), np.float32)
-    for row, places in zip(genres, rows, strict=True):
-        row[places] = 1
-    return genres
+    """Genres of films as an attribute that lists them is compared [films, genres]; zeros if unknown."""
+    known = {item.item_id: item.text.get("genres") for item in shop.get([i for i in ids if i in shop])}
+    return label_rows([genres.split(", ") if (genres := known.get(i)) else None for i in ids])
 
 
 def main() -> None:
@@ -93,13 +92,14 @@ def main() -> None:
     genres = genres_of(quality.open_store(asked.data, asked.stores, "movielens-1m"), world.log.item_ids)
     unchosen = np.asarray(split.train.sum(axis=0)).ravel() == 0
     scores = model.score(setting.histories)
-    lists = best(scores, setting, setting.candidates)
-    cold = best(scores, setting, setting.candidates[unchosen[setting.candidates]])
+    lists = best(scores, setting, setting.candidates, POOL)
+    cold = best(scores, setting, setting.candidates[unchosen[setting.candidates]], NEW)
     arms = {"as ranked": lists.positions[:, :K]}
-    arms |= {f"MMR {dial}": by_mmr(lists, content, dial) for dial in DIALS}
+    for name, x in (("genres", genres), ("content", content)):
+        arms |= {f"diversity of {name} {dial}": by_diversity(lists, x, dial) for dial in DIALS}
     arms |= {f"exploring {share}": by_exploring(lists, cold, share) for share in SHARES}
-    rows = {name: figures(top, setting, content, genres, unchosen) for name, top in arms.items()}
-    table = Table("list", "ndcg@20", "diversity", "of genres", "cold slots")
+    rows = {name: figures(top, setting, genres, content, unchosen) for name, top in arms.items()}
+    table = Table("list", "ndcg@20", "diversity of genres", "of content", "cold slots")
     for name, row in rows.items():
         changes = row / rows["as ranked"] - 1
         table.add_row(name, *(f"{one:.3f} ({change:+.1%})" for one, change in zip(row, changes, strict=True)))
@@ -107,11 +107,11 @@ def main() -> None:
 
 
 def figures(
-    top: np.ndarray, setting: Setting, content: Vectors, genres: Vectors, unchosen: np.ndarray
+    top: np.ndarray, setting: Setting, genres: Vectors, content: Vectors, unchosen: np.ndarray
 ) -> np.ndarray:
     """What lists [u, 20] are worth: the columns of the table."""
     ndcg = METRICS["ndcg"](hits_of(top, setting.relevant), np.diff(setting.relevant.indptr))
-    columns = ndcg, diversity(top, content), diversity(top, genres), unchosen[top]
+    columns = ndcg, diversity(top, genres), diversity(top, content), unchosen[top]
     return np.array([column.mean() for column in columns])
 
 

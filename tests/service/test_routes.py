@@ -48,6 +48,7 @@ def test_search_takes_a_picture_and_a_history(client, red_blue_shop, shown, told
 
 @pytest.mark.parametrize("asked", [
     {"text": "red mug"}, {"text": "lamp", "k": 2, "where": "price > 6"}, {"history": ["b0"], "diversity": 1},
+    {"history": ["b0"], "diversity": {"category": 0.4}},
 ])
 def test_search_answers_as_the_verb_does(client, red_blue_shop, shown, told, asked):
     assert shown(client.post("/search", json=asked)) == told(red_blue_shop.search(**asked))
