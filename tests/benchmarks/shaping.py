@@ -1,10 +1,10 @@
 """What shaping a page costs and brings: `python tests/benchmarks/shaping.py [--data DIR] [--stores DIR]`.
 
-A head is fitted on the published item-cold split of MovieLens-1M, its new items calibrated as `fit` does for
+A head is fitted on published item-cold splits of MovieLens-1M, its new items calibrated as `fit` does for
 a shop, and ranks all films for each user of `overall`. Its list of 20 is compared with the most diverse one
 for a dial, of genres (as of an attribute that lists them) or of the whole content, and with the same after a
 share of the slots went to cold films: ndcg, diversity (1 - mean cosine of genres, and of contents), and how
-many slots show a cold film.
+many slots show a cold film. Means over the splits, and of the changes.
 """
 
 from __future__ import annotations
@@ -74,18 +74,10 @@ def genres_of(shop: Recommender, ids: Sequence[str]) -> Vectors:
     return label_rows([genres.split(", ") if (genres := known.get(i)) else None for i in ids])
 
 
-def main() -> None:
-    """Fits, shapes and prints."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--stores", type=Path, default=Path("stores"), help="kept for the next run")
-    parser.add_argument("--part", choices=["validation", "test"], default="test")
-    parser.add_argument("--seed", type=int, default=42)
-    asked = parser.parse_args()
+def measured(asked: argparse.Namespace, seed: int) -> dict[str, np.ndarray]:
+    """The figures of each way to make a list, on one split."""
     world = films(asked)
-    split = published(world, asked, asked.seed)
+    split = published(world, asked, seed)
     setting, content = getattr(split, asked.part)["overall"], unit(world.content)
     model = TwoTower(spans=world.spans, even=True)
     model.fit(split.train, world.content)
@@ -98,12 +90,30 @@ def main() -> None:
     for name, x in (("genres", genres), ("content", content)):
         arms |= {f"diversity of {name} {dial}": by_diversity(lists, x, dial) for dial in DIALS}
     arms |= {f"exploring {share}": by_exploring(lists, cold, share) for share in SHARES}
-    rows = {name: figures(top, setting, genres, content, unchosen) for name, top in arms.items()}
-    table = Table("list", "ndcg@20", "diversity of genres", "of content", "cold slots")
-    for name, row in rows.items():
-        changes = row / rows["as ranked"] - 1
-        table.add_row(name, *(f"{one:.3f} ({change:+.1%})" for one, change in zip(row, changes, strict=True)))
-    Console(width=120).print(table)
+    return {name: figures(top, setting, genres, content, unchosen) for name, top in arms.items()}
+
+
+def main() -> None:
+    """Fits, shapes and prints the means over the splits."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--stores", type=Path, default=Path("stores"), help="kept for the next run")
+    parser.add_argument("--part", choices=["validation", "test"], default="test")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[42, 43, 44], help="of the splits")
+    asked = parser.parse_args()
+    each = [measured(asked, seed) for seed in asked.seeds]
+    table = Table("list", "ndcg@20", "its change by split", "diversity of genres", "of content", "cold slots")
+    for name in each[0]:
+        changes = [rows[name] / rows["as ranked"] - 1 for rows in each]
+        ndcg, *others = (
+            f"{one:.3f} ({change:+.1%})"
+            for one, change in zip(np.mean([rows[name] for rows in each], axis=0), np.mean(changes, axis=0),
+                                   strict=True)
+        )
+        table.add_row(name, ndcg, " ".join(f"{change[0]:+.1%}" for change in changes), *others)
+    Console(width=130).print(table)
 
 
 def figures(
