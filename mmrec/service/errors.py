@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mmrec.errors import (
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
 log = logging.getLogger(__name__)
+ALTERNATIVE = re.compile(r"[-\[]|^[A-Z]")  # such as `constrained-float`, `list[Picture]` or `Picture`
 STATUS: dict[type[MmrecError], int] = {
     DataError: 422, ConfigError: 422, UnknownItem: 404, StoreBusy: 409, NotFitted: 409, StoreMismatch: 409,
 }
@@ -128,13 +130,18 @@ def install(app: FastAPI) -> None:
 
 def invalid_form(problems: Any) -> dict[str, Any]:
     """pydantic's problems as one DataError; what was sent is not repeated."""
-    named = [
-        {"field": ".".join(str(part) for part in p["loc"] if part not in ("body", "query", "path")),
-         "message": p["msg"]} for p in problems
-    ]
+    named = [{"field": _place(p["loc"]), "message": p["msg"]} for p in problems]
     message = "; ".join(f"{p['field'] or 'body'}: {p['message']}" for p in named[:5])
     form = _form("DataError", message, named[0]["field"] or None, ADVICE["DataError"])
     return {**form, "problems": named[:100]}
+
+
+def _place(loc: Sequence[str | int]) -> str:
+    """Where a problem lies, without what pydantic calls the alternatives that a value may be."""
+    return ".".join(
+        str(part) for part in loc
+        if part not in ("body", "query", "path") and not ALTERNATIVE.search(str(part))
+    )
 
 
 def _form(kind: str, message: str, field: str | None, what_to_do: str) -> dict[str, Any]:
