@@ -80,7 +80,7 @@ class FullText:
         inverse document frequency of Lucene, log(1 + (n - m + .5) / (m + .5)) of a term in m documents.
         """
         scores = np.zeros(len(self), np.float32)
-        n, mean_length = self._counted
+        n, mean_length = self._totals
         for term, times in terms_of(words).items():
             found = [part.having(self.terms[term]) for part in self.parts] if term in self.terms else []
             m = sum(len(places) for places, _, _ in found)
@@ -98,7 +98,7 @@ class FullText:
         return self._n
 
     @cached_property
-    def _counted(self) -> tuple[int, float]:
+    def _totals(self) -> tuple[int, float]:
         """Number of documents with terms, and of terms in the mean of those."""
         lengths = np.concatenate([part.lengths[part.alive] for part in self.parts])
         n = int(np.count_nonzero(lengths))
