@@ -66,21 +66,6 @@ def select(
     return _greedy(scores, k, spreads, [rule.closing() for rule in rules], above)
 
 
-def distinct(vectors: Vectors, order: ArrayLike, threshold: float) -> Positions:
-    """The order (positions, best first) without those that are near duplicates of one kept before them.
-
-    Args:
-        vectors: unit rows [m, d] of the space in which they are compared.
-        threshold: cosine from which on two are the same, above 0 and at most 1.
-
-    Raises:
-        DataError: the threshold is out of range, or rows are neither of norm 1 nor zeros.
-    """
-    places = np.asarray(order, np.intp)
-    close = Duplicates(vectors[places], threshold).closing()
-    return places[_greedy(-np.arange(len(places), dtype=np.float64), len(places), (), [close])]
-
-
 def _greedy(
     scores: NDArray[np.float64], k: int, spreads: Sequence[Spread], closings: Sequence[Closing],
     above: Sequence[int] = (),

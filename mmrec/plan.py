@@ -10,6 +10,7 @@ import numpy as np
 from mmrec.errors import DataError
 from mmrec.exploration import Exploration
 from mmrec.limits import check_k, check_share
+from mmrec.rules import ROUNDING
 from mmrec.spaces import CONTENT
 
 POOL = 200  # candidates from which a page is chosen, at least
@@ -101,7 +102,7 @@ def _checked_dials(diversity: object) -> Mapping[str, float]:
     dials = {
         str(name): check_share(dial, f"diversity[{name!r}]", "diversity") for name, dial in diversity.items()
     }
-    if sum(dials.values()) > 1:
+    if sum(dials.values()) > 1 + ROUNDING:
         raise DataError(f"diversity must sum to 1 at most, got {dials!r}"[:200], field="diversity")
     return {name: dial for name, dial in dials.items() if dial}
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmrec.diversity import distinct, select
+from mmrec.diversity import select
 from mmrec.encoders.base import unit
 from mmrec.errors import DataError
 from mmrec.limits import check_k
@@ -27,6 +27,13 @@ def world(seed, m=12, d=4):
 
 def by_relevance(relevance):
     return sorted(range(len(relevance)), key=lambda i: (-relevance[i], i))
+
+
+def distinct(x, order, threshold):
+    """The order, best first, without near duplicates of one kept before them."""
+    places = np.array(order, np.intp)
+    apart = Duplicates(x[places], threshold)
+    return places[select(-np.arange(len(places)), max(1, len(places)), duplicates=apart)]
 
 
 def spread_page(relevance, x, k, dial):

@@ -52,6 +52,8 @@ def test_a_page_is_chosen_from_a_pool(wish):
 def test_a_diverse_page_is_chosen_from_more():
     assert [Plan(k=k, diversity=0.1).pool for k in (1, 10, 10_000)] == [POOL, 400, 12_000]
     assert Plan(k=10, diversity={"genres": 0}).pool == 10
+    nearly = dict(zip("abcd", (0.4, 0.45, 0.05, 0.1), strict=True))  # whose floats sum to 1 + 2e-16
+    assert Plan(diversity=nearly).dials == nearly
 
 
 def test_a_share_of_exploration_is_one_with_everything_else_as_usual():
