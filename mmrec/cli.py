@@ -250,14 +250,14 @@ def encoders(plain: Plain = False) -> None:
 
 
 def show(shop: Any, results: Sequence[Recommendation], plain: bool) -> None:
-    """Prints results: JSON lines, or a table with each item's first text."""
+    """Prints results: JSON lines, or a table with each item's title."""
     if not plain:
         for result in results:
             say(asdict(result))
         return
     items = {item.item_id: item for item in shop.get([r.item_id for r in results])}
-    show_table(["#", "item", "text", "score", "rung", "because of"], [
-        [rank, r.item_id, next(iter(items[r.item_id].text.values()), "")[:60], f"{r.score:.4f}", r.rung,
+    show_table(["#", "item", "title", "score", "rung", "because of"], [
+        [rank, r.item_id, items[r.item_id].title[:60], f"{r.score:.4f}", r.rung,
          ", ".join(f"{reason.name} {reason.contribution:+.3f}" for reason in r.reasons[:3])]
         for rank, r in enumerate(results, start=1)
     ])

@@ -186,6 +186,11 @@ class Item:
         """The pictures, always as a tuple."""
         return self.image  # type: ignore[return-value]  # settled in __post_init__
 
+    @property
+    def title(self) -> str:
+        """What people call it: its title, else the first text that it has, else its id."""
+        return self.text.get("title") or next(iter(self.text.values()), self.item_id)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interaction:

@@ -205,3 +205,9 @@ def test_the_rungs_stand_in_the_order_in_which_they_answer():
 def test_any_parts_make_an_item_or_an_error_of_ours(parts):
     with suppress(MmrecError):
         assert Item(**{"item_id": "a", **parts}).item_id
+
+
+def test_an_item_is_called_by_its_title_else_by_what_there_is():
+    assert Item(item_id="a", text={"brand": "Acme", "title": "Red mug"}).title == "Red mug"
+    assert Item(item_id="a", text={"plot": "A mug."}).title == "A mug."
+    assert Item(item_id="a").title == "a"

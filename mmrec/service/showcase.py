@@ -118,14 +118,14 @@ class _Window:
         price = item.attributes.get("price")
         cold = self.new_since is not None and item.added_at is not None and item.added_at > self.new_since
         return Card(
-            title=_title(item), image=next(iter(item.images), None), score=score, badge=badge, cold=cold,
+            title=item.title, image=next(iter(item.images), None), score=score, badge=badge, cold=cold,
             why=why, detail=f"{price:,.2f}" if isinstance(price, int | float) else "",
         )
 
     def _names(self, found: Sequence[Recommendation]) -> dict[str, str]:
         """Titles of the history's items that brought these results."""
         helped = dict.fromkeys(r.name for result in found for r in result.reasons if r.source == "item")
-        return {item.item_id: _title(item) for item in self.shop.get(list(helped))}
+        return {item.item_id: item.title for item in self.shop.get(list(helped))}
 
     def _why(self, result: Recommendation, names: Mapping[str, str], disliked: Collection[str]) -> str:
         """What brought a result, in words."""
@@ -154,8 +154,3 @@ def _score(result: Recommendation) -> str:
     if result.rung == "newest":
         return f"{abs(result.score):.0f} d"
     return f"{result.score:.4f}" if result.rung == "search" else f"{result.score:.2f}"
-
-
-def _title(item: Item) -> str:
-    """The item's name for people: its title, or the first text it has, or its id."""
-    return item.text.get("title") or next(iter(item.text.values()), item.item_id)
