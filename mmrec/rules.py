@@ -15,7 +15,7 @@ from mmrec.limits import check_share, shape_of
 from mmrec.types import AttributeValue
 
 MOST_LABELS = 1_000
-ROUNDING = 1e-6  # of the cosine of two equal vectors, so that a threshold of 1 finds them
+ROUNDING = 1e-6  # of what should be 1: the cosine of two equal vectors, or a sum of dials
 NOT_UNIT = 1e-2  # how far from 1 a squared norm may be: float16 has rounded some
 Positions = NDArray[np.intp]
 Closing = Callable[[int], "list[int] | NDArray[np.bool_]"]  # a shown position -> those it closes

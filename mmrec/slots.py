@@ -110,11 +110,8 @@ class _Choice:
             field = "max_per" if unknown[0] in (plan.max_per or {}) else "distinct"
             known = ", ".join(snapshot.attributes) or "none, items have no attributes"
             raise DataError(f"{field} names no attribute {unknown[0]!r}: choose {known}", field=field)
-        fields = dict.fromkeys((*snapshot.spaces, *snapshot.categories))
-        if unknown := [name for name in plan.dials if name not in fields]:
-            raise DataError(
-                f"diversity names no field {unknown[0]!r}: choose {', '.join(fields)}", field="diversity"
-            )
+        if plan.dials:
+            self._check_dials()
 
     def of(self, hits: Hits, page: Sequence[int], k: int) -> Sequence[int] | Places:
         """Which of the hits, in order."""
@@ -129,6 +126,13 @@ class _Choice:
             duplicates=self._duplicates(places), above=range(len(page)),
         )
         return chosen - len(page)
+
+    def _check_dials(self) -> None:
+        fields = dict.fromkeys((*self.snapshot.spaces, *self.snapshot.categories))
+        if unknown := [name for name in self.plan.dials if name not in fields]:
+            raise DataError(
+                f"diversity names no field {unknown[0]!r}: choose {', '.join(fields)}", field="diversity"
+            )
 
     def _values(self, name: str, places: Places) -> list[AttributeValue | None]:
         values: list[AttributeValue | None] = self.snapshot.facts[name].take(places).to_pylist()

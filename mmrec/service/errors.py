@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
 log = logging.getLogger(__name__)
-ALTERNATIVE = re.compile(r"[-\[]|^[A-Z]")  # such as `constrained-float`, `list[Picture]` or `Picture`
+ALTERNATIVE = re.compile(r"^constrained-|\[|^Picture$")  # what pydantic calls one of the types of a value
 STATUS: dict[type[MmrecError], int] = {
     DataError: 422, ConfigError: 422, UnknownItem: 404, StoreBusy: 409, NotFitted: 409, StoreMismatch: 409,
 }
@@ -137,7 +137,7 @@ def invalid_form(problems: Any) -> dict[str, Any]:
 
 
 def _place(loc: Sequence[str | int]) -> str:
-    """Where a problem lies, without what pydantic calls the alternatives that a value may be."""
+    """Where a problem lies, without the names of the types that a value may have."""
     return ".".join(
         str(part) for part in loc
         if part not in ("body", "query", "path") and not ALTERNATIVE.search(str(part))
