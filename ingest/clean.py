@@ -1,7 +1,7 @@
 """Raw rows as Items: blanks dropped, texts without markup, values of NumPy and pandas as plain ones.
 
-A source hands over rows of canonical shape (`mmrec.files`) with values as it found them. Cleaning decides
-what they mean; whether they make an Item is decided by `Item` itself.
+A source hands over rows of canonical shape (`mmrec.data.files`) with values as it found them. Cleaning
+decides what they mean; whether they make an Item is decided by `Item` itself.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from mmrec.rows import BAD, from_decimal, from_numpy, item_from_dict, rejected
+from mmrec.data.rows import BAD, from_decimal, from_numpy, item_from_dict, rejected
 from mmrec.types import MAX_TEXT, Item, Rejection
 
 # Whole values by which tables say "nothing here". Case counts: "Nan" may be a bread, "NA" is Namibia.

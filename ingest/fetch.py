@@ -1,7 +1,7 @@
 """Pictures behind URLs: downloaded into a folder before the items go on.
 
 A catalogue comes from outside, so its URLs may point into this machine's own network. They are followed only
-if they are https, on port 443, without credentials and lead to public addresses (`ingest.dial`); every
+if they are https, on port 443, without credentials and lead to public addresses (`ingest.safe_fetch`); every
 redirect goes through the same checks. Environment proxies are not used.
 """
 
@@ -19,10 +19,10 @@ from pathlib import Path
 import httpcore
 import httpx
 
-from ingest.dial import Clock, Guard, Network
-from mmrec import images
+from ingest.safe_fetch import Clock, Guard, Network
+from mmrec.data import images
+from mmrec.data.image_formats import FORMATS, format_of
 from mmrec.errors import DataError
-from mmrec.image_formats import FORMATS, format_of
 from mmrec.types import IMAGE, ImageSource, Item, Rejection, is_url
 
 WORKERS = 8  # downloads at once
@@ -94,7 +94,7 @@ def _ahead(
 
 
 def _rejection(item: Item, error: DataError) -> Rejection:
-    from mmrec.files import item_as_dict
+    from mmrec.data.files import item_as_dict
 
     return Rejection(
         reason=str(error), item_id=item.item_id, field=IMAGE, line=item.line, row=item_as_dict(item)

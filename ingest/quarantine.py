@@ -4,7 +4,7 @@ One line is one row::
 
     {"item_id": "B07", "field": "price", "reason": "...", "source": "shop.csv", "line": 12, "row": {...}}
 
-`row` is the row in canonical shape (`mmrec.files`): mend it there and run `mmrec ingest STORE --retry`.
+`row` is the row in canonical shape (`mmrec.data.files`): mend it there and run `mmrec ingest STORE --retry`.
 Pictures have absolute paths in it, so that it can be taken in from anywhere.
 """
 
@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from ingest.clean import clean, item_id_of
+from mmrec.data.files import replacing
+from mmrec.data.rows import dump_row, parse_row
 from mmrec.errors import DataError
-from mmrec.files import replacing
-from mmrec.rows import dump_row, parse_row
 from mmrec.types import Item, Rejection
 
 NAME = "quarantine.jsonl"  # in the store's folder

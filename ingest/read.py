@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 from ingest.clean import clean
 from ingest.sources import Columns, Source, detect, open_source
+from mmrec.data.files import count_rows, read_items
+from mmrec.data.rows import found, json_ready
 from mmrec.errors import DataError
-from mmrec.files import count_rows, read_items
-from mmrec.rows import found, json_ready
 from mmrec.types import Item, Rejection
 
 

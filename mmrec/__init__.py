@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mmrec.config import Config
+    from mmrec.data.files import read_interactions, read_items, write_items
     from mmrec.errors import MmrecError
-    from mmrec.files import read_interactions, read_items, write_items
     from mmrec.recommender import Recommender
     from mmrec.types import IngestReport, Interaction, Item, Recommendation, Rejection
 
@@ -21,7 +21,7 @@ __all__ = [
 _HOME = {
     "Config": "config", "IngestReport": "types", "Interaction": "types", "Item": "types",
     "MmrecError": "errors", "Recommendation": "types", "Recommender": "recommender", "Rejection": "types",
-    "read_interactions": "files", "read_items": "files", "write_items": "files",
+    "read_interactions": "data.files", "read_items": "data.files", "write_items": "data.files",
 }
 
 

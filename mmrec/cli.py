@@ -15,9 +15,9 @@ from typing import Annotated, Any
 
 import typer
 
+from mmrec.cli_options import Distinct, Diversity, MaxPer, Pictures, cosine_or_name, dials, pairs
 from mmrec.errors import MmrecError
 from mmrec.types import Recommendation
-from mmrec.wishes import Distinct, Diversity, MaxPer, Pictures, cosine_or_name, dials, pairs
 
 app = typer.Typer(
     name="mmrec", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
@@ -138,7 +138,7 @@ def export(
 @app.command()
 def get(store: StorePath, item_ids: Annotated[list[str], typer.Argument(help="Item ids.")]) -> None:
     """Items as they were ingested, one JSON line each."""
-    from mmrec.files import item_as_dict
+    from mmrec.data.files import item_as_dict
 
     with opened(store) as shop:
         for item in shop.get(item_ids):
@@ -184,8 +184,8 @@ def gallery(
     k: Results = 6,
 ) -> None:
     """Writes one HTML page for eyes: what users are shown, what is near to items, what words find."""
+    from mmrec.service.examples import Visitor, gallery_of
     from mmrec.service.gallery import write_gallery
-    from mmrec.service.showcase import Visitor, gallery_of
 
     with opened(store) as shop:
         known = [Visitor(name=user, user=user) for user in users or ()]
@@ -218,7 +218,7 @@ def evaluate(
     """Models tuned on validation and judged on test, on this shop's own behaviour and content."""
     from rich.console import Console
 
-    from mmrec.evaluate.report import row_of, tables_of
+    from mmrec.evaluate.contest import row_of, tables_of
 
     if as_json and plain:
         raise typer.BadParameter("--json and --plain exclude each other: choose one")

@@ -8,19 +8,18 @@ from typing import Any, Self
 
 import numpy as np
 
-from mmrec.catalogue import Catalogue
 from mmrec.config import Config
-from mmrec.doctor import census, examine
 from mmrec.encoders.base import Encoder
 from mmrec.encoders.bound import BoundEncoders
 from mmrec.errors import DataError, StoreError, UnknownItem
-from mmrec.head.towers import IdentityTowers
-from mmrec.index import Index
-from mmrec.intake import Accept, Intake, Progress
-from mmrec.journal import Journal
-from mmrec.opening import new_store, settle
-from mmrec.plan import listed
-from mmrec.store import Store
+from mmrec.model.towers import IdentityTowers
+from mmrec.ranking.request import listed
+from mmrec.search.latest import Index
+from mmrec.store.catalogue import Catalogue
+from mmrec.store.doctor import census, examine
+from mmrec.store.ingest import Accept, Intake, Progress
+from mmrec.store.interactions import Journal
+from mmrec.store.open import Store, new_store, settle
 from mmrec.threads import set_threads
 from mmrec.types import IngestReport, Interaction, Item, RecordReport, Rejection
 
@@ -174,5 +173,5 @@ class Shop:
         return census(self._index.now(), self._journal)
 
     def doctor(self, *, mend: bool = True) -> dict[str, Any]:
-        """Checks the store and mends what it can; see `mmrec.doctor`."""
+        """Checks the store and mends what it can; see `mmrec.store.doctor`."""
         return examine(self._catalogue, self._journal, mend=mend)

@@ -9,22 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mmrec import export, hybrid, retrieve
 from mmrec.encoders.base import Vectors
 from mmrec.errors import DataError, MmrecError
-from mmrec.exploration import Exploration
-from mmrec.hits import exact_scores
 from mmrec.keeping import Shop
-from mmrec.plan import Diversity, Plan, listed
-from mmrec.queries import Point, Query, point_of
-from mmrec.retrieve import Ask
-from mmrec.shoppers import acts_of, asking, shopper_of, shoppers_of
-from mmrec.spaces import BEHAVIOUR, CONTENT
+from mmrec.ranking import export, retrieve
+from mmrec.ranking import fusion as hybrid
+from mmrec.ranking.request import Diversity, Exploration, Plan, listed
+from mmrec.ranking.retrieve import Ask
+from mmrec.ranking.users import Point, Query, acts_of, asking, point_of, shopper_of, shoppers_of
+from mmrec.search.hits import exact_scores
+from mmrec.search.vectors import BEHAVIOUR, CONTENT
 from mmrec.types import ImageSource, Recommendation
 
 if TYPE_CHECKING:
     from mmrec.evaluate.contest import Entry
-    from mmrec.snapshot import Snapshot
+    from mmrec.search.snapshot import Snapshot
     from mmrec.training.fit import FitReport
 
 
@@ -35,7 +34,7 @@ class Recommender(Shop):
 
     `similar`, `search`, `recommend` and `recommend_many` all take the same wishes for their results:
     `k` of them, a condition `where`, `exclude`, `diversity`, `max_per` and `distinct`, described in
-    `mmrec.plan.Plan`. There are fewer than `k` only if no more items fulfil them.
+    `mmrec.ranking.request.Plan`. There are fewer than `k` only if no more items fulfil them.
     """
 
     def similar(

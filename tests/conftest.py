@@ -12,11 +12,11 @@ from click.testing import Result
 from PIL import Image
 
 from mmrec import Item, Recommender
-from mmrec.catalogue import Catalogue
 from mmrec.config import Config
 from mmrec.encoders.toy import ToyImage, ToyText
-from mmrec.head.towers import IdentityTowers
-from mmrec.store import Store
+from mmrec.model.towers import IdentityTowers
+from mmrec.store.catalogue import Catalogue
+from mmrec.store.open import Store
 
 TOY = {"text_encoder": "toy", "image_encoder": "toy"}
 NEW_YEAR = datetime(2024, 1, 1, tzinfo=UTC)
@@ -152,8 +152,8 @@ def mmrec() -> Callable[..., Result]:
     from typer.testing import CliRunner
 
     from ingest import command as ingest
+    from mmrec import cli_services as training
     from mmrec.cli import app
-    from mmrec.training import command as training
 
     if not any(command.callback.__name__ == "ingest" for command in app.registered_commands):
         ingest.plug(app)

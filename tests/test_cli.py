@@ -9,10 +9,11 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from mmrec import Interaction, Item, Recommender, schema
+from mmrec import Interaction, Item, Recommender
 from mmrec.cli import app
+from mmrec.data.files import item_as_dict
 from mmrec.encoders.registry import MODELS
-from mmrec.files import item_as_dict
+from mmrec.store import schema
 
 COMMANDS = [*(command.callback.__name__ for command in app.registered_commands), "ingest", "record"]
 OF_A_STORE = [

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from mmrec import Interaction, Item, Recommender, write_items
-from mmrec.files import write_interactions
+from mmrec.data.files import write_interactions
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -9,15 +9,7 @@ from hypothesis import strategies as st
 
 from mmrec import Config, Interaction, Item, Recommender
 from mmrec.encoders.toy import ToyText
-from mmrec.errors import (
-    ConfigError,
-    DataError,
-    NotFitted,
-    StoreBusy,
-    StoreError,
-    StoreMismatch,
-    UnknownItem,
-)
+from mmrec.errors import ConfigError, DataError, NotFitted, StoreBusy, StoreError, StoreMismatch, UnknownItem
 
 RED, BLUE = ["r0", "r1", "r2", "r3"], ["b0", "b1", "b2", "b3"]
 

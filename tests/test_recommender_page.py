@@ -7,7 +7,7 @@ import pytest
 
 from mmrec import Item, Recommender
 from mmrec.errors import DataError
-from mmrec.exploration import Exploration
+from mmrec.ranking.request import Exploration
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 N = 600

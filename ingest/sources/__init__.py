@@ -23,8 +23,8 @@ from ingest.sources.folders import open_folder, walk
 from ingest.sources.frames import from_frame
 from ingest.sources.movielens import open_movielens, open_ratings
 from ingest.sources.tables import SUFFIXES, open_table, parquet_file, table_file
+from mmrec.data.rows import ITEM_KEYS
 from mmrec.errors import DataError
-from mmrec.rows import ITEM_KEYS
 from mmrec.types import Interaction, Rejection
 
 __all__ = ["Columns", "Format", "Source", "detect", "from_frame", "open_interactions", "open_source"]
@@ -117,7 +117,7 @@ def open_interactions(path: str | Path, *, format: str = "auto") -> Iterator[Int
     Raises:
         DataError: the path cannot be read as that format.
     """
-    from mmrec.files import read_interactions
+    from mmrec.data.files import read_interactions
 
     path = Path(path)
     if format == "auto":

@@ -21,8 +21,8 @@ from typing import Any
 from ingest.sources.columns import Columns
 from ingest.sources.records import Row, Rows
 from ingest.sources.tables import open_table
+from mmrec.data.image_formats import FORMATS
 from mmrec.errors import DataError
-from mmrec.image_formats import FORMATS
 from mmrec.types import IMAGE, Rejection, is_url
 
 _REFUSED = (".heic", ".heif", ".jp2", ".svg", ".eps")  # to be rejected aloud, not passed over

@@ -11,8 +11,8 @@ from typing import Any
 from ingest.sources.columns import Columns, Sample, settle, valid_names
 from ingest.sources.records import Record, Row, Rows
 from ingest.sources.values import EXPECTED, TYPED, Dialect, Kind, is_blank, parts
+from mmrec.data.rows import rejected
 from mmrec.errors import DataError
-from mmrec.rows import rejected
 from mmrec.types import Rejection
 
 _ADDED_AT = "added_at"

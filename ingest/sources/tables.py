@@ -23,8 +23,8 @@ from ingest.sources.columns import Columns
 from ingest.sources.layout import table
 from ingest.sources.records import Record, Rows, csv_rows, lines, reading, text_file, unreadable
 from ingest.sources.values import TYPED, WRITTEN, Dialect
+from mmrec.data.rows import parse_row
 from mmrec.errors import DataError
-from mmrec.rows import parse_row
 
 CSV = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 JSON_LINES = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz")

@@ -8,10 +8,10 @@ from typing import Any
 
 from mmrec.encoders.base import Encoder, Fingerprint, Modality, Vectors
 from mmrec.encoders.image import as_bytes, as_vectors, bounded
-from mmrec.encoders.opening import opening, pick_device
+from mmrec.encoders.load import opening, pick_device
 from mmrec.encoders.registry import Model
+from mmrec.encoders.text import cut
 from mmrec.encoders.weights import Location
-from mmrec.encoders.windows import cut
 
 ADDED = 3  # tokens that the tokenizers add at most: start, end, class
 
@@ -75,7 +75,7 @@ class ClipImage(Encoder):
 
     def pieces(self, value: Any) -> list[Any]:
         """A picture as one tensor [3, h, w] of bytes."""
-        from mmrec import images
+        from mmrec.data import images
 
         image = bounded(images.decode(value))
         for step in self._space.crop:

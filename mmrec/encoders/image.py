@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mmrec.encoders.base import Encoder, Fingerprint, Vectors
-from mmrec.encoders.opening import opening, pick_device
+from mmrec.encoders.load import opening, pick_device
 from mmrec.encoders.registry import Model
 from mmrec.encoders.weights import Location
 from mmrec.errors import EncodeError
@@ -61,7 +61,7 @@ class VisionEncoder(Encoder):
 
     def pieces(self, value: Any) -> list[Any]:
         """A picture as one float tensor [3, h, w], scaled and normalised."""
-        from mmrec import images
+        from mmrec.data import images
 
         return [self._prepare_picture(images.decode(value))]
 
@@ -116,7 +116,7 @@ class Lite0Encoder(Encoder):
 
     def pieces(self, value: Any) -> list[Any]:
         """A picture as one tensor [3, 224, 224] of bytes."""
-        from mmrec import images
+        from mmrec.data import images
 
         return [as_bytes(centre(images.decode(value)))]
 

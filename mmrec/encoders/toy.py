@@ -59,7 +59,7 @@ class ToyImage(_Toy):
 
     def pieces(self, value: Any) -> list[Any]:
         """A picture source as a small array [4, 4, 3] in 0..1, through the one gate for pictures."""
-        from mmrec import images
+        from mmrec.data import images
 
         small = images.decode(value).resize((GRID, GRID), resample=4)  # 4 = box
         return [np.asarray(small, np.float32) / 255.0]

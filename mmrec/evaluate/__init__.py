@@ -1,1 +1,1 @@
-"""Metrics of retrieval."""
+"""Protocols, metrics and baselines: how well a model ranks, with intervals."""

@@ -11,8 +11,8 @@ from collections.abc import Callable
 import numpy as np
 
 from mmrec.encoders.base import Vectors, unit
+from mmrec.evaluate.logs import Places
 from mmrec.evaluate.metrics import Counts, Hits, Interval, Values
-from mmrec.evaluate.setting import Places
 
 BLOCK = 1_024  # lists whose content is summed at once: bounds memory
 Statistic = Callable[[Values], float]  # of the exposure of each candidate [n]

@@ -1,4 +1,4 @@
-"""Models tuned with the same budget on validation, then judged once on test."""
+"""The table of a contest: its rows, for eyes, and as JSON."""
 
 from __future__ import annotations
 
@@ -8,23 +8,78 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mmrec.encoders.base import Vectors
-from mmrec.errors import DataError, MissingExtra
+from mmrec.errors import ConfigError, DataError, MissingExtra
 from mmrec.evaluate import splits
 from mmrec.evaluate.baselines import BASELINES, Baseline
-from mmrec.evaluate.run import Result, evaluate_split
-from mmrec.evaluate.setting import Log, Split
-from mmrec.evaluate.shop import log_of_shop
-from mmrec.evaluate.tune import Try, tune
-from mmrec.head.kernels import Spans
-from mmrec.journal import Journal
-from mmrec.snapshot import Snapshot
-from mmrec.spaces import CONTENT
+from mmrec.evaluate.baselines.counting import Grid
+from mmrec.evaluate.logs import Log, Model, Split, log_of_shop
+from mmrec.evaluate.metrics import METRICS
+from mmrec.evaluate.run import Result, compare, evaluate, evaluate_split
+from mmrec.model.kernel_ridge import Spans
+from mmrec.search.snapshot import Snapshot
+from mmrec.search.vectors import CONTENT
+from mmrec.store.interactions import Journal
 from mmrec.training.model import TwoTower
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """One row of the table: settings, the mean they reached on validation, and the seconds of the fit."""
+
+    settings: Mapping[str, Any]
+    score: float
+    seconds: float
+
+
+def tune(
+    make: Callable[..., Model], grid: Grid, split: Split, content: Vectors, *,
+    setting: str, metric: str = "ndcg", k: int = 20, rng: np.random.Generator,
+) -> tuple[dict[str, Any], list[Try]]:
+    """The settings of a grid that do best on one validation setting; the first of equals.
+
+    Each try is fitted on the split's training part alone. The test part is never looked at.
+
+    Args:
+        make: a model from settings by name, such as a baseline's class.
+        grid: settings to try, such as a baseline's `grid`.
+        split: what to fit on, and the validation settings.
+        content: of all items [items, c].
+        setting: name of the validation setting that judges.
+        metric: and its k: the mean over users that is compared.
+        rng: of the evaluation's resampling.
+
+    Returns:
+        The best settings, and all tries in the grid's order.
+
+    Raises:
+        ConfigError: there is nothing to try, or no such metric.
+        DataError: validation has no such setting.
+    """
+    if metric not in METRICS:
+        raise ConfigError(f"there is no metric {metric!r} to tune by: choose one of {', '.join(METRICS)}")
+    if not grid:
+        raise ConfigError("the grid is empty: give at least one mapping of settings, {} for the defaults")
+    if setting not in split.validation:
+        known = ", ".join(sorted(split.validation))
+        raise DataError(f"validation has no setting {setting!r}: choose one of {known}", field="setting")
+    tries = []
+    for settings in grid:
+        model = make(**settings)
+        start = time.perf_counter()
+        model.fit(split.train, content)
+        seconds = time.perf_counter() - start
+        result = evaluate(model, split.validation[setting], k=(k,), rng=rng)
+        tries.append(Try(dict(settings), result.means[f"{metric}@{k}"].mean, seconds))
+    best = max(tries, key=lambda one: one.score)
+    return dict(best.settings), tries
+
 
 logger = logging.getLogger(__name__)
 
@@ -153,3 +208,69 @@ def chosen(
     if unknown := [name for name in names if name not in known]:
         raise DataError(f"no baseline is {unknown[0]!r}: choose from {', '.join(known)}", field="models")
     return [make for name, make in known.items() if name in names]
+
+
+COLUMNS = ("recall@20", "ndcg@20", "hit_rate@10", "mrr@20")
+HEADINGS = ("model", *COLUMNS, "coverage@20", "fit s", "chosen on validation")
+CERTAIN = 0.05  # a p-value above it: the best may be so by chance
+
+
+def tables_of(entries: Sequence[Entry]) -> list[Table]:
+    """One table for each setting."""
+    return [_table(entries, setting) for setting in entries[0].results]
+
+
+def rows_of(entries: Sequence[Entry], setting: str) -> list[list[str]]:
+    """One setting's rows under `HEADINGS`: means with 95% intervals, and how a model compares to the best.
+
+    The best by ndcg@20 is marked `*`; one whose difference from it has p > .05 (paired over users), `=`.
+    """
+    best = max(entries, key=lambda entry: entry.results[setting].means["ndcg@20"].mean)
+    return [_cells(entry, setting, _mark(entry, best, setting)) for entry in entries]
+
+
+def _table(entries: Sequence[Entry], setting: str) -> Table:
+    from rich.table import Table
+
+    table = Table(*HEADINGS, title=setting)
+    for cells in rows_of(entries, setting):
+        table.add_row(*cells)
+    return table
+
+
+def _mark(entry: Entry, best: Entry, setting: str) -> str:
+    if entry is best:
+        return "*"
+    p = compare(best.results[setting], entry.results[setting], "ndcg@20").p
+    return "=" if p > CERTAIN else ""
+
+
+def _cells(entry: Entry, setting: str, mark: str) -> list[str]:
+    result = entry.results[setting]
+    return [
+        f"{entry.model} {mark}".strip(), *(str(result.means[column]) for column in COLUMNS),
+        f"{result.totals['coverage@20'].mean:.3f}", f"{entry.seconds:.1f}", words_of(entry.settings),
+    ]
+
+
+def words_of(settings: Mapping[str, Any]) -> str:
+    """Settings in a line."""
+    return ", ".join(f"{name} {value}" for name, value in settings.items())
+
+
+def row_of(entry: Entry) -> dict[str, Any]:
+    """One model, JSON-ready: every figure with its interval, settings and tries."""
+    return {
+        "model": entry.model, "settings": dict(entry.settings), "fit_seconds": round(entry.seconds, 3),
+        "tries": [
+            {"settings": dict(t.settings), "score": t.score, "fit_seconds": round(t.seconds, 3)}
+            for t in entry.tries
+        ],
+        "test": {
+            name: {
+                figure: [interval.mean, interval.low, interval.high]
+                for figure, interval in (result.means | result.totals).items()  # type: ignore[operator]
+            }
+            for name, result in entry.results.items()
+        },
+    }

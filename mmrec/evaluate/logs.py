@@ -1,17 +1,195 @@
-"""From interactions, or from arrays of positions, to a log."""
+"""A shop's own behaviour as a log to evaluate on."""
 
 from __future__ import annotations
 
+import logging
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import ArrayLike, NDArray
 
 from mmrec.config import Config
+from mmrec.encoders.base import Vectors
 from mmrec.errors import DataError
-from mmrec.evaluate.setting import Log
+from mmrec.store.interactions import Journal
 from mmrec.types import Interaction
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
+Places = NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """Interactions by position, each user's in the order of time.
+
+    Attributes:
+        user_ids: of all users; a position in it is a user.
+        item_ids: of all items of the catalogue; a position in it is an item.
+        users: user of each interaction [n].
+        items: item of each interaction [n].
+        times: microseconds since 1970 of each interaction [n].
+    """
+
+    user_ids: tuple[str, ...]
+    item_ids: tuple[str, ...]
+    users: Places
+    items: Places
+    times: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One question put to a model: rank these candidates for these histories.
+
+    Attributes:
+        name: such as `cold`, `warm`, `overall`, `5 revealed`.
+        histories: what the model sees of u users, [u, items]; none of it is ever ranked.
+        relevant: what is right, [u, items]; every row has at least one.
+        candidates: items that are ranked, all of the setting's catalogue, never a sample.
+    """
+
+    name: str
+    histories: csr_matrix
+    relevant: csr_matrix
+    candidates: Places
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """A log divided once, by protocol and seed.
+
+    Attributes:
+        train: what models are fitted on, [users, items].
+        cold: items without an interaction in training.
+        validation: settings to choose hyper-parameters by.
+        test: settings to report, of the same names.
+    """
+
+    protocol: str
+    seed: int
+    train: csr_matrix
+    cold: Places
+    validation: Mapping[str, Setting]
+    test: Mapping[str, Setting]
+
+
+class Model(Protocol):
+    """What can be evaluated: a user is nothing but a history, so an unseen user is an ordinary one."""
+
+    name: str
+
+    def fit(self, train: csr_matrix, content: Vectors) -> None:
+        """Learns from histories [users, items] and the items' content [items, c] (cold ones included)."""
+
+    def score(self, histories: csr_matrix) -> Vectors:
+        """Scores [u, items] of all items for u histories; higher is better."""
+
+
+WHOLE_ROWS = frozenset({"item-cold", "warm"})  # protocols whose histories are whole rows of training
+
+
+def check(split: Split) -> None:
+    """Refuses a split that leaks, or that cannot be measured.
+
+    A setting does not name its users. A pair that is relevant in validation and in test is found all the
+    same: where histories are whole training rows, by a row that only one user has; where the history of the
+    test holds what was relevant in validation, by `check_setting`. Of unseen users it cannot be told: their
+    protocol draws them apart.
+
+    Raises:
+        DataError: a cold item occurs in training, a relevant pair is in both parts, training is empty, the
+            parts differ in their settings, or a setting is refused by `check_setting`.
+    """
+    if not split.train.nnz:
+        raise DataError(f"{split.protocol}: no interaction is left for training, the log is too small")
+    leaked = np.intersect1d(split.train.indices, split.cold)
+    if len(leaked):
+        raise DataError(f"{split.protocol}: {_some(leaked)} cold and occur in training, which is a leak")
+    if set(split.validation) != set(split.test) or not split.test:
+        raise DataError(
+            f"{split.protocol}: validation asks {_names(split.validation)}, test asks {_names(split.test)};"
+            " both must ask the same, and at least one setting: the log may be too small"
+        )
+    for name, setting in split.test.items():
+        check_setting(split.validation[name])
+        check_setting(setting)
+        if split.protocol in WHOLE_ROWS:
+            _check_apart(split.train, split.validation[name], setting)
+    _check_cold(split)
+
+
+def check_setting(setting: Setting) -> None:
+    """Refuses a setting whose answers are seen, cannot be found, or are missing.
+
+    Raises:
+        DataError: a relevant pair is in its own history, candidates lack a relevant item or are not sorted,
+            a user has nothing relevant, or there are no users.
+    """
+    name, seen, relevant = setting.name, setting.histories, setting.relevant
+    if seen.shape != relevant.shape:
+        raise DataError(f"{name}: histories {seen.shape} and relevant {relevant.shape} must have one shape")
+    if not relevant.shape[0]:
+        raise DataError(f"{name}: no user has both a history and something relevant, the log is too small")
+    if not np.diff(relevant.indptr).all():
+        raise DataError(f"{name}: {(np.diff(relevant.indptr) == 0).sum()} users have nothing relevant")
+    if seen.multiply(relevant).nnz:
+        raise DataError(f"{name}: {seen.multiply(relevant).nnz} relevant pairs are in their own history")
+    _check_candidates(name, setting.candidates, relevant)
+
+
+def _check_candidates(name: str, candidates: Places, relevant: csr_matrix) -> None:
+    if not len(candidates) or (np.diff(candidates) <= 0).any():  # ties are broken by this order
+        raise DataError(f"{name}: candidates must be different positions in ascending order")
+    if candidates[0] < 0 or candidates[-1] >= relevant.shape[1]:
+        raise DataError(f"{name}: candidates must be positions of the {relevant.shape[1]} items")
+    lost = np.setdiff1d(relevant.indices, candidates)
+    if len(lost):
+        raise DataError(f"{name}: {_some(lost)} relevant and no candidates, so nobody could find them")
+
+
+def _check_apart(train: csr_matrix, validation: Setting, test: Setting) -> None:
+    """Refuses a pair that is relevant in validation and in test."""
+    owners = Counter(_histories(train))
+    rows = {seen: row for row, seen in enumerate(_histories(validation.histories)) if owners[seen] == 1}
+    same = [(rows[seen], row) for row, seen in enumerate(_histories(test.histories)) if seen in rows]
+    if same:
+        ours, theirs = np.array(same).T  # [users of both, 2] -> two of [users of both]
+        twice = validation.relevant[ours].multiply(test.relevant[theirs]).nnz
+        if twice:
+            raise DataError(f"{test.name}: {twice} pairs are relevant in validation and in test")
+
+
+def _check_cold(split: Split) -> None:
+    """Refuses a setting called cold with candidates that occur in training."""
+    for part in (split.validation, split.test):
+        if "cold" in part:
+            warm = np.setdiff1d(part["cold"].candidates, split.cold)
+            if len(warm):
+                raise DataError(f"cold: {_some(warm)} candidates and not cold, which makes it easier")
+
+
+def _histories(rows: csr_matrix) -> list[bytes]:
+    """Each row's items as a key, in whatever order they are."""
+    return [np.sort(items).tobytes() for items in np.split(rows.indices, rows.indptr[1:-1])]
+
+
+def _some(places: Places) -> str:
+    """The subject of a sentence: some positions, and how many there are."""
+    shown = ", ".join(map(str, places[:5].tolist()))
+    return f"{len(places)} items (positions {shown}{', ...' if len(places) > 5 else ''}) are"
+
+
+def _names(part: object) -> str:
+    return ", ".join(map(repr, part)) or "nothing"  # type: ignore[call-overload]
+
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -83,3 +261,30 @@ def _check_range(places: NDArray[np.int64], ids: Sequence[str], what: str) -> No
     if len(places) and not 0 <= places.min() <= places.max() < len(ids):
         found = f"{places.min()} to {places.max()}"
         raise DataError(f"{what} positions must lie in 0 to {len(ids) - 1}, got {found}")
+
+
+log = logging.getLogger(__name__)
+
+
+def log_of_shop(journal: Journal, item_ids: Sequence[str], *, every_kind: bool = False) -> Log:
+    """The recorded wishes for items of the catalogue; those for items that are not in it are left out.
+
+    Args:
+        journal: the store's behaviour.
+        item_ids: of the whole catalogue, in the order of the rows of the content.
+        every_kind: whether each interaction counts as a wish, dislikes too (as the published cold-start
+            protocols take every rating); else those of positive weight alone.
+    """
+    rows = journal.table.scan(["user_id", "item_id", "kind", "weight", "time"])
+    if not every_kind:
+        rows = rows.filter(pa.array(journal.worths(rows) > 0))
+    items = pc.index_in(rows["item_id"], value_set=pa.array(item_ids, pa.string()))
+    known = pc.is_valid(items)
+    if lost := rows.num_rows - (pc.sum(known).as_py() or 0):
+        log.warning("%d interactions with items outside the catalogue are left out", lost)
+    rows, items = rows.filter(known), items.filter(known)
+    users = rows["user_id"].combine_chunks().dictionary_encode()
+    return log_of_positions(
+        users.dictionary.to_pylist(), item_ids, users=users.indices.to_numpy(),
+        items=items.to_numpy().astype(np.int64), times=rows["time"].cast(pa.int64()).to_numpy(),
+    )

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmrec.errors import DataError
-from mmrec.evaluate.setting import Places
+from mmrec.evaluate.logs import Places
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix

@@ -19,13 +19,12 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from mmrec.data.files import replacing
 from mmrec.errors import DataError, MissingExtra
 from mmrec.evaluate import slices
-from mmrec.evaluate.contest import JUDGES, Entry
-from mmrec.evaluate.report import HEADINGS, rows_of, words_of
-from mmrec.evaluate.setting import Setting, Split
+from mmrec.evaluate.contest import HEADINGS, JUDGES, Entry, rows_of, words_of
+from mmrec.evaluate.logs import Setting, Split
 from mmrec.evaluate.slices import Dates, Slice
-from mmrec.files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

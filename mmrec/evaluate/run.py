@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 from mmrec.encoders.base import Vectors
 from mmrec.errors import DataError
 from mmrec.evaluate import beyond
-from mmrec.evaluate.checks import check, check_setting
+from mmrec.evaluate.logs import Model, Places, Setting, Split, check, check_setting
 from mmrec.evaluate.metrics import METRICS, Counts, Interval, Values, hits_of, mean_interval, mean_intervals
-from mmrec.evaluate.setting import Model, Places, Setting, Split
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmrec.errors import DataError
+from mmrec.evaluate.logs import Setting
 from mmrec.evaluate.metrics import Counts, Interval, Values, hits_of, mean_interval
 from mmrec.evaluate.run import Result
-from mmrec.evaluate.setting import Setting
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix

@@ -17,8 +17,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mmrec.errors import DataError
-from mmrec.evaluate.checks import check
-from mmrec.evaluate.setting import Log, Places, Setting, Split
+from mmrec.evaluate.logs import Log, Places, Setting, Split, check
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix

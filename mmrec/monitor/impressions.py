@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from mmrec.errors import MmrecError
-from mmrec.monitor.coldness import Coldness, Micros, ShopColdness
 from mmrec.monitor.log import Clock, ParquetLog, hour_of, utc_now
 from mmrec.monitor.records import (
     CLICKS,
@@ -24,6 +23,9 @@ from mmrec.monitor.records import (
     IMPRESSIONS_FOLDER,
     Answer,
     Click,
+    Coldness,
+    Micros,
+    ShopColdness,
     answer_of,
     clicks_of,
     clicks_table,

@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mmrec.files import replacing
+from mmrec.data.files import replacing
 
 log = logging.getLogger(__name__)
 

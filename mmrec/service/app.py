@@ -11,13 +11,12 @@ from typing import Any
 from fastapi import FastAPI
 
 from mmrec.recommender import Recommender
-from mmrec.service import errors, live
-from mmrec.service.bodies import add_schemas
+from mmrec.service import errors
+from mmrec.service import page_data as live
 from mmrec.service.core import Core, Watcher
-from mmrec.service.envelope import Envelope
-from mmrec.service.load import BodyLimit, Queue
+from mmrec.service.middleware import BodyLimit, Door, Envelope, Queue
+from mmrec.service.models import add_schemas
 from mmrec.service.routes import router
-from mmrec.service.safety import Door
 from mmrec.service.settings import ServiceSettings
 
 

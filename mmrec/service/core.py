@@ -4,23 +4,165 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import Counter as Tally
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from pydantic_core import to_json
 
 from mmrec.errors import MmrecError
 from mmrec.recommender import Recommender
-from mmrec.service import items
+from mmrec.service import uploads as items
+from mmrec.service.errors import Refused, described
 from mmrec.service.jobs import Jobs
-from mmrec.service.metrics import Metrics
 from mmrec.service.settings import ServiceSettings
-from mmrec.service.together import Together
-from mmrec.service.warmth import Warmth
 from mmrec.types import Interaction, Item, Recommendation, RecordReport, Rejection
+
+SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
+
+
+class Metrics:
+    """The figures of one service; routes are named by their pattern, so that there are few."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "mmrec_requests", "Requests answered.", ["method", "route", "status"], registry=self.registry)
+        self.seconds = Histogram(
+            "mmrec_request_seconds", "Seconds until a request was answered.", ["route"],
+            buckets=SECONDS, registry=self.registry)
+        self.results = Counter(
+            "mmrec_results", "Results shown, by the rung that found them.", ["route", "rung"],
+            registry=self.registry)
+        self.in_flight = Gauge(
+            "mmrec_requests_in_flight", "Requests being worked on.", registry=self.registry)
+        self.shed = Counter(
+            "mmrec_requests_shed", "Requests sent away as the queue was full.", registry=self.registry)
+
+    def answered(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Counts one request."""
+        self.requests.labels(method, route, str(status)).inc()
+        self.seconds.labels(route).observe(seconds)
+
+    def shown(self, route: str, results: Iterable[Recommendation]) -> None:
+        """Counts what one answer shows."""
+        for rung, count in Tally(result.rung for result in results).items():
+            self.results.labels(route, rung).inc(count)
+
+    def text(self) -> bytes:
+        """All figures, in Prometheus's own format."""
+        return generate_latest(self.registry)
+
+
+log = logging.getLogger(__name__)
+
+
+class Warmth:
+    """The way from cold to ready.
+
+    Attributes:
+        ready: whether requests are served.
+        failure: why it will not get warm, if it will not.
+    """
+
+    def __init__(self) -> None:
+        self.ready = False
+        self.failure: str | None = None
+
+    def warm(self, shop: Recommender) -> None:
+        """Loads what the first requests would load; an error is kept for `/health/ready` to tell."""
+        try:
+            import torch  # noqa: F401  (it scans faster, see `mmrec.search.codes`, and a service has the time to load it)
+
+            first = shop.recommend(k=1)
+            if first:
+                shop.similar(first[0].item_id, k=1)
+            for modality in shop.encoders:
+                shop.encoders[modality]  # loads it
+            shop.search("warm up", k=1)
+        except Exception as error:  # of any library that loads a model: it must not go unnoticed in a thread
+            self.failure = described(error)[1]["message"]
+            log.exception("the service cannot get ready")
+        else:
+            self.ready = True
+
+    def check(self) -> None:
+        """Raises Refused while the service is not ready."""
+        if self.failure is not None:
+            raise Refused(
+                503, "NotReady", f"the service cannot get ready: {self.failure}",
+                "Mend it on the service's machine, whose log says more, and start the service again.",
+            )
+        if not self.ready:
+            raise Refused(
+                503, "NotReady", "the service is loading its models and vectors",
+                "Wait until GET /health/ready answers 200.", {"Retry-After": "1"},
+            )
+
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+
+class Together(Generic[A, B]):
+    """Gathers requests for one kind of work.
+
+    A write of one row takes the store as long as one of a thousand, since most of it is a new version of the
+    table and its way to the disk; many recommendations share the reading of all vectors. Whatever waits when
+    a thread is free is one piece of work.
+
+    Args:
+        work: does many at once; gives an answer for each, or an error for one of them.
+        pool: whose threads do it.
+    """
+
+    def __init__(self, work: Callable[[Sequence[A]], Sequence[B | Exception]], pool: Executor) -> None:
+        self._do, self._pool = work, pool
+        self._lock = threading.Lock()
+        self._waiting: list[tuple[A, asyncio.Future[B]]] = []
+
+    async def ask(self, one: A) -> B:
+        """The answer to one request.
+
+        Raises:
+            The error that is its answer, or what the work raised, to each whom it served.
+        """
+        future = asyncio.get_running_loop().create_future()
+        with self._lock:
+            self._waiting.append((one, future))
+            called = len(self._waiting) > 1
+        if not called:  # else the work that those before have called for takes this one along
+            self._pool.submit(self._work)
+        answer: B = await future
+        return answer
+
+    def _work(self) -> None:
+        with self._lock:
+            taken, self._waiting = self._waiting, []
+        answers: Sequence[B | Exception]
+        try:
+            answers = self._do([one for one, _ in taken])
+        except Exception as error:
+            answers = [error] * len(taken)
+        settled = [(future, answer) for (_, future), answer in zip(taken, answers, strict=True)]
+        for loop in {future.get_loop() for future, _ in settled}:  # one, unless several serve this app
+            loop.call_soon_threadsafe(_settle, [pair for pair in settled if pair[0].get_loop() is loop])
+
+
+def _settle(settled: Sequence[tuple[asyncio.Future[B], B | Exception]]) -> None:
+    for future, answer in settled:
+        if future.done():  # the request has run out of time
+            continue
+        if isinstance(answer, Exception):
+            future.set_exception(answer)
+        else:
+            future.set_result(answer)
+
 
 log = logging.getLogger(__name__)
 

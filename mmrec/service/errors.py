@@ -14,15 +14,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from mmrec.errors import (
-    ConfigError,
-    DataError,
-    MmrecError,
-    NotFitted,
-    StoreBusy,
-    StoreMismatch,
-    UnknownItem,
-)
+from mmrec.errors import ConfigError, DataError, MmrecError, NotFitted, StoreBusy, StoreMismatch, UnknownItem
 
 if TYPE_CHECKING:
     from fastapi import FastAPI

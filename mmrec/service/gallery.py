@@ -1,6 +1,6 @@
 """The gallery: one HTML page, pictures included, that shows people what a recommender shows to whom.
 
-A `GalleryPage` describes it, whatever shop it is about; `mmrec.service.showcase` makes one of a Recommender.
+A `GalleryPage` describes it, whatever shop it is about; `mmrec.service.examples` makes one of a Recommender.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from mmrec import images
+from mmrec.data import images
+from mmrec.data.files import replacing
 from mmrec.errors import DataError
-from mmrec.files import replacing
 from mmrec.types import ImageSource
 
 SIDE = 160  # pixels of a thumbnail's longest side

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from mmrec.data.rows import json_ready
 from mmrec.errors import MmrecError
-from mmrec.rows import json_ready
 from mmrec.service.errors import Refused, described
 
 log = logging.getLogger(__name__)

@@ -10,9 +10,11 @@ from fastapi import APIRouter, Header, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import AfterValidator, ValidationError
 
+from mmrec.data.rows import located
 from mmrec.errors import UnknownItem
-from mmrec.rows import located
-from mmrec.service import bodies, items, models, uploads
+from mmrec.service import models, uploads
+from mmrec.service import models as bodies
+from mmrec.service import uploads as items
 from mmrec.service.core import Core
 from mmrec.service.errors import dump
 from mmrec.service.jobs import Progress

@@ -11,16 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmrec.catalogue import Catalogue
 from mmrec.encoders.base import Vectors
 from mmrec.errors import DataError, NotFitted
-from mmrec.evaluate.setting import Log
-from mmrec.evaluate.shop import log_of_shop
+from mmrec.evaluate.logs import Log, log_of_shop
 from mmrec.evaluate.splits import rows_of
-from mmrec.head.saved import Head
-from mmrec.journal import Journal
-from mmrec.snapshot import Snapshot
-from mmrec.spaces import CONTENT
+from mmrec.model.saved import Head
+from mmrec.search.snapshot import Snapshot
+from mmrec.search.vectors import CONTENT
+from mmrec.store.catalogue import Catalogue
+from mmrec.store.interactions import Journal
 from mmrec.training.guard import Verdict, may_serve, rivals, verdicts
 from mmrec.training.model import MANY, Report, TwoTower
 

@@ -8,10 +8,9 @@ from typing import Any
 
 from mmrec.encoders.base import Vectors
 from mmrec.evaluate.baselines import EASE, ContentKNN, ContentRidge, ItemKNN, Popularity
-from mmrec.evaluate.baselines.base import Baseline
-from mmrec.head.blend import Blend, Shares
-from mmrec.training.answers import ndcg_of
-from mmrec.training.inner import Inner
+from mmrec.evaluate.baselines.counting import Baseline
+from mmrec.model.trained import Blend, Shares
+from mmrec.training.validation import Inner, ndcg_of
 
 MOST_ITEMS = 20_000  # beyond it the baselines that hold items x items are left out
 PLAIN = "content"  # serves where a head would be worse

@@ -10,19 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmrec.config import Config
-from mmrec.content import ContentPlan
 from mmrec.encoders.base import Vectors
-from mmrec.evaluate.baselines.base import Baseline, Grid
-from mmrec.head.behaviour import Behaviour, Settings, Start, behaviour_of
-from mmrec.head.blend import Blend
-from mmrec.head.kernels import FieldKernel, Smoother, Spans, smoothed
-from mmrec.head.places import Learned
-from mmrec.head.saved import Head
-from mmrec.head.trained import TrainedTowers, known_rows, spreads_of, trusted
-from mmrec.training.answers import history_sums
-from mmrec.training.choose import Lesson, chosen_blend
-from mmrec.training.fields import weighed_fields
-from mmrec.training.inner import Inner, inner_split
+from mmrec.evaluate.baselines.counting import Baseline, Grid
+from mmrec.model.behaviour import Behaviour, Settings, Start, behaviour_of
+from mmrec.model.content import ContentPlan
+from mmrec.model.item_embeddings import Learned
+from mmrec.model.kernel_ridge import FieldKernel, Smoother, Spans, smoothed
+from mmrec.model.saved import Head
+from mmrec.model.trained import Blend, TrainedTowers, known_rows, spreads_of, trusted
+from mmrec.training.tune import Lesson, chosen_blend, weighed_fields
+from mmrec.training.validation import Inner, history_sums, inner_split
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix

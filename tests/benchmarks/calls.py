@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from stores import store_of
 
-from mmrec import Item, Recommender, schema
-from mmrec.diversity import select
-from mmrec.index import Index
-from mmrec.plan import Plan
-from mmrec.rules import Spread
-from mmrec.scoring import Scorer
+from mmrec import Item, Recommender
+from mmrec.ranking.diversity import Spread, select
+from mmrec.ranking.request import Plan
+from mmrec.search.latest import Index
+from mmrec.search.topk import Scorer
+from mmrec.store import schema
 from mmrec.types import WORDS
 
 HISTORIES = 256

@@ -28,14 +28,13 @@ import pyarrow.parquet as pq
 import quality
 from mmrec.encoders.base import Vectors, unit
 from mmrec.evaluate.baselines import ALS, EASE, ContentKNN, ContentRidge, DropoutNet, Popularity
-from mmrec.evaluate.baselines.base import Baseline
-from mmrec.evaluate.logs import log_of_positions
+from mmrec.evaluate.baselines.counting import Baseline
+from mmrec.evaluate.contest import tune
+from mmrec.evaluate.logs import Log, Split, log_of_positions
 from mmrec.evaluate.run import evaluate
-from mmrec.evaluate.setting import Log, Split
 from mmrec.evaluate.splits import item_cold, item_cold_from, leave_last_out, user_cold
-from mmrec.evaluate.tune import tune
-from mmrec.head.saved import Head
-from mmrec.spaces import CONTENT
+from mmrec.model.saved import Head
+from mmrec.search.vectors import CONTENT
 from mmrec.training.fit import refining
 from mmrec.training.model import TwoTower
 

@@ -203,9 +203,9 @@ def serve(store: Path) -> None:
     from fastapi import Response
 
     from mmrec import Recommender
+    from mmrec.cli_services import listen, run
     from mmrec.monitor.impressions import watching
     from mmrec.service.app import create_app
-    from mmrec.service.command import listen, run
     from mmrec.service.settings import ServiceSettings
 
     async def constant(size: int) -> Response:

@@ -21,15 +21,14 @@ from rich.table import Table
 
 import quality
 from mmrec import Recommender
-from mmrec.diversity import select
 from mmrec.encoders.base import Vectors, unit
 from mmrec.evaluate.beyond import diversity
+from mmrec.evaluate.logs import Setting
 from mmrec.evaluate.metrics import METRICS, hits_of
 from mmrec.evaluate.run import best_candidates
-from mmrec.evaluate.setting import Setting
-from mmrec.exploration import Exploration, Pool, explore
-from mmrec.plan import Plan
-from mmrec.rules import Spread, label_rows
+from mmrec.ranking.diversity import Spread, label_rows, select
+from mmrec.ranking.exploration import Pool, explore
+from mmrec.ranking.request import Exploration, Plan
 from mmrec.training.model import TwoTower
 
 K = 20

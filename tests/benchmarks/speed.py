@@ -24,7 +24,7 @@ from measure import Row, catalogue, in_turns, numpy_columns, numpy_rows, numpy_t
 from rich.console import Console
 from rich.table import Table
 
-from mmrec.scoring import Scorer
+from mmrec.search.topk import Scorer
 from mmrec.threads import set_threads
 
 LARGE = 1_000_000  # rows from which the figure to reach is that of a large catalogue

@@ -9,8 +9,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from mmrec import Recommender, schema
-from mmrec.content import ContentPlan, Slot
+from mmrec import Recommender
+from mmrec.model.content import ContentPlan, Slot
+from mmrec.store import schema
 
 CHUNK = 50_000  # rows of one write
 START = datetime(2024, 1, 1, tzinfo=UTC)

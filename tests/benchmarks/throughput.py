@@ -20,8 +20,9 @@ from rich.console import Console
 from rich.table import Table
 
 from ingest.read import read_source
-from mmrec import IngestReport, Item, Recommender, schema
+from mmrec import IngestReport, Item, Recommender
 from mmrec.encoders.base import Encoder
+from mmrec.store import schema
 from quality import OFFLINE
 
 BLOCK = 256  # pictures prepared at a time: tensors of a whole catalogue would not fit

@@ -25,9 +25,9 @@ from rich.table import Table
 from stores import store_of
 
 from mmrec import Interaction, Item, Recommender
-from mmrec.index import Index
-from mmrec.popularity import Popularity
-from mmrec.spaces import CONTENT
+from mmrec.search.latest import Index
+from mmrec.search.vectors import CONTENT
+from mmrec.store.interactions import Popularity
 
 HEADINGS = ("case", "p50 ms", "p99 / p50", "beside it", "its p50", "ratio", "to reach", "same")
 START = datetime(2024, 1, 1, tzinfo=UTC)

@@ -18,8 +18,8 @@ from huggingface_hub import constants
 
 import mmrec
 from mmrec.encoders import MODELS, load_encoder, weights
-from mmrec.encoders.layout import family_of, weight_names
 from mmrec.encoders.registry import Wheel, find
+from mmrec.encoders.weights import family_of, weight_names
 from mmrec.errors import EncodeError, MissingExtra
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

@@ -1,7 +1,7 @@
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from mmrec.encoders.windows import cut
+from mmrec.encoders.text import cut
 
 WORDS = st.lists(st.text(st.characters(exclude_categories=["Z", "C"]), min_size=1, max_size=12), max_size=300)
 LONG = st.tuples(WORDS, st.integers(1, 60)).map(lambda drawn: drawn[0] * drawn[1])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ingest.clean import clean, item_id_of, plain_text
-from mmrec.rows import dump_row
+from mmrec.data.rows import dump_row
 from mmrec.types import MAX_TEXT, Item, Rejection
 
 

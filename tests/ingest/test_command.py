@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mmrec import Interaction, Item, Recommender
-from mmrec.files import write_interactions, write_items
+from mmrec.data.files import write_interactions, write_items
 
 
 @pytest.fixture

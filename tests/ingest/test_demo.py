@@ -11,17 +11,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ingest.sources.demo import DemoShop, Shopper, make_shop
-from ingest.sources.demo.canvas import WALL
-from ingest.sources.demo.dice import Dice
-from ingest.sources.demo.draw import DRAWINGS, draw
-from ingest.sources.demo.kinds import KINDS
-from ingest.sources.demo.patterns import PATTERNS, weave
-from ingest.sources.demo.products import LOG_END, OPENED, TODAY, Product, make_products
-from ingest.sources.demo.styles import COLOURS, STYLES, accents_for, contrast
-from ingest.sources.demo.words import ADJECTIVES, PHRASES, with_article
+from ingest.demo import DemoShop, Shopper, make_shop
+from ingest.demo.canvas import WALL
+from ingest.demo.dice import Dice
+from ingest.demo.draw import DRAWINGS, draw
+from ingest.demo.kinds import KINDS
+from ingest.demo.patterns import PATTERNS, weave
+from ingest.demo.products import LOG_END, OPENED, TODAY, Product, make_products
+from ingest.demo.styles import COLOURS, STYLES, accents_for, contrast
+from ingest.demo.words import ADJECTIVES, PHRASES, with_article
+from mmrec.data.files import read_interactions, read_items
 from mmrec.errors import ConfigError
-from mmrec.files import read_interactions, read_items
 from mmrec.types import Interaction
 
 PALE = {"white", "cream", "beige", "grey"}  # too near to the wall to be told from it by colour alone

@@ -10,9 +10,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from ingest.demo import MARKER, PAGE, SHOP, STORE, claim, plug
-from ingest.demo_results import CEILING, COLD, OURS, QUERIES, TOP, Measured, describe, measurable, measure
-from ingest.sources.demo import DemoShop, make_shop
+from ingest.demo import DemoShop, make_shop
+from ingest.demo.command import MARKER, PAGE, SHOP, STORE, claim, plug
+from ingest.demo.results import CEILING, COLD, OURS, QUERIES, TOP, Measured, describe, measurable, measure
 from mmrec import Recommender
 from mmrec.errors import StoreError
 from mmrec.service.gallery import GalleryPage

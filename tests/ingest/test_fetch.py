@@ -14,9 +14,9 @@ import httpcore
 import pytest
 from PIL import Image
 
-from ingest.dial import Network, is_public, look_up
 from ingest.fetch import WORKERS, FetchLimits, fetch_images
-from mmrec import images
+from ingest.safe_fetch import Network, is_public, look_up
+from mmrec.data import images
 from mmrec.types import Item, Rejection
 
 PUBLIC, OTHER = "93.184.216.34", "2606:2800:220:1::1"

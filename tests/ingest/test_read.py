@@ -4,8 +4,8 @@ import pytest
 
 from ingest.read import cleaned, open_rows, read_source
 from ingest.sources import Columns, from_frame
+from mmrec.data.files import write_items
 from mmrec.errors import DataError
-from mmrec.files import write_items
 from mmrec.types import Item, Rejection
 
 

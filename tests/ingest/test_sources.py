@@ -29,9 +29,9 @@ from ingest.sources.folders import words_of
 from ingest.sources.records import MAX_LINE
 from ingest.sources.tables import csv_records, sniff
 from ingest.sources.values import TYPED, WRITTEN
+from mmrec.data.files import read_items, write_interactions, write_items
+from mmrec.data.rows import item_from_dict
 from mmrec.errors import DataError
-from mmrec.files import read_items, write_interactions, write_items
-from mmrec.rows import item_from_dict
 from mmrec.types import RESERVED, Interaction, Item, Rejection
 
 LAMP = {

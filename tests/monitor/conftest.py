@@ -8,9 +8,10 @@ from functools import cached_property
 import numpy as np
 import pytest
 
-from ingest.sources.demo import DemoShop, make_shop
-from mmrec.exploration import Exploration, Pool, explore, slot_chances
+from ingest.demo import DemoShop, make_shop
 from mmrec.monitor.offpolicy import Logged
+from mmrec.ranking.exploration import Pool, explore, slot_chances
+from mmrec.ranking.request import Exploration
 
 SERVED = Exploration(share=0.2, temperature=0.5)
 PAGE = 3  # slots

@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from mmrec.errors import StoreError
-from mmrec.exploration import Exploration
 from mmrec.monitor import impressions
 from mmrec.monitor.impressions import ImpressionLog, watching
 from mmrec.monitor.records import IMPRESSIONS_FOLDER, read_clicks, read_impressions
+from mmrec.ranking.request import Exploration
 from mmrec.types import Recommendation
 
 NOON = datetime(2025, 3, 1, 12, 0, 0, 250, tzinfo=UTC)

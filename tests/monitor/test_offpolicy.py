@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmrec.errors import DataError
-from mmrec.exploration import Exploration
 from mmrec.monitor.offpolicy import Logged, estimate, page_weights
+from mmrec.ranking.request import Exploration
 
 RUNS, VISITS = 50, 400
 OTHERS = {

@@ -10,14 +10,13 @@ from fastapi.testclient import TestClient
 from typer.testing import CliRunner
 
 from mmrec import Item, Recommender
+from mmrec.cli_services import plug
 from mmrec.errors import DataError
-from mmrec.exploration import Exploration
-from mmrec.monitor.command import plug
 from mmrec.monitor.impressions import ImpressionLog, watching
-from mmrec.monitor.policies import with_share
+from mmrec.monitor.offpolicy import with_share
 from mmrec.monitor.records import read_impressions
-from mmrec.monitor.report import monitor
-from mmrec.monitor.tables import tables_of
+from mmrec.monitor.report import monitor, tables_of
+from mmrec.ranking.request import Exploration
 from mmrec.service.app import create_app
 from mmrec.service.settings import ServiceSettings
 from mmrec.types import Recommendation

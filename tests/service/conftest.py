@@ -74,7 +74,7 @@ def wait_until() -> Callable[..., None]:
 
 COMMAND = [
     sys.executable, "-c",
-    "from mmrec.cli import app; from mmrec.service.command import plug; plug(app); app()", "serve",
+    "from mmrec.cli import app; from mmrec.cli_services import plug; plug(app); app()", "serve",
 ]
 
 

@@ -16,14 +16,14 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from mmrec import cli_services as command
 from mmrec.monitor.records import read_clicks, read_impressions
-from mmrec.service import command
 from mmrec.service.settings import ServiceSettings
-from mmrec.where_tokens import MAX_LENGTH
+from mmrec.store.where_parser import MAX_LENGTH
 
 COMMAND = [
     sys.executable, "-c",
-    "from mmrec.cli import app; from mmrec.service.command import plug; plug(app); app()", "serve",
+    "from mmrec.cli import app; from mmrec.cli_services import plug; plug(app); app()", "serve",
 ]
 
 
@@ -109,7 +109,7 @@ def test_sigterm_while_it_trains_ends_in_order_and_keeps_what_served(crowd, wait
 def test_a_job_that_takes_no_step_does_not_spoil_the_end():
     deep = """
 import atexit, sys, time, torch
-from mmrec.service.command import leave
+from mmrec.cli_services import leave
 from mmrec.service.jobs import Jobs
 
 def work(told):

@@ -19,7 +19,7 @@ import pytest
 
 COMMAND = [  # most of a start is imports: they are done before it is its turn
     sys.executable, "-c",
-    "import lancedb, mmrec.service.app; from mmrec.cli import app; from mmrec.service.command import plug;"
+    "import lancedb, mmrec.service.app; from mmrec.cli import app; from mmrec.cli_services import plug;"
     " plug(app); input(); app()", "serve",
 ]
 AHEAD = 2  # services that are imported while another one is at work

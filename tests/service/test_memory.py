@@ -11,7 +11,7 @@ import pytest
 CODE = textwrap.dedent("""
     import sys, threading
     import numpy as np, psutil
-    from mmrec.service.memory import give_back
+    from mmrec.cli_services import give_back
     if sys.argv[1] == "give back" and not give_back():
         print("none")
         sys.exit()

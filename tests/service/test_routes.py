@@ -114,7 +114,7 @@ def test_items_come_in_row_by_row_and_each_row_is_accounted_for(own, shop):
        first=st.integers(0, 6))
 def test_outcomes_of_batches_count_what_one_ingest_reports(tmp_path_factory, batch, first):
     from mmrec import Recommender, Rejection
-    from mmrec.service import items
+    from mmrec.service import uploads as items
 
     rows = [
         Item(item_id=i, text={"title": t}, line=n) if t else Rejection(reason="no", item_id=i, line=n)
@@ -186,7 +186,7 @@ def test_a_picture_is_drawn_small_once_and_survives_a_move_of_its_store(own, sho
     assert own.get("/items/a/image?n=1").status_code == 404
     shop.path.rename(tmp_path / "elsewhere.mmrec")
     from mmrec import Recommender
-    from mmrec.service import items
+    from mmrec.service import uploads as items
 
     with Recommender.open(tmp_path / "elsewhere.mmrec") as moved:
         assert items.picture(moved, "a", 0, 64, None)[1] == first.content
@@ -283,7 +283,7 @@ def test_the_openapi_document_names_every_route_and_its_references_resolve(clien
 
 
 def test_rows_look_as_the_canonical_form_does():
-    from mmrec.rows import INTERACTION_KEYS, ITEM_KEYS
+    from mmrec.data.rows import INTERACTION_KEYS, ITEM_KEYS
     from mmrec.service.models import InteractionRow, ItemRow
 
     assert set(ItemRow.model_fields) == set(ITEM_KEYS)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmrec.service.safety import MOST_CALLERS, Buckets
+from mmrec.service.middleware import MOST_CALLERS, Buckets
 
 OLD, NEW = "0123456789abcdef", "fedcba9876543210"
 

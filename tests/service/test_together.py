@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from mmrec.service.together import Together
+from mmrec.service.core import Together
 
 
 class Store:

@@ -1,18 +1,72 @@
-"""Baselines that count or compare: popularity, and neighbours by content or by behaviour."""
+"""EASE: all items of training against each other, in closed form."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mmrec.encoders.base import Vectors, unit
-from mmrec.evaluate.baselines.base import Baseline, Grid
+from mmrec.errors import DataError, NotFitted
+from mmrec.model import closed_form
 
 if TYPE_CHECKING:
     from scipy.sparse import csc_matrix, csr_matrix
+
+Grid = Sequence[Mapping[str, Any]]
+
+
+@dataclass(kw_only=True)
+class Baseline(ABC):
+    """A `Model` whose fields are its hyper-parameters.
+
+    Attributes:
+        name: what tables call it.
+        grid: settings to try on validation; six for every baseline that has any.
+    """
+
+    name: str = "baseline"
+    grid: ClassVar[Grid]
+    _items: int = field(default=0, init=False, repr=False)  # 0 before `fit`
+
+    def fit(self, train: csr_matrix, content: Vectors) -> None:
+        """Learns from histories [users, items] and the items' content [items, c] (cold ones included).
+
+        Raises:
+            DataError: train and content are not of the same items, or there is nothing to learn from.
+        """
+        if train.shape[1] != len(content):
+            raise DataError(f"training has {train.shape[1]} items, content {len(content)}: give both of all")
+        if not train.nnz:
+            raise DataError(f"training has no interaction: {self.name} has nothing to learn from")
+        if not np.isfinite(content).all():
+            raise DataError("content holds a value that is not finite: an absent field is a row of zeros")
+        self._learn(train.astype(np.float32), content)
+        self._items = train.shape[1]
+
+    def score(self, histories: csr_matrix) -> Vectors:
+        """Scores [u, items] of all items for u histories; higher is better.
+
+        Raises:
+            NotFitted: `fit` has not run.
+            DataError: the histories are not of the items of `fit`.
+        """
+        if not self._items:
+            raise NotFitted(f"{self.name} has learned nothing yet: call fit(train, content) first")
+        if histories.shape[1] != self._items:
+            raise DataError(f"histories have {histories.shape[1]} items, {self.name} knows {self._items}")
+        return self._rank(histories.astype(np.float32))
+
+    @abstractmethod
+    def _learn(self, train: csr_matrix, content: Vectors, /) -> None: ...
+
+    @abstractmethod
+    def _rank(self, histories: csr_matrix, /) -> Vectors: ...
+
 
 _BLOCK = 1024  # items whose similarities to all others are held at once
 
@@ -123,3 +177,47 @@ def _centred(content: Vectors) -> Vectors:
     filled = np.linalg.norm(content, axis=1, keepdims=True) > 0  # [items, 1]
     centred: Vectors = (content - content.sum(axis=0) / max(filled.sum(), 1)) * filled
     return centred
+
+
+MOST_ITEMS = 20_000  # of training
+
+
+@dataclass(kw_only=True)
+class EASE(Baseline):
+    """Each item's column as a linear regression on all others, in one matrix inversion.
+
+    Source: Steck 2019, Embarrassingly shallow autoencoders for sparse data, eq. 8.
+
+    Args:
+        l2: weight of the squared norm of the regressions; more of it for fewer users.
+    """
+
+    name: str = "EASE"
+    l2: float = 500.0
+    grid: ClassVar[Grid] = tuple({"l2": l2} for l2 in (10.0, 50.0, 100.0, 250.0, 500.0, 1000.0))
+    _warm: NDArray[np.intp] = field(init=False, repr=False)  # [w], items with interactions
+    _weights: Vectors = field(init=False, repr=False)  # [w, w]
+
+    def _learn(self, train: csr_matrix, _: Vectors, /) -> None:
+        self._warm, self._weights = regressions(train, self.l2)
+
+    def _rank(self, histories: csr_matrix, /) -> Vectors:
+        scores = np.zeros(histories.shape, np.float32)  # [u, items], 0 for an item without users
+        scores[:, self._warm] = histories[:, self._warm] @ self._weights  # [u, w] @ [w, w] -> [u, w]
+        return scores
+
+
+def regressions(train: csr_matrix, l2: float) -> tuple[NDArray[np.intp], Vectors]:
+    """Items with users [w] and EASE's weights B [w, w] between them; those of all other items would be 0.
+
+    Raises:
+        DataError: there are too many such items, or l2 is too small for them.
+    """
+    warm = np.unique(train.indices[train.data != 0]).astype(np.intp)
+    if len(warm) > MOST_ITEMS:
+        raise DataError(
+            f"EASE inverts a dense matrix of all items in training: {len(warm)} of them take"
+            f" {12e-9 * len(warm) ** 2:.1f} GB and more, and it takes at most {MOST_ITEMS}."
+            " Use ALS, DropoutNet or ItemKNN, which stay small"
+        )
+    return warm, closed_form.regressions(train[:, warm], l2)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from mmrec.encoders.base import Vectors, unit
-from mmrec.evaluate.baselines.base import Baseline, Grid
+from mmrec.evaluate.baselines.counting import Baseline, Grid
 from mmrec.evaluate.baselines.factors import ALS
-from mmrec.head.svd import truncated_svd
+from mmrec.model.closed_form import truncated_svd
 
 if TYPE_CHECKING:
     import torch

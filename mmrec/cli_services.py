@@ -1,0 +1,222 @@
+"""The commands that go on for a while: `mmrec fit`, `mmrec monitor` and `mmrec serve`."""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import logging
+import os
+import platform
+import signal
+import socket
+import sys
+import threading
+import webbrowser
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mmrec.cli import Plain, StorePath, errors_to_exit, opened, say, show_table
+from mmrec.errors import ConfigError
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from mmrec.service.jobs import Jobs
+    from mmrec.service.settings import ServiceSettings
+    from mmrec.training.fit import FitReport
+
+
+def plug(app: typer.Typer) -> None:
+    """Adds the commands to the `mmrec` CLI."""
+    for command in (fit, monitor, serve):
+        app.command()(command)
+
+
+def fit(
+    store: StorePath,
+    warm_start: Annotated[bool, typer.Option(
+        "--warm-start", help="Go on from the head that serves, in a fraction of the time.")] = False,
+    ordered: Annotated[bool, typer.Option(
+        "--ordered", help="Learn what comes next in time, in place of what belongs together.")] = False,
+    epochs: Annotated[int | None, typer.Option(help="Passes over all users.")] = None,
+    seed: Annotated[int, typer.Option(help="The same gives the same head.")] = 0,
+    device: Annotated[str | None, typer.Option(help="Of torch, such as cuda; the CPU, if none.")] = None,
+    curves: Annotated[bool, typer.Option("--curves", help="Print the loss of each epoch too.")] = False,
+    plain: Plain = False,
+) -> None:
+    """Aligns content with behaviour: trains on all recorded wishes; the old head serves until it is done."""
+    with opened(store) as shop, _bar() as progress:
+        report = shop.fit(
+            warm_start=warm_start, ordered=ordered, epochs=epochs, seed=seed, device=device,
+            progress=progress,
+        )
+    if plain:
+        _show(report)
+        return
+    said = report.as_dict()
+    say(said if curves else {name: value for name, value in said.items() if name != "curves"})
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[Mapping[str, Any]], None]]:
+    """A line on stderr that tells the stage, and of a training its epoch and loss."""
+    from rich.console import Console
+
+    with Console(stderr=True).status("reading ...") as status:
+
+        def told(now: Mapping[str, Any]) -> None:
+            epoch = f", epoch {now['epoch']}, loss {now['loss']:.3f}" if "epoch" in now else ""
+            status.update(f"{now['stage']}{epoch} ...")
+
+        yield told
+
+
+def _show(report: FitReport) -> None:
+    show_table(["situation", "head", "best baseline", "what serves"], [
+        [one.situation, f"{one.head:.4f}", "{} {:.4f}".format(*one.best), one.serves]
+        for one in report.verdicts
+    ])
+    serving = "the head serves" if report.served else "plain content serves on: it ranks better than the head"
+    typer.echo(
+        f"{report.interactions} wishes of {report.users} users for {report.items} items,"
+        f" {report.seconds:.1f} s: {serving} (figures: ndcg@20 on a validation within the training)"
+    )
+
+
+class Windows(StrEnum):
+    """How long a window of the figures is."""
+
+    HOUR = "hour"
+    DAY = "day"
+
+
+def monitor(
+    store: Annotated[Path, typer.Argument(help="Folder of the store, such as shop.mmrec.")],
+    since: Annotated[datetime | None, typer.Option(
+        help="Start, in UTC. Default: a week ago, or a day ago by the hour.")] = None,
+    window: Annotated[Windows, typer.Option(help="Figures by the hour or by the day.")] = Windows.DAY,
+    explore: Annotated[list[float] | None, typer.Option(
+        help="Estimate the click-through, had this share of slots gone to new items; several may be given."
+    )] = None,
+    plain: Annotated[bool, typer.Option("--plain", help="Tables for eyes in place of JSON.")] = False,
+) -> None:
+    """Requests, latency, click-through, cold items and concentration over time; drift; what if.
+
+    Reads the logs that `mmrec serve` keeps in the store, while it serves or afterwards.
+    """
+    from rich.console import Console
+
+    from mmrec.monitor import report
+    from mmrec.monitor.offpolicy import with_share
+    from mmrec.monitor.report import tables_of
+
+    with opened(store) as shop:
+        policies = {f"explore {share:g}": with_share(share) for share in explore or ()}
+        found = report.monitor(shop, since=since, window=window.value, policies=policies)
+        for table in tables_of(found) if plain else ():
+            Console(markup=False, highlight=False, width=150).print(table)
+        if not plain:
+            say(found.as_dict())
+
+
+ARENAS = 2  # heaps that threads share; glibc makes up to eight for each core
+LARGE = 2**20  # bytes from which a block is mapped by itself, and unmapped when it is freed
+_MMAP_THRESHOLD, _ARENA_MAX = -3, -8  # of mallopt, in malloc.h
+
+
+def give_back() -> bool:
+    """Has large blocks unmapped when they are freed, and few heaps made; says whether the system took it.
+
+    Every write makes new vectors in place of the old, tens of megabytes each. glibc by itself raises its
+    threshold to the largest block that was freed, and keeps those below it in the heap of whichever thread
+    came by: a service under writes then holds far more than it needs.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return False
+    set_option = ctypes.CDLL(None).mallopt
+    return bool(set_option(_MMAP_THRESHOLD, LARGE) and set_option(_ARENA_MAX, ARENAS))
+
+
+LONGEST_HEAD = 2**17  # bytes of a request's line and headers; the longest condition has 48,000, once escaped
+
+
+def serve(
+    store: Annotated[Path, typer.Argument(help="Folder of the store, such as shop.mmrec.")],
+    host: Annotated[str | None, typer.Option(help="Address to listen at. Default: 127.0.0.1.")] = None,
+    port: Annotated[int | None, typer.Option(help="0 takes any free one. Default: 8000.")] = None,
+    rate: Annotated[float | None, typer.Option(help="Requests a second of one key or client.")] = None,
+    timeout: Annotated[float | None, typer.Option(help="Seconds until a request is given up.")] = None,
+    threads: Annotated[int | None, typer.Option(help="Requests that read at the same time.")] = None,
+    gallery: Annotated[bool, typer.Option("--open", help="Show the gallery in a browser.")] = False,
+) -> None:
+    """Serve a store over HTTP; SIGTERM or Ctrl-C finishes what is in flight.
+
+    The environment sets the same and more, as MMREC_PORT, MMREC_TIMEOUT, MMREC_IN_FLIGHT. MMREC_API_KEYS
+    holds one or two keys, by comma; it is needed to listen at another address than 127.0.0.1.
+    """
+    from mmrec.monitor.impressions import watching
+    from mmrec.recommender import Recommender
+    from mmrec.service.app import create_app
+    from mmrec.service.settings import ServiceSettings
+
+    with errors_to_exit():
+        settings = ServiceSettings.read(
+            os.environ, host=host, port=port, rate=rate, timeout=timeout, threads=threads)
+        # Half the time-out, so that a store held by another process is told as busy rather than as slow.
+        with Recommender.open(store, create=False, wait=settings.timeout / 2) as shop, listen(settings) as at:
+            host = f"[{settings.host}]" if ":" in settings.host else settings.host
+            address = f"http://{host}:{at.getsockname()[1]}"
+            say({"serving": str(store), "address": address})
+            if gallery:  # some browsers keep whoever opens them waiting
+                threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+            with watching(shop) as watcher:
+                run(create_app(shop, settings, watcher=watcher), settings, at)
+
+
+def listen(settings: ServiceSettings) -> socket.socket:
+    """A socket that listens where the settings say.
+
+    Raises:
+        ConfigError: the address is taken, or none of this machine.
+    """
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        listener = socket.create_server((settings.host, settings.port), family=family, backlog=2048)
+    except (OSError, UnicodeError) as error:
+        raise ConfigError(
+            f"cannot listen at {settings.host}:{settings.port} ({error}): give another --host or --port"
+        ) from None
+    # Its connections inherit it; asyncio sets it for sockets of its own making alone, and without it every
+    # answer waits some 40 ms for the client's delayed acknowledgement.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
+
+
+def run(app: FastAPI, settings: ServiceSettings, listener: socket.socket) -> None:
+    """Serves until a signal comes; SIGTERM ends the process in order."""
+    import uvicorn
+
+    give_back()
+    for name in ("uvicorn", "python_multipart"):  # which warn of every request that is badly formed
+        logging.getLogger(name).setLevel(logging.ERROR)
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, server_header=False,
+        proxy_headers=False, timeout_graceful_shutdown=int(settings.timeout) + 1, ws="none",
+        h11_max_incomplete_event_size=LONGEST_HEAD,
+    )
+    # uvicorn raises SIGTERM again once it has served all: it shall end us in order, so that the log is kept
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    atexit.register(leave, app.state.core.jobs)
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+def leave(jobs: Jobs) -> None:
+    """Ends the process at once if a job is still deep in a library, which would abort at Python's own end."""
+    if jobs.running:
+        os._exit(0)

@@ -1,0 +1,1 @@
+"""What comes in: rows, files and pictures, read and checked once."""

@@ -1,0 +1,286 @@
+"""The gate for pictures: bounded, safe decoding from a path, encoded bytes or a PIL image.
+
+Every way in goes through `decode`. What bounds it:
+
+- bytes: counted before and while reading; devices, pipes and folders are never opened.
+- pixels and memory: reckoned from the header, before a pixel is decoded (`Format.bytes_per_pixel`).
+- frames: the first is decoded, the others are not even counted.
+- time: Pillow pulls bytes through `_Clocked`, which stops giving at the deadline; a progressive JPEG, whose
+  every byte may cost a pass over the picture, gets them in small portions. WebP, AVIF and compressed TIFF
+  take all their bytes at once: there the work is bounded by the pixels.
+
+No thread or process is needed for it, and none has to be killed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import math
+import os
+import stat
+import threading
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from mmrec.data.image_formats import (
+    FORMATS,
+    MAX_EXIF,
+    Format,
+    Limits,
+    check_cost,
+    check_size,
+    check_structure,
+    format_of,
+)
+from mmrec.errors import DataError
+from mmrec.types import IMAGE, ImageSource, is_url
+
+__all__ = ["Limits", "decode", "digest"]
+
+DEFAULT = Limits()
+_EXIF_ORIENTATION = 0x0112
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def digest(source: ImageSource) -> str:
+    """The sha256, in hex, of what the caller gave: encoded bytes, or the pixels and look of a PIL image.
+
+    Raises:
+        DataError: there is no such file, it cannot be read, is too big or not an ordinary file.
+    """
+    with _gate(source):
+        if isinstance(source, Image.Image):
+            picture = _loaded(source, DEFAULT)
+            palette = picture.getpalette("RGBA") if picture.mode in ("P", "PA") else None
+            clear, turned = picture.info.get("transparency"), picture.getexif().get(_EXIF_ORIENTATION)
+            look = f"{picture.mode} {picture.size} {palette} {clear} {turned}"
+            return hashlib.sha256(look.encode() + b"\0" + picture.tobytes()).hexdigest()
+        sha = hashlib.sha256()
+        for chunk in _chunks(source, DEFAULT.bytes):
+            sha.update(chunk)
+        return sha.hexdigest()
+
+
+def decode(source: ImageSource, limits: Limits = DEFAULT) -> Image.Image:
+    """A picture in RGB: its first frame, upright, over white, at most `limits.side` pixels long.
+
+    A PIL image is read but never changed or closed; one that was opened and not loaded yet is loaded by
+    Pillow itself, which knows no limit of time.
+
+    Raises:
+        DataError: the picture is missing, damaged, mislabelled, of a kind that is not taken, or over a limit.
+    """
+    with _gate(source):
+        if isinstance(source, Image.Image):
+            return _upright(_shrunk(_loaded(source, limits), limits.side), source)
+        data = b"".join(_chunks(source, limits.bytes))
+        kind = format_of(data)
+        _check_suffix(source, kind)
+        check_structure(data, kind)
+        clocked = _Clocked(data, time.monotonic() + limits.seconds)
+        with Image.open(clocked, formats=[kind.name]) as picture:
+            check_cost(picture, data, kind, limits)
+            picture.load()
+            return _upright(_shrunk(picture, limits.side), picture)
+
+
+@contextmanager
+def _gate(source: ImageSource) -> Iterator[None]:
+    """Every way in which a picture can fail, as one DataError that names the picture."""
+    try:
+        with _HUSH:
+            yield
+    except DataError as error:
+        raise DataError(f"picture {_label(source)} {error}", field=IMAGE) from error.__cause__
+    except TimeoutError as error:
+        raise DataError(
+            f"picture {_label(source)} takes too long to decode: save it anew as a plain JPEG or PNG",
+            field=IMAGE,
+        ) from error
+    except Image.DecompressionBombError as error:
+        raise DataError(
+            f"picture {_label(source)} claims far too many pixels: save it smaller", field=IMAGE
+        ) from error
+    except Exception as error:  # broken bytes lead decoders into every error there is
+        why = "its header makes no sense" if isinstance(error, UnidentifiedImageError) else str(error)
+        raise DataError(
+            f"picture {_label(source)} is damaged or cut off ({why}): get it again, or save it anew as JPEG"
+            " or PNG", field=IMAGE,
+        ) from error
+
+
+def _label(source: ImageSource) -> str:
+    if isinstance(source, bytes):
+        return f"of {len(source):,} bytes"
+    if isinstance(source, str | Path):
+        return repr(str(source)[:300])
+    return f"of type {type(source).__name__}"
+
+
+def _chunks(source: ImageSource, most: int) -> Iterator[bytes]:
+    """The encoded bytes, at most `most` of them."""
+    if isinstance(source, bytes):
+        stream: BinaryIO = io.BytesIO(source)
+    elif isinstance(source, str | Path) and not is_url(source):
+        stream = _open(Path(source), most)
+    elif is_url(source):
+        raise DataError(
+            "is a URL: fetch it first, with `mmrec ingest --allow-urls` or `ingest.fetch.fetch_images`"
+        )
+    else:
+        raise DataError("is no picture: expected a path, encoded bytes or a PIL image")
+    with stream:
+        size = 0
+        while chunk := stream.read(2**20):
+            size += len(chunk)
+            if size > most:
+                raise DataError(f"has more than {most:,} bytes: save it smaller")
+            yield chunk
+    if not size:
+        raise DataError("is empty (0 bytes): get it again")
+
+
+def _open(path: Path, most: int) -> BinaryIO:
+    """An ordinary file, opened; anything else is refused before it is opened, and again after."""
+    try:
+        _check_ordinary(path.stat(), most)
+        # Without O_NONBLOCK a pipe put there in the meantime would block for ever.
+        stream = open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb")  # noqa: SIM115, PTH123
+    except FileNotFoundError:
+        raise DataError("does not exist: check the path") from None
+    except (OSError, ValueError) as error:
+        raise DataError(f"cannot be read ({error}): check the path and its permissions") from error
+    try:
+        _check_ordinary(os.fstat(stream.fileno()), most)
+    except DataError:
+        stream.close()
+        raise
+    return stream
+
+
+def _check_ordinary(status: os.stat_result, most: int) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        what = "a folder" if stat.S_ISDIR(status.st_mode) else "a device, pipe or socket"
+        raise DataError(f"is {what}: expected an ordinary file")
+    if status.st_size > most:
+        raise DataError(f"has {status.st_size:,} bytes, more than {most:,}: save it smaller")
+
+
+def _check_suffix(source: ImageSource, kind: Format) -> None:
+    if isinstance(source, bytes):
+        return
+    suffix = Path(str(source)).suffix.lower()
+    claimed = next((other.name for other in FORMATS if suffix in other.suffixes), kind.name)
+    if claimed != kind.name:
+        raise DataError(f"is a {kind.name} picture named {suffix}: rename it to {kind.suffixes[0]}")
+
+
+class _Clocked(io.BytesIO):
+    """Encoded bytes that cannot be read any more after the deadline."""
+
+    def __init__(self, data: bytes, deadline: float) -> None:
+        super().__init__(data)
+        self._deadline = deadline
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if time.monotonic() > self._deadline:
+            raise TimeoutError
+        return super().read(size)
+
+
+class _Hush:
+    """Silences Pillow's warnings about odd pictures while any thread decodes: we judge them ourselves.
+
+    `warnings.catch_warnings` changes the whole process, so overlapping uses by threads would leave the
+    filters of one to the other; here the first one in sets the filter and the last one out restores it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._filters = warnings.catch_warnings()
+                self._filters.__enter__()
+                warnings.filterwarnings("ignore", module=r"PIL\.")
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                self._filters.__exit__(None, None, None)
+
+
+_HUSH = _Hush()
+_LOADING = threading.Lock()  # the caller's image may be lazy, and in use by several threads
+
+
+def _loaded(picture: Image.Image, limits: Limits) -> Image.Image:
+    check_size(picture.size, limits)
+    with _LOADING:
+        picture.load()
+    return picture
+
+
+def _shrunk(picture: Image.Image, side: int) -> Image.Image:
+    """The picture in RGB, its longest side at most `side`; made band by band, so no big copy is needed."""
+    factor = max(1, max(picture.size) // (2 * side))
+    width, height = picture.size
+    small = Image.new("RGB", (-(-width // factor), -(-height // factor)))
+    top = _top_value(picture)
+    rows = factor * max(1, 2**20 // (width * factor))
+    for y in range(0, height, rows):
+        band = _flat(picture.crop((0, y, width, min(y + rows, height))), top)
+        small.paste(band.reduce(factor) if factor > 1 else band, (0, y // factor))
+    small.thumbnail((side, side), Image.Resampling.LANCZOS)
+    return small
+
+
+def _flat(band: Image.Image, top: float | None) -> Image.Image:
+    """A band in RGB: deep greys scaled to 8 bits, transparent parts over white."""
+    if top is not None:
+        grey = np.nan_to_num(np.asarray(band, np.float32)) * (255 / top)  # [h, w]
+        return Image.fromarray(np.rint(grey.clip(0, 255)).astype(np.uint8)).convert("RGB")
+    if band.mode in ("La", "RGBa"):  # premultiplied; there is no direct way to RGBA
+        band = band.convert({"La": "LA", "RGBa": "RGBA"}[band.mode])
+    if not band.has_transparency_data:
+        return band.convert("RGB")
+    band = band.convert("RGBA")
+    white = Image.new("RGBA", band.size, "white")
+    return Image.alpha_composite(white, band).convert("RGB")
+
+
+def _top_value(picture: Image.Image) -> float | None:
+    """White in a deep grey picture; None for 8-bit modes. The 32-bit modes do not say: it is guessed."""
+    if picture.mode.startswith("I;16"):
+        return 65_535
+    if picture.mode not in ("I", "F"):
+        return None
+    highest = float(picture.getextrema()[1])  # type: ignore[arg-type]  # one band, so no pairs
+    if not math.isfinite(highest):
+        raise DataError("has pixels that are not finite numbers: save it with 8 or 16 bits")
+    levels = (1, 255, 65_535, 2**32) if picture.mode == "F" else (255, 65_535, 2**31)
+    return next((level for level in levels if highest <= level), levels[-1])
+
+
+def _upright(small: Image.Image, original: Image.Image) -> Image.Image:
+    """Turned as the original's EXIF says."""
+    if len(original.info.get("exif") or b"") > MAX_EXIF * 2**16:
+        raise DataError("has EXIF metadata of more than 512 kB: save it without metadata")
+    turn = _TURNS.get(original.getexif().get(_EXIF_ORIENTATION, 1))
+    return small.transpose(turn) if turn is not None else small

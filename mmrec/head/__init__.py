@@ -1,1 +1,0 @@
-"""The towers between content and the vector that is searched."""

@@ -1,0 +1,286 @@
+"""Late fusion: an item's field embeddings and attributes as one content vector. Nothing is learned here.
+
+Each field has a slot of the content vector. A slot is centred on the catalogue's mean (pretrained encoders
+crowd their outputs into a narrow cone; the direction they share says nothing about an item), brought to
+norm 1 and scaled by the root of its weight; the whole is brought to norm 1 again. The cosine of two items
+of the same fields is then the weighted mean of those fields' cosines. An absent field is an absent slot,
+never a vector of zeros taken for content; one that only the other item has brings the cosine nearer to 0.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmrec.config import Config
+from mmrec.data.files import replacing
+from mmrec.encoders.base import Vectors, unit
+from mmrec.errors import StoreError
+from mmrec.types import LABELS
+
+NUMBER_WIDTH = 0.5  # two numbers this many deviations apart have a cosine of exp(-1/2)
+NUMBER_REACH = 4.0  # deviations from the median at which a number is clipped
+NUMBER_NODES = 12  # frequencies of a number's features; two features each
+NUMBER_STEP = 0.31  # between frequencies; the cosine repeats beyond 2 reaches, the tail left out is 2e-4
+CATEGORY_DIM = 64  # the random vectors of two values have a cosine of 0 +- 1/8
+PRIOR = 32  # a mean over few items is shrunk as if this many items lay at the origin
+ENOUGH = 50_000  # items after which means and scales are not estimated again while ingesting
+
+
+class Embedded(NamedTuple):
+    """Embeddings of one field: values [n, e], and which rows have the field [n]."""
+
+    values: Vectors
+    present: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """What is known of n items before fusion.
+
+    Attributes:
+        n: number of items.
+        embeddings: of text fields and pictures, by field.
+        attributes: n values of each attribute, `None` where absent.
+    """
+
+    n: int
+    embeddings: Mapping[str, Embedded] = field(default_factory=dict)
+    attributes: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+
+    def kinds(self) -> dict[str, tuple[SlotKind, int]]:
+        """Kind and width of the slot that each field asks for; a text field hides its namesake attribute."""
+        asked: dict[str, tuple[SlotKind, int]] = {
+            name: ("embedding", part.values.shape[1]) for name, part in self.embeddings.items()
+        }
+        for name, values in self.attributes.items():
+            first = next((v for v in values if v is not None), None)
+            if first is not None and name not in asked:
+                asked[name] = ("number", 2 * NUMBER_NODES) if is_number(first) else ("category", CATEGORY_DIM)
+        return asked
+
+
+SlotKind = Literal["embedding", "number", "category"]
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One field's place in the content vector.
+
+    Attributes:
+        weight: share of the field in a cosine, before the sharing out among present fields.
+        centre: of a number, its median (dates: seconds since 1970).
+        scale: of a number, its robust standard deviation.
+    """
+
+    name: str
+    kind: SlotKind
+    dim: int
+    weight: float
+    centre: float = 0.0
+    scale: float = 1.0
+
+
+@dataclass(frozen=True)
+class ContentPlan:
+    """How fields become content: slots in order, and the mean of each.
+
+    Attributes:
+        seen: items that means and scales were estimated on.
+        means: mean [dim] of each centred slot, by name.
+    """
+
+    slots: tuple[Slot, ...] = ()
+    seen: int = 0
+    means: Mapping[str, Vectors] = field(default_factory=dict)
+
+    @property
+    def dim(self) -> int:
+        """Width of the content, c."""
+        return sum(slot.dim for slot in self.slots)
+
+    @property
+    def spans(self) -> dict[str, slice]:
+        """Where each field lies in the content."""
+        ends = np.cumsum([slot.dim for slot in self.slots]).tolist()
+        return {s.name: slice(end - s.dim, end) for s, end in zip(self.slots, ends, strict=True)}
+
+    def covers(self, fields: Fields, config: Config) -> bool:
+        """Whether every field of these items that weighs anything has a slot."""
+        kinds = {slot.name: slot.kind for slot in self.slots}
+        return all(
+            kinds.get(name) in (kind, "embedding")  # which hides an attribute of its name
+            for name, (kind, _) in fields.kinds().items() if _weight(name, kind, config) > 0
+        )
+
+    def outgrown(self, n: int) -> bool:
+        """Whether a catalogue of n items deserves means and scales from more of it."""
+        return n >= 2 * self.seen and self.seen < ENOUGH
+
+    def fitted(self, fields: Fields, config: Config) -> ContentPlan:
+        """This plan with slots for all fields seen so far, and means and scales from these items."""
+        known = {s.name: s for s in self.slots}
+        for name, (kind, dim) in fields.kinds().items():
+            if name not in known or kind == "embedding":  # which hides an attribute of its name
+                known[name] = Slot(name, kind, dim, 0.0)
+        weighed = [replace(s, weight=_weight(s.name, s.kind, config)) for s in known.values()]
+        slots = tuple(_scaled(s, fields.attributes.get(s.name, ())) for s in weighed if s.weight > 0)
+        raw = replace(self, slots=slots, means={})
+        means = {
+            s.name: raw._features(s, fields).sum(axis=0) / np.float32(_present(s, fields).sum() + PRIOR)
+            for s in slots if s.kind != "category"
+        }
+        return ContentPlan(slots, fields.n, means)
+
+    def embed(self, fields: Fields) -> Vectors:
+        """Content [n, c] of n items, unit rows; an item that has none of the fields gets zeros."""
+        return self.fuse({slot.name: self.part(slot.name, fields) for slot in self.slots}, fields.n)
+
+    def part(self, name: str, fields: Fields) -> Vectors:
+        """One field's centred unit features [n, dim of its slot]; zeros where the field is absent."""
+        slot = self.slot(name)
+        x = self._features(slot, fields)
+        if name in self.means:
+            x = (x - self.means[name]) * _present(slot, fields)[:, None]
+        return unit(x)
+
+    def fuse(self, parts: Mapping[str, Vectors], n: int) -> Vectors:
+        """Content [n, c] of parts; a field without a part is absent."""
+        content = np.zeros((n, self.dim), np.float32)
+        for name, span in self.spans.items():
+            if name in parts:
+                content[:, span] = np.sqrt(np.float32(self.slot(name).weight)) * parts[name]
+        return unit(content)
+
+    def slot(self, name: str) -> Slot:
+        """The slot of a field."""
+        return next(slot for slot in self.slots if slot.name == name)
+
+    def _features(self, slot: Slot, fields: Fields) -> Vectors:
+        """Features [n, dim] before centring; zeros where the field is absent."""
+        if slot.kind == "embedding":
+            part = fields.embeddings.get(slot.name)
+            return np.zeros((fields.n, slot.dim), np.float32) if part is None else part.values
+        values = fields.attributes.get(slot.name)
+        if values is None or slot.name in fields.embeddings:
+            return np.zeros((fields.n, slot.dim), np.float32)
+        if slot.kind == "number":
+            return number_features(values, slot)
+        return category_features(values, slot.name)
+
+    def save(self, path: Path) -> None:
+        """Writes the plan as one safetensors file; the slots are in its metadata."""
+        from safetensors.numpy import save
+
+        header = {"seen": str(self.seen), "slots": json.dumps([asdict(slot) for slot in self.slots])}
+        means = {name: np.ascontiguousarray(mean, np.float32) for name, mean in self.means.items()}
+        with replacing(path) as file:
+            file.write(save(means, header))
+
+    @classmethod
+    def load(cls, path: Path) -> ContentPlan:
+        """Reads what `save` wrote.
+
+        Raises:
+            StoreError: the file is absent or damaged.
+        """
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(path, "numpy") as f:
+                header = f.metadata()
+                means = {name: f.get_tensor(name) for name in f.keys()}  # noqa: SIM118  (not a mapping)
+            slots = tuple(Slot(**slot) for slot in json.loads(header["slots"]))
+            return cls(slots, int(header["seen"]), means)
+        except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
+            raise StoreError(
+                f"cannot read the content plan {path}: {error}. Run `mmrec doctor` on the store"
+            ) from error
+
+
+def is_number(value: object) -> bool:
+    """Whether an attribute value is measured on a line (a number or a date) rather than named."""
+    return isinstance(value, int | float | datetime) and not isinstance(value, bool)
+
+
+def number_features(values: Sequence[Any], slot: Slot) -> Vectors:
+    """Fourier features [n, 24] of n numbers, whose cosine falls with their distance as a Gaussian.
+
+    Source: Rahimi & Recht 2007, random Fourier features, with the frequencies of the midpoint rule in place
+    of random ones. (Gauss-Hermite nodes lie too far apart: the cosine of numbers 4 deviations apart is -1.)
+    """
+    nodes, shares = _quadrature()
+    z = np.array([np.nan if v is None else (_real(v) - slot.centre) / slot.scale for v in values])
+    angles = np.clip(z, -NUMBER_REACH, NUMBER_REACH)[:, None] * nodes / NUMBER_WIDTH  # [n, nodes]
+    x = np.hstack([shares * np.cos(angles), shares * np.sin(angles)])  # [n, 2 * nodes]
+    return np.nan_to_num(x).astype(np.float32)
+
+
+def category_features(values: Sequence[Any], name: str) -> Vectors:
+    """Sums [n, 64] of one fixed random vector for each value: equal values agree, others are unrelated."""
+    rows = [
+        sum((_random_vector(f"{name}={v}") for v in _labels(value)), start=np.zeros(CATEGORY_DIM, np.float32))
+        for value in values
+    ]
+    return np.array(rows, np.float32).reshape(len(values), CATEGORY_DIM)
+
+
+def _labels(value: Any) -> Iterable[str]:
+    if value is None:
+        return ()
+    return value if isinstance(value, list | tuple | np.ndarray) else (str(value),)
+
+
+@lru_cache(maxsize=65_536)
+def _random_vector(label: str) -> Vectors:
+    seed = int.from_bytes(hashlib.sha256(label.encode()).digest()[:8], "little")
+    return np.random.default_rng(seed).standard_normal(CATEGORY_DIM).astype(np.float32)
+
+
+@lru_cache(maxsize=1)
+def _quadrature() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Frequencies [nodes] of a Gaussian, and the roots of their shares."""
+    nodes = NUMBER_STEP * np.arange(0.5, NUMBER_NODES, dtype=np.float64)
+    weights = np.exp(-(nodes**2) / 2)
+    return nodes, np.sqrt(weights / weights.sum())
+
+
+def _real(value: Any) -> float:
+    return value.timestamp() if isinstance(value, datetime) else float(value)
+
+
+def _present(slot: Slot, fields: Fields) -> NDArray[np.bool_]:
+    if slot.kind == "embedding":
+        part = fields.embeddings.get(slot.name)
+        return np.zeros(fields.n, np.bool_) if part is None else part.present
+    values = fields.attributes.get(slot.name)
+    if values is None:
+        return np.zeros(fields.n, np.bool_)
+    return np.array([value is not None for value in values], np.bool_)
+
+
+def _weight(name: str, kind: SlotKind, config: Config) -> float:
+    if name == LABELS:
+        return 0.0  # categories take part by their values; as words they serve text queries alone
+    return config.weights.get(name, 1.0 if kind == "embedding" else config.attribute_weight)
+
+
+def _scaled(slot: Slot, values: Sequence[Any]) -> Slot:
+    """The slot with the centre and scale of a number's values: median, and quartile range as deviation."""
+    if slot.kind != "number":
+        return slot
+    x = np.array([_real(v) for v in values if v is not None])
+    if not len(x):
+        return slot
+    low, middle, high = np.percentile(x, [25, 50, 75])
+    scale = (high - low) / 1.349 or x.std() or 1.0  # 1.349: quartile range of a normal distribution
+    return replace(slot, centre=float(middle), scale=float(scale))

@@ -1,0 +1,117 @@
+"""The towers: content -> the rows that are stored, and a history of rows -> the user's vector."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from mmrec.encoders.base import Vectors, unit
+from mmrec.model.content import ContentPlan
+
+
+class Towers(Protocol):
+    """Both towers of a head.
+
+    A stored row has a part that is searched and a part that a history is read from. They may be the same.
+
+    """
+
+    @property
+    def trained(self) -> bool:
+        """Whether behaviour has shaped them; else a row is the content itself."""
+
+    @property
+    def plan(self) -> ContentPlan | None:
+        """What makes the content that they read; None takes the catalogue's newest.
+
+        A trained head keeps the plan of its training, and does not read fields that came later.
+        """
+
+    def items(self, content: Vectors, ids: Sequence[str]) -> Vectors:
+        """Rows [n, w] to store for content [n, c]; an id of `""` is an item that nobody has seen."""
+
+    def searched(self, rows: Vectors) -> Vectors:
+        """The part [n, d] of rows [n, w] whose inner product with a user is the score."""
+
+    def remembered(self, rows: Vectors) -> Vectors:
+        """The part [n, m] of rows [n, w] that a history is read from."""
+
+    def users(
+        self, remembered: Vectors, histories: Sequence[ArrayLike], weights: Sequence[ArrayLike]
+    ) -> Vectors:
+        """`user` for many histories at once, [u, d].
+
+        Args:
+            remembered: of the whole catalogue [n, m].
+            histories: of each user, positions in it, oldest first.
+            weights: of each position; a negative one is a dislike.
+        """
+
+    def user(self, history: Vectors, weights: Vectors) -> Vectors:
+        """The vector [d] of a history [L, m], oldest first; a negative weight [L] is a dislike."""
+
+    def contributions(self, history: Vectors, weights: Vectors, vectors: Vectors) -> Vectors:
+        """What each item of a history [L, m] adds to the score of searched rows [..., d].
+
+        Returns:
+            [..., L]; the sum over L is the inner product of each row with the user.
+        """
+
+
+class IdentityTowers:
+    """What serves before `fit`: an item's row is its content, a user the weighted mean of a history.
+
+    Args:
+        dislike_weight: how strongly the mean of the dislikes is subtracted from the mean of the rest.
+    """
+
+    trained = False
+    plan = None
+
+    def __init__(self, dislike_weight: float) -> None:
+        self.dislike_weight = dislike_weight
+
+    def items(self, content: Vectors, ids: Sequence[str]) -> Vectors:  # noqa: ARG002
+        """The content itself, whoever the items are."""
+        return content
+
+    def searched(self, rows: Vectors) -> Vectors:
+        """All of it."""
+        return rows
+
+    def remembered(self, rows: Vectors) -> Vectors:
+        """All of it."""
+        return rows
+
+    def users(
+        self, remembered: Vectors, histories: Sequence[ArrayLike], weights: Sequence[ArrayLike]
+    ) -> Vectors:
+        """`user` for each, to the last bit."""
+        users = np.zeros((len(histories), remembered.shape[1]), np.float32)
+        for row, history, given in zip(users, histories, weights, strict=True):
+            row[:] = self.user(remembered[np.asarray(history, np.intp)], np.asarray(given, np.float32))
+        return users
+
+    def user(self, history: Vectors, weights: Vectors) -> Vectors:
+        """Mean of the liked minus `dislike_weight` x mean of the disliked, at norm 1."""
+        mean = self._shares(weights) @ history  # [L] @ [L, d] -> [d]
+        return unit(mean[None, :])[0]
+
+    def contributions(self, history: Vectors, weights: Vectors, vectors: Vectors) -> Vectors:
+        """Share of each item in the user's vector x its cosine with the result."""
+        shares = self._shares(weights)
+        mean = shares @ history  # [L] @ [L, d] -> [d]
+        norm = np.sqrt(mean @ mean) or 1.0
+        parts = shares / norm * (vectors @ history.T)  # [..., d] @ [d, L] -> [..., L]
+        return parts.astype(np.float32)
+
+    def _shares(self, weights: Vectors) -> Vectors:
+        """Coefficient [L] of each item of a history in the user's vector, before its norm."""
+        liked, disliked = np.maximum(weights, 0), np.maximum(-weights, 0)
+        positive = liked / (liked.sum() or 1.0)
+        negative = disliked / (disliked.sum() or 1.0)
+        shares: Vectors = (positive - self.dislike_weight * negative).astype(np.float32)
+        return shares

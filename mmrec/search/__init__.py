@@ -1,0 +1,1 @@
+"""The catalogue in memory: snapshots of it, exact top-k search and full text."""

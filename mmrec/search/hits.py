@@ -1,0 +1,156 @@
+"""The best rows for many queries: matrix products over blocks of rows, of which few scores are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mmrec.encoders.base import Vectors
+
+Mask = NDArray[np.bool_]
+Places = NDArray[np.intp]
+PAIRS = 65_536  # scored at once, so that the copies of their vectors stay small when very many rows tie
+
+
+@dataclass(frozen=True, slots=True)
+class Hits:
+    """The best of one search, best first: positions in the catalogue [k] and their scores [k]."""
+
+    positions: Places
+    scores: Vectors
+
+
+def best(scores: Vectors, k: int, allowed: Mask) -> Hits:
+    """The k highest of scores [n] among the allowed, ties by position."""
+    open_places = np.flatnonzero(allowed)
+    s = scores[open_places]
+    if len(s) > k:
+        threshold = np.partition(s, len(s) - k)[len(s) - k]
+        keep = np.flatnonzero(s >= threshold)  # more than k when scores tie at the threshold
+        open_places, s = open_places[keep], s[keep]
+    order = np.argsort(-s, kind="stable")[:k]
+    return Hits(open_places[order], s[order])
+
+
+def exact_scores(matrix: Vectors, rows: Places, queries: Vectors, users: Places | None = None) -> Vectors:
+    """Inner products [m] of some rows of a matrix with a query, each summed alone.
+
+    A matrix product would sum a row differently at another place of the matrix: equal rows would not tie.
+
+    Args:
+        matrix: [n, d].
+        rows: positions [m] in the matrix.
+        queries: one query [d], or several [b, d].
+        users: for each row its query [m], when there are several.
+    """
+    scores = np.empty(len(rows), np.float32)
+    for start in range(0, len(rows), PAIRS):
+        part = slice(start, start + PAIRS)
+        q = queries if users is None else queries.take(users[part], axis=0)  # [d] or [pairs, d]
+        np.vecdot(matrix.take(rows[part], axis=0), q, out=scores[part])  # [pairs, d] -> [pairs]
+    return scores
+
+
+SCORES = 4_194_304  # held at once: few enough for the cache, and enough for the threads to seldom wait
+POOL = 8  # times k candidates a query: ranked as soon as there are more, which bounds their memory
+LEAST = np.finfo(np.float32).min  # below every score, and above the minus infinity of a hidden one
+
+
+def best_of_many(
+    matrix: Vectors, queries: Vectors, k: int, rows: Places, exclude: Sequence[ArrayLike], slack: Vectors
+) -> list[Hits]:
+    """The k rows with the highest inner products for each of many queries, ties by position.
+
+    Args:
+        matrix: [n, d].
+        queries: [b, d]; one of zeros finds nothing.
+        k: from 1.
+        rows: positions to choose from, ascending.
+        exclude: for each query, positions that it may not find.
+        slack: the most by which a score in a matrix product differs from the exact one, for each query [b].
+    """
+    best = _Best(matrix, queries, k, slack)
+    hidden = _Hidden(exclude)
+    size = min(max(1, SCORES // max(1, len(queries))), len(rows))
+    room = np.empty(len(queries) * size, np.float32)  # used by all blocks, as fresh memory costs time
+    for start in range(0, len(rows), max(1, size)):
+        block = rows[start:start + size]
+        scores = room[:len(queries) * len(block)].reshape(len(queries), len(block))
+        np.matmul(queries, _rows(matrix, block).T, out=scores)  # [b, d] @ [d, block] -> [b, block]
+        hidden.hide(scores, block)
+        best.add(scores, block)
+    return best.hits()
+
+
+class _Best:
+    """The best candidates so far of every query, and the score [b] that a new one must reach to matter."""
+
+    def __init__(self, matrix: Vectors, queries: Vectors, k: int, slack: Vectors) -> None:
+        self.matrix, self.queries, self.k, self.slack = matrix, queries, k, slack
+        self.floor = np.where(queries.any(axis=1), LEAST, np.inf).astype(np.float32)  # [b]
+        self.first = True
+        self.users, self.rows = np.zeros(0, np.intp), np.zeros(0, np.intp)  # of the candidates ranked so far
+        self.scores = np.zeros(0, np.float32)
+        self.waiting: list[tuple[Places, Places]] = []
+
+    def add(self, scores: Vectors, block: Places) -> None:
+        """Takes the scores [b, block] of some rows."""
+        if self.first and len(block) > self.k:
+            kth = np.partition(scores, len(block) - self.k, axis=1)[:, len(block) - self.k]
+            self.floor = np.maximum(self.floor, kth - 2 * self.slack).astype(np.float32)
+        users, columns = np.divmod(np.flatnonzero(scores >= self.floor[:, None]), len(block))
+        self.waiting.append((users, block[columns]))
+        if self.first or sum(len(u) for u, _ in self.waiting) > POOL * self.k * len(self.queries):
+            self._rank()
+        self.first = False
+
+    def hits(self) -> list[Hits]:
+        """What every query found, best first."""
+        self._rank()
+        ends = np.searchsorted(self.users, np.arange(len(self.queries) + 1))
+        return [Hits(self.rows[a:z], self.scores[a:z]) for a, z in pairwise(ends)]
+
+    def _rank(self) -> None:
+        """Scores the waiting candidates exactly, keeps the k best of each query and raises the floor."""
+        if not self.waiting:
+            return
+        users, rows = (np.concatenate(part) for part in zip(*self.waiting, strict=True))
+        new = exact_scores(self.matrix, rows, self.queries, users)
+        users, rows = np.concatenate([self.users, users]), np.concatenate([self.rows, rows])
+        scores = np.concatenate([self.scores, new])
+        order = np.lexsort((rows, -scores, users))
+        rank = np.arange(len(order)) - np.searchsorted(users[order], users[order])  # in each query, from 0
+        order = order[rank < self.k]
+        self.users, self.rows, self.scores, self.waiting = users[order], rows[order], scores[order], []
+        last = rank[rank < self.k] == self.k - 1
+        full = self.users[last]
+        self.floor[full] = np.maximum(self.floor[full], self.scores[last] - self.slack[full])
+
+
+class _Hidden:
+    """What each query may not find, in the order of the positions."""
+
+    def __init__(self, exclude: Sequence[ArrayLike]) -> None:
+        lists = [np.asarray(places, np.intp) for places in exclude]
+        rows = np.concatenate([*lists, np.zeros(0, np.intp)])
+        order = np.argsort(rows)
+        self.rows = rows[order]
+        self.users = np.repeat(np.arange(len(lists)), [len(places) for places in lists])[order]
+
+    def hide(self, scores: Vectors, block: Places) -> None:
+        """Sets to minus infinity what is hidden among the scores [b, block] of some rows, ascending."""
+        part = slice(*np.searchsorted(self.rows, [block[0], block[-1] + 1]))
+        rows, users = self.rows[part], self.users[part]
+        columns = np.searchsorted(block, rows)
+        there = block[columns] == rows
+        scores[users[there], columns[there]] = -np.inf
+
+
+def _rows(matrix: Vectors, block: Places) -> Vectors:
+    """Rows of a matrix, without a copy when they follow each other."""
+    first, last = int(block[0]), int(block[-1])
+    return matrix[first:last + 1] if last - first + 1 == len(block) else matrix.take(block, axis=0)

@@ -1,0 +1,295 @@
+"""The catalogue at one version, in memory: one contiguous matrix for each space, loaded when asked for."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property, partial
+from typing import NamedTuple, cast
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import ArrayLike, NDArray
+
+from mmrec.encoders.base import Vectors
+from mmrec.errors import DataError, NotFitted, StoreError, UnknownItem
+from mmrec.model.content import ContentPlan
+from mmrec.search.changes import Changes, Part, numbered
+from mmrec.search.hits import Hits, Mask, Places
+from mmrec.search.text import FullText
+from mmrec.search.topk import Scorer
+from mmrec.search.vectors import BEHAVIOUR, CONTENT, DOCUMENTS, REMEMBERED, SEARCHED, Spaces
+from mmrec.store import schema, where
+from mmrec.store.catalogue import Catalogue
+from mmrec.types import IMAGE, WORDS
+
+MOST_DOCUMENTS = 250_000  # whose terms are counted, in seconds; the words of more are searched on the disk
+FORGOTTEN = 1_000  # versions of the table in which nobody asked for a space
+MOST_MASKS = 64  # expressions whose answer is kept for the next call
+
+
+Kept = Scorer | Vectors | FullText
+
+
+class Held(NamedTuple):
+    """What a snapshot of some version held: the ids, their positions, and a row of something for each."""
+
+    version: int
+    ids: list[str]
+    position: Mapping[str, int]
+    value: Kept
+
+
+class Snapshot:
+    """The catalogue at one version, its items in the order of their ids.
+
+    Attributes:
+        ids: of all items, sorted, so that equal scores rank by id.
+        position: of each id.
+        facts: attributes, `item_id` and `added_at` in the same order, for `where`.
+        towers: what made its vectors.
+        serving: the space that users are searched in.
+        asked: spaces that somebody has asked for.
+    """
+
+    def __init__(self, catalogue: Catalogue, before: Snapshot | None = None) -> None:
+        catalogue.store.refresh()
+        self.catalogue = catalogue
+        made_by = catalogue.serving()  # before the table, whose column is then complete
+        self.plan, self._column, self.towers = made_by
+        self.table = catalogue.table.frozen()
+        self.version = self.table.version
+        if self.plan.dim and self._column not in self.table.schema.names:
+            raise StoreError("the vectors were rewritten while they were read: ask again")
+        self._spaces = Spaces(self.table, made_by)
+        self.serving = SEARCHED if self.towers.trained else CONTENT
+        self.asked: set[str] = set()
+        self._held: dict[str, Kept] = {}
+        self._earlier: dict[str, Held] = {}
+        self._loading = threading.RLock()  # two threads shall not hold the same vectors twice
+        self._masks: dict[str, Mask] = {}
+        self._popular: tuple[Mapping[str, float], Vectors] | None = None
+        self._changes: dict[int, Changes | None] = {}  # since an earlier version
+        changes = self._since(before) if before and self._continues(before) else None
+        if before and changes:
+            self._earlier = before._handed_on()
+            self.facts: pa.Table = changes.merged_table(before.facts, self._read_facts(changes.part))
+            self.ids: list[str] = changes.keys
+        else:
+            self.facts = self._read_facts(None)
+            self.ids = self.facts["item_id"].to_pylist()
+        self.position = numbered(self.ids)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def spaces(self) -> tuple[str, ...]:
+        """What `by=` may name."""
+        fields = [slot.name for slot in self.plan.slots]
+        words = [WORDS] if self.text_fields else []
+        return (CONTENT, *fields, *words, *([BEHAVIOUR] if self.towers.trained else []))
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """Names of the items' attributes."""
+        return tuple(name for name in self.facts.column_names if name not in ("item_id", "added_at"))
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """Names of the attributes whose values are labels: a string, or a list of strings."""
+        types = {name: self.facts.schema.field(name).type for name in self.attributes}
+        return tuple(n for n, type_ in types.items() if pa.types.is_string(type_) or pa.types.is_list(type_))
+
+    @property
+    def text_fields(self) -> tuple[str, ...]:
+        """Fields that a text encoder embedded, categories among them."""
+        return self._spaces.text_fields
+
+    @property
+    def text_slots(self) -> tuple[str, ...]:
+        """Text fields of the content."""
+        return tuple(s.name for s in self.plan.slots if s.name in self.text_fields)
+
+    @property
+    def readable(self) -> tuple[str, ...]:
+        """Spaces that plain words can be compared in."""
+        image = self.catalogue.encoders[IMAGE] if IMAGE in self.spaces else None
+        return tuple(
+            name for name, can in ((WORDS, WORDS in self.spaces), (IMAGE, image and image.words)) if can
+        )
+
+    def space(self, name: str) -> Vectors:
+        """Vectors [n, d] of every item in a space, at norm 1; zeros where an item has nothing there.
+
+        Raises:
+            DataError: there is no such space.
+            NotFitted: it is that of behaviour, and no head was trained.
+        """
+        return self.scorer(name).matrix
+
+    def scorer(self, name: str) -> Scorer:
+        """What searches a space; its vectors are loaded when they are first asked for."""
+        if name not in self._held and name == BEHAVIOUR and not self.towers.trained:
+            raise NotFitted("by='behaviour' needs a trained head: use by='content' or a field's name")
+        if name not in self._held and name not in (*self.spaces, self.serving):
+            raise DataError(
+                f"by={name!r} is no field of this catalogue: choose {', '.join(self.spaces)}", field="by"
+            )
+        return cast(Scorer, self._loaded(name))
+
+    @property
+    def remembered(self) -> Vectors:
+        """What histories are read from [n, m]."""
+        return cast(Vectors, self._loaded(REMEMBERED)) if self.towers.trained else self.space(CONTENT)
+
+    def content_by(self, plan: ContentPlan) -> Vectors:
+        """Content [n, c] that a plan makes of the stored fields."""
+        return self._spaces.content_by(plan, Part(None, self.position))
+
+    @cached_property
+    def ages(self) -> NDArray[np.float64]:
+        """Days [n] by which each item is older than the newest."""
+        if not len(self):
+            return np.zeros(0)
+        micros = self.facts["added_at"].cast("int64").to_numpy()
+        return (micros.max() - micros) / 86_400e6  # microseconds -> days
+
+    def popular(self, popularity: Mapping[str, float]) -> Vectors:
+        """Share [n] of each item in the most popular one's worth; 0 for those without interactions."""
+        if self._popular is None or self._popular[0] is not popularity:
+            top = max(popularity.values(), default=0.0) or 1.0
+            shares = np.zeros(len(self), np.float32)
+            for item_id in popularity.keys() & self.position.keys():
+                shares[self.position[item_id]] = popularity[item_id] / top
+            self._popular = popularity, shares
+        return self._popular[1]
+
+    def mask(self, expression: str | None) -> Mask | None:
+        """Which items [n] a `where` expression keeps; None keeps all."""
+        if expression is None:
+            return None
+        mask = self._masks.get(expression)
+        if mask is None:
+            mask = self.parse(expression).mask(self.facts)
+            if len(self._masks) >= MOST_MASKS:  # another thread may do so too, hence the local name
+                self._masks.clear()
+            self._masks[expression] = mask
+        return mask
+
+    def parse(self, expression: str) -> where.Where:
+        """The expression, checked against the columns of this catalogue."""
+        return where.parse(expression, {field.name: field.type for field in self.facts.schema})
+
+    def places(self, item_ids: Sequence[str]) -> Places:
+        """Positions of items.
+
+        Raises:
+            UnknownItem: one of them is not in the catalogue.
+        """
+        unknown = [i for i in item_ids if i not in self.position]
+        if unknown:
+            raise UnknownItem(f"{_named(unknown)} not in the catalogue: ingest first, or check the id")
+        return np.array([self.position[i] for i in item_ids], np.intp)
+
+    def known(self, item_ids: Iterable[str]) -> set[int]:
+        """Positions of those of the items that are in the catalogue."""
+        return {self.position[i] for i in item_ids if i in self.position}
+
+    def search(
+        self, space: str, query: Vectors, k: int, *, exclude: ArrayLike = (), mask: Mask | None = None
+    ) -> Hits:
+        """The k items nearest to a query [d] of a space, ties by id, without excluded and masked items.
+
+        An item without content (a row of zeros) is near nothing and is never found, nor does it find any.
+        """
+        return self.scorer(space).top(query, k, allowed=mask, exclude=exclude)
+
+    def match(self, words: str, k: int, *, where: str | None = None) -> list[int]:
+        """Positions of the k best items for any of these words (BM25), best first, ties by id."""
+        if len(self) > MOST_DOCUMENTS:
+            found = self.catalogue.match(words, k, self.parse(where) if where else None)
+            return [self.position[i] for i in found if i in self.position]  # another may have added more
+        full_text = cast(FullText, self._loaded(DOCUMENTS))
+        positions: list[int] = full_text.top(words, k, self.mask(where)).positions.tolist()
+        return positions
+
+    def load_as(self, before: Snapshot) -> None:
+        """Has ready what was asked of the snapshot before, also if another head serves by now."""
+        serving = {self.serving, REMEMBERED} if self.towers.trained else {self.serving}
+        wanted = before.asked | serving if before.serving in before.asked else before.asked
+        for name in wanted.intersection((*self.spaces, *serving, DOCUMENTS)):
+            self._brought(name)
+
+    def _loaded(self, name: str) -> Kept:
+        self.asked.add(name)
+        return self._brought(name)
+
+    def _brought(self, name: str) -> Kept:
+        if name not in self._held:
+            with self._loading:
+                if name not in self._held:
+                    up_to_date = self._brought_up(name)
+                    self._held[name] = self._read(name) if up_to_date is None else up_to_date
+        return self._held[name]
+
+    def _read(self, name: str) -> Kept:
+        every = Part(None, self.position)
+        if name == DOCUMENTS:
+            return FullText.of(self._spaces.documents(every))
+        x = self._spaces.read(name, every)
+        return x if name == REMEMBERED else self._finite(lambda: Scorer(x), x, self.ids)
+
+    def _brought_up(self, name: str) -> Kept | None:
+        """What an earlier snapshot held, with the rows of this one; None where reading all is quicker."""
+        earlier = self._earlier.pop(name, None)
+        changes = self._since(earlier) if earlier else None
+        if not earlier or not changes:
+            return None
+        held = earlier.value
+        if isinstance(held, FullText):
+            return held.changed(changes, self._spaces.documents(changes.part))
+        x = self._spaces.read(name, changes.part)
+        if isinstance(held, Scorer):
+            return self._finite(partial(held.changed, changes, x), x, list(changes.part.position))
+        return changes.merged(held, x)
+
+    def _handed_on(self) -> dict[str, Held]:
+        """What the next snapshot may bring up to date."""
+        earlier = {name: one for name, one in self._earlier.items() if self.version - one.version < FORGOTTEN}
+        now = {name: Held(self.version, self.ids, self.position, one) for name, one in self._held.items()}
+        return earlier | now
+
+    def _continues(self, before: Snapshot) -> bool:
+        """Whether what was held before is of the same columns, made by the same towers."""
+        made_alike = before.plan is self.plan and before.towers is self.towers
+        return made_alike and before.table.schema == self.table.schema
+
+    def _since(self, earlier: Snapshot | Held) -> Changes | None:
+        """What an earlier version lacks; worked out once for all that was held of it."""
+        version = earlier.version
+        if version not in self._changes:
+            self._changes[version] = Changes.between(earlier.ids, earlier.position, self.table, version)
+        return self._changes[version]
+
+    def _read_facts(self, part: Part | None) -> pa.Table:
+        names = list(schema.attribute_types(self.table.schema))
+        columns = ["item_id", "added_at", *(schema.ATTRIBUTE + n for n in names)]
+        table = self.table.scan(columns, part.where if part else None)
+        return table.rename_columns(["item_id", "added_at", *names]).sort_by("item_id")
+
+    def _finite(self, score: Callable[[], Scorer], x: Vectors, ids: Sequence[str]) -> Scorer:
+        try:
+            return score()
+        except DataError:
+            broken = [ids[row] for row in np.flatnonzero(~np.isfinite(x).all(axis=1)).tolist()]
+            raise StoreError(
+                f"{_named(broken)} without finite vectors: run `mmrec doctor` on the store, then"
+                " ingest again"
+            ) from None
+
+
+def _named(item_ids: Sequence[str]) -> str:
+    shown = ", ".join(repr(i) for i in item_ids[:5])
+    more = f" and {len(item_ids) - 5} more" if len(item_ids) > 5 else ""
+    return f"{shown}{more} {'is' if len(item_ids) == 1 else 'are'}"

@@ -1,0 +1,190 @@
+"""Full text in memory: which documents share terms with a query, ranked by BM25.
+
+LanceDB's index ranks alike from the disk, where a search takes some milliseconds whatever it finds.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mmrec.encoders.base import Vectors
+from mmrec.search.changes import Changes
+from mmrec.search.hits import Hits, Mask, Places, best
+from mmrec.store.tables import LANGUAGE, LONGEST, STOP_WORDS
+
+if TYPE_CHECKING:
+    import tantivy
+    from scipy.sparse import csc_array
+
+
+def terms_of(text: str) -> Counter[str]:
+    """How often each term stands in a text: its words in small letters without endings and accents.
+
+    LanceDB's full-text index takes texts apart with the same library, by the same steps in the same order.
+    """
+    return Counter(_analyser().analyze(text))
+
+
+@cache
+def _analyser() -> tantivy.TextAnalyzer:
+    from tantivy import Filter, TextAnalyzerBuilder, Tokenizer
+
+    steps = TextAnalyzerBuilder(Tokenizer.simple())
+    for step in (
+        Filter.remove_long(LONGEST), Filter.lowercase(), Filter.stemmer(LANGUAGE.lower()),
+        Filter.custom_stopword(STOP_WORDS), Filter.ascii_fold(),
+    ):
+        steps = steps.filter(step)
+    return steps.build()
+
+
+SATURATION, LENGTHS = 1.2, 0.75  # k1 and b of BM25
+LATER = 0.1  # share of the documents that may have come later before all are counted as one part
+GONE = -1  # the place of a document that was changed or deleted
+
+
+@dataclass(frozen=True, eq=False)
+class FullText:
+    """The terms of n documents.
+
+    Documents that came later are counted apart, so that one more costs as much as those few.
+
+    Attributes:
+        terms: the column of each term.
+        parts: the documents of the beginning, and those that came later.
+    """
+
+    terms: dict[str, int]
+    parts: tuple[_Counted, ...]
+
+    @classmethod
+    def of(cls, documents: Sequence[str]) -> FullText:
+        """What finds these documents by their positions."""
+        terms: dict[str, int] = {}
+        return cls(terms, (_Counted.of(documents, np.arange(len(documents)), terms),))
+
+    def changed(self, changes: Changes, documents: Sequence[str]) -> FullText:
+        """What finds the documents as they are after changes; this one goes on finding those before.
+
+        Args:
+            documents: that were written [m].
+        """
+        terms = dict(self.terms)
+        now = np.full(len(changes.kept) + 1, GONE)  # the last is where those are that were gone before
+        now[:-1][changes.kept] = np.flatnonzero(changes.stays)
+        first, *later = (replace(part, places=now[part.places]) for part in self.parts)
+        later = [_joined([*later, _Counted.of(documents, changes.comes, terms)])]
+        if len(later[0]) > LATER * len(first):
+            return FullText(terms, (_joined([first, *later]),))
+        return FullText(terms, (first, *later))
+
+    def top(self, words: str, k: int, allowed: Mask | None = None) -> Hits:
+        """The k best documents for any of these words, ties by position.
+
+        Args:
+            allowed: documents [n] that may be found; None for all.
+        """
+        scores = self.scores(words)
+        return best(scores, k, scores > 0 if allowed is None else allowed & (scores > 0))
+
+    def scores(self, words: str) -> Vectors:
+        """BM25 [n] of every document; 0 for those without any of the words.
+
+        A document without terms, as of an item that is nothing but a picture, is none of those that are
+        counted.
+
+        Source: Robertson & Zaragoza 2009, The Probabilistic Relevance Framework: BM25 and Beyond, with the
+        inverse document frequency of Lucene, log(1 + (n - m + .5) / (m + .5)) of a term in m documents.
+        """
+        scores = np.zeros(len(self), np.float32)
+        n, mean_length = self._totals
+        for term, times in terms_of(words).items():
+            found = [part.having(self.terms[term]) for part in self.parts] if term in self.terms else []
+            m = sum(len(places) for places, _, _ in found)
+            rarity = np.log1p((n - m + 0.5) / (m + 0.5))
+            for places, counts, lengths in found:
+                damped = counts + SATURATION * (1 - LENGTHS + LENGTHS * lengths / mean_length)
+                scores[places] += times * rarity * (SATURATION + 1) * counts / damped
+        return scores
+
+    @cached_property
+    def _n(self) -> int:
+        return sum(int(part.alive.sum()) for part in self.parts)
+
+    def __len__(self) -> int:
+        return self._n
+
+    @cached_property
+    def _totals(self) -> tuple[int, float]:
+        """Number of documents with terms, and of terms in the mean of those."""
+        lengths = np.concatenate([part.lengths[part.alive] for part in self.parts])
+        n = int(np.count_nonzero(lengths))
+        return n, float(lengths.sum()) / max(n, 1)
+
+
+@dataclass(frozen=True, eq=False)
+class _Counted:
+    """Some documents.
+
+    Attributes:
+        counts: how often each term stands in each [m, terms].
+        lengths: number of terms of each [m].
+        places: position of each in the catalogue [m]; `GONE` if it is no longer there.
+    """
+
+    counts: csc_array
+    lengths: Vectors
+    places: Places
+
+    @classmethod
+    def of(cls, documents: Sequence[str], places: Places, terms: dict[str, int]) -> _Counted:
+        """Counts documents; terms that are new get a column."""
+        from scipy.sparse import csr_array
+
+        columns, counts, ends = array("i"), array("f"), [0]
+        for document in documents:
+            found = terms_of(document)
+            columns.extend([terms.setdefault(term, len(terms)) for term in found])
+            counts.extend(found.values())
+            ends.append(len(columns))
+        rows = csr_array(
+            (np.array(counts, np.float32), np.array(columns, np.int32), ends),
+            shape=(len(documents), len(terms)),
+        )
+        return cls(rows.tocsc(), rows.sum(axis=1), places)
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    @property
+    def alive(self) -> Mask:
+        """Which of them [m] are still there."""
+        return self.places != GONE
+
+    def having(self, column: int) -> tuple[Places, Vectors, Vectors]:
+        """Those that a term stands in: their places in the catalogue, how often, and their lengths."""
+        known = column < self.counts.shape[1]  # else the term came later
+        entries = slice(*self.counts.indptr[column : column + 2]) if known else slice(0)
+        rows, counts = self.counts.indices[entries], self.counts.data[entries]
+        places = self.places[rows]
+        there = places != GONE
+        return places[there], counts[there], self.lengths[rows[there]]
+
+
+def _joined(parts: Sequence[_Counted]) -> _Counted:
+    """What is left of several, as one."""
+    from scipy.sparse import vstack
+
+    alive = np.concatenate([part.alive for part in parts])
+    wide = [part.counts.copy() for part in parts]
+    for counts in wide:
+        counts.resize(counts.shape[0], max(part.counts.shape[1] for part in parts))
+    lengths, places = (np.concatenate(x) for x in zip(*((p.lengths, p.places) for p in parts), strict=True))
+    return _Counted(vstack(wide, format="csr")[alive].tocsc(), lengths[alive], places[alive])

@@ -1,0 +1,224 @@
+"""Exact top-k inner products over one matrix: cheap scores name the candidates, exact ones rank them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import copy
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from mmrec.encoders.base import Vectors
+from mmrec.errors import DataError
+from mmrec.search.changes import Changes
+from mmrec.search.codes import Codes
+from mmrec.search.hits import Hits, Mask, Places, best_of_many, exact_scores
+
+EPS = float(np.finfo(np.float32).eps)
+SMALL = 10_000  # rows below which one matrix product is as fast as the codes
+FEW = 0.03  # share of the rows up to which gathering them is faster than scanning the codes around them
+WIDTHS = (1, 8)  # times the candidates first asked for, before all rows are scored instead
+SEVERAL = 8  # up to so many one after the other are faster than all at once
+HIDDEN = 200  # rows up to which a query shares the scan of others
+NOTHING = Hits(np.zeros(0, np.intp), np.zeros(0, np.float32))
+
+
+class Scorer:
+    """Finds the rows of a matrix with the highest inner products, exactly; ties by position.
+
+    The fast passes (8-bit codes, matrix products) only choose candidates, with the most they can be wrong as
+    a margin. Every score that ranks or is returned is one row times one query, summed alone: equal rows score
+    equally wherever they stand, and every method and filter gives a pair of vectors the same score.
+
+    A row of zeros is near nothing and is never found, nor does a query of zeros find any.
+
+    Args:
+        matrix: [n, d], kept and not copied if it is contiguous float32.
+
+    Raises:
+        DataError: a value is NaN or infinite.
+    """
+
+    def __init__(self, matrix: Vectors) -> None:
+        self.matrix: Vectors = np.ascontiguousarray(matrix, np.float32)
+        norms = np.sqrt(np.vecdot(self.matrix, self.matrix))  # [n]
+        if not np.isfinite(norms).all():
+            row = int(np.flatnonzero(~np.isfinite(norms))[0])
+            raise DataError(f"row {row} of the vectors holds NaN, infinity or a number too large to square: "
+                            "scores need finite numbers, so encode that item again")
+        self._empty: Mask = norms == 0
+        # Two float32 sums of the same d products differ by at most this times the norm of the query.
+        self._rounding = 2 * (self.matrix.shape[1] + 1) * EPS * float(norms.max(initial=0))
+        self._codes = _coded(self.matrix)
+
+    def changed(self, changes: Changes, rows: Vectors) -> Scorer:
+        """What finds the rows as they are after changes; this one goes on finding those before.
+
+        Args:
+            rows: what was written [m, d].
+
+        Raises:
+            DataError: a value is NaN or infinite.
+        """
+        written, now = Scorer(rows), copy(self)
+        now.matrix = changes.merged(self.matrix, written.matrix)
+        now._empty = changes.merged(self._empty, written._empty)
+        now._rounding = max(self._rounding, written._rounding)
+        codes = self._codes.changed(changes, written.matrix) if self._codes else None
+        now._codes = codes or _coded(now.matrix)
+        return now
+
+    def __len__(self) -> int:
+        return len(self.matrix)
+
+    @property
+    def coded(self) -> bool:
+        """Whether 8-bit codes name the candidates, as they do in a large matrix."""
+        return self._codes is not None
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held: the matrix, its codes and which rows are empty."""
+        codes = self._codes.nbytes if self._codes else 0
+        return self.matrix.nbytes + codes + self._empty.nbytes
+
+    def top(
+        self, query: Vectors, k: int, *, allowed: Mask | None = None, exclude: ArrayLike = ()
+    ) -> Hits:
+        """The k rows nearest to a query [d], best first; fewer when fewer may be shown.
+
+        Args:
+            query: [d].
+            k: from 1.
+            allowed: rows [n] that may be found; None for all.
+            exclude: positions of rows that may not.
+
+        Raises:
+            DataError: the query holds NaN or infinity, or a shape does not fit.
+        """
+        return self._found(self._checked(query, 1)[None], k, allowed, [exclude])[0]
+
+    def top_many(
+        self, queries: Vectors, k: int, *, allowed: Mask | None = None,
+        exclude: Sequence[ArrayLike] | None = None,
+    ) -> list[Hits]:
+        """`top` for many queries [b, d] at once, which share the reading of the rows.
+
+        Args:
+            queries: [b, d].
+            k: from 1.
+            allowed: rows [n] that may be found by any of them; None for all.
+            exclude: for each query, the positions that it may not find.
+
+        Raises:
+            DataError: a query holds NaN or infinity, or a shape does not fit.
+        """
+        Q = self._checked(queries, 2)
+        if exclude is not None and len(exclude) != len(Q):
+            raise DataError(f"got {len(exclude)} lists to exclude for {len(Q)} queries: pass one for each")
+        return self._found(Q, k, allowed, exclude or [()] * len(Q))
+
+    def _found(self, Q: Vectors, k: int, allowed: Mask | None, exclude: Sequence[ArrayLike]) -> list[Hits]:
+        """By the codes, and where these cannot tell, by the products of all rows."""
+        self._check_mask(allowed)
+        hidden = [np.asarray(places, np.intp) for places in exclude]
+        found: dict[int, Hits] = dict.fromkeys(np.flatnonzero(~Q.any(axis=1)).tolist(), NOTHING)
+        left = [i for i in range(len(Q)) if i not in found]
+        few = allowed is not None and np.count_nonzero(allowed) <= FEW * len(self)
+        if self._codes and left and not few and len(left) <= self._codes.scan.most:
+            for times in WIDTHS:
+                for some in _sharing(left, hidden):
+                    found |= self._scanned(self._codes, Q, some, k, times, allowed, hidden)
+                left = [i for i in left if i not in found]
+        if left:
+            rest = Q[left]
+            out, slack = [hidden[i] for i in left], self._slack(rest)
+            hits = [self._among(self._open(allowed, out[0]), rest[0], k, slack[0])] if len(left) == 1 else (
+                best_of_many(self.matrix, rest, k, self._open(allowed), out, slack)
+            )
+            found |= zip(left, hits, strict=True)
+        return [found[i] for i in range(len(Q))]
+
+    def _scanned(
+        self, codes: Codes, Q: Vectors, some: Sequence[int], k: int, times: int, allowed: Mask | None,
+        hidden: Sequence[Places],
+    ) -> dict[int, Hits]:
+        """The best for some of the queries [b, d] among what the codes name; without those where others
+        might be better."""
+        found: dict[int, Hits] = {}
+        most = len(self) // 8  # rows, more of which are better ranked by a product of all
+        width = times * (4 * k + 32) + max((len(hidden[i]) for i in some), default=0)
+        if not some or width > most:
+            return found
+        for i, (rows, ceiling) in zip(some, codes.nominate(Q[some], width, allowed), strict=True):
+            if len(rows) > max(most, width):  # too many tie
+                continue
+            hits = self._ranked(self._shown(rows, hidden[i]), Q[i], k)
+            sure = len(hits.scores) >= k and hits.scores[-1] > ceiling + self._slack(Q[i])
+            if sure or ceiling == -np.inf:
+                found[i] = hits
+        return found
+
+    def _among(self, rows: Places, q: Vectors, k: int, slack: float) -> Hits:
+        """The best of some rows for one query, which needs none of the bookkeeping of many."""
+        some = len(rows) < len(self) / 2
+        rough = self.matrix.take(rows, axis=0) @ q if some else (self.matrix @ q)[rows]  # [rows, d] @ [d]
+        if len(rows) > k:
+            threshold = np.partition(rough, len(rows) - k)[len(rows) - k]
+            rows = rows[rough >= threshold - 2 * slack]
+        return self._ranked(rows, q, k)
+
+    def _shown(self, rows: Places, hidden: Places) -> Places:
+        """Those of the rows that may be found."""
+        shown = ~self._empty[rows]
+        if len(hidden) > SEVERAL:
+            shown &= ~np.isin(rows, hidden)
+        else:
+            for place in hidden.tolist():
+                shown &= rows != place
+        return rows[shown]
+
+    def _ranked(self, rows: Places, q: Vectors, k: int) -> Hits:
+        """The k best of some rows by their exact scores, ties by position."""
+        scores = exact_scores(self.matrix, rows, q)
+        order = np.lexsort((rows, -scores))[:k]
+        return Hits(rows[order], scores[order])
+
+    def _open(self, allowed: Mask | None, hidden: Places | None = None) -> Places:
+        """Positions of the rows that may be found, ascending."""
+        shown = ~self._empty if allowed is None else allowed & ~self._empty
+        if hidden is not None:
+            shown[hidden] = False
+        return np.flatnonzero(shown)
+
+    def _slack(self, queries: Vectors) -> Vectors:
+        """The most by which two float32 sums of the same products differ, for each query [..., d]."""
+        return self._rounding * np.linalg.norm(queries, axis=-1)
+
+    def _checked(self, queries: Vectors, ndim: int) -> Vectors:
+        Q = np.ascontiguousarray(queries, np.float32)
+        if Q.ndim != ndim or Q.shape[-1] != self.matrix.shape[1]:
+            raise DataError(f"a query of shape {list(Q.shape)} cannot be compared with vectors of "
+                            f"{self.matrix.shape[1]} numbers: encode it as the catalogue was")
+        if not np.isfinite(Q).all():
+            raise DataError("the query holds NaN or infinity: scores need finite numbers, so encode it again")
+        return Q
+
+    def _check_mask(self, allowed: Mask | None) -> None:
+        if allowed is not None and (allowed.shape != (len(self),) or allowed.dtype != np.bool_):
+            raise DataError(f"a mask of shape {list(allowed.shape)} and type {allowed.dtype} does not fit "
+                            f"{len(self)} rows: pass one boolean for each")
+
+
+def _sharing(queries: Sequence[int], hidden: Sequence[Places]) -> list[list[int]]:
+    """Queries that are scanned for together, as wide as the most hidden rows of one of them ask for.
+
+    Those that hide many rows have scans of their own; of a crowd of those, a product of all rows is faster.
+    """
+    many = [i for i in queries if len(hidden[i]) > HIDDEN]
+    alone = [[i] for i in many] if len(many) <= SEVERAL else []
+    return [[i for i in queries if len(hidden[i]) <= HIDDEN], *alone]
+
+
+def _coded(matrix: Vectors) -> Codes | None:
+    return Codes(matrix) if len(matrix) >= SMALL else None

@@ -1,0 +1,243 @@
+"""The live gallery: one page at `/`, its files, and the routes that it alone needs."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import pyarrow.compute as pc
+from fastapi import APIRouter, FastAPI, Query, Request, Response
+from pydantic import BaseModel, Field
+
+from mmrec.data.rows import parse_row
+from mmrec.errors import DataError
+from mmrec.monitor import report
+from mmrec.monitor.figures import Window
+from mmrec.monitor.offpolicy import with_share
+from mmrec.recommender import Recommender
+from mmrec.service import models
+from mmrec.service import models as bodies
+from mmrec.service import uploads as items
+from mmrec.service.core import Core
+from mmrec.service.errors import dump
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+PAGE = Path(__file__).parent / "page"
+TYPES = {
+    ".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml",
+}
+HEADERS = {
+    "Cache-Control": "no-cache",  # kept, but asked about each time: another version has the same names
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self';"
+        " base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
+    ),
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+}
+QUARANTINE = "quarantine.jsonl"  # in the store's folder, written by whoever fills it
+MOST_CARDS = 500
+MOST_POLICIES = 5  # that are judged in one answer
+MOST_ROWS = 200  # of the quarantine in one answer
+MOST_SHOWN = 500  # characters of each text of a rejected row
+MOST_TEXTS = 20
+FRESH = timedelta(days=30)  # before the newest item: what came since is new
+HOLDS = {  # in words, by the type that a column of `where` has
+    "string": "words", "double": "number", "bool": "true or false", "timestamp[us, tz=UTC]": "date",
+}
+_FOLDERS = re.compile(
+    r"(?<=['\"])(?:[A-Za-z]:)?[/\\][^'\"\n]*[/\\](?=[^/\\'\"\n]+['\"])"  # in quotes, blanks and all
+    r"|(?<!\w)(?:\w+:(?=[/\\]))?(?:[/\\][^\s/\\'\"]*)*[/\\](?=[^\s/\\'\"])"
+)
+
+router = APIRouter(responses=bodies.ERRORS)
+
+
+def mount(app: FastAPI) -> None:
+    """Adds the page and its routes; call it after the door is added, as the page itself needs no key."""
+    app.include_router(router)
+    app.add_middleware(Page)
+
+
+class Page:
+    """Answers for the page's files from memory; they hold nothing of the shop, so everyone may have them.
+
+    Only the names that were there at the start are known: no path of a request reaches the disk.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+        self._files = {
+            "/" if path.name == "index.html" else f"/static/{path.name}": _File(path)
+            for path in PAGE.iterdir() if path.suffix in TYPES
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Sends a file, or hands the request on."""
+        file = self._files.get(scope["path"]) if scope["type"] == "http" else None
+        if file is None or scope["method"] not in ("GET", "HEAD"):
+            await self.app(scope, receive, send)
+            return
+        await file.answer(dict(scope["headers"]))(scope, receive, send)
+
+
+class _File:
+    """One file of the page, with a tag of what is in it."""
+
+    def __init__(self, path: Path) -> None:
+        self.body, self.kind = path.read_bytes(), TYPES[path.suffix]
+        self.tag = f'"{hashlib.sha256(self.body).hexdigest()[:32]}"'
+
+    def answer(self, headers: Mapping[bytes, bytes]) -> Response:
+        known = headers.get(b"if-none-match", b"").decode("latin-1")
+        if self.tag in (tag.strip().removeprefix("W/") for tag in known.split(",")):
+            return Response(None, 304, HEADERS | {"ETag": self.tag})
+        return Response(self.body, 200, HEADERS | {"ETag": self.tag}, self.kind)
+
+
+class Cards(models.Body):
+    """Items to be shown."""
+
+    item_ids: Annotated[list[models.Id], Field(max_length=MOST_CARDS)]
+
+
+class Card(models.ItemShown):
+    """An item, whether nobody has chosen it yet, and whether it came among the last."""
+
+    cold: bool
+    new: bool
+
+
+class Rejected(BaseModel):
+    """A row that was not taken in; `line` is of its source."""
+
+    item_id: str | None
+    field: str | None
+    reason: str
+    source: str | None
+    line: int | None
+    text: dict[str, str]
+
+
+class RejectedPage(BaseModel):
+    """Some of the rows in the quarantine, oldest first."""
+
+    total: int
+    offset: int
+    rows: list[Rejected]
+
+
+@router.get("/stats")
+async def stats(request: Request) -> Response:
+    """What the shop is: counts, spaces of `similar`, encoders, and the columns that conditions may name."""
+    core = _core(request)
+    return _json(await core.read(stats_of, core.shop))
+
+
+@router.post("/cards", response_model=list[Card])
+async def cards(request: Request, body: Cards) -> Response:
+    """Items for a page to show, in the order of the ids; those that are not in the catalogue are left out."""
+    core = _core(request)
+    return _json(await core.read(cards_of, core.shop, body.item_ids))
+
+
+@router.get("/quarantine", response_model=RejectedPage)
+async def quarantine(
+    request: Request, offset: Annotated[int, Query(ge=0, le=2**31)] = 0,
+    limit: Annotated[int, Query(ge=1, le=MOST_ROWS)] = 50,
+) -> Response:
+    """The rows that were rejected and wait to be mended; of pictures, the names of their files alone."""
+    core = _core(request)
+    return _json(await core.read(rejected_of, core.shop.path / QUARANTINE, offset, limit))
+
+
+@router.get("/monitor")
+async def monitor(
+    request: Request, window: Window = "day",
+    explore: Annotated[list[models.Share] | None, Query(max_length=MOST_POLICIES)] = None,
+) -> Response:
+    """What was shown and what came of it, by the day of a week or by the hour of a day; drift of new items.
+
+    For each share that `explore` names, also an estimate of the click-through, had it gone to new items.
+    """
+    core, policies = _core(request), {f"explore {share:g}": with_share(share) for share in explore or ()}
+    found = await core.read(report.monitor, core.shop, window=window, policies=policies)
+    return _json(found.as_dict())
+
+
+def stats_of(shop: Recommender) -> dict[str, Any]:
+    """`Recommender.stats`, and what each column of `where` holds."""
+    columns = shop._index.now().facts.schema
+    return {**shop.stats(), "columns": {c.name: HOLDS.get(str(c.type), "list of words") for c in columns}}
+
+
+def cards_of(shop: Recommender, item_ids: Sequence[str]) -> list[dict[str, Any]]:
+    """Those of the items that are in the catalogue, as JSON."""
+    chosen, found = shop._journal.popularity(), shop._catalogue.get(item_ids)
+    newest = pc.max(shop._index.now().facts["added_at"]).as_py()
+    return [
+        {**items.shown(item), "cold": not chosen.get(item.item_id), "new": item.added_at > newest - FRESH}
+        for item in (found[i] for i in item_ids if i in found)
+    ]
+
+
+def rejected_of(path: Path, offset: int, limit: int) -> dict[str, Any]:
+    """Some rows of a quarantine; none if there is no such file."""
+    rows, total = [], 0
+    if path.is_file():
+        with path.open("rb") as file:
+            for line in filter(None, map(bytes.strip, file)):
+                if offset <= total < offset + limit:
+                    rows.append(_rejected(line))
+                total += 1
+    return {"total": total, "offset": offset, "rows": rows}
+
+
+def _rejected(line: bytes) -> dict[str, Any]:
+    try:
+        content: Mapping[str, Any] = parse_row(line)
+    except DataError:
+        content = {"reason": "this line of the quarantine is damaged"}
+    row = _mapping(content.get("row"))
+    texts = list(_mapping(row.get("text")).items())[:MOST_TEXTS]
+    number, source = content.get("line"), content.get("source")
+    return {
+        "item_id": _text(content.get("item_id")), "field": _text(content.get("field")),
+        "reason": _without_folders(str(content.get("reason")), row.get("image")),
+        "source": re.split(r"[/\\]", source)[-1] if isinstance(source, str) else None,
+        "line": number if isinstance(number, int) else None,
+        "text": {str(name): str(words)[:MOST_SHOWN] for name, words in texts},
+    }
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)[:MOST_SHOWN]
+
+
+def _without_folders(reason: str, image: Any) -> str:
+    """A reason that names pictures by their files alone, not by where they lie on this machine."""
+    reason = reason[:10 * MOST_SHOWN]
+    for source in image if isinstance(image, list) else [image]:
+        if isinstance(source, str) and source:
+            reason = reason.replace(source, re.split(r"[/\\]", source)[-1])
+    return _FOLDERS.sub("", reason)[:2 * MOST_SHOWN]
+
+
+def _core(request: Request) -> Core:
+    return cast(Core, request.app.state.core)
+
+
+def _json(value: Any) -> Response:
+    return Response(dump(value), media_type="application/json")

@@ -1,0 +1,273 @@
+"""Behaviour on disk: the interactions of a store, and what they say of a user and of the crowd."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from mmrec.config import Config
+from mmrec.errors import DataError
+from mmrec.store import schema
+from mmrec.store.files import Freshness
+from mmrec.store.open import Store
+from mmrec.store.tables import KeyedTable, literals
+from mmrec.types import Interaction, RecordReport, Rejection
+
+COUNTED_COLUMNS = ("item_id", "kind", "weight", "time")
+Worths = Callable[[pa.Table], NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class Popularity:
+    """Counts of one version of the interactions.
+
+    Attributes:
+        rows: interactions that were counted.
+        newest: the time of the newest, in days since 1970; one that lies a half-life before it counts half.
+        counts: by item; dislikes count nothing.
+    """
+
+    version: int = 0
+    rows: int = 0
+    newest: float = -np.inf
+    counts: Mapping[str, float] = field(default_factory=dict)
+
+    def at(self, table: KeyedTable, worths: Worths, half_life: float) -> Popularity:
+        """The counts of a later version, by reading what was written since; of all, if some is gone.
+
+        Args:
+            table: frozen.
+            worths: of rows.
+            half_life: in days.
+        """
+        total, where = table.count(), table.written_since(self.version)
+        new = table.scan(COUNTED_COLUMNS, where) if self.rows and where else None
+        if new is None or self.rows + new.num_rows != total:
+            return Popularity()._with(table.scan(COUNTED_COLUMNS), table.version, worths, half_life)
+        return self._with(new, table.version, worths, half_life)
+
+    def _with(self, new: pa.Table, version: int, worths: Worths, half_life: float) -> Popularity:
+        if not new.num_rows:
+            return Popularity(version, self.rows, self.newest, self.counts)
+        days = new["time"].cast(pa.int64()).to_numpy() / 86_400e6  # microseconds -> days
+        newest = max(self.newest, float(days.max()))
+        counts = np.maximum(worths(new), 0) * 0.5 ** ((newest - days) / half_life)
+        table = pa.table({"item_id": new["item_id"], "n": counts})
+        sums = table.group_by("item_id").aggregate([("n", "sum")])
+        faded = 0.5 ** ((newest - self.newest) / half_life)
+        merged = {item_id: n * faded for item_id, n in self.counts.items()}
+        for item_id, n in zip(sums["item_id"].to_pylist(), sums["n_sum"].to_pylist(), strict=True):
+            merged[item_id] = merged.get(item_id, 0.0) + n
+        return Popularity(version, self.rows + new.num_rows, newest, merged)
+
+
+COLUMNS = ("item_id", "kind", "weight", "time")
+MOST = 100_000  # interactions, and users without any, that are kept
+Rows = Sequence[Mapping[str, Any]]
+
+
+class Histories:
+    """Interactions by user, of the newest version of their table.
+
+    A shopper asks several times before the next click, and the table is slower to find a user's rows than
+    all the rest of a recommendation takes.
+    """
+
+    def __init__(self, table: KeyedTable) -> None:
+        self.table, self._freshness = table, Freshness(table)
+        self._lock = threading.Lock()
+        self._version = self._rows = 0  # what is kept is of this version, which had so many rows
+        self._room = MOST
+        self._kept: OrderedDict[str, Rows] = OrderedDict()
+
+    def of(self, user: str) -> Rows:
+        """The user's interactions, oldest first."""
+        with self._lock:
+            if self._freshness.version() != self._version:
+                self._catch_up()
+            kept, version = self._kept.get(user), self._version
+            if kept is not None:
+                self._kept.move_to_end(user)
+                return kept
+        rows = self._read(user)
+        with self._lock:
+            if version == self._version:  # else a write may have passed what was just read
+                self._keep(user, rows)
+        return rows
+
+    def _keep(self, user: str, rows: Rows) -> None:
+        self._forget(user)  # which another thread may have read as well
+        self._kept[user] = rows
+        self._room -= 1 + len(rows)
+        while self._room < 0:
+            self._forget(next(iter(self._kept)))
+
+    def _forget(self, user: str) -> None:
+        if user in self._kept:
+            self._room += 1 + len(self._kept.pop(user))
+
+    def _catch_up(self) -> None:
+        """Forgets the users who did something since; all of them, if that cannot be told."""
+        now = self.table.frozen()
+        where, total = now.written_since(self._version), now.count()
+        new = now.scan(["user_id"], where)["user_id"].to_pylist() if where and self._kept else []
+        known = self._rows + len(new) == total
+        for user in new if known else list(self._kept):
+            self._forget(user)
+        self._version, self._rows = now.version, total
+
+    def _read(self, user: str) -> Rows:
+        rows = self.table.scan(COLUMNS, f"user_id = {literals([user])}")
+        found: Rows = rows.sort_by([("time", "ascending"), ("item_id", "ascending")]).to_pylist()
+        return found
+
+
+CHUNK = 50_000  # interactions of one write
+INDEX_CACHE = 24 * 2**20  # bytes; of an index a page at a time is looked up, and each click makes new ones
+KEEP = timedelta(minutes=1)  # of versions: a click each makes thousands, and a scan is done in seconds
+
+
+class Journal:
+    """The interactions table of a store."""
+
+    def __init__(self, store: Store, config: Config) -> None:
+        self.store, self.config = store, config
+        self.table = store.table("interactions", schema.INTERACTIONS, INDEX_CACHE)
+        self._lock = threading.Lock()
+        self._freshness, self._histories = Freshness(self.table), Histories(self.table)
+        self._popularity = Popularity()
+
+    def record(
+        self, rows: Iterable[Interaction | Rejection], *, strict: bool = False,
+        progress: Callable[[int], None] | None = None,
+    ) -> RecordReport:
+        """Appends interactions; the same user, item, kind and time again is known, not new.
+
+        Raises:
+            DataError: with `strict`, the first row that was rejected.
+        """
+        added = unchanged = 0
+        rejections: list[Rejection] = []
+        for chunk in _chunks(rows):
+            good = [row for row in chunk if isinstance(row, Interaction)]
+            rejections += [_refused(row) for row in chunk if not isinstance(row, Interaction)]
+            if good:
+                new = self._append(_keyed(good))
+                added, unchanged = added + new, unchanged + len(good) - new
+            if progress:
+                progress(len(chunk))
+            if strict and rejections:
+                line = f"line {rejections[0].line}: " if rejections[0].line else ""
+                raise DataError(line + rejections[0].reason, field=rejections[0].field)
+        self._finish()
+        return RecordReport(
+            added=added, unchanged=unchanged, rejected=len(rejections), rejections=tuple(rejections)
+        )
+
+    def record_many(self, batches: Sequence[Sequence[Interaction | Rejection]]) -> list[RecordReport]:
+        """`record` for each batch, one after the other, in a single write."""
+        if len(batches) == 1:
+            return [self.record(batches[0])]
+        parts = [_keyed([row for row in batch if isinstance(row, Interaction)]) for batch in batches]
+        acts = {key: act for part in reversed(parts) for key, act in part.items()}  # of two, the first stands
+        with self.store.writer():
+            known = set(self._known(list(acts)))
+            if acts:
+                self._append(acts)
+        self._finish()
+        reports = []
+        for batch, part in zip(batches, parts, strict=True):
+            refused = tuple(_refused(row) for row in batch if not isinstance(row, Interaction))
+            new = part.keys() - known
+            known |= new
+            reports.append(RecordReport(
+                added=len(new), unchanged=len(batch) - len(refused) - len(new), rejected=len(refused),
+                rejections=refused,
+            ))
+        return reports
+
+    def interactions(self, user: str) -> list[Interaction]:
+        """A user's interactions, oldest first."""
+        return [Interaction(user_id=user, **row) for row in self._histories.of(user)]
+
+    def history(self, user: str) -> list[tuple[str, float]]:
+        """(item, weight) of a user's interactions, oldest first; a disliking kind weighs less than 0."""
+        return [(row["item_id"], self.worth(row["kind"]) * row["weight"]) for row in self._histories.of(user)]
+
+    def popularity(self) -> Mapping[str, float]:
+        """Decayed, weighted count of each item's interactions; dislikes count nothing.
+
+        An interaction that lies `config.popularity_half_life` days before the newest counts half.
+        """
+        with self._lock:
+            if self._popularity.version != self._freshness.version():
+                now, half_life = self.table.frozen(), self.config.popularity_half_life
+                self._popularity = self._popularity.at(now, self.worths, half_life)
+            return self._popularity.counts
+
+    def worth(self, kind: str) -> float:
+        """Weight of a kind; one that the settings do not name counts as much as a click."""
+        return self.config.kind_weights.get(kind, 1.0)
+
+    def worths(self, rows: pa.Table) -> NDArray[np.float64]:
+        """Kind's weight x own weight [n] of rows of the table; negative for dislikes."""
+        kinds = rows["kind"].combine_chunks().dictionary_encode()
+        worth = np.array([self.worth(kind) for kind in kinds.dictionary.to_pylist()], np.float64)
+        return worth[kinds.indices.to_numpy()] * rows["weight"].to_numpy()
+
+    def _known(self, keys: Sequence[str]) -> list[str]:
+        """Those of the keys that are recorded."""
+        found: list[str] = self.table.read(keys, ["key"])["key"].to_pylist() if keys else []
+        return found
+
+    def _finish(self) -> None:
+        """After a write: indices, and compaction when it pays."""
+        with self.store.writer():
+            if self.table.count():
+                self.table.index_key("key")  # else every write reads all the keys
+                self.table.index_key("user_id")
+            self.table.tidy(keep=KEEP)
+
+    def _append(self, interactions: Mapping[str, Interaction]) -> int:
+        acts = list(interactions.values())
+        rows = pa.table(
+            [list(interactions), [i.user_id for i in acts], [i.item_id for i in acts], [i.kind for i in acts],
+             [i.weight for i in acts], [i.time for i in acts]], schema=schema.ACTS,
+        )
+        with self.store.writer():
+            inserted, _ = self.table.upsert(rows, insert_only=True)
+        return inserted
+
+
+def _keyed(interactions: Sequence[Interaction]) -> dict[str, Interaction]:
+    """By key; of two with one key the last."""
+    return {_key(i): i for i in interactions}
+
+
+def _key(i: Interaction) -> str:
+    facts = "\x1f".join((i.user_id, i.item_id, i.kind, i.time.isoformat()))
+    return hashlib.blake2b(facts.encode(), digest_size=16).hexdigest()
+
+
+def _chunks(
+    rows: Iterable[Interaction | Rejection],
+) -> Iterator[list[Interaction | Rejection]]:
+    source = iter(rows)
+    while chunk := list(islice(source, CHUNK)):
+        yield chunk
+
+
+def _refused(row: object) -> Rejection:
+    if isinstance(row, Rejection):
+        return row
+    return Rejection(reason=f"expected an mmrec.Interaction, got {type(row).__name__}")

@@ -1,0 +1,280 @@
+"""Keyed tables on disk. The only file that imports lancedb: what bites there is handled here alone."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from copy import copy
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import pyarrow as pa
+
+from mmrec.errors import StoreError
+from mmrec.store.files import Syncing
+
+log = logging.getLogger(__name__)
+
+KEEP_VERSIONS = timedelta(minutes=10)  # a reader in another process finishes its scan within this
+MOST_FRAGMENTS = 32  # small files after which a table is compacted
+LOOK = 16.0  # writes after which the files are counted, which takes as long as a write
+ROWS = 50  # that are taken for one more write
+BLOCK = 1_000  # keys in one `IN (...)`
+INDEX_CACHE, METADATA_CACHE = 128 * 2**20, 32 * 2**20  # bytes
+STREAM = 4_096  # rows of a batch that is streamed
+WRITTEN = pa.field("written", pa.int64())  # a column of this name tells which version a row came after
+T = TypeVar("T")
+
+# How full text takes texts apart, here and in memory alike.
+LANGUAGE = "English"
+LONGEST = 40  # letters of a term
+# Source: the stop words of Lucene's EnglishAnalyzer.
+STOP_WORDS = [
+    "a", "an", "and", "are", "as", "at", "be", "but", "by", "for", "if", "in", "into", "is", "it", "no",
+    "not", "of", "on", "or", "such", "that", "the", "their", "then", "there", "these", "they", "this", "to",
+    "was", "will", "with",
+]
+
+
+class KeyedTable:
+    """A LanceDB table with one string key, which is its first column."""
+
+    def __init__(self, connection: Any, folder: Path, name: str, schema: pa.Schema) -> None:
+        self.name, self.folder, self.key = name, folder / f"{name}.lance", schema.names[0]
+        self._connection = connection
+        self._disk = Syncing(self.folder)
+        self._unseen = LOOK  # writes since the last look at whether there is something to tidy
+        self._indexed: set[str] = set()
+        self._stamps, self._can_stamp = WRITTEN.name in schema.names, False
+        self._schema: pa.Schema | None = None  # of a table that does not change
+        self._heal()
+        if self.exists(folder, name):
+            self._table = _lance(f"open table {name}", lambda: connection.open_table(name))
+        else:
+            self._table = _lance(f"make table {name}", lambda: connection.create_table(name, schema=schema))
+            self._table.set_unenforced_primary_key([self.key])
+            self.sync()
+
+    @staticmethod
+    def exists(folder: Path, name: str) -> bool:
+        """Whether the table has been made, rather than begun."""
+        return any(folder.glob(f"{name}.lance/_versions/*.manifest"))
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Columns as they are now."""
+        return self._schema or self._table.schema
+
+    @property
+    def version(self) -> int:
+        """Grows with every change, by any process."""
+        return int(self._table.version)
+
+    def frozen(self) -> KeyedTable:
+        """The table as it is now, for reading alone: later changes, by any process, do not show in it."""
+        still = copy(self)
+        still._table = _lance(f"open table {self.name}", lambda: self._connection.open_table(self.name))
+        _lance(f"read {self.name}", lambda: still._table.checkout(still._table.version))
+        still._schema = still._table.schema  # LanceDB takes milliseconds to tell it
+        return still
+
+    def count(self) -> int:
+        """Number of rows."""
+        return int(self._table.count_rows())
+
+    def scan(
+        self, columns: Sequence[str], where: str | None = None, *, last: int | None = None
+    ) -> pa.Table:
+        """All rows, those that a SQL condition keeps, or the `last` that were written."""
+        query = self._table.search().select(list(columns))
+        query = query.where(where) if where else query
+        query = query.offset(max(0, self.count() - last)) if last else query
+        return _lance(f"read {self.name}", query.to_arrow)
+
+    def batches(self, columns: Sequence[str], where: str | None = None) -> Iterator[pa.Table]:
+        """All rows, or those that a SQL condition keeps, streamed from one version of the table."""
+        query = self._table.search().select(list(columns))
+        query = query.where(where) if where else query
+        for batch in _lance(f"read {self.name}", lambda: query.to_batches(STREAM)):
+            yield pa.Table.from_batches([batch])
+
+    def read(self, keys: Sequence[str], columns: Sequence[str]) -> pa.Table:
+        """The rows of these keys that exist, in any order."""
+        wanted = [self.key, *(c for c in columns if c != self.key)]
+        blocks = [keys[i : i + BLOCK] for i in range(0, len(keys), BLOCK)] or [[""]]
+        return pa.concat_tables([self.scan(wanted, f"{self.key} IN ({literals(b)})") for b in blocks])
+
+    def upsert(
+        self, rows: pa.Table, *, insert_only: bool = False, update_only: bool = False
+    ) -> tuple[int, int]:
+        """Writes rows whose keys differ from one another; returns (inserted, updated), verified.
+
+        Raises:
+            StoreError: the table did not take every row; the version before is then restored.
+        """
+        merge = self._table.merge_insert(self.key)
+        merge = merge if insert_only else merge.when_matched_update_all()
+        merge = merge if update_only else merge.when_not_matched_insert_all()
+        before = self.version
+        rows = self._stamped(rows, before)
+        # "null": LanceDB refuses null vectors by default, and an absent field is exactly that
+        done = _lance(f"write {self.name}", lambda: merge.execute(rows, on_bad_vectors="null"))
+        inserted, updated = int(done.num_inserted_rows), int(done.num_updated_rows)
+        if not (insert_only or update_only) and inserted + updated != rows.num_rows:
+            self._table.restore(before)
+            raise StoreError(
+                f"{self.name}: {rows.num_rows} rows went in, {inserted} were inserted and {updated} updated;"
+                f" the table is back at version {before}. Run `mmrec doctor` on the store"
+            )
+        self._unseen += 1 + rows.num_rows / ROWS
+        self.sync()
+        return inserted, updated
+
+    def written_since(self, version: int) -> str | None:
+        """SQL condition of the rows that were written after a version; None if the table cannot tell."""
+        return f"{WRITTEN.name} >= {version}" if WRITTEN.name in self.schema.names else None
+
+    def _stamped(self, rows: pa.Table, version: int) -> pa.Table:
+        """The rows with the version that they came after, where the table keeps it."""
+        if not self._stamps:
+            return rows
+        if not self._can_stamp:  # it was made before there was such a column
+            self.add_columns([WRITTEN])
+            self._can_stamp = True
+        rows = rows.drop_columns([WRITTEN.name]) if WRITTEN.name in rows.schema.names else rows
+        return rows.append_column(WRITTEN, pa.array(np.full(rows.num_rows, version)))
+
+    def delete(self, keys: Sequence[str]) -> int:
+        """Deletes the rows of these keys; returns how many there were."""
+        before = self.count()
+        for start in range(0, len(keys), BLOCK):
+            condition = f"{self.key} IN ({literals(keys[start : start + BLOCK])})"
+            _lance(f"delete from {self.name}", lambda c=condition: self._table.delete(c))  # type: ignore[misc]
+        self.sync()
+        return before - self.count()
+
+    def add_columns(self, fields: Sequence[pa.Field]) -> None:
+        """Adds columns that the table lacks, null in every row."""
+        known = set(self.schema.names)
+        missing = [f for f in fields if f.name not in known]
+        if missing:
+            _lance(f"add columns to {self.name}", lambda: self._table.add_columns(pa.schema(missing)))
+            self.sync()
+
+    def drop_columns(self, names: Sequence[str]) -> None:
+        """Drops the columns among these that exist."""
+        known = set(self.schema.names)
+        present = [n for n in names if n in known]
+        if present:
+            _lance(f"drop columns of {self.name}", lambda: self._table.drop_columns(present))
+            self._indexed -= set(present)
+            self.sync()
+
+    def indexed(self, column: str) -> bool:
+        """Whether a column has an index. That it has one is asked of LanceDB once: it takes milliseconds."""
+        if column not in self._indexed:
+            self._indexed = {column for index in self._table.list_indices() for column in index.columns}
+        return column in self._indexed
+
+    def index_text(self, column: str) -> None:
+        """Makes the full-text (BM25) index of a column, if it has none."""
+        from lancedb.index import FTS
+
+        if not self.indexed(column):
+            config = FTS(
+                base_tokenizer="simple", language=LANGUAGE, max_token_length=LONGEST, stem=True,
+                custom_stop_words=STOP_WORDS, ascii_folding=True,
+            )
+            _lance("make the text index", lambda: self._table.create_index(column, config=config))
+            self.sync()
+
+    def index_key(self, column: str) -> None:
+        """Makes the scalar index of a column that is looked up by value, if it has none."""
+        if not self.indexed(column):
+            from lancedb.index import BTree
+
+            _lance("make a scalar index", lambda: self._table.create_index(column, config=BTree()))
+            self.sync()
+
+    def match(self, words: str, column: str, k: int, where: str | None = None) -> list[tuple[str, float]]:
+        """The k best (key, BM25 score) for any of these words; rows that are not indexed yet take part."""
+        from lancedb.query import MatchQuery
+
+        query = self._table.search(MatchQuery(words, column), query_type="fts").select([self.key, "_score"])
+        query = query.where(where, prefilter=True) if where else query
+        found = _lance("search the text", lambda: query.limit(k).to_arrow())
+        pairs = zip(found[self.key].to_pylist(), found["_score"].to_pylist(), strict=True)
+        return sorted(pairs, key=lambda pair: (-pair[1], pair[0]))
+
+    def health(self) -> dict[str, Any]:
+        """Rows, versions, files, bytes on disk and how many rows each index covers."""
+        files = [p for p in self.folder.rglob("*") if p.is_file()]
+        return {
+            "rows": self.count(),
+            "versions": len(self._table.list_versions()),
+            "fragments": int(self._table.stats()["fragment_stats"]["num_fragments"]),
+            "bytes": sum(p.stat().st_size for p in files),
+            "indices": {
+                index.name: {"indexed": index.num_indexed_rows, "waiting": index.num_unindexed_rows}
+                for index in self._table.list_indices()
+            },
+        }
+
+    def tidy(self, *, force: bool = False, keep: timedelta | None = None) -> bool:
+        """Compacts, extends indices and drops old versions, when there is enough to gain; says if it did.
+
+        Args:
+            force: whether or not there is.
+            keep: age up to which versions stay, for those who are reading one; None takes `KEEP_VERSIONS`.
+        """
+        if not force and self._unseen < LOOK:
+            return False
+        fragments = int(self._table.stats()["fragment_stats"]["num_fragments"])
+        waiting = max((i.num_unindexed_rows or 0 for i in self._table.list_indices()), default=0)
+        self._unseen = 0.0
+        if not force and fragments <= MOST_FRAGMENTS and waiting <= max(1_000, self.count() // 10):
+            return False
+        _lance(f"compact {self.name}", lambda: self._table.optimize(cleanup_older_than=keep or KEEP_VERSIONS))
+        self.sync()
+        return True
+
+    def sync(self) -> None:
+        """Forces what was written to the disk; LanceDB itself never does."""
+        self._disk.sync()
+
+    def _heal(self) -> None:
+        """Removes manifests of zero length (a power cut's), which would make the table unopenable."""
+        for manifest in self.folder.glob("_versions/*.manifest"):
+            if manifest.stat().st_size == 0:
+                manifest.unlink()
+                log.warning(
+                    "%s: removed an empty manifest (%s), as a power cut leaves; the version before serves."
+                    " What was ingested in that moment is to be ingested again", self.name, manifest.name,
+                )
+
+
+def literals(values: Sequence[str]) -> str:
+    """Strings as SQL literals, separated by commas."""
+    return ", ".join("'" + value.replace("'", "''") + "'" for value in values)
+
+
+def connect(path: Path, index_cache: int = INDEX_CACHE) -> Any:
+    """A LanceDB connection to a folder, with caches that leave memory for the vectors.
+
+    Under steady writes they fill with what is known of versions that are gone.
+    """
+    import lancedb
+
+    session = lancedb.Session(index_cache_size_bytes=index_cache, metadata_cache_size_bytes=METADATA_CACHE)
+    # interval 0: every read sees what other processes have written by then
+    return lancedb.connect(path, read_consistency_interval=timedelta(0), session=session)
+
+
+def _lance(what: str, act: Callable[[], T]) -> T:
+    """Runs a LanceDB call; its errors (of many types) become ours."""
+    try:
+        return act()
+    except (RuntimeError, ValueError, OSError, pa.ArrowException) as error:
+        raise StoreError(f"could not {what}: {str(error)[:500]}. Run `mmrec doctor` on the store") from error
