@@ -1,1 +1,1 @@
-"""The loading dock: knows the outside formats of catalogues and hands over mmrec Items."""
+"""Reads outside formats as mmrec's Items and Interactions, and makes the demo shop."""

@@ -12,9 +12,9 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
+from mmrec.data.image_paths import ImagePaths
 from mmrec.data.rows import BAD, from_decimal, from_numpy, item_from_dict, rejected
 from mmrec.types import MAX_TEXT, Item, Rejection
 
@@ -33,20 +33,22 @@ _HIDDEN = (("<!--", "-->"), (r"<script\b", r"</script\s*>"), (r"<style\b", r"</s
 _INVISIBLE = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u200b\u2060\ufeff\ud800-\udfff]")
 
 
-def clean(row: Mapping[str, Any], *, line: int | None = None, folder: Path | None = None) -> Item | Rejection:
+def clean(
+    row: Mapping[str, Any], *, line: int | None = None, paths: ImagePaths | None = None
+) -> Item | Rejection:
     """The Item of a raw row of canonical shape, or why there is none; never raises for bad data.
 
     Args:
         row: `item_id`, `text`, `image`, `attributes`, `added_at`. Ids may be whole numbers; blanks are
             absent; texts may hold HTML; values may be those of NumPy, pandas and `decimal`.
         line: of the file it came from (1-based), for the report.
-        folder: where relative paths of pictures begin.
+        paths: where its pictures may lie; None takes their paths as they are.
     """
     try:
-        return item_from_dict(_tidied(row), line=line, folder=folder)
+        return item_from_dict(_tidied(row), line=line, paths=paths)
     except BAD as error:
         known = {**row, "item_id": item_id_of(row) or row.get("item_id")}
-        return rejected(error, known, line=line, folder=folder)
+        return rejected(error, known, line=line, paths=paths)
 
 
 def item_id_of(row: Mapping[str, Any]) -> str | None:

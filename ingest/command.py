@@ -16,9 +16,10 @@ from typing import Annotated, Any
 
 import typer
 
-from ingest.quarantine import NAME, Quarantine
+from ingest.quarantine import DOWNLOADS, NAME, Quarantine
 from ingest.read import Opened, open_rows
 from ingest.sources import Columns, open_interactions
+from mmrec.cli_options import errors_to_exit
 from mmrec.config import Config
 from mmrec.types import IngestReport, Item, RecordReport, Rejection
 
@@ -55,6 +56,13 @@ def plug(app: typer.Typer) -> None:
 Strict = Annotated[bool, typer.Option("--strict", help="Stop at the first row that is rejected.")]
 Plain = Annotated[bool, typer.Option("--plain", help="Print a sentence instead of a JSON line.")]
 
+ImageRoot = Annotated[Path | None, typer.Option(
+    exists=True, file_okay=False, help="Folder in which pictures may lie besides SOURCE's own."
+)]
+AllowOutside = Annotated[bool, typer.Option(
+    "--allow-outside", help="Take pictures from anywhere on this machine; only for a SOURCE that you trust."
+)]
+
 
 def ingest(
     store: Annotated[Path, typer.Argument(help="Folder of the store; made if it is not there.")],
@@ -67,6 +75,8 @@ def ingest(
     added_at: Annotated[str | None, typer.Option(help="Column of the date of joining.")] = None,
     delimiter: Annotated[str | None, typer.Option(help="Of a CSV file; found out if not said.")] = None,
     images_table: Annotated[Path | None, typer.Option(help="Table about a folder of pictures.")] = None,
+    image_root: ImageRoot = None,
+    allow_outside: AllowOutside = False,
     allow_urls: Annotated[bool, typer.Option("--allow-urls", help="Download pictures behind URLs.")] = False,
     refresh_urls: Annotated[bool, typer.Option("--refresh-urls", help="Download them anew.")] = False,
     strict: Strict = False,
@@ -78,8 +88,6 @@ def ingest(
 
     Columns that are not named are guessed. After mending the quarantine: mmrec ingest STORE --retry
     """
-    from mmrec.cli import errors_to_exit
-
     if retry == (source is not None):
         raise typer.BadParameter("give SOURCE, or --retry for the rows in the quarantine: one of the two")
     if refresh_urls and not allow_urls:
@@ -87,13 +95,16 @@ def ingest(
     with errors_to_exit():
         quarantine = Quarantine(store / NAME)
         if source is None:
-            opened = Opened(quarantine.retry_rows(), lambda: sum(1 for _ in quarantine.entries()))
+            rows = quarantine.retry_rows(image_root=image_root, allow_outside=allow_outside)
+            opened = Opened(rows, lambda: sum(1 for _ in quarantine.entries()), None)
         else:
             columns = _columns(id, text, image, attributes, added_at, delimiter)
-            opened = open_rows(source, format=format.value, columns=columns, table=images_table)
-        settings = None if config is None else Config.read(config)
+            opened = open_rows(
+                source, format=format.value, columns=columns, table=images_table, image_root=image_root,
+                allow_outside=allow_outside,
+            )
         report = _ingest(
-            opened, store, quarantine, source=None if source is None else str(source), settings=settings,
+            opened, store, quarantine, source=None if source is None else str(source), config=config,
             strict=strict, allow_urls=allow_urls, refresh_urls=refresh_urls,
         )
     _tell(report, plain=plain, quarantine=quarantine.path)
@@ -107,8 +118,6 @@ def record(
     plain: Plain = False,
 ) -> None:
     """Keep what users did: clicks, purchases, likes, dislikes."""
-    from mmrec.cli import errors_to_exit
-
     with errors_to_exit():
         from mmrec.recommender import Recommender
 
@@ -119,7 +128,7 @@ def record(
 
 
 class _Run:
-    """What is known of an ingest while it runs, so that stopping it loses no rejection of its source."""
+    """The rejections and accepted ids of an ingest so far: the quarantine gets them if it is stopped, too."""
 
     def __init__(self, waiting: frozenset[str]) -> None:
         self._waiting = waiting
@@ -139,17 +148,18 @@ class _Run:
 
 
 def _ingest(
-    opened: Opened, store: Path, quarantine: Quarantine, *, source: str | None, settings: Config | None,
+    opened: Opened, store: Path, quarantine: Quarantine, *, source: str | None, config: Path | None,
     strict: bool, allow_urls: bool, refresh_urls: bool,
 ) -> IngestReport:
     from mmrec.recommender import Recommender
 
+    settings = None if config is None else Config.read(config)
     with Recommender.open(store, settings, create=source is not None) as shop:  # a retry has its store
         rows, run = opened.rows, _Run(quarantine.ids())
         if allow_urls:
             from ingest.fetch import fetch_images
 
-            rows = fetch_images(rows, store / "images", refresh=refresh_urls)
+            rows = fetch_images(rows, store.absolute() / DOWNLOADS, refresh=refresh_urls)
         try:
             with _bar(opened.total) as progress:
                 report: IngestReport = shop.ingest(
@@ -157,7 +167,7 @@ def _ingest(
                 )
             run.rejections = report.rejections  # those of the store too
         finally:
-            quarantine.merge(run.rejections, run.accepted, source)
+            quarantine.merge(run.rejections, run.accepted, source, opened.folder)
     return report
 
 

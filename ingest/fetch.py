@@ -8,8 +8,6 @@ redirect goes through the same checks. Environment proxies are not used.
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,8 +17,9 @@ from pathlib import Path
 import httpcore
 import httpx
 
-from ingest.safe_fetch import Clock, Guard, Network
+from ingest.safe_fetch import AddressGuard, Clock, Network
 from mmrec.data import images
+from mmrec.data.files import item_as_dict, replacing
 from mmrec.data.image_formats import FORMATS, format_of
 from mmrec.errors import DataError
 from mmrec.types import IMAGE, ImageSource, Item, Rejection, is_url
@@ -60,18 +59,19 @@ def fetch_images(
     are read ahead, so that several downloads run at once.
 
     Raises:
-        OSError: the folder cannot be written.
+        OSError: the folder cannot be made.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    way = network or Network()
+    network = network or Network()
 
     def localised(item: Item | Rejection) -> Item | Rejection:
         if isinstance(item, Rejection) or not any(map(is_url, item.images)):
             return item
         try:
-            return replace(item, image=[_local(image, folder, limits, refresh, way) for image in item.images])
+            files = [_local(image, folder, limits, refresh, network) for image in item.images]
         except DataError as error:
             return _rejection(item, error)
+        return replace(item, image=files)
 
     yield from _ahead(localised, items)
 
@@ -94,8 +94,6 @@ def _ahead(
 
 
 def _rejection(item: Item, error: DataError) -> Rejection:
-    from mmrec.data.files import item_as_dict
-
     return Rejection(
         reason=str(error), item_id=item.item_id, field=IMAGE, line=item.line, row=item_as_dict(item)
     )
@@ -117,23 +115,12 @@ def _local(
     except DataError as error:
         raise DataError(f"{source[:300]}: {error}", field=IMAGE) from error
     path = folder / (name + format_of(data).suffixes[0])
-    _write(path, data)
+    with replacing(path) as file:
+        file.write(data)
     for old in kept:
         if old != path:
             old.unlink(missing_ok=True)
     return path
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Complete beside first, then swapped in: no reader ever sees half a picture."""
-    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=".part-")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-        Path(beside).replace(path)
-    except BaseException:
-        Path(beside).unlink(missing_ok=True)
-        raise
 
 
 def _download(address: str, limits: FetchLimits, network: Network) -> bytes:
@@ -141,7 +128,7 @@ def _download(address: str, limits: FetchLimits, network: Network) -> bytes:
     clock = Clock(limits.seconds)
     url = _checked_url(address)
     try:
-        with httpcore.ConnectionPool(network.tls, network_backend=Guard(network, clock)) as pool:
+        with httpcore.ConnectionPool(network.tls, network_backend=AddressGuard(network, clock)) as pool:
             for _ in range(limits.redirects + 1):
                 target = httpcore.URL(scheme="https", host=url.raw_host, port=None, target=url.raw_path)
                 with pool.stream("GET", target, headers=HEADERS) as response:

@@ -2,26 +2,33 @@
 
 One line is one row::
 
-    {"item_id": "B07", "field": "price", "reason": "...", "source": "shop.csv", "line": 12, "row": {...}}
+    {"item_id": "B07", "field": "price", "reason": "...", "source": "shop.csv", "folder": "/data",
+     "line": 12, "row": {...}}
 
 `row` is the row in canonical shape (`mmrec.data.files`): mend it there and run `mmrec ingest STORE --retry`.
-Pictures have absolute paths in it, so that it can be taken in from anywhere.
+Its pictures have absolute paths, so that it can be taken in from anywhere. They must lie in `folder`, the one
+of their source, as they had to when it was read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from ingest.clean import clean, item_id_of
 from mmrec.data.files import replacing
+from mmrec.data.image_paths import ImagePaths
 from mmrec.data.rows import dump_row, parse_row
 from mmrec.errors import DataError
 from mmrec.types import Item, Rejection
 
-NAME = "quarantine.jsonl"  # in the store's folder
+NAME, LOCK = "quarantine.jsonl", "quarantine.lock"  # in the store's folder
+DOWNLOADS = "images"  # beside them: pictures that were downloaded
 Content = Mapping[str, Any]
 
 
@@ -51,8 +58,13 @@ class Entry:
         """Entries with the same key are the same row."""
         return self.position if self.content is None else _key(self.content)
 
-    def retry(self) -> Item | Rejection:
-        """The row, cleaned again."""
+    def retry(self, folders: Sequence[Path], allow_outside: bool) -> Item | Rejection:
+        """The row, cleaned again.
+
+        Args:
+            folders: where its pictures may lie besides the folder of its source.
+            allow_outside: whether they may lie anywhere.
+        """
         if self.content is None:
             return Rejection(reason=f"line {self.position} of the quarantine is damaged: {self.damage}")
         row, line = self.content.get("row"), self.content.get("line")
@@ -60,7 +72,9 @@ class Entry:
         if not isinstance(row, Mapping):
             reason = "the quarantine does not hold this row: mend it in its source and ingest that again"
             return Rejection(reason=reason, item_id=self.item_id, line=line)
-        return clean(row, line=line)
+        own = self.content.get("folder")
+        folders = (Path(own), *folders) if isinstance(own, str) else tuple(folders)
+        return clean(row, line=line, paths=ImagePaths(folders, allow_outside))
 
 
 class Quarantine:
@@ -90,9 +104,15 @@ class Quarantine:
         return frozenset(entry.item_id for entry in self.entries() if entry.item_id is not None)
 
     def merge(
-        self, rejections: Iterable[Rejection], accepted_ids: Collection[str], source: str | None
+        self,
+        rejections: Iterable[Rejection],
+        accepted_ids: Collection[str],
+        source: str | None,
+        folder: Path | None = None,
     ) -> int:
         """Drop what has been accepted, then add what was rejected; returns the number of entries.
+
+        Other threads and processes that merge at the same time wait.
 
         Args:
             rejections: the new ones; of those with the same id, or without id of the same line of the
@@ -100,26 +120,50 @@ class Quarantine:
             accepted_ids: of the items taken since.
             source: name of the file the rows came from; None if they came from this quarantine, whose
                 entries keep their sources, and stay as they are if they still have no id.
+            folder: of the source, in which its pictures lie.
 
         Raises:
             DataError: the file cannot be read or written.
         """
-        entries = list(self.entries())
-        stay = [entry for entry in entries if entry.item_id is None or entry.item_id not in accepted_ids]
-        lines = {entry.key: entry.text + b"\n" for entry in stay}
-        for content in _again(rejections, entries) if source is None else _new(rejections, source):
-            lines.pop(_key(content), None)  # the newest goes to the end
-            lines[_key(content)] = dump_row(content)
-        self._write(lines.values())
+        with self._locked():
+            entries = list(self.entries())
+            stay = [entry for entry in entries if entry.item_id is None or entry.item_id not in accepted_ids]
+            lines = {entry.key: entry.text + b"\n" for entry in stay}
+            new = _again(rejections, entries) if source is None else _new(rejections, source, folder)
+            for content in new:
+                lines.pop(_key(content), None)  # the newest goes to the end
+                lines[_key(content)] = dump_row(content)
+            self._write(lines.values())
         return len(lines)
 
-    def retry_rows(self) -> Iterator[Item | Rejection]:
+    def retry_rows(
+        self, *, image_root: Path | None = None, allow_outside: bool = False
+    ) -> Iterator[Item | Rejection]:
         """Every row, cleaned again; what is damaged or still wrong is a Rejection.
+
+        Args:
+            image_root: a folder in which pictures may lie besides those of their sources and of what was
+                downloaded.
+            allow_outside: whether pictures may lie anywhere on this machine.
 
         Raises:
             DataError: the file cannot be read.
         """
-        return (entry.retry() for entry in list(self.entries()))
+        downloads = self.path.with_name(DOWNLOADS)
+        folders = [folder.absolute() for folder in (downloads, image_root) if folder is not None]
+        return (entry.retry(folders, allow_outside) for entry in list(self.entries()))
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        lock = FileLock(self.path.with_name(LOCK))
+        try:
+            lock.acquire()
+        except OSError as error:
+            raise DataError(f"cannot lock {self.path}: {error}. Check the folder and its rights") from error
+        try:
+            yield
+        finally:
+            lock.release()
 
     def _write(self, lines: Collection[bytes]) -> None:
         if not lines:
@@ -150,18 +194,18 @@ def _key(content: Content) -> Hashable:
     return source, where
 
 
-def _new(rejections: Iterable[Rejection], source: str | None) -> Iterator[Content]:
+def _new(rejections: Iterable[Rejection], source: str | None, folder: Path | None) -> Iterator[Content]:
     for one in rejections:
         yield {
             "item_id": one.item_id, "field": one.field, "reason": one.reason, "source": source,
-            "line": one.line, "row": one.row,
+            "folder": None if folder is None else str(folder.absolute()), "line": one.line, "row": one.row,
         }
 
 
 def _again(rejections: Iterable[Rejection], entries: Iterable[Entry]) -> Iterator[Content]:
     """What is still wrong after a retry, with its old source; what has no id or row stands as it is."""
-    sources = {entry.item_id: entry.content.get("source") for entry in entries if entry.content is not None}
-    for content in _new(rejections, None):
+    old = {entry.item_id: entry.content for entry in entries if entry.content is not None}
+    for content in _new(rejections, None, None):
         item_id = _item_id(content)
         if item_id is not None and content["row"] is not None:
-            yield {**content, "source": sources.get(item_id)}
+            yield {**content, **{name: old.get(item_id, {}).get(name) for name in ("source", "folder")}}

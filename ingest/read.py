@@ -10,6 +10,7 @@ from typing import NamedTuple
 from ingest.clean import clean
 from ingest.sources import Columns, Source, detect, open_source
 from mmrec.data.files import count_rows, read_items
+from mmrec.data.image_paths import ImagePaths
 from mmrec.data.rows import found, json_ready
 from mmrec.errors import DataError
 from mmrec.types import Item, Rejection
@@ -21,14 +22,22 @@ class Opened(NamedTuple):
     Attributes:
         rows: each row as an Item or a Rejection.
         total: counts the rows, roughly; it may have to read the file for it.
+        folder: where its pictures lie; None where each row has a folder of its own.
     """
 
     rows: Iterator[Item | Rejection]
     total: Callable[[], int | None]
+    folder: Path | None
 
 
 def read_source(
-    path: str | Path, *, format: str = "auto", columns: Columns | None = None, table: str | Path | None = None
+    path: str | Path,
+    *,
+    format: str = "auto",
+    columns: Columns | None = None,
+    table: str | Path | None = None,
+    image_root: str | Path | None = None,
+    allow_outside: bool = False,
 ) -> Iterator[Item | Rejection]:
     """Items of a file or folder: `shop.ingest(read_source("catalogue.csv", columns=Columns(id="sku")))`.
 
@@ -37,17 +46,28 @@ def read_source(
         format: "items", "table", "images", "movielens", "fashion", or "auto" to find out.
         columns: what the columns of a table mean; what it leaves open is guessed.
         table: for a folder of pictures, the table that says more about them.
+        image_root: a folder in which pictures may lie besides the source's own; a relative path that leads to
+            nothing in the source's folder begins there.
+        allow_outside: whether pictures may lie anywhere on this machine: only for a source that you trust.
 
     Raises:
         DataError: the path cannot be read as that format, or an option has no meaning for it.
     """
-    return open_rows(path, format=format, columns=columns, table=table).rows
+    return open_rows(
+        path, format=format, columns=columns, table=table, image_root=image_root, allow_outside=allow_outside
+    ).rows
 
 
 def open_rows(
-    path: str | Path, *, format: str = "auto", columns: Columns | None = None, table: str | Path | None = None
+    path: str | Path,
+    *,
+    format: str = "auto",
+    columns: Columns | None = None,
+    table: str | Path | None = None,
+    image_root: str | Path | None = None,
+    allow_outside: bool = False,
 ) -> Opened:
-    """As `read_source`, with the number of rows for a progress bar.
+    """As `read_source`, with what a progress bar and the quarantine want to know.
 
     Raises:
         DataError: the path cannot be read as that format, or an option has no meaning for it.
@@ -57,23 +77,26 @@ def open_rows(
     if format == "items":
         if columns is not None or table is not None:
             raise DataError("a canonical file has no columns to choose: leave them out, or say 'table'")
-        return Opened(read_items(path), lambda: count_rows(path))
+        items = read_items(path, image_root=image_root, allow_outside=allow_outside)
+        return Opened(items, lambda: count_rows(path), Path(path).parent)
     source = open_source(path, format=format, columns=columns, table=None if table is None else Path(table))
-    return Opened(cleaned(source), lambda: source.total)
+    rows = cleaned(source, image_root=image_root, allow_outside=allow_outside)
+    return Opened(rows, lambda: source.total, source.folder)
 
 
-def cleaned(source: Source) -> Iterator[Item | Rejection]:
-    """The rows of an open source (a table in memory: `ingest.sources.from_frame`) as Items."""
+def cleaned(
+    source: Source, *, image_root: str | Path | None = None, allow_outside: bool = False
+) -> Iterator[Item | Rejection]:
+    """The rows of an open source (a table in memory: `ingest.sources.from_frame`) as Items.
+
+    Args:
+        image_root: as of `read_source`.
+        allow_outside: as of `read_source`.
+    """
+    paths = ImagePaths.of(source.folder, image_root, allow_outside)
     for row in source:
-        if isinstance(row, Rejection):
-            yield _movable(row, source.folder)
-        else:
+        if not isinstance(row, Rejection):
             raw = {name: value for name, value in row.items() if name != "line"}
-            yield clean(raw, line=row.get("line"), folder=source.folder)
-
-
-def _movable(rejection: Rejection, folder: Path) -> Rejection:
-    """With pictures that are found from anywhere, as the quarantine needs them."""
-    if rejection.row is None:
-        return rejection
-    return replace(rejection, row=json_ready(found(rejection.row, folder)))
+            yield clean(raw, line=row.get("line"), paths=paths)
+        else:  # the quarantine needs paths that are found from anywhere
+            yield row if row.row is None else replace(row, row=json_ready(found(row.row, paths)))

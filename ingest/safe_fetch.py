@@ -1,7 +1,7 @@
-"""Connections to the public internet alone, each with one deadline for all it does.
+"""The address guard: connections to the public internet alone, each with one deadline for all it does.
 
-A host is looked up once, all its addresses are checked, and the connection is dialled to one of the very
-addresses that were checked: no second look-up can lead elsewhere. TLS still verifies the host's name.
+A host is looked up once, all its addresses are checked, and the connection is made to one of those very
+addresses: no second look-up can lead elsewhere. TLS still verifies the host's name.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ def look_up(host: str, port: int) -> list[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
-    """The way out: name look-up, dialling of a checked address, TLS. Another one serves tests."""
+    """How to reach the internet: name look-up, connections to an address, TLS. Tests put in others."""
 
     look_up: Callable[[str, int], list[str]] = look_up
-    dialler: httpcore.NetworkBackend = field(default_factory=httpcore.SyncBackend)
+    backend: httpcore.NetworkBackend = field(default_factory=httpcore.SyncBackend)
     tls: ssl.SSLContext = field(default_factory=httpx.create_ssl_context)
 
 
@@ -67,8 +67,8 @@ class Clock:
         return left
 
 
-class Guard(httpcore.NetworkBackend):
-    """Looks a host up once, refuses it unless all its addresses are public, and dials one of those."""
+class AddressGuard(httpcore.NetworkBackend):
+    """Looks a host up once, refuses it unless all its addresses are public, and connects to one of those."""
 
     def __init__(self, network: Network, clock: Clock) -> None:
         self._network = network
@@ -93,7 +93,7 @@ class Guard(httpcore.NetworkBackend):
         for tries_left in range(len(addresses), 0, -1):
             try:
                 seconds = self._clock.left() / tries_left
-                stream = self._network.dialler.connect_tcp(
+                stream = self._network.backend.connect_tcp(
                     addresses[-tries_left], port, seconds, local_address, socket_options
                 )
                 return _Timed(stream, self._clock)

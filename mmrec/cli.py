@@ -1,66 +1,47 @@
-"""The `mmrec` command: every verb of Recommender; results on stdout as JSON lines, `--plain` for eyes."""
+"""The `mmrec` command: every verb of Recommender; results on stdout as JSON lines, or tables by `--plain`."""
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mmrec.cli_options import Distinct, Diversity, MaxPer, Pictures, cosine_or_name, dials, pairs
-from mmrec.errors import MmrecError
+from mmrec import cli_services
+from mmrec.cli_options import Plain, StorePath, errors_to_exit, opened, pairs, result_options, say, show_table
 from mmrec.types import Recommendation
+
+if TYPE_CHECKING:
+    from mmrec.recommender import Recommender
 
 app = typer.Typer(
     name="mmrec", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
     help="Multimodal content-embedding recommender: new items are found the minute they arrive.",
 )
 
-StorePath = Annotated[Path, typer.Argument(help="Folder of the store, such as shop.mmrec.")]
+Ids = Annotated[list[str] | None, typer.Option(help="Item id; may be given several times.")]
+Pictures = Annotated[list[Path] | None, typer.Option(help="A picture; may be given several times.")]
 Results = Annotated[int, typer.Option("--k", "-k", help="Number of results.")]
 Where = Annotated[str | None, typer.Option(help="Condition, such as \"price < 30 and category == 'mug'\".")]
-Plain = Annotated[bool, typer.Option("--plain", help="A table for eyes in place of JSON lines.")]
-Ids = Annotated[list[str] | None, typer.Option(help="Item id; may be given several times.")]
+Diversity = Annotated[list[str] | None, typer.Option(
+    help="0 is pure relevance, 1 pure diversity; of one field alone such as genres=0.3.")]
+MaxPer = Annotated[list[str] | None, typer.Option(help="Most results of a value, such as brand=2.")]
+Distinct = Annotated[str | None, typer.Option(
+    help="Show one of nearly equal items: an attribute that they share, or a cosine such as 0.95.")]
 
 
 def main() -> None:
-    """Entry point of the command: plugs in what other packages add, then runs."""
+    """Entry point of the command: adds the commands of other packages, then runs."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)
     for point in entry_points(group="mmrec.commands"):
         point.load()(app)
     app()
-
-
-@contextmanager
-def errors_to_exit() -> Iterator[None]:
-    """Turns our errors into one line on stderr and exit code 1."""
-    try:
-        yield
-    except MmrecError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from None
-    except BrokenPipeError:  # the reader of a pipe (head, less) has seen enough
-        raise typer.Exit(0) from None
-    except OSError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from None
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[Any]:
-    """A store that exists, with our errors turned into exit codes."""
-    from mmrec.recommender import Recommender
-
-    with errors_to_exit(), Recommender.open(path, create=False) as shop:
-        yield shop
 
 
 @app.command()
@@ -76,9 +57,8 @@ def similar(
     """Items like one of the catalogue, or like words and pictures."""
     with opened(store) as shop:
         show(shop, shop.similar(
-            item_id, text=text, image=list(image) if image else None, by=by, k=k, where=where,
-            exclude=exclude or (), diversity=dials(diversity), max_per=pairs(max_per, "max_per"),
-            distinct=cosine_or_name(distinct),
+            item_id, text=text, image=image or None, by=by,
+            **result_options(k, where, exclude, diversity, max_per, distinct),
         ), plain)
 
 
@@ -95,9 +75,8 @@ def search(
     """Items for words, a picture and a taste: full text and vectors together."""
     with opened(store) as shop:
         show(shop, shop.search(
-            words, image=list(image) if image else None, history=history or None,
-            weights=pairs(weight, "weight"), k=k, where=where, exclude=exclude or (),
-            diversity=dials(diversity), max_per=pairs(max_per, "max_per"), distinct=cosine_or_name(distinct),
+            words, image=image or None, history=history or None, weights=pairs(weight, "weight"),
+            **result_options(k, where, exclude, diversity, max_per, distinct),
         ), plain)
 
 
@@ -116,9 +95,8 @@ def recommend(
     """Items for a user, for a history nobody has seen, or for a taste in words."""
     with opened(store) as shop:
         show(shop, shop.recommend(
-            user=user, history=history or None, dislikes=dislikes or (), taste=taste, exclude=exclude or (),
-            k=k, where=where, diversity=dials(diversity), max_per=pairs(max_per, "max_per"),
-            distinct=cosine_or_name(distinct), explore=explore, rng=seed,
+            user=user, history=history or None, dislikes=dislikes or (), taste=taste, explore=explore,
+            rng=seed, **result_options(k, where, exclude, diversity, max_per, distinct),
         ), plain)
 
 
@@ -227,9 +205,10 @@ def evaluate(
             protocol=protocol, seed=seed, models=baselines or None, parts=parts, every_kind=every_kind,
             page=html, progress=lambda name: typer.echo(f"tuning {name} ...", err=True),
         )
-        for table in tables_of(entries) if plain else ():
-            Console(markup=False, width=150).print(table)
-        for entry in () if plain else entries:
+        if plain:
+            Console(markup=False, width=150).print(*tables_of(entries))
+            return
+        for entry in entries:
             say(row_of(entry))
 
 
@@ -239,17 +218,28 @@ def encoders(plain: Plain = False) -> None:
     from mmrec.encoders.weights import usable
 
     with errors_to_exit():
-        rows = [_model(model, location) for model, location in usable()]
+        rows: list[dict[str, Any]] = [{
+            "id": model.id, "modality": "+".join(model.modalities), "dim": model.dim,
+            "training": model.supervision, "licence": model.licence,
+            "megabytes": model.size and round(model.size / 1e6),
+            "usable_from": location and location.source, "note": model.note,
+        } for model, location in usable()]
     if plain:
-        show_table(["model", "modality", "dim", "training", "licence", "MB", "usable from"],
-                   [[r["id"], r["modality"], r["dim"], r["training"], r["licence"], r["megabytes"],
-                     r["usable_from"] or "-"] for r in rows])
-    else:
-        for row in rows:
-            say(row)
+        show_table(
+            ["model", "modality", "dim", "training", "licence", "MB", "usable from"],
+            [["-" if cell is None else cell for cell in list(row.values())[:-1]] for row in rows],
+        )
+        return
+    for row in rows:
+        say(row)
 
 
-def show(shop: Any, results: Sequence[Recommendation], plain: bool) -> None:
+app.command()(cli_services.fit)
+app.command()(cli_services.monitor)
+app.command()(cli_services.serve)
+
+
+def show(shop: Recommender, results: Sequence[Recommendation], plain: bool) -> None:
     """Prints results: JSON lines, or a table with each item's title."""
     if not plain:
         for result in results:
@@ -261,27 +251,3 @@ def show(shop: Any, results: Sequence[Recommendation], plain: bool) -> None:
          ", ".join(f"{reason.name} {reason.contribution:+.3f}" for reason in r.reasons[:3])]
         for rank, r in enumerate(results, start=1)
     ])
-
-
-def say(value: Any) -> None:
-    """One JSON line on stdout."""
-    typer.echo(json.dumps(value, ensure_ascii=False, default=str))
-
-
-def _model(model: Any, location: Any) -> dict[str, Any]:
-    return {
-        "id": model.id, "modality": "+".join(model.modalities), "dim": model.dim,
-        "training": model.supervision, "licence": model.licence, "megabytes": round(model.size / 1e6),
-        "usable_from": location and location.source, "note": model.note,
-    }
-
-
-def show_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """A table for eyes on stdout."""
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(*columns)
-    for row in rows:
-        table.add_row(*(str(cell) for cell in row))
-    Console(markup=False, emoji=False, highlight=False).print(table)  # titles hold brackets and colons

@@ -1,29 +1,44 @@
-"""How the command line says what it wishes of results: options, and what their words mean."""
+"""What the commands share: the meaning of options, opening a store, errors, and output."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import suppress
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mmrec.errors import DataError
+from mmrec.errors import DataError, MmrecError
 
-Pictures = Annotated[list[Path] | None, typer.Option(help="A picture; may be given several times.")]
-Diversity = Annotated[list[str] | None, typer.Option(
-    help="0 is pure relevance, 1 pure diversity; of one field alone such as genres=0.3.")]
-MaxPer = Annotated[list[str] | None, typer.Option(help="Most results of a value, such as brand=2.")]
-Distinct = Annotated[str | None, typer.Option(
-    help="Show one of nearly equal items: an attribute that they share, or a cosine such as 0.95.")]
+if TYPE_CHECKING:
+    from mmrec.recommender import Recommender
+
+StorePath = Annotated[Path, typer.Argument(help="Folder of the store, such as shop.mmrec.")]
+Plain = Annotated[bool, typer.Option("--plain", help="A table for eyes in place of JSON lines.")]
+
+
+def result_options(
+    k: int, where: str | None, exclude: Sequence[str] | None, diversity: Sequence[str] | None,
+    max_per: Sequence[str] | None, distinct: str | None,
+) -> dict[str, Any]:
+    """The options of results as arguments of `similar`, `search` and `recommend`.
+
+    Raises:
+        DataError: one of them cannot be understood.
+    """
+    return {
+        "k": k, "where": where, "exclude": exclude or (), "diversity": dials(diversity),
+        "max_per": pairs(max_per, "max_per"), "distinct": cosine_or_name(distinct),
+    }
 
 
 def pairs(given: Sequence[str] | None, name: str) -> dict[str, float] | None:
     """`brand=2` and the like as a mapping; whole numbers stay whole.
 
     Raises:
-        DataError: one of them is none.
+        DataError: one of them is no name and number.
     """
     found: dict[str, float] = {}
     for pair in given or ():
@@ -38,7 +53,7 @@ def pairs(given: Sequence[str] | None, name: str) -> dict[str, float] | None:
 
 
 def dials(given: Sequence[str] | None) -> float | dict[str, float]:
-    """`0.3`, or `genres=0.3` and the like.
+    """`0.3` as a number, or `genres=0.3` and the like as a mapping.
 
     Raises:
         DataError: one of them is neither.
@@ -55,3 +70,40 @@ def cosine_or_name(distinct: str | None) -> float | str | None:
         return None if distinct is None else float(distinct)
     except ValueError:
         return distinct
+
+
+@contextmanager
+def errors_to_exit() -> Iterator[None]:
+    """Turns errors of ours and of the disk into one line on stderr and exit code 1."""
+    try:
+        yield
+    except BrokenPipeError:  # the reader of a pipe (head, less) has seen enough
+        raise typer.Exit(0) from None
+    except (MmrecError, OSError) as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from None
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Recommender]:
+    """A store that exists, with errors turned into exit codes."""
+    from mmrec.recommender import Recommender
+
+    with errors_to_exit(), Recommender.open(path, create=False) as shop:
+        yield shop
+
+
+def say(value: Any) -> None:
+    """Prints a value as one JSON line."""
+    typer.echo(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def show_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Prints a table."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*columns)
+    for row in rows:
+        table.add_row(*map(str, row))
+    Console(markup=False, emoji=False, highlight=False).print(table)  # titles hold brackets and colons

@@ -1,4 +1,4 @@
-"""The commands that go on for a while: `mmrec fit`, `mmrec monitor` and `mmrec serve`."""
+"""The commands of training and of the service: `mmrec fit`, `mmrec monitor` and `mmrec serve`."""
 
 from __future__ import annotations
 
@@ -16,12 +16,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mmrec.cli import Plain, StorePath, errors_to_exit, opened, say, show_table
+from mmrec.cli_options import Plain, StorePath, errors_to_exit, opened, say, show_table
 from mmrec.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -31,11 +30,17 @@ if TYPE_CHECKING:
     from mmrec.service.settings import ServiceSettings
     from mmrec.training.fit import FitReport
 
+LONGEST_HEAD = 2**17  # bytes of a request's line and headers; the longest condition has 48,000, once escaped
+ARENAS = 2  # heaps that threads share; glibc makes up to eight for each core
+LARGE = 2**20  # bytes from which a block is mapped by itself, and unmapped when it is freed
+_MMAP_THRESHOLD, _ARENA_MAX = -3, -8  # of mallopt, in malloc.h
 
-def plug(app: typer.Typer) -> None:
-    """Adds the commands to the `mmrec` CLI."""
-    for command in (fit, monitor, serve):
-        app.command()(command)
+
+class Windows(StrEnum):
+    """Sizes of the windows of the figures."""
+
+    HOUR = "hour"
+    DAY = "day"
 
 
 def fit(
@@ -51,53 +56,20 @@ def fit(
     plain: Plain = False,
 ) -> None:
     """Aligns content with behaviour: trains on all recorded wishes; the old head serves until it is done."""
-    with opened(store) as shop, _bar() as progress:
+    with opened(store) as shop, _status() as progress:
         report = shop.fit(
             warm_start=warm_start, ordered=ordered, epochs=epochs, seed=seed, device=device,
             progress=progress,
         )
     if plain:
-        _show(report)
+        _show_fit(report)
         return
-    said = report.as_dict()
-    say(said if curves else {name: value for name, value in said.items() if name != "curves"})
-
-
-@contextmanager
-def _bar() -> Iterator[Callable[[Mapping[str, Any]], None]]:
-    """A line on stderr that tells the stage, and of a training its epoch and loss."""
-    from rich.console import Console
-
-    with Console(stderr=True).status("reading ...") as status:
-
-        def told(now: Mapping[str, Any]) -> None:
-            epoch = f", epoch {now['epoch']}, loss {now['loss']:.3f}" if "epoch" in now else ""
-            status.update(f"{now['stage']}{epoch} ...")
-
-        yield told
-
-
-def _show(report: FitReport) -> None:
-    show_table(["situation", "head", "best baseline", "what serves"], [
-        [one.situation, f"{one.head:.4f}", "{} {:.4f}".format(*one.best), one.serves]
-        for one in report.verdicts
-    ])
-    serving = "the head serves" if report.served else "plain content serves on: it ranks better than the head"
-    typer.echo(
-        f"{report.interactions} wishes of {report.users} users for {report.items} items,"
-        f" {report.seconds:.1f} s: {serving} (figures: ndcg@20 on a validation within the training)"
-    )
-
-
-class Windows(StrEnum):
-    """How long a window of the figures is."""
-
-    HOUR = "hour"
-    DAY = "day"
+    told = report.as_dict()
+    say(told if curves else {name: value for name, value in told.items() if name != "curves"})
 
 
 def monitor(
-    store: Annotated[Path, typer.Argument(help="Folder of the store, such as shop.mmrec.")],
+    store: StorePath,
     since: Annotated[datetime | None, typer.Option(
         help="Start, in UTC. Default: a week ago, or a day ago by the hour.")] = None,
     window: Annotated[Windows, typer.Option(help="Figures by the hour or by the day.")] = Windows.DAY,
@@ -114,40 +86,18 @@ def monitor(
 
     from mmrec.monitor import report
     from mmrec.monitor.offpolicy import with_share
-    from mmrec.monitor.report import tables_of
 
     with opened(store) as shop:
         policies = {f"explore {share:g}": with_share(share) for share in explore or ()}
         found = report.monitor(shop, since=since, window=window.value, policies=policies)
-        for table in tables_of(found) if plain else ():
-            Console(markup=False, highlight=False, width=150).print(table)
-        if not plain:
+        if plain:
+            Console(markup=False, highlight=False, width=150).print(*report.tables_of(found), sep="\n")
+        else:
             say(found.as_dict())
 
 
-ARENAS = 2  # heaps that threads share; glibc makes up to eight for each core
-LARGE = 2**20  # bytes from which a block is mapped by itself, and unmapped when it is freed
-_MMAP_THRESHOLD, _ARENA_MAX = -3, -8  # of mallopt, in malloc.h
-
-
-def give_back() -> bool:
-    """Has large blocks unmapped when they are freed, and few heaps made; says whether the system took it.
-
-    Every write makes new vectors in place of the old, tens of megabytes each. glibc by itself raises its
-    threshold to the largest block that was freed, and keeps those below it in the heap of whichever thread
-    came by: a service under writes then holds far more than it needs.
-    """
-    if platform.libc_ver()[0] != "glibc":
-        return False
-    set_option = ctypes.CDLL(None).mallopt
-    return bool(set_option(_MMAP_THRESHOLD, LARGE) and set_option(_ARENA_MAX, ARENAS))
-
-
-LONGEST_HEAD = 2**17  # bytes of a request's line and headers; the longest condition has 48,000, once escaped
-
-
 def serve(
-    store: Annotated[Path, typer.Argument(help="Folder of the store, such as shop.mmrec.")],
+    store: StorePath,
     host: Annotated[str | None, typer.Option(help="Address to listen at. Default: 127.0.0.1.")] = None,
     port: Annotated[int | None, typer.Option(help="0 takes any free one. Default: 8000.")] = None,
     rate: Annotated[float | None, typer.Option(help="Requests a second of one key or client.")] = None,
@@ -173,7 +123,7 @@ def serve(
             host = f"[{settings.host}]" if ":" in settings.host else settings.host
             address = f"http://{host}:{at.getsockname()[1]}"
             say({"serving": str(store), "address": address})
-            if gallery:  # some browsers keep whoever opens them waiting
+            if gallery:  # in a thread, as some browsers block the process that opens them
                 threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
             with watching(shop) as watcher:
                 run(create_app(shop, settings, watcher=watcher), settings, at)
@@ -183,7 +133,7 @@ def listen(settings: ServiceSettings) -> socket.socket:
     """A socket that listens where the settings say.
 
     Raises:
-        ConfigError: the address is taken, or none of this machine.
+        ConfigError: the address is taken, or is none of this machine.
     """
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
@@ -192,7 +142,7 @@ def listen(settings: ServiceSettings) -> socket.socket:
         raise ConfigError(
             f"cannot listen at {settings.host}:{settings.port} ({error}): give another --host or --port"
         ) from None
-    # Its connections inherit it; asyncio sets it for sockets of its own making alone, and without it every
+    # Connections inherit it; asyncio sets it only for sockets that it made itself, and without it every
     # answer waits some 40 ms for the client's delayed acknowledgement.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
@@ -202,21 +152,61 @@ def run(app: FastAPI, settings: ServiceSettings, listener: socket.socket) -> Non
     """Serves until a signal comes; SIGTERM ends the process in order."""
     import uvicorn
 
-    give_back()
-    for name in ("uvicorn", "python_multipart"):  # which warn of every request that is badly formed
+    release_freed_memory()
+    for name in ("uvicorn", "python_multipart"):  # which warn of every malformed request
         logging.getLogger(name).setLevel(logging.ERROR)
     config = uvicorn.Config(
         app, log_config=None, access_log=False, server_header=False,
         proxy_headers=False, timeout_graceful_shutdown=int(settings.timeout) + 1, ws="none",
         h11_max_incomplete_event_size=LONGEST_HEAD,
     )
-    # uvicorn raises SIGTERM again once it has served all: it shall end us in order, so that the log is kept
+    # uvicorn raises SIGTERM again after the last answer; exiting in order then still writes the monitor's log
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    atexit.register(leave, app.state.core.jobs)
+    atexit.register(exit_if_busy, app.state.core.jobs)
     uvicorn.Server(config).run(sockets=[listener])
 
 
-def leave(jobs: Jobs) -> None:
-    """Ends the process at once if a job is still deep in a library, which would abort at Python's own end."""
+def release_freed_memory() -> bool:
+    """Makes glibc return freed memory to the system sooner; tells whether that could be set.
+
+    Every write makes new vectors in place of the old, tens of megabytes each. By default glibc raises its
+    mapping threshold to the largest block that was freed, keeps smaller ones in its heaps, and has many
+    heaps: a service that takes writes then holds far more than it needs.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return False
+    set_option = ctypes.CDLL(None).mallopt
+    return bool(set_option(_MMAP_THRESHOLD, LARGE) and set_option(_ARENA_MAX, ARENAS))
+
+
+def exit_if_busy(jobs: Jobs) -> None:
+    """Ends the process at once if a job still runs inside a library, which would crash when Python ends."""
     if jobs.running:
         os._exit(0)
+
+
+@contextmanager
+def _status() -> Iterator[Callable[[Mapping[str, Any]], None]]:
+    """A line on stderr with the stage of a fit, and of a training its epoch and loss."""
+    from rich.console import Console
+
+    with Console(stderr=True).status("reading ...") as status:
+
+        def update(now: Mapping[str, Any]) -> None:
+            epoch = f", epoch {now['epoch']}, loss {now['loss']:.3f}" if "epoch" in now else ""
+            status.update(f"{now['stage']}{epoch} ...")
+
+        yield update
+
+
+def _show_fit(report: FitReport) -> None:
+    show_table(["situation", "head", "best baseline", "difference", "what serves"], [
+        [one.situation, f"{one.head:.4f}", "{} {:.4f}".format(*one.best),
+         str(one.difference or ""), one.serves]
+        for one in report.verdicts
+    ])
+    serving = "the head serves" if report.served else "plain content serves on: it ranks better than the head"
+    typer.echo(
+        f"{report.interactions} wishes of {report.users} users for {report.items} items,"
+        f" {report.seconds:.1f} s: {serving} (figures: ndcg@20 on a validation within the training)"
+    )

@@ -2,46 +2,160 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
-import numpy as np
-
-from mmrec.encoders.base import Vectors
-from mmrec.errors import DataError, MmrecError
-from mmrec.keeping import Shop
-from mmrec.ranking import export, retrieve
-from mmrec.ranking import fusion as hybrid
-from mmrec.ranking.request import Diversity, Exploration, Plan, listed
-from mmrec.ranking.retrieve import Ask
-from mmrec.ranking.users import Point, Query, acts_of, asking, point_of, shopper_of, shoppers_of
-from mmrec.search.hits import exact_scores
-from mmrec.search.vectors import BEHAVIOUR, CONTENT
-from mmrec.types import ImageSource, Recommendation
+from mmrec.config import Config
+from mmrec.encoders.base import Encoder, Vectors
+from mmrec.errors import MmrecError, UnknownItem
+from mmrec.model.towers import IdentityTowers
+from mmrec.ranking import export, fusion, retrieve
+from mmrec.ranking.request import Exploration, PageOptions, Request, Rng, check_offset, listed
+from mmrec.ranking.users import Query, users_of
+from mmrec.search.latest import LatestSnapshot, search_health
+from mmrec.search.snapshot import Snapshot
+from mmrec.search.vectors import CONTENT
+from mmrec.store.catalogue import Catalogue
+from mmrec.store.doctor import census, examine
+from mmrec.store.ingest import Accept, Intake, Progress
+from mmrec.store.interactions import Interactions
+from mmrec.store.open import Store, open_store
+from mmrec.threads import set_threads
+from mmrec.types import ImageSource, IngestReport, Interaction, Item, Recommendation, RecordReport, Rejection
 
 if TYPE_CHECKING:
     from mmrec.evaluate.contest import Entry
-    from mmrec.search.snapshot import Snapshot
     from mmrec.training.fit import FitReport
 
 
-class Recommender(Shop):
-    """One shop: its catalogue, its shoppers' behaviour, and what to show to whom.
+class Recommender:
+    """One shop: its catalogue, its users' behaviour, and what to show to whom.
 
-    Safe to use from several threads; a second process may read while one writes.
+    Safe to use from several threads; a second process may read while one writes. `similar`, `search`,
+    `recommend` and `recommend_many` take the same options for their page: `k` results (10), a condition
+    `where`, item ids to `exclude`, `diversity`, `max_per` and `distinct`; `mmrec.ranking.request.Request`
+    describes them. There are fewer than `k` results only if no more items meet them.
 
-    `similar`, `search`, `recommend` and `recommend_many` all take the same wishes for their results:
-    `k` of them, a condition `where`, `exclude`, `diversity`, `max_per` and `distinct`, described in
-    `mmrec.ranking.request.Plan`. There are fewer than `k` only if no more items fulfil them.
+    Attributes:
+        encoders: by modality.
+        catalogue: the items in the store, and what makes their vectors.
+        behaviour: the recorded interactions.
+        latest: the snapshot of the catalogue that answers.
     """
+
+    def __init__(self, store: Store, config: Config, encoders: Mapping[str, Encoder]) -> None:
+        self.store, self.config, self.path = store, config, store.path
+        self.catalogue = Catalogue(store, config, encoders, IdentityTowers(config.dislike_weight))
+        self.encoders, self.behaviour = self.catalogue.encoders, Interactions(store, config)
+        self.latest = LatestSnapshot(self.catalogue)
+
+    @classmethod
+    def open(
+        cls, path: str | Path, config: Config | Mapping[str, Any] | None = None, *,
+        encoders: Mapping[str, Encoder] | None = None, device: str | None = None, wait: float = 60.0,
+        create: bool = True,
+    ) -> Self:
+        """Opens a store, or makes one.
+
+        Args:
+            path: folder of the store, such as `shop.mmrec`.
+            config: settings; of an existing store, weights may change, encoders may not.
+            encoders: your own encoders by modality (`"text"`, `"image"`) in place of named ones.
+            device: torch device of the encoders; None takes the best there is.
+            wait: seconds to wait for another process's write.
+            create: whether to make a store that does not exist.
+
+        Raises:
+            MmrecError: as `mmrec.store.open.open_store` says.
+        """
+        set_threads()
+        store, kept, settings, bound = open_store(Path(path), config, encoders, device, wait, create)
+        shop = cls(store, settings, bound)
+        if settings != kept:
+            shop.catalogue.change_settings(kept)
+        return shop
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Frees the vectors in memory; what was written is already on disk."""
+        self.latest = LatestSnapshot(self.catalogue)
+
+    def __len__(self) -> int:
+        return self.catalogue.table.count()
+
+    def __contains__(self, item_id: object) -> bool:
+        return isinstance(item_id, str) and bool(self.catalogue.lookup([item_id]))
+
+    def snapshot(self) -> Snapshot:
+        """The catalogue as it is now, in memory."""
+        return self.latest.now()
+
+    def ingest(
+        self, items: Iterable[Item | Rejection], *, strict: bool = False, progress: Progress | None = None,
+        on_accept: Accept | None = None,
+    ) -> IngestReport:
+        """Takes items in, new and changed; what is as before costs no encoder call. Rejections are counted.
+
+        `strict` raises DataError at the first rejected row, after storing those before it. `progress` is
+        called with the number of rows of each chunk, `on_accept` with the ids that the store then holds.
+        """
+        return Intake(self.catalogue, strict=strict).run(items, progress, on_accept)
+
+    def delete(self, item_ids: Sequence[str]) -> int:
+        """Takes items out; returns how many there were. Interactions with them stay."""
+        with self.store.writer():
+            return self.catalogue.table.delete(listed(item_ids, "item_ids"))
+
+    def record(
+        self, interactions: Iterable[Interaction | Rejection], *, strict: bool = False,
+        progress: Progress | None = None,
+    ) -> RecordReport:
+        """Keeps behaviour; an interaction that is recorded already is not doubled."""
+        return self.behaviour.record(interactions, strict=strict, progress=progress)
+
+    def record_many(self, batches: Sequence[Sequence[Interaction | Rejection]]) -> list[RecordReport]:
+        """`record` for batches of different senders, one after the other, in a single write."""
+        return self.behaviour.record_many(batches)
+
+    def get(self, item_ids: Sequence[str]) -> list[Item]:
+        """The items of these ids, in their order; UnknownItem if one of them is not in the catalogue."""
+        ids = listed(item_ids, "item_ids")
+        found = self.catalogue.get(ids)
+        if missing := [i for i in ids if i not in found]:
+            raise UnknownItem(f"{missing[0]!r} is not in the catalogue: ingest first, or check the id")
+        return [found[i] for i in ids]
+
+    def interactions(self, user: str) -> list[Interaction]:
+        """What is recorded of a user, oldest first; nothing of an unknown one."""
+        return self.behaviour.interactions(user)
+
+    def browse(self, where: str | None = None, *, offset: int = 0, limit: int = 50) -> tuple[int, list[Item]]:
+        """Number of items that a condition keeps, and `limit` of them from `offset` on, ordered by id."""
+        start, end = check_offset(offset, "offset"), offset + check_offset(limit, "limit")
+        places = (snapshot := self.snapshot()).matching(where)
+        ids = [snapshot.ids[place] for place in places[start:end]]
+        found = self.catalogue.get(ids)  # another may have deleted one of them by now
+        return len(places), [found[i] for i in ids if i in found]
+
+    def stats(self) -> dict[str, Any]:
+        """Counts, fields, encoders and sizes, JSON-ready."""
+        return census(self.catalogue, self.behaviour) | {"spaces": list(self.snapshot().spaces)}
+
+    def doctor(self, *, mend: bool = True) -> dict[str, Any]:
+        """Checks the store and mends what it can; see `mmrec.store.doctor`."""
+        return examine(self.catalogue, self.behaviour, mend=mend) | {"search": search_health(self.catalogue)}
 
     def similar(
         self, item_id: str | None = None, *, text: str | Mapping[str, str] | None = None,
-        image: ImageSource | Sequence[ImageSource] | None = None, by: str = CONTENT, k: int = 10,
-        where: str | None = None, exclude: Sequence[str] = (), diversity: Diversity = 0.0,
-        max_per: Mapping[str, int] | None = None, distinct: float | str | None = None,
+        image: ImageSource | Sequence[ImageSource] | None = None, by: str = CONTENT,
+        **options: Unpack[PageOptions],
     ) -> list[Recommendation]:
         """Items like one of the catalogue, or like words and pictures that are not in it.
 
@@ -51,78 +165,39 @@ class Recommender(Shop):
             image: a picture, or several.
             by: `"content"` (all fields), one field's name, `"words"` (all texts and categories), or
                 `"behaviour"` (after `fit`).
-            k: number of results.
-            where: condition on attributes, such as `price < 30 and category in ('mug', 'lamp')`.
-            exclude: item ids not to be shown.
-            diversity: 0 is pure relevance, 1 pure diversity of the content; of fields or attributes alone by
-                their names, such as `{"genres": 0.3}`.
-            max_per: most results of one value of an attribute, such as `{"brand": 2}`.
-            distinct: show one of nearly equal items: of those with the same value of this attribute, or
-                with at least this cosine of their content.
 
         Raises:
             UnknownItem: `item_id` is not in the catalogue.
             DataError: nothing to compare with, or an argument cannot be used.
             NotFitted: `by="behaviour"` before `fit`.
         """
-        plan = Plan(k=k, where=where, exclude=exclude, diversity=diversity, max_per=max_per,
-                    distinct=distinct)
-        snapshot = self._index.now()
-        if by == BEHAVIOUR:
-            snapshot.space(by)  # says so if no head was trained, even where there is nothing else to say
-        if (item_id is None) == (text is None and image is None):
-            raise DataError("similar takes either an item_id, or text and/or image", field="item_id")
-        if item_id is not None:
-            place = int(snapshot.places([item_id])[0])
-            return retrieve.similar(snapshot, Point(by, snapshot.space(by)[place]), plan, exclude=[place])
-        snapshot.mask(where)  # a condition that cannot be used is refused by an empty catalogue, too
-        if not len(snapshot):
-            return []
-        query = point_of(self._catalogue, snapshot, Query(text, image), by)
-        return retrieve.similar(snapshot, query, plan)
+        return retrieve.similar(self.snapshot(), item_id, Query(text, image), by, Request(**options))
 
     def search(
         self, text: str | None = None, *, image: ImageSource | Sequence[ImageSource] | None = None,
-        history: Sequence[str] | None = None, weights: Mapping[str, float] | None = None, k: int = 10,
-        where: str | None = None, exclude: Sequence[str] = (), diversity: Diversity = 0.0,
-        max_per: Mapping[str, int] | None = None, distinct: float | str | None = None,
+        history: Sequence[str] | None = None, weights: Mapping[str, float] | None = None,
+        **options: Unpack[PageOptions],
     ) -> list[Recommendation]:
         """Items for words, a picture and a taste together: rankings, fused by reciprocal rank.
 
-        The rankings are `full text` (BM25), `words` (vectors of all words of an item), `words to image` (the
-        words compared with pictures, with CLIP), `image` (a given picture) and `taste` (a history).
-
         Args:
-            text: words to search for.
             image: a picture, or several of one thing.
             history: item ids, oldest first; found by words or picture they may come up themselves.
-            weights: of rankings by name; 0 leaves one out. One that is not named weighs 1, full text
-                `config.full_text_weight`.
-            k, where, exclude, diversity, max_per, distinct: as of `similar`.
+            weights: of the rankings `full text` (BM25), `words` (vectors of all words of an item), `words to
+                image` (words compared with pictures, with CLIP), `image` and `taste` (the history). 0 leaves
+                one out; one that is not named weighs 1, full text `config.full_text_weight`.
 
         Raises:
             DataError: there is nothing to search for, or an argument cannot be used.
             UnknownItem: none of the history is in the catalogue.
         """
-        plan = Plan(k=k, where=where, exclude=exclude, diversity=diversity, max_per=max_per,
-                    distinct=distinct)
-        asked = hybrid.weights_of(self.config, weights)
-        blank = not isinstance(text, str) or not text.strip()
-        if blank and (text is not None or (image is None and history is None)):
-            raise DataError(f"search needs words, a picture or a history, got text={text!r}", field="text")
-        snapshot = self._index.now()
-        snapshot.mask(where)
-        shopper = shopper_of(snapshot, acts_of(history)) if history else None
-        if not len(snapshot):
-            return []
-        return hybrid.search(self._catalogue, snapshot, Query(text, image), shopper, plan, asked)
+        request = Request(history=history, **options)
+        return fusion.search(self.snapshot(), self.behaviour, Query(text, image), request, weights)
 
     def recommend(
         self, *, user: str | None = None, history: Sequence[str] | None = None,
-        dislikes: Sequence[str] = (), taste: str | None = None, exclude: Sequence[str] = (), k: int = 10,
-        where: str | None = None, diversity: Diversity = 0.0, max_per: Mapping[str, int] | None = None,
-        distinct: float | str | None = None, explore: Exploration | float = 0.0,
-        rng: np.random.Generator | int | None = None,
+        dislikes: Sequence[str] = (), taste: str | None = None, signals: Mapping[str, float] | None = None,
+        explore: Exploration | float = 0.0, rng: Rng = None, **options: Unpack[PageOptions],
     ) -> list[Recommendation]:
         """Items for a user; the first rung that knows something answers, the next fill up to k.
 
@@ -134,134 +209,76 @@ class Recommender(Shop):
             history: item ids, oldest first, for a user whom nobody has seen.
             dislikes: item ids that push away.
             taste: what a new user says to like, in words.
-            explore: share of the slots that goes to new items (their `propensity` says how likely it was),
-                or an `Exploration` with an age limit. New is what came within that many days of the newest
-                item. Caps and `distinct` do not count explored items.
-            rng: draws the explored items; a whole number is a seed.
-            exclude, k, where, diversity, max_per, distinct: as of `similar`.
+            signals: what is added to relevance, such as `{"newness": 0.2}`; see `mmrec.ranking.signals`.
+            explore: share of the slots that goes to new items, or an `Exploration`; results then have the
+                `propensity` of being shown. `rng`, or a seed, draws them.
 
         Raises:
             UnknownItem: none of the history is in the catalogue.
             DataError: both user and history are given, or an argument cannot be used.
         """
-        return self._recommended([{
-            "user": user, "history": history, "dislikes": dislikes, "taste": taste, "exclude": exclude,
-            "k": k, "where": where, "diversity": diversity, "max_per": max_per, "distinct": distinct,
-            "explore": explore, "rng": rng,
-        }])[0]
+        return self._recommend([Request(
+            user=user, history=history, dislikes=dislikes, taste=taste, signals=signals, explore=explore,
+            rng=rng, **options,
+        )])[0]
 
     def recommend_each(
         self, requests: Sequence[Mapping[str, Any]]
     ) -> list[list[Recommendation] | MmrecError]:
-        """`recommend` for requests that came at once: what they have in common is done once for all.
-
-        Args:
-            requests: arguments of `recommend`, each with its own.
-
-        Returns:
-            For each its recommendations, or the error that `recommend` would have raised.
-        """
+        """`recommend` for several requests at once: for each its results, or the error it would raise."""
         try:
-            return list(self._recommended(requests))
+            return list(self._recommend([Request(**request) for request in requests]))
         except MmrecError as error:
             if len(requests) == 1:
                 return [error]
         return [self.recommend_each([request])[0] for request in requests]
 
     def recommend_many(
-        self, histories: Sequence[Sequence[str]], *, exclude: Sequence[str] = (), k: int = 10,
-        where: str | None = None, diversity: Diversity = 0.0, max_per: Mapping[str, int] | None = None,
-        distinct: float | str | None = None, explore: Exploration | float = 0.0,
-        rng: np.random.Generator | int | None = None,
+        self, histories: Sequence[Sequence[str]], *, signals: Mapping[str, float] | None = None,
+        explore: Exploration | float = 0.0, rng: Rng = None, **options: Unpack[PageOptions],
     ) -> list[list[Recommendation]]:
         """`recommend` for many histories at one state of the catalogue, much faster than one by one.
 
         A history of unknown items alone gets what is popular.
         """
-        plan = Plan(k=k, where=where, exclude=exclude, diversity=diversity, max_per=max_per,
-                    distinct=distinct, explore=explore, rng=rng)
-        plan = replace(plan, rng=plan.draws)  # else one seed would draw the same for everybody
-        snapshot = self._index.now()
-        asks = [Ask(shopper, plan) for shopper in shoppers_of(snapshot, histories, exclude)]
-        return retrieve.recommend(snapshot, asks, self._journal.popularity)
+        request = Request(signals=signals, explore=explore, rng=rng, **options)
+        return retrieve.recommend_many(self.snapshot(), histories, request, self.behaviour.popularity)
 
     def export(
         self, path: str | Path, *, users: Sequence[str] | None = None, k: int = 10, where: str | None = None,
-        batch: int = export.BATCH, progress: Callable[[int], None] | None = None,
+        batch: int = export.BATCH, progress: Progress | None = None,
     ) -> int:
         """Writes what is recommended to users to a Parquet file; returns how many users there are.
 
-        Columns: `user_id`, `rank` (from 1), `item_id`, `score`, `rung`. The file is complete beside an
-        older one, before it takes its place.
-
-        Args:
-            users: whom to serve; None for all whose interactions are recorded.
-            batch: users served at once, which bounds the memory.
-            progress: called with the number of users done since the last call.
-
-        Raises:
-            DataError: an argument cannot be used.
+        Columns: `user_id`, `rank` (from 1), `item_id`, `score`, `rung`. `users` of None serves all whose
+        interactions are recorded; `batch` users are served at once, which bounds the memory.
         """
-        plan, snapshot = Plan(k=k, where=where), self._index.now()
-        names = None if users is None else listed(users, "users")
-        return export.write(Path(path), snapshot, self._journal, plan, names, batch, progress)
+        request = Request(k=k, where=where)
+        return export.write(Path(path), self.snapshot(), self.behaviour, request, users, batch, progress)
 
-    def score(
-        self, *, history: Sequence[str], items: Sequence[str], dislikes: Sequence[str] = ()
-    ) -> Vectors:
+    def score(self, *, history: Sequence[str], items: Sequence[str], dislikes: Sequence[str] = ()) -> Vectors:
         """Scores [n] of items for a history: exactly what `recommend` ranks by on its first rung."""
-        snapshot = self._index.now()
-        user = retrieve.user_point(snapshot, shopper_of(snapshot, acts_of(history, dislikes)))
-        return exact_scores(snapshot.space(user.space), snapshot.places(listed(items, "items")), user.vector)
+        snapshot, request = self.snapshot(), Request(history=history, dislikes=dislikes)
+        (user,) = users_of(snapshot, self.behaviour, [request])
+        return retrieve.scores(snapshot, user, listed(items, "items"))
 
     def score_many(self, *, histories: Sequence[Sequence[str]], items: Sequence[str]) -> Vectors:
         """Scores, float32 [users, items], as those of `score` but for rounding (1e-6)."""
-        snapshot = self._index.now()
-        x = snapshot.space(snapshot.serving)[snapshot.places(listed(items, "items"))]
-        users = retrieve.user_vectors(snapshot, shoppers_of(snapshot, histories))
-        return users @ x.T  # [users, d] @ [d, items]
-
-    def _recommended(self, requests: Sequence[Mapping[str, Any]]) -> list[list[Recommendation]]:
-        snapshot = self._index.now()
-        asks = [self._ask(snapshot, **request) for request in requests]
-        return retrieve.recommend(snapshot, asks, self._journal.popularity)
-
-    def _ask(
-        self, snapshot: Snapshot, *, user: str | None = None, history: Sequence[str] | None = None,
-        dislikes: Sequence[str] = (), taste: str | None = None, exclude: Sequence[str] = (), **wishes: Any,
-    ) -> Ask:
-        plan = Plan(exclude=exclude, **wishes)  # checks what is wished before anybody is looked up
-        who = asking(self._catalogue, self._journal, snapshot, user, history, dislikes, taste, exclude)
-        return Ask(who, plan)
+        return retrieve.scores_of_many(self.snapshot(), histories, listed(items, "items"))
 
     def fit(
         self, *, warm_start: bool = False, ordered: bool = False, epochs: int | None = None, seed: int = 0,
         device: str | None = None, progress: Callable[[Mapping[str, Any]], None] | None = None,
     ) -> FitReport:
-        """Aligns content with behaviour: trains a head on all recorded wishes, and lets it serve.
+        """Aligns content with behaviour: trains a head on all recorded positives, and lets it serve.
 
-        Nothing is encoded again; one pass rewrites the vectors. What served before serves on until all of it
-        is done, also if the process is killed. Items that come later have their vectors at once. A head that
-        ranks worse than plain content in its own validation does not serve; the report says so.
-
-        Args:
-            warm_start: go on from the head that serves with what was recorded since; what its validation
-                decided is kept.
-            ordered: learn what comes next in time, in place of what belongs together; good where the last
-                click says most. A warm start keeps to what the head before did.
-            epochs: passes over all users; None takes what is usual.
-            seed: the same gives the same head, on one device.
-            device: of torch, such as `"cuda"`; None takes the CPU.
-            progress: called with what is going on: `stage`, and of a training `epoch`, `loss`, `seconds`.
-
-        Raises:
-            DataError: there are too few interactions, or an argument cannot be used.
-            NotFitted: `warm_start` without a head to go on from.
+        Nothing is encoded again. What served before serves on until all of it is done, also if the process is
+        killed. Arguments, errors and what decides whether the head serves: see `mmrec.training.fit.fit`.
         """
         from mmrec.training.fit import fit
 
         return fit(
-            self._catalogue, self._index.now(), self._journal, warm_start=warm_start, ordered=ordered,
+            self.catalogue, self.snapshot(), self.behaviour, warm_start=warm_start, ordered=ordered,
             epochs=epochs, seed=seed, device=device, progress=progress,
         )
 
@@ -270,29 +287,16 @@ class Recommender(Shop):
         parts: str | Path | None = None, every_kind: bool = False, page: str | Path | None = None,
         progress: Callable[[str], None] | None = None,
     ) -> list[Entry]:
-        """How well models do on this shop's own behaviour and content; see `mmrec.evaluate.contest`.
+        """How well models do on this shop's behaviour; see `mmrec.evaluate.page.evaluate_shop`."""
+        from mmrec.evaluate.page import evaluate_shop
+        from mmrec.training.model import TwoTower
 
-        Args:
-            protocol: `item-cold`, `user-cold`, `warm`, `leave-last-out` or `global-time`.
-            seed: of the split.
-            models: names of baselines, and `mmrec` for the head; None takes all baselines.
-            parts: Parquet table user, item, part: a published item-cold split.
-            every_kind: whether every interaction counts as a wish, dislikes too.
-            page: HTML file to write: the tables, and charts of where each model is good.
-            progress: called with the name of each model before its turn.
+        heads = {"mmrec": partial(TwoTower, guarded=True)}
+        return evaluate_shop(
+            self.snapshot(), self.behaviour, heads, protocol=protocol, seed=seed, models=models, parts=parts,
+            every_kind=every_kind, page=page, progress=progress,
+        )
 
-        Raises:
-            DataError: there is too little behaviour, the page cannot be written, or an argument cannot be
-                used.
-            MissingExtra: a model that was named, or the page, needs a library that is not installed.
-        """
-        from mmrec.evaluate.contest import contest_of
-        from mmrec.evaluate.page import check_page, write_page
-
-        if page is not None:
-            check_page(page)  # before the work
-        now = self._index.now()
-        split, entries = contest_of(now, self._journal, protocol, seed, models, parts, every_kind, progress)
-        if page is not None:
-            write_page(page, entries, split, added_at=now.facts["added_at"].to_numpy())
-        return entries
+    def _recommend(self, requests: Sequence[Request]) -> list[list[Recommendation]]:
+        users = users_of(snapshot := self.snapshot(), self.behaviour, requests)
+        return retrieve.recommend(snapshot, requests, users, self.behaviour.popularity)

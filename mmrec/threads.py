@@ -1,9 +1,14 @@
-"""One number of threads for every library that starts some, so that none crowds out another."""
+"""Threads: one number of them for every library that starts some, and who goes first where one may pass."""
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
+import threading
+from bisect import insort
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 # What each library reads as it loads; LanceDB's io threads mostly wait, and two are their least.
 _COMPUTE = (
@@ -43,3 +48,48 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+class Turnstile:
+    """Lets one thread through at a time, urgent ones first, those of a kind in the order of their arrival.
+
+    A thread that is inside may enter again. One that is not urgent waits for no more than `PATIENCE` others
+    that came after it, so that none waits for ever.
+    """
+
+    PATIENCE = 32
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._arrivals = itertools.count()
+        self._waiting: list[tuple[int, int]] = []  # rank and arrival; the least goes first
+        self._inside: int | None = None  # identifier of the thread
+
+    @property
+    def waiting(self) -> int:
+        """Threads that wait for their turn."""
+        return len(self._waiting)
+
+    @contextmanager
+    def turn(self, *, urgent: bool) -> Iterator[None]:
+        """One turn; it ends with the block, however that ends."""
+        me = threading.get_ident()
+        if self._inside == me:
+            yield
+            return
+        with self._changed:
+            arrival = next(self._arrivals)
+            ticket = (arrival if urgent else arrival + self.PATIENCE, arrival)
+            insort(self._waiting, ticket)
+            try:
+                self._changed.wait_for(lambda: self._inside is None and self._waiting[0] == ticket)
+                self._inside = me
+            finally:  # also where the wait was interrupted
+                self._waiting.remove(ticket)
+                self._changed.notify_all()
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._inside = None
+                self._changed.notify_all()

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from click.testing import Result
+from hypothesis import HealthCheck, settings
 from PIL import Image
 
 from mmrec import Item, Recommender
@@ -20,6 +21,13 @@ from mmrec.store.open import Store
 
 TOY = {"text_encoder": "toy", "image_encoder": "toy"}
 NEW_YEAR = datetime(2024, 1, 1, tzinfo=UTC)
+
+# No property depends on the machine's speed; a fixture of one test serves all its examples.
+settings.register_profile(
+    "mmrec", deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("mmrec")
 
 
 def png(colour: str) -> bytes:
@@ -152,12 +160,10 @@ def mmrec() -> Callable[..., Result]:
     from typer.testing import CliRunner
 
     from ingest import command as ingest
-    from mmrec import cli_services as training
     from mmrec.cli import app
 
     if not any(command.callback.__name__ == "ingest" for command in app.registered_commands):
         ingest.plug(app)
-        training.plug(app)
 
     def run(*arguments: object) -> Result:
         return CliRunner().invoke(app, [str(argument) for argument in arguments])

@@ -174,7 +174,7 @@ def test_the_doctor_leaves_with_four_until_all_is_well(mmrec, shop, red_blue):
 def run(*arguments, **more):
     program = Path(sys.executable).with_name("mmrec")
     return subprocess.run(
-        [program, *map(str, arguments)], capture_output=True, text=True, check=False, timeout=120, **more
+        [program, *map(str, arguments)], capture_output=True, text=True, check=False, **more
     )
 
 
@@ -205,7 +205,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(path):
     program = Path(sys.executable).with_name("mmrec")
     done = subprocess.run(
         f"'{program}' recommend '{path}' -k 8 | head -n 1", shell=True, capture_output=True, text=True,
-        check=False, timeout=120,
+        check=False,
     )
     assert len(done.stdout.splitlines()) == 1
     assert done.stderr == ""

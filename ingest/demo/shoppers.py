@@ -107,7 +107,8 @@ def _make(user_id: str, dice: Dice) -> Shopper:
     new = dice.unit() < NEW_SHARE
     days = (LOG_END - OPENED).days
     return Shopper(
-        user_id=user_id, styles=tuple(styles), colours=_distinct(dice.shuffled(palette))[: dice.whole(1, 2)],
+        user_id=user_id, styles=tuple(styles),
+        colours=tuple(dict.fromkeys(dice.shuffled(palette)))[: dice.whole(1, 2)],
         kinds=tuple(kinds[: dice.whole(2, 4)]), price_band=band, new=new,
         joined=OPENED + timedelta(days=days - dice.whole(7, 30) if new else dice.whole(0, days - 60)),
     )
@@ -140,10 +141,6 @@ def _interaction(shopper: Shopper, product: Product, kind: str, dice: Dice) -> I
     return Interaction(
         user_id=shopper.user_id, item_id=product.item_id, kind=kind, time=start + timedelta(seconds=seconds)
     )
-
-
-def _distinct(names: Sequence[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(names))
 
 
 def _listed(names: Sequence[str]) -> str:

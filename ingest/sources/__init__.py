@@ -1,12 +1,12 @@
-"""From the outside world's formats to rows in canonical shape.
+"""From outside formats to rows in canonical shape.
 
 A row is a dict::
 
     {"item_id": str, "text": {field: str}, "image": path, URL, bytes, a list of them or None,
      "attributes": {name: value}, "added_at": datetime (if known), "line": line or number of the row, or None}
 
-Values are as the outside has them where a source cannot judge: whoever makes the `Item` does. A row that
-cannot be brought into this shape is a `Rejection`, which never stops the rest.
+Values that a source cannot judge stay as the file has them, and are checked when the `Item` is made. A row
+that cannot be brought into this shape is a `Rejection`, which never stops the rest.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which column of a table means what: said by the caller, guessed where he is silent."""
+"""Which column of a table means what: as the caller says, else guessed."""
 
 from __future__ import annotations
 

@@ -38,14 +38,13 @@ def open_fashion(path: Path) -> Rows:
     if file is None or file.suffix not in (".jsonl", ".csv"):
         raise DataError(f"{path} is no fashion catalogue: {ITEMS} or {ARTICLES} was expected there")
     layout = Layout(
-        folder=file.parent,
         id="item_id",
         text={"title": "title", "description": "description"},
         attributes={name: name for name in _ATTRIBUTES},
         kinds=dict.fromkeys(_ATTRIBUTES, "category"),
         image=("image",),
     )
-    return known("fashion", layout, lambda: _records(file), origin=str(file))
+    return known("fashion", file.parent, layout, lambda: _records(file), origin=str(file))
 
 
 def _records(file: Path) -> Iterator[Record]:

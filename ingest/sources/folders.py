@@ -25,7 +25,7 @@ from mmrec.data.image_formats import FORMATS
 from mmrec.errors import DataError
 from mmrec.types import IMAGE, Rejection, is_url
 
-_REFUSED = (".heic", ".heif", ".jp2", ".svg", ".eps")  # to be rejected aloud, not passed over
+_REFUSED = (".heic", ".heif", ".jp2", ".svg", ".eps")  # become rejections rather than being passed over
 SUFFIXES = (*(suffix for kind in FORMATS for suffix in kind.suffixes), *_REFUSED)
 _MACHINE_WORDS = frozenset({
     "img", "image", "images", "dsc", "dscn", "dscf", "pic", "pict", "picture", "photo", "scan", "screenshot",
@@ -93,8 +93,7 @@ class PictureFolder:
         taken.update(here)
         ids.add(cells["item_id"])
         if isinstance(row, Rejection):
-            absolute = [str(self.folder.absolute() / image) if image in here else image for image in images]
-            return replace(row, row={**cells, "image": _lone(absolute)})
+            return replace(row, row={**cells, "image": _lone(images)})
         place = self._place(here[0]) if here else {}
         return row | {"image": _lone(images), "attributes": place | row["attributes"]}
 

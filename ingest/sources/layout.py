@@ -24,7 +24,6 @@ class Layout:
     """Where each part of an item stands.
 
     Attributes:
-        folder: where relative paths of pictures begin.
         id: column of the item's id.
         text: column by text field.
         attributes: column by attribute.
@@ -36,7 +35,6 @@ class Layout:
         seen: if given, all columns there were; one that turns up later becomes an attribute too.
     """
 
-    folder: Path
     id: str
     text: Mapping[str, str]
     attributes: Mapping[str, str] = field(default_factory=dict)
@@ -60,7 +58,7 @@ class Layout:
             row[_ADDED_AT] = typed[_ADDED_AT]
         if record.problem or wrong:
             error = DataError(record.problem or "; ".join(wrong.values()), field=next(iter(wrong), None))
-            return rejected(error, row if cells else None, line=record.line, folder=self.folder)
+            return rejected(error, row if cells else None, line=record.line)
         return row | {"line": record.line}
 
     def _typed(self, cells: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
@@ -112,7 +110,6 @@ def table(
     chosen = settle(columns, sample)
     names = valid_names(sample.cells)
     layout = Layout(
-        folder=folder,
         id=chosen.id or "",
         text={names[column]: column for column in chosen.text or ()},
         attributes={names[column]: column for column in chosen.attributes or ()},
@@ -126,7 +123,7 @@ def table(
 
 
 def known(
-    format: str, layout: Layout, records: Callable[[], Iterator[Record]], *, origin: str
+    format: str, folder: Path, layout: Layout, records: Callable[[], Iterator[Record]], *, origin: str
 ) -> Rows:
     """A source of records whose columns are fixed.
 
@@ -134,7 +131,7 @@ def known(
         DataError: there are no rows in `origin`, or none that can be read.
     """
     _first(records(), origin)
-    return Rows(format, layout.folder, records, layout.shape)
+    return Rows(format, folder, records, layout.shape)
 
 
 def _first(records: Iterator[Record], origin: str) -> list[Record]:

@@ -71,14 +71,14 @@ def open_ratings(path: Path) -> Iterator[Interaction | Rejection]:
 
 def _source(path: Path, records: Callable[[], Iterator[Record]]) -> Rows:
     layout = Layout(
-        folder=path if path.is_dir() else path.parent,
         id="item_id",
         text={name: name for name in _TEXT},
         attributes={name: name for name in _KINDS},
         kinds=_KINDS,
         image=("image",),
     )
-    return known("movielens", layout, records, origin=str(path))
+    folder = path if path.is_dir() else path.parent
+    return known("movielens", folder, layout, records, origin=str(path))
 
 
 def _enriched(record: Record) -> Record:

@@ -1,4 +1,4 @@
-"""What all sources are made of: records as they stand outside, and the one class that walks through them."""
+"""What all sources are made of: records as their files hold them, and the class that reads them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _SAVE_AS_UTF8 = (
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One row as it stands outside.
+    """One row as its file holds it.
 
     Attributes:
         cells: values by column name; strings alone where the format has no types.

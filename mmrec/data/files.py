@@ -7,8 +7,9 @@ One item or interaction is one object a line; parts that are absent are left out
      "added_at": "2024-05-01T00:00:00+00:00"}
     {"user_id": "u1", "item_id": "B07", "kind": "click", "weight": 1.0, "time": "2024-05-02T10:00:00+00:00"}
 
-`image` is one picture or a list; a path is relative to the file's folder, a picture without a file is
-`{"base64": ...}`. A time is ISO 8601, or seconds since 1970. Parquet has columns of the same names::
+`image` is one picture or a list; a path is relative to the file's folder and stays in it, unless its reader
+allows more; a picture without a file is `{"base64": ...}`. A time is ISO 8601, or seconds since 1970. Parquet
+has columns of the same names::
 
     item_id string, text map<string, string>, image list<struct<bytes, path>> (as in Hugging Face datasets),
     attributes string (the JSON object above: its types may differ by item), added_at timestamp[us, UTC]
@@ -32,6 +33,7 @@ from typing import IO, BinaryIO, TypeVar, cast
 import pyarrow as pa
 
 from mmrec.data import parquet
+from mmrec.data.image_paths import ImagePaths
 from mmrec.data.rows import (
     BAD,
     INTERACTION_KEYS,
@@ -61,19 +63,26 @@ SUFFIXES = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz", ".parquet")
 MAX_LINE = 64 * 2**20  # bytes
 
 
-def read_items(path: str | Path) -> Iterator[Item | Rejection]:
+def read_items(
+    path: str | Path, *, image_root: str | Path | None = None, allow_outside: bool = False
+) -> Iterator[Item | Rejection]:
     """Items of a canonical file; each row gives one Item or one Rejection (a blank line gives nothing).
+
+    Args:
+        image_root: a folder in which pictures may lie besides the file's own; a relative path that leads to
+            nothing in the file's folder begins there.
+        allow_outside: whether pictures may lie anywhere on this machine: only for a file that you trust.
 
     Raises:
         DataError: the file as a whole cannot be read: absent, of an unknown kind, damaged.
     """
-    folder = Path(path).absolute().parent
+    paths = ImagePaths.of(Path(path).parent, image_root, allow_outside)
 
     def take(row: Row, line: int) -> Item | Rejection:
         try:
-            return item_from_dict(row, line=line, folder=folder)
+            return item_from_dict(row, line=line, paths=paths)
         except BAD as error:
-            return rejected(error, row, line=line, folder=folder)
+            return rejected(error, row, line=line, paths=paths)
 
     return _read(path, ITEM_KEYS, take)
 
@@ -97,7 +106,8 @@ def read_interactions(path: str | Path) -> Iterator[Interaction | Rejection]:
 def write_items(path: str | Path, items: Iterable[Item]) -> int:
     """Write a canonical file, whole or not at all; returns the number of items.
 
-    Paths of pictures inside the file's folder are written relative to it, others absolute.
+    Paths of pictures inside the file's folder are written relative to it, others absolute; to read the latter
+    back takes `allow_outside`.
 
     Raises:
         DataError: the file cannot be written, or its suffix is unknown.
@@ -141,7 +151,7 @@ def replacing(path: str | Path) -> Iterator[BinaryIO]:
         DataError: the disk refuses.
     """
     path = Path(path)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    beside = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(6).hex()}.tmp")  # each writer's own
     try:
         with beside.open("wb") as file:
             yield file

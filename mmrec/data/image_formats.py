@@ -96,13 +96,22 @@ def format_of(data: bytes) -> Format:
     if what:
         raise DataError(f"is {what}: convert it to PNG or JPEG", field=IMAGE)
     raise DataError(
-        f"is no picture that is known here (it begins with {data[:8]!r}): expected"
-        f" {', '.join(kind.name for kind in FORMATS)}; convert it to PNG or JPEG", field=IMAGE,
+        f"is no picture that is known here: expected {', '.join(kind.name for kind in FORMATS)};"
+        " convert it to PNG or JPEG", field=IMAGE,
     )
 
 
-def check_structure(data: bytes, kind: Format) -> None:
-    """Refuses what Pillow would not: a missing end, or what costs much while the header is read."""
+def checked_format(data: bytes, suffix: str) -> Format:
+    """The format of an encoded picture from a file whose name ends in `suffix`.
+
+    Refuses what Pillow would not: another format's name, a missing end, what costs much in a header.
+
+    Raises:
+        DataError: as `format_of`, or one of these.
+    """
+    kind = format_of(data)
+    if any(suffix.lower() in other.suffixes for other in FORMATS if other != kind):
+        raise DataError(f"is a {kind.name} picture named {suffix.lower()}: rename it to {kind.suffixes[0]}")
     if kind.name == "JPEG" and len(re.findall(rb"\xff\xe1..Exif\0\0", data, re.DOTALL)) > MAX_EXIF:
         raise DataError(f"has more than {MAX_EXIF} EXIF segments: save it without metadata")
     if kind.name == "PNG" and b"IEND" not in data:  # Pillow would not miss it
@@ -111,6 +120,7 @@ def check_structure(data: bytes, kind: Format) -> None:
         raise DataError(f"is bigger than {MAX_AVIF:,} bytes, the most for AVIF: save it as JPEG or PNG")
     if kind.name == "TIFF":
         _check_tables(data)
+    return kind
 
 
 def _check_tables(data: bytes) -> None:

@@ -1,6 +1,6 @@
 """The gate for pictures: bounded, safe decoding from a path, encoded bytes or a PIL image.
 
-Every way in goes through `decode`. What bounds it:
+Bytes come in through `read`, and become pixels in `decode`. What bounds it:
 
 - bytes: counted before and while reading; devices, pipes and folders are never opened.
 - pixels and memory: reckoned from the header, before a pixel is decoded (`Format.bytes_per_pixel`).
@@ -25,103 +25,121 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps
 
-from mmrec.data.image_formats import (
-    FORMATS,
-    MAX_EXIF,
-    Format,
-    Limits,
-    check_cost,
-    check_size,
-    check_structure,
-    format_of,
-)
+from mmrec.data.image_formats import MAX_EXIF, Limits, check_cost, check_size, checked_format
 from mmrec.errors import DataError
 from mmrec.types import IMAGE, ImageSource, is_url
 
-__all__ = ["Limits", "decode", "digest"]
-
 DEFAULT = Limits()
 _EXIF_ORIENTATION = 0x0112
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 
 
-def digest(source: ImageSource) -> str:
-    """The sha256, in hex, of what the caller gave: encoded bytes, or the pixels and look of a PIL image.
+class Encoded(NamedTuple):
+    """The encoded bytes of a picture, and what the caller gave for it."""
+
+    source: ImageSource
+    data: bytes
+
+
+Picture = ImageSource | Encoded  # what `digest`, `check` and `decode` take
+
+
+def read(source: Picture, limits: Limits = DEFAULT) -> Encoded | Image.Image:
+    """A picture whose bytes are in memory, so that `digest` and `decode` do not read the file again.
+
+    A PIL image is returned as it is, loaded by Pillow itself, which knows no limit of time.
 
     Raises:
         DataError: there is no such file, it cannot be read, is too big or not an ordinary file.
     """
     with _gate(source):
         if isinstance(source, Image.Image):
-            picture = _loaded(source, DEFAULT)
-            palette = picture.getpalette("RGBA") if picture.mode in ("P", "PA") else None
-            clear, turned = picture.info.get("transparency"), picture.getexif().get(_EXIF_ORIENTATION)
-            look = f"{picture.mode} {picture.size} {palette} {clear} {turned}"
-            return hashlib.sha256(look.encode() + b"\0" + picture.tobytes()).hexdigest()
-        sha = hashlib.sha256()
-        for chunk in _chunks(source, DEFAULT.bytes):
-            sha.update(chunk)
-        return sha.hexdigest()
+            check_size(source.size, limits)
+            with _LOADING:
+                source.load()
+            return source
+        picture = source if isinstance(source, Encoded) else Encoded(source, _bytes_of(source, limits.bytes))
+        if len(picture.data) > limits.bytes:
+            raise DataError(f"has more than {limits.bytes:,} bytes: save it smaller")
+        if not picture.data:
+            raise DataError("is empty (0 bytes): get it again")
+        return picture
 
 
-def decode(source: ImageSource, limits: Limits = DEFAULT) -> Image.Image:
-    """A picture in RGB: its first frame, upright, over white, at most `limits.side` pixels long.
-
-    A PIL image is read but never changed or closed; one that was opened and not loaded yet is loaded by
-    Pillow itself, which knows no limit of time.
+def digest(source: Picture) -> str:
+    """The sha256, in hex, of what the caller gave: encoded bytes, or the pixels and look of a PIL image.
 
     Raises:
-        DataError: the picture is missing, damaged, mislabelled, of a kind that is not taken, or over a limit.
+        DataError: as `read`.
     """
+    picture = read(source)
+    if isinstance(picture, Encoded):
+        return hashlib.sha256(picture.data).hexdigest()
     with _gate(source):
-        if isinstance(source, Image.Image):
-            return _upright(_shrunk(_loaded(source, limits), limits.side), source)
-        data = b"".join(_chunks(source, limits.bytes))
-        kind = format_of(data)
-        _check_suffix(source, kind)
-        check_structure(data, kind)
-        clocked = _Clocked(data, time.monotonic() + limits.seconds)
-        with Image.open(clocked, formats=[kind.name]) as picture:
-            check_cost(picture, data, kind, limits)
-            picture.load()
-            return _upright(_shrunk(picture, limits.side), picture)
+        palette = picture.getpalette("RGBA") if picture.mode in ("P", "PA") else None
+        clear, turned = picture.info.get("transparency"), picture.getexif().get(_EXIF_ORIENTATION)
+        look = f"{picture.mode} {picture.size} {palette} {clear} {turned}"
+        return hashlib.sha256(look.encode() + b"\0" + picture.tobytes()).hexdigest()
+
+
+def check(source: Picture, limits: Limits = DEFAULT) -> None:
+    """Refuses what its bytes and its header betray, without decoding a pixel; damage beyond is not found.
+
+    Raises:
+        DataError: as `decode`.
+    """
+    picture = read(source, limits)
+    with _gate(source), _opened(picture, limits):
+        pass
+
+
+def decode(source: Picture, limits: Limits = DEFAULT) -> Image.Image:
+    """A picture in RGB: its first frame, upright, over white, at most `limits.side` pixels long.
+
+    A PIL image is read but never changed or closed.
+
+    Raises:
+        DataError: the picture is missing, damaged, mislabelled, of a kind that is not taken, over a limit, or
+            needs more memory than there is.
+    """
+    picture = read(source, limits)
+    with _gate(source), _opened(picture, limits) as opened:
+        opened.load()
+        return _upright(_shrunk(opened, limits.side), opened)
 
 
 @contextmanager
-def _gate(source: ImageSource) -> Iterator[None]:
+def _gate(source: Picture) -> Iterator[None]:
     """Every way in which a picture can fail, as one DataError that names the picture."""
     try:
         with _HUSH:
             yield
-    except DataError as error:
-        raise DataError(f"picture {_label(source)} {error}", field=IMAGE) from error.__cause__
-    except TimeoutError as error:
-        raise DataError(
-            f"picture {_label(source)} takes too long to decode: save it anew as a plain JPEG or PNG",
-            field=IMAGE,
-        ) from error
-    except Image.DecompressionBombError as error:
-        raise DataError(
-            f"picture {_label(source)} claims far too many pixels: save it smaller", field=IMAGE
-        ) from error
     except Exception as error:  # broken bytes lead decoders into every error there is
-        why = "its header makes no sense" if isinstance(error, UnidentifiedImageError) else str(error)
-        raise DataError(
-            f"picture {_label(source)} is damaged or cut off ({why}): get it again, or save it anew as JPEG"
-            " or PNG", field=IMAGE,
-        ) from error
+        cause = error.__cause__ if isinstance(error, DataError) else error
+        raise DataError(f"picture {_label(source)} {_fault(error)}", field=IMAGE) from cause
 
 
-def _label(source: ImageSource) -> str:
+def _fault(error: Exception) -> str:
+    """What is wrong with a picture that raised this, and what to do."""
+    why = str(error)
+    if isinstance(error, DataError):
+        return why
+    if isinstance(error, TimeoutError):
+        return "takes too long to decode: save it anew as a plain JPEG or PNG"
+    if isinstance(error, Image.DecompressionBombError):
+        return "claims far too many pixels: save it smaller"
+    if isinstance(error, MemoryError) or "out of memory" in why.lower():  # as some decoders say it
+        return "needs more memory than there is: end other programs and try again, or save it smaller"
+    # The decoder's own words are left out, as some hold bytes of the file.
+    return "is damaged or cut off: get it again, or save it anew as JPEG or PNG"
+
+
+def _label(source: Picture) -> str:
+    source = source.source if isinstance(source, Encoded) else source
     if isinstance(source, bytes):
         return f"of {len(source):,} bytes"
     if isinstance(source, str | Path):
@@ -129,45 +147,28 @@ def _label(source: ImageSource) -> str:
     return f"of type {type(source).__name__}"
 
 
-def _chunks(source: ImageSource, most: int) -> Iterator[bytes]:
-    """The encoded bytes, at most `most` of them."""
+def _bytes_of(source: ImageSource, most: int) -> bytes:
+    """The bytes of an ordinary file; anything else is refused before it is opened, and again after."""
     if isinstance(source, bytes):
-        stream: BinaryIO = io.BytesIO(source)
-    elif isinstance(source, str | Path) and not is_url(source):
-        stream = _open(Path(source), most)
-    elif is_url(source):
+        return source
+    if is_url(source):
         raise DataError(
             "is a URL: fetch it first, with `mmrec ingest --allow-urls` or `ingest.fetch.fetch_images`"
         )
-    else:
+    if not isinstance(source, str | Path):
         raise DataError("is no picture: expected a path, encoded bytes or a PIL image")
-    with stream:
-        size = 0
-        while chunk := stream.read(2**20):
-            size += len(chunk)
-            if size > most:
-                raise DataError(f"has more than {most:,} bytes: save it smaller")
-            yield chunk
-    if not size:
-        raise DataError("is empty (0 bytes): get it again")
-
-
-def _open(path: Path, most: int) -> BinaryIO:
-    """An ordinary file, opened; anything else is refused before it is opened, and again after."""
+    path = Path(source)
     try:
         _check_ordinary(path.stat(), most)
         # Without O_NONBLOCK a pipe put there in the meantime would block for ever.
-        stream = open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb")  # noqa: SIM115, PTH123
+        with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as stream:  # noqa: PTH123
+            status = os.fstat(stream.fileno())
+            _check_ordinary(status, most)
+            return stream.read(min(status.st_size, most) + 1)  # one more tells a file that grew
     except FileNotFoundError:
         raise DataError("does not exist: check the path") from None
     except (OSError, ValueError) as error:
         raise DataError(f"cannot be read ({error}): check the path and its permissions") from error
-    try:
-        _check_ordinary(os.fstat(stream.fileno()), most)
-    except DataError:
-        stream.close()
-        raise
-    return stream
 
 
 def _check_ordinary(status: os.stat_result, most: int) -> None:
@@ -178,13 +179,18 @@ def _check_ordinary(status: os.stat_result, most: int) -> None:
         raise DataError(f"has {status.st_size:,} bytes, more than {most:,}: save it smaller")
 
 
-def _check_suffix(source: ImageSource, kind: Format) -> None:
-    if isinstance(source, bytes):
+@contextmanager
+def _opened(picture: Encoded | Image.Image, limits: Limits) -> Iterator[Image.Image]:
+    """The picture as Pillow opens it, its header checked and no pixel decoded yet."""
+    if isinstance(picture, Image.Image):
+        yield picture
         return
-    suffix = Path(str(source)).suffix.lower()
-    claimed = next((other.name for other in FORMATS if suffix in other.suffixes), kind.name)
-    if claimed != kind.name:
-        raise DataError(f"is a {kind.name} picture named {suffix}: rename it to {kind.suffixes[0]}")
+    source, data = picture
+    kind = checked_format(data, Path(source).suffix if isinstance(source, str | Path) else "")
+    clocked = _Clocked(data, time.monotonic() + limits.seconds)
+    with Image.open(clocked, formats=[kind.name]) as opened:
+        check_cost(opened, data, kind, limits)
+        yield opened
 
 
 class _Clocked(io.BytesIO):
@@ -228,13 +234,6 @@ class _Hush:
 
 _HUSH = _Hush()
 _LOADING = threading.Lock()  # the caller's image may be lazy, and in use by several threads
-
-
-def _loaded(picture: Image.Image, limits: Limits) -> Image.Image:
-    check_size(picture.size, limits)
-    with _LOADING:
-        picture.load()
-    return picture
 
 
 def _shrunk(picture: Image.Image, side: int) -> Image.Image:
@@ -282,5 +281,6 @@ def _upright(small: Image.Image, original: Image.Image) -> Image.Image:
     """Turned as the original's EXIF says."""
     if len(original.info.get("exif") or b"") > MAX_EXIF * 2**16:
         raise DataError("has EXIF metadata of more than 512 kB: save it without metadata")
-    turn = _TURNS.get(original.getexif().get(_EXIF_ORIENTATION, 1))
-    return small.transpose(turn) if turn is not None else small
+    small.getexif()[_EXIF_ORIENTATION] = original.getexif().get(_EXIF_ORIENTATION, 1)
+    ImageOps.exif_transpose(small, in_place=True)
+    return small

@@ -13,6 +13,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from mmrec.data.image_paths import ImagePaths
 from mmrec.errors import DataError
 from mmrec.types import Interaction, Item, Rejection, as_utc, is_url
 
@@ -39,8 +40,8 @@ def item_as_dict(item: Item, *, folder: Path | None = None) -> dict[str, Any]:
     return row
 
 
-def item_from_dict(row: Row, *, line: int | None = None, folder: Path | None = None) -> Item:
-    """The Item of a canonical row; with `folder`, relative paths of pictures are taken from there.
+def item_from_dict(row: Row, *, line: int | None = None, paths: ImagePaths | None = None) -> Item:
+    """The Item of a canonical row; with `paths`, pictures are found as these say, else their paths stay.
 
     Raises:
         DataError: the row is no item; `.field` names the part at fault.
@@ -52,7 +53,7 @@ def item_from_dict(row: Row, *, line: int | None = None, folder: Path | None = N
     return Item(
         item_id=row["item_id"],
         text={} if text is None else text,
-        image=located(row.get("image"), folder),
+        image=located(row.get("image"), paths),
         attributes={} if attributes is None else attributes,
         added_at=None if added_at is None else moment(added_at, "added_at"),
         line=line,
@@ -81,7 +82,7 @@ def interaction_from_dict(row: Row, *, line: int | None = None) -> Interaction:
 
 
 def rejected(
-    error: Exception, row: Row | None, *, line: int | None = None, folder: Path | None = None
+    error: Exception, row: Row | None, *, line: int | None = None, paths: ImagePaths | None = None
 ) -> Rejection:
     """The Rejection of a row for the error it raised; its pictures are found from anywhere afterwards."""
     item_id = None if row is None else row.get("item_id")
@@ -91,7 +92,7 @@ def rejected(
         item_id=str(item_id)[:512] if isinstance(item_id, str | int) and item_id != "" else None,
         field=getattr(error, "field", None),
         line=line,
-        row=None if row is None else json_ready(found(row, folder)),
+        row=None if row is None else json_ready(found(row, paths)),
     )
 
 
@@ -141,30 +142,30 @@ def moment(value: Any, name: str) -> datetime:
     )
 
 
-def located(image: Any, folder: Path | None) -> Any:
-    """An image entry with `{"base64": ...}` decoded and relative paths taken from `folder`.
+def located(image: Any, paths: ImagePaths | None) -> Any:
+    """An image entry with `{"base64": ...}` decoded and, with `paths`, absolute paths.
 
     Raises:
-        DataError: the base64 is damaged.
+        DataError: the base64 is damaged, or a path is not allowed.
     """
     if isinstance(image, list | tuple):
-        return [located(source, folder) for source in image if source not in (None, "")]
+        return [located(source, paths) for source in image if source not in (None, "")]
     if isinstance(image, Mapping) and set(image) == {"base64"}:
         try:
             return base64.b64decode(image["base64"], validate=True)
         except (binascii.Error, ValueError, TypeError) as error:
             raise DataError(f"image is no base64: {error}", field="image") from None
-    if folder is None or image in (None, "") or is_url(image) or not isinstance(image, str | Path):
+    if paths is None or image in (None, "") or not isinstance(image, str | Path):
         return image
-    return str(folder.absolute() / image)
+    return paths.absolute(image)
 
 
-def found(row: Row, folder: Path | None) -> Row:
-    """The row with its pictures `located`, if they can be."""
+def found(row: Row, paths: ImagePaths | None) -> Row:
+    """The row with its pictures `located`, if they can be, wherever they lie: to be told, not followed."""
     if row.get("image") is None:
         return row
     try:
-        return {**row, "image": located(row["image"], folder)}
+        return {**row, "image": located(row["image"], paths and paths.unchecked())}
     except BAD:
         return row
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mmrec.encoders.base import Encoder, Fingerprint, Modality
+from mmrec.encoders.base import Encoder, Fingerprint
 from mmrec.encoders.registry import MODELS, find
 from mmrec.encoders.weights import choose, fetch
 from mmrec.errors import EncodeError
@@ -10,7 +10,7 @@ from mmrec.errors import EncodeError
 __all__ = ["MODELS", "Encoder", "Fingerprint", "load_encoder"]
 
 
-def load_encoder(name: str, modality: Modality, *, device: str | None = None) -> Encoder:
+def load_encoder(name: str, modality: str, *, device: str | None = None) -> Encoder:
     """A ready encoder of one modality.
 
     Args:

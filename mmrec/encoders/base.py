@@ -1,22 +1,28 @@
-"""What an encoder is, and the one way a batch of inputs goes through it."""
+"""What an encoder is, how it loads quietly, and the one way a batch of inputs goes through it."""
 
 from __future__ import annotations
 
-import threading
+import logging
+import warnings
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Literal
+from itertools import islice
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mmrec.errors import EncodeError
+from mmrec.errors import DataError, EncodeError
+from mmrec.threads import Turnstile
 
-Modality = Literal["text", "image", "audio"]
 Vectors = NDArray[np.float32]
-_TURN = threading.RLock()  # one model runs at a time: it uses all cores, and tokenizers are not thread-safe
+FEW = 8  # values of a call that somebody waits for, such as a search: it goes before bigger ones
+TURN = Turnstile()  # one model runs at a time, as it uses all cores
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +37,7 @@ class Fingerprint:
     """
 
     model: str
-    modality: Modality
+    modality: str
     dim: int
     revision: str
     preprocessing: str
@@ -44,6 +50,8 @@ class Fingerprint:
 
 class Encoder(ABC):
     """A frozen model of one modality. An author writes `fingerprint` and `forward`; the rest has defaults.
+
+    `forward` is never called by two threads at once, `pieces` may be.
 
     Attributes:
         batch_size: pieces in one `forward`.
@@ -96,14 +104,11 @@ class Encoder(ABC):
 
     def embed_or_reject(self, values: Sequence[Sequence[Any]]) -> tuple[Vectors, dict[int, Exception]]:
         """As `embed`, but a value that cannot be prepared gets zeros and its error, by position."""
-        with _TURN:
-            return self._embed(values)
-
-    def _embed(self, values: Sequence[Sequence[Any]]) -> tuple[Vectors, dict[int, Exception]]:
         sums = np.zeros((len(values), self.dim), np.float32)
         failures: dict[int, Exception] = {}
         for owners, batch in self._batches(values, failures):
-            part = np.asarray(self.forward(batch), np.float32)
+            with TURN.turn(urgent=len(values) <= FEW):
+                part = np.asarray(self.forward(batch), np.float32)
             if part.shape != (len(batch), self.dim) or not np.isfinite(part).all():
                 raise EncodeError(
                     f"{self.fingerprint.model} returned shape {part.shape} for {len(batch)} inputs of dim"
@@ -117,31 +122,30 @@ class Encoder(ABC):
         self, values: Sequence[Sequence[Any]], failures: dict[int, Exception]
     ) -> Iterator[tuple[list[int], list[Any]]]:
         """Batches of (value index, piece): sorted by size for light pieces, in order for decoded ones."""
-        if self.decodes:
-            prepared = _ahead(self._prepare, values, depth=3 * self.batch_size)
-        else:
-            prepared = map(self._prepare, values)
+        ahead = self.decodes and len(values) > 1
+        prepared = _ahead(self._prepare, values, 3 * self.batch_size) if ahead else map(self._prepare, values)
         stream = _flatten(prepared, failures)
         if not self.decodes:
             stream = iter(sorted(stream, key=lambda pair: self.size(pair[1])))
-        owners: list[int] = []
-        batch: list[Any] = []
-        for owner, piece in stream:
-            owners.append(owner)
-            batch.append(piece)
-            if len(batch) == self.batch_size:
-                yield owners, batch
-                owners, batch = [], []
-        if batch:
-            yield owners, batch
+        while batch := list(islice(stream, self.batch_size)):
+            yield [owner for owner, _ in batch], [piece for _, piece in batch]
 
     def _prepare(self, inputs: Sequence[Any]) -> list[Any] | Exception:
-        from mmrec.errors import DataError
-
         try:
             return [piece for value in inputs for piece in self.pieces(value)]
         except DataError as error:
             return error
+
+
+class Pretrained(Encoder):
+    """An encoder with weights; a subclass sets `_fingerprint` once it has loaded them."""
+
+    _fingerprint: Fingerprint
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """What the store records and compares."""
+        return self._fingerprint
 
 
 def unit(x: Vectors) -> Vectors:
@@ -160,13 +164,53 @@ def _flatten(
             yield from ((owner, piece) for piece in pieces)
 
 
-def _ahead(work: Callable[[Any], Any], values: Sequence[Any], depth: int, workers: int = 2) -> Iterator[Any]:
+def _ahead(work: Callable[[Any], Any], values: Sequence[Any], depth: int) -> Iterator[Any]:
     """`map` with at most `depth` results ready ahead: decodes one batch while another is encoded."""
-    with ThreadPoolExecutor(workers, thread_name_prefix="mmrec-decode") as pool:
-        waiting: list[Future[Any]] = []
+    with ThreadPoolExecutor(2, thread_name_prefix="mmrec-decode") as pool:
+        waiting: deque[Future[Any]] = deque()
         for value in values:
             waiting.append(pool.submit(work, value))
             if len(waiting) > depth:
-                yield waiting.pop(0).result()
-        for future in waiting:
-            yield future.result()
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+@contextmanager
+def loading(model: str, path: Path) -> Iterator[None]:
+    """Keeps bars, chatter and warnings of the libraries off the user's screen while a model loads.
+
+    Raises:
+        EncodeError: whatever the library raised, with the path and what to do.
+    """
+    from transformers.utils import logging as chatter
+
+    verbosity, bars = chatter.get_verbosity(), chatter.is_progress_bar_enabled()
+    handler = logging.NullHandler()  # else open_clip's `logging.info` would give the root logger one
+    logging.root.addHandler(handler)
+    chatter.set_verbosity_error()
+    chatter.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about the libraries' own code: nothing a caller could act on
+            yield
+    except EncodeError:
+        raise
+    except Exception as error:
+        raise EncodeError(
+            f"{model} cannot be loaded from {path}: {type(error).__name__}: {str(error)[:300]}."
+            " Check that the folder holds the whole model, or delete it and download again"
+        ) from error
+    finally:
+        logging.root.removeHandler(handler)
+        chatter.set_verbosity(verbosity)
+        if bars:
+            chatter.enable_progress_bar()
+
+
+def pick_device(device: str | None) -> str:
+    """The device named, or the best that this machine has."""
+    import torch
+
+    best = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    return device or best

@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from threading import Lock
 from typing import Any
 
-from mmrec.encoders.base import Encoder, Fingerprint, Modality, Vectors
-from mmrec.encoders.image import as_bytes, as_vectors, bounded
-from mmrec.encoders.load import opening, pick_device
+import torch
+from PIL.Image import Image
+from torch import Tensor
+
+from mmrec.encoders.base import Encoder, Pretrained, Vectors, loading, pick_device
+from mmrec.encoders.image import PictureEncoder, as_bytes, as_vectors, bounded
 from mmrec.encoders.registry import Model
 from mmrec.encoders.text import cut
 from mmrec.encoders.weights import Location
@@ -20,9 +23,8 @@ class _Space:
     """The loaded model and how it wants its inputs: one in memory for both encoders."""
 
     def __init__(self, model: Model, location: Location, device: str | None) -> None:
-        with opening(model.id, location.path):
+        with loading(model.id, location.path):
             import open_clip
-            import torch
 
             self.device = torch.device(pick_device(device))
             name = f"local-dir:{location.path}"
@@ -39,71 +41,51 @@ class _Space:
         )
         self.context: int = config["text_cfg"].get("context_length", 77)
         self.dim: int = config["embed_dim"]
-        self.pixels = ", ".join(f"{key} {value}" for key, value in sorted(preprocess.items()))
-        self.id, self.location = model.id, location
-
-    def fingerprint(self, modality: Modality, preprocessing: str) -> Fingerprint:
-        return Fingerprint(
-            model=self.id, modality=modality, dim=self.dim, revision=self.location.revision,
-            preprocessing=preprocessing, sha256=self.location.sha256,
-        )
+        pixels = ", ".join(f"{key} {value}" for key, value in sorted(preprocess.items()))
+        self.of_images = location.fingerprint(model, "image", self.dim, pixels)
+        windows = f"windows of {self.context} tokens, mean"
+        self.of_texts = location.fingerprint(model, "text", self.dim, windows)
 
 
-class ClipImage(Encoder):
+class ClipImage(PictureEncoder):
     """The image half of a CLIP; `words` is its text half.
 
     Raises:
         EncodeError: the model cannot be loaded.
     """
 
-    decodes = True
-
     def __init__(self, model: Model, location: Location, *, device: str | None = None) -> None:
         self._space = _Space(model, location, device)
         self._words = ClipText(self._space)
-        self._fingerprint = self._space.fingerprint("image", self._space.pixels)
-
-    @property
-    def fingerprint(self) -> Fingerprint:
-        """What the store records and compares."""
-        return self._fingerprint
+        self._fingerprint = self._space.of_images
 
     @property
     def words(self) -> Encoder:
         """The text encoder of the same space."""
         return self._words
 
-    def pieces(self, value: Any) -> list[Any]:
+    def prepared(self, image: Image) -> Tensor:
         """A picture as one tensor [3, h, w] of bytes."""
-        from mmrec.data import images
-
-        image = bounded(images.decode(value))
+        image = bounded(image)
         for step in self._space.crop:
             image = step(image)
-        return [as_bytes(image)]
+        return as_bytes(image)
 
     def forward(self, pieces: Sequence[Any]) -> Vectors:
         """Embeddings [p, e] of p tensors [3, h, w]."""
-        import torch
-
         space = self._space
         with torch.inference_mode():
             batch = torch.stack(list(pieces)).to(space.device).float().div_(255)
             return as_vectors(space.model.encode_image((batch - space.mean) / space.std))
 
 
-class ClipText(Encoder):
+class ClipText(Pretrained):
     """The text half of a CLIP; a text longer than its context is cut into windows."""
 
     def __init__(self, space: _Space) -> None:
         self._space = space
         self._lock = Lock()  # a tokenizer of transformers cannot serve two threads at once
-        self._fingerprint = space.fingerprint("text", f"windows of {space.context} tokens, mean")
-
-    @property
-    def fingerprint(self) -> Fingerprint:
-        """What the store records and compares."""
-        return self._fingerprint
+        self._fingerprint = space.of_texts
 
     def pieces(self, value: Any) -> list[Any]:
         """A text as windows that the model takes whole."""
@@ -120,8 +102,6 @@ class ClipText(Encoder):
 
     def forward(self, pieces: Sequence[Any]) -> Vectors:
         """Embeddings [p, e] of p windows, each padded to the context: there is no length to sort by."""
-        import torch
-
         with self._lock:
             tokens = self._space.tokenizer(list(pieces))
         with torch.inference_mode():

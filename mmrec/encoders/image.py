@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
 
-from mmrec.encoders.base import Encoder, Fingerprint, Vectors
-from mmrec.encoders.load import opening, pick_device
+from mmrec.data import images
+from mmrec.encoders.base import Pretrained, Vectors, loading, pick_device
 from mmrec.encoders.registry import Model
 from mmrec.encoders.weights import Location
 from mmrec.errors import EncodeError
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
-    from torch import Tensor
 
 LITE0 = "tf_efficientnet_lite0"  # timm's name of the architecture
 SIDE = 224  # pixels that Lite0 sees ...
@@ -23,18 +23,29 @@ RESIZED = 256  # ... of a picture whose shorter side has this many
 MAX_ASPECT = 8  # a longer strip is cut: scaled to its short side, it would be gigabytes
 
 
-class VisionEncoder(Encoder):
+class PictureEncoder(Pretrained):
+    """An encoder of pictures with weights; a subclass says how a picture becomes a tensor."""
+
+    decodes = True
+
+    @abstractmethod
+    def prepared(self, image: Image.Image) -> Tensor:
+        """An RGB picture as one tensor [3, h, w]."""
+
+    def pieces(self, value: Any) -> list[Any]:
+        """A picture as one tensor [3, h, w], decoded by the one gate for pictures."""
+        return [self.prepared(images.decode(value))]
+
+
+class VisionEncoder(PictureEncoder):
     """A vision model of transformers; its embedding is that of the class token, or the pooled one.
 
     Raises:
         EncodeError: the model cannot be loaded.
     """
 
-    decodes = True
-
     def __init__(self, model: Model, location: Location, *, device: str | None = None) -> None:
-        with opening(model.id, location.path):
-            import torch
+        with loading(model.id, location.path):
             from transformers import AutoImageProcessor, AutoModel
 
             # backend: torch in the decoding threads would fight with the model for the cores.
@@ -48,53 +59,33 @@ class VisionEncoder(Encoder):
                 raise EncodeError(f"{location.path} lacks weights of {model.id}: {', '.join(missing[:5])}")
             self._device = torch.device(pick_device(device))
             self._model.eval().float().to(self._device)
-            dim = self.forward([self._prepare_picture(_grey())]).shape[1]
-        self._fingerprint = Fingerprint(
-            model=model.id, modality="image", dim=dim, revision=location.revision,
-            preprocessing=_describe(self._processor.to_dict()), sha256=location.sha256,
-        )
+            dim = self.forward([self.prepared(Image.new("RGB", (64, 64), "grey"))]).shape[1]
+        self._fingerprint = location.fingerprint(model, "image", dim, _describe(self._processor.to_dict()))
 
-    @property
-    def fingerprint(self) -> Fingerprint:
-        """What the store records and compares."""
-        return self._fingerprint
-
-    def pieces(self, value: Any) -> list[Any]:
+    def prepared(self, image: Image.Image) -> Tensor:
         """A picture as one float tensor [3, h, w], scaled and normalised."""
-        from mmrec.data import images
-
-        return [self._prepare_picture(images.decode(value))]
+        arrays = self._processor(images=bounded(image), return_tensors="np")
+        return torch.from_numpy(arrays["pixel_values"][0])
 
     def forward(self, pieces: Sequence[Any]) -> Vectors:
         """Embeddings [p, e] of p tensors [3, h, w]."""
-        import torch
-
         with torch.inference_mode():
             output = self._model(pixel_values=torch.stack(list(pieces)).to(self._device))
             if hasattr(getattr(self._model, "embeddings", None), "cls_token"):
                 return as_vectors(output.last_hidden_state[:, 0])  # [p, tokens, e] -> [p, e]
             return as_vectors(output.pooler_output.flatten(1))  # [p, e, 1, 1] or [p, e] -> [p, e]
 
-    def _prepare_picture(self, image: Image) -> Tensor:
-        import torch
 
-        prepared = self._processor(images=bounded(image), return_tensors="np")
-        return torch.from_numpy(prepared["pixel_values"][0])
-
-
-class Lite0Encoder(Encoder):
+class Lite0Encoder(PictureEncoder):
     """EfficientNet-Lite0, pooled features [1280]: supervised and small, for where there is no hub.
 
     Raises:
         EncodeError: the weights cannot be read, or are of another architecture.
     """
 
-    decodes = True
-
     def __init__(self, model: Model, location: Location, *, device: str | None = None) -> None:
-        with opening(model.id, location.path):
+        with loading(model.id, location.path):
             import timm
-            import torch
 
             self._device = torch.device(pick_device(device))
             state = torch.load(location.path, map_location="cpu", weights_only=True)
@@ -103,42 +94,28 @@ class Lite0Encoder(Encoder):
             self._model.reset_classifier(0)
             # channels_last: 1.7 times as fast on a CPU
             self._model.eval().to(self._device, memory_format=torch.channels_last)
-        self._fingerprint = Fingerprint(
-            model=model.id, modality="image", dim=self._model.num_features, revision=location.revision,
-            preprocessing=f"shorter side {RESIZED}, bicubic, centre {SIDE}, mean = std = .5",
-            sha256=location.sha256,
-        )
+        described = f"shorter side {RESIZED}, bicubic, centre {SIDE}, mean = std = .5"
+        self._fingerprint = location.fingerprint(model, "image", self._model.num_features, described)
 
-    @property
-    def fingerprint(self) -> Fingerprint:
-        """What the store records and compares."""
-        return self._fingerprint
-
-    def pieces(self, value: Any) -> list[Any]:
+    def prepared(self, image: Image.Image) -> Tensor:
         """A picture as one tensor [3, 224, 224] of bytes."""
-        from mmrec.data import images
-
-        return [as_bytes(centre(images.decode(value)))]
+        return as_bytes(centre(image))
 
     def forward(self, pieces: Sequence[Any]) -> Vectors:
         """Features [p, 1280] of p tensors [3, 224, 224]."""
-        import torch
-
         with torch.inference_mode():
             batch = torch.stack(list(pieces)).to(self._device, memory_format=torch.channels_last)
             return as_vectors(self._model(batch.float().div_(127.5).sub_(1)))
 
 
-def centre(image: Image) -> Image:
+def centre(image: Image.Image) -> Image.Image:
     """The centre square of a picture [224, 224]; scales that square alone, not what would be cut off."""
-    from PIL.Image import Resampling
-
     side = min(image.size) * SIDE / RESIZED
     left, top = ((length - side) / 2 for length in image.size)
-    return image.resize((SIDE, SIDE), Resampling.BICUBIC, box=(left, top, left + side, top + side))
+    return image.resize((SIDE, SIDE), Image.Resampling.BICUBIC, box=(left, top, left + side, top + side))
 
 
-def bounded(image: Image) -> Image:
+def bounded(image: Image.Image) -> Image.Image:
     """The picture, or the middle of a strip longer than `MAX_ASPECT` times its width."""
     longest = MAX_ASPECT * min(image.size)
     width, height = (min(length, longest) for length in image.size)
@@ -146,10 +123,8 @@ def bounded(image: Image) -> Image:
     return image if (width, height) == image.size else image.crop((left, top, left + width, top + height))
 
 
-def as_bytes(image: Image) -> Tensor:
+def as_bytes(image: Image.Image) -> Tensor:
     """An RGB picture as a tensor [3, h, w] of bytes."""
-    import torch
-
     return torch.from_numpy(np.array(image)).permute(2, 0, 1)  # [h, w, 3] -> [3, h, w]
 
 
@@ -170,12 +145,6 @@ def renamed(state: dict[str, Tensor], wanted: dict[str, Tensor]) -> dict[str, Te
             " the file is of another model"
         )
     return dict(zip(wanted, state.values(), strict=True))
-
-
-def _grey() -> Image:
-    from PIL import Image
-
-    return Image.new("RGB", (64, 64), (128, 128, 128))
 
 
 def _describe(processor: dict[str, Any]) -> str:

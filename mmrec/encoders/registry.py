@@ -9,7 +9,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
-from mmrec.encoders.base import Modality
 from mmrec.errors import EncodeError
 
 Family = Literal["sentence-transformers", "transformers", "timm", "open_clip", "toy"]
@@ -53,7 +52,7 @@ class Model:
     """
 
     id: str
-    modalities: tuple[Modality, ...]
+    modalities: tuple[str, ...]
     dim: int | None = None
     family: Family | None = None
     supervision: Supervision = "unknown"
@@ -142,7 +141,7 @@ _BY_REPO = {source.repo: m for m in _RECORDS for source in m.sources if isinstan
 _REPO = re.compile(r"\w[\w.-]*/[\w.-]+")
 
 
-def find(name: str, modality: Modality) -> Model:
+def find(name: str, modality: str) -> Model:
     """The record of a name: an id of `MODELS`, `"toy"`, a folder, or `organisation/model` of the hub.
 
     Raises:
@@ -156,7 +155,7 @@ def find(name: str, modality: Modality) -> Model:
     return model
 
 
-def _of_the_user(name: str, modality: Modality) -> Model:
+def _of_the_user(name: str, modality: str) -> Model:
     folder = Path(name).expanduser()
     if name and folder.is_dir():
         return Model(id=folder.resolve().name, modalities=(modality,), sources=(Folder(folder.resolve()),))

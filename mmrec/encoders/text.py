@@ -11,8 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mmrec.encoders.base import Encoder, Fingerprint, Vectors
-from mmrec.encoders.load import opening, pick_device
+from mmrec.encoders.base import Pretrained, Vectors, loading, pick_device
 from mmrec.encoders.registry import Model
 from mmrec.encoders.weights import Location
 
@@ -58,7 +57,7 @@ def _parts(text: str, n: int) -> list[str]:
     return parts
 
 
-class TextEncoder(Encoder):
+class TextEncoder(Pretrained):
     """Any sentence-transformers model; a text longer than its window is cut into several.
 
     Raises:
@@ -66,7 +65,7 @@ class TextEncoder(Encoder):
     """
 
     def __init__(self, model: Model, location: Location, *, device: str | None = None) -> None:
-        with opening(model.id, location.path):
+        with loading(model.id, location.path):
             from sentence_transformers import SentenceTransformer
 
             self._model = SentenceTransformer(
@@ -74,17 +73,8 @@ class TextEncoder(Encoder):
             ).float()
             self._count, self._limit = _ruler(self._model)
             dim = self._encode(["a"]).shape[1]
-        self._lock = Lock()  # the tokenizer of one model cannot serve two threads at once
         window = "whole text" if math.isinf(self._limit) else f"windows of {self._limit:.0f} tokens, mean"
-        self._fingerprint = Fingerprint(
-            model=model.id, modality="text", dim=dim, revision=location.revision,
-            preprocessing=window, sha256=location.sha256,
-        )
-
-    @property
-    def fingerprint(self) -> Fingerprint:
-        """What the store records and compares."""
-        return self._fingerprint
+        self._fingerprint = location.fingerprint(model, "text", dim, window)
 
     def pieces(self, value: Any) -> list[Any]:
         """A text as windows that the model takes whole."""
@@ -97,8 +87,7 @@ class TextEncoder(Encoder):
 
     def forward(self, pieces: Sequence[Any]) -> Vectors:
         """Embeddings [p, e] of p windows."""
-        with self._lock:
-            return self._encode([window.text for window in pieces])
+        return self._encode([window.text for window in pieces])
 
     def _encode(self, texts: list[str]) -> Vectors:
         vectors = self._model.encode(texts, batch_size=len(texts), show_progress_bar=False)
@@ -117,10 +106,16 @@ def _ruler(model: Any) -> tuple[Callable[[str], int], float]:
 
 
 def _counter(tokenizer: Any) -> Callable[[str], int]:
-    if not tokenizer.is_fast:
-        return lambda text: len(tokenizer.tokenize(text))
-    # A copy of its own: the model's is told to truncate, and may be in use by another thread.
-    own = copy.deepcopy(tokenizer.backend_tokenizer)
-    own.no_truncation()
-    own.no_padding()
-    return lambda text: len(own.encode(text, add_special_tokens=False))
+    if tokenizer.is_fast:
+        # A copy of its own: the model's is told to truncate, and may be in use by another thread.
+        own = copy.deepcopy(tokenizer.backend_tokenizer)
+        own.no_truncation()
+        own.no_padding()
+        return lambda text: len(own.encode(text, add_special_tokens=False))
+    lock, slow = Lock(), copy.deepcopy(tokenizer)
+
+    def count(text: str) -> int:
+        with lock:  # one of Python may not serve two threads at once
+            return len(slow.tokenize(text))
+
+    return count

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from mmrec.encoders.base import Encoder, Fingerprint, Modality, Vectors
+from mmrec.data import images
+from mmrec.encoders.base import Encoder, Fingerprint, Vectors
 
 TEXT_DIM = 64
 GRID = 4  # cells of a picture's side; 3 colours each
@@ -22,7 +23,7 @@ GRID = 4  # cells of a picture's side; 3 colours each
 class _Toy(Encoder):
     """Counts inputs in `calls`."""
 
-    modality: Modality
+    modality: str
     size_: int
 
     def __init__(self) -> None:
@@ -59,8 +60,6 @@ class ToyImage(_Toy):
 
     def pieces(self, value: Any) -> list[Any]:
         """A picture source as a small array [4, 4, 3] in 0..1, through the one gate for pictures."""
-        from mmrec.data import images
-
         small = images.decode(value).resize((GRID, GRID), resample=4)  # 4 = box
         return [np.asarray(small, np.float32) / 255.0]
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any, Literal
 
-from mmrec.encoders.base import Modality
+from mmrec.encoders.base import Fingerprint
 from mmrec.encoders.registry import MODELS, Family, Folder, Hub, Model, Wheel
 from mmrec.errors import EncodeError, MissingExtra
 
@@ -28,7 +28,7 @@ _WEIGHTS = re.compile(_MODULE + r"(?:pytorch_)?model(?:-\d+-of-\d+)?\.(?P<kind>s
 _CLIP_WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")  # the order open_clip looks in
 
 
-def family_of(names: Collection[str], modalities: Collection[Modality]) -> Family | None:
+def family_of(names: Collection[str], modalities: Collection[str]) -> Family | None:
     """The library that reads a folder with these files; None where none does."""
     if "modules.json" in names or "config_sentence_transformers.json" in names:
         return "sentence-transformers"
@@ -80,6 +80,13 @@ class Location:
         hashes = [_file_sha256(file, (stat := file.stat()).st_mtime_ns, stat.st_size) for file in self.files]
         return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
 
+    def fingerprint(self, model: Model, modality: str, dim: int, preprocessing: str) -> Fingerprint:
+        """That of an encoder with these weights."""
+        return Fingerprint(
+            model=model.id, modality=modality, dim=dim, revision=self.revision, preprocessing=preprocessing,
+            sha256=self.sha256,
+        )
+
 
 def locate(model: Model) -> Location | None:
     """Where the model is on this machine, or None; never uses the network."""
@@ -115,7 +122,7 @@ def fetch(model: Model) -> Location:
     return location
 
 
-def choose(modality: Modality) -> Model:
+def choose(modality: str) -> Model:
     """The model that `"auto"` means: the best of those that can be had here and now.
 
     For text all-MiniLM-L6-v2; for images one that learned without labels from the cache, else from the hub,

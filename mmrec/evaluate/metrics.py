@@ -1,20 +1,22 @@
-"""Ranking metrics, one value for each user, and what their mean is worth.
+"""Metrics of ranked lists, one value for each user, and the intervals of their means.
 
-A metric is defined once, over hits: whether the item at each rank is relevant, [u, k]. Hits come from lists
-of ids (`recall_at_k` and its like) or from positions (`hits_of`), all users at once. Each metric gives the
-values of u users, so that means, differences between two models and intervals are all taken over the same
-users.
+Lists are positions of items, best first, [u, k], with -1 behind the end of a short one. The metrics of
+accuracy read hits: whether the item at each rank is relevant, [u, k]. The others tell what lists are like,
+whether or not they are right; popularity is the number of training interactions of each item [items], and an
+item without any is cold. Means, differences between two models and intervals are all over the same users.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mmrec.encoders.base import Vectors, unit
 from mmrec.errors import DataError
 from mmrec.evaluate.logs import Places
 
@@ -26,11 +28,19 @@ Hits = NDArray[np.bool_]
 Counts = NDArray[np.intp]
 Rankings = Sequence[Sequence[str]]
 Relevant = Sequence[Collection[str]]
+BLOCK = 1_024  # lists whose content is summed at once: bounds memory
+
+
+class Metric(Protocol):
+    """A metric of accuracy; it takes part in every evaluation once it is in `METRICS`."""
+
+    def __call__(self, hits: Hits, counts: Counts, /) -> Values:
+        """The value of each user [u] from hits [u, k] and the number of the user's relevant items [u]."""
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A mean over users, and the interval that holds it with some confidence."""
+    """A mean over users, and its confidence interval."""
 
     mean: float
     low: float
@@ -51,16 +61,16 @@ def recall(hits: Hits, counts: Counts) -> Values:
     return found
 
 
-def precision(hits: Hits, counts: Counts) -> Values:  # noqa: ARG001  (all metrics are called alike)
+def precision(hits: Hits, _: Counts) -> Values:
     """Share of the k places that hold a relevant item, [u]; a shorter list wastes its last places.
 
     Source: Manning, Raghavan & Schütze 2008, eq. 8.1, at rank k.
     """
-    found: Values = hits.sum(axis=1) / hits.shape[1]  # [u, k] -> [u]
+    found: Values = hits.mean(axis=1)  # [u, k] -> [u]
     return found
 
 
-def hit_rate(hits: Hits, counts: Counts) -> Values:  # noqa: ARG001
+def hit_rate(hits: Hits, _: Counts) -> Values:
     """1 for each user with a relevant item among the first k, else 0, [u].
 
     Source: Deshpande & Karypis 2004, Item-based top-N recommendation algorithms (HR).
@@ -81,7 +91,7 @@ def ndcg(hits: Hits, counts: Counts) -> Values:
     return gained / best
 
 
-def mrr(hits: Hits, counts: Counts) -> Values:  # noqa: ARG001
+def mrr(hits: Hits, _: Counts) -> Values:
     """1 / rank of the first relevant item, 0 where none is among the first k, [u].
 
     Source: Voorhees 1999, The TREC-8 Question Answering Track Report.
@@ -104,56 +114,136 @@ def average_precision(hits: Hits, counts: Counts) -> Values:
     return summed / np.minimum(counts, k)
 
 
-METRICS: Mapping[str, Callable[[Hits, Counts], Values]] = {
+METRICS: dict[str, Metric] = {
     "recall": recall, "precision": precision, "ndcg": ndcg, "hit_rate": hit_rate, "mrr": mrr,
     "map": average_precision,
 }
 
 
 def hits_of(top: Places, relevant: csr_matrix) -> Hits:
-    """Whether the item at each rank is relevant, [u, k].
-
-    Args:
-        top: positions of the ranked items, best first, [u, k]; -1 behind the end of a list.
-        relevant: [u, items].
-    """
-    rows, items = relevant.shape
-    pairs = _pairs(np.repeat(np.arange(rows), np.diff(relevant.indptr)), relevant.indices, items)
-    return (top >= 0) & np.isin(_pairs(np.arange(rows)[:, None], top, items), pairs)  # [u, k]
+    """Whether the items of lists [u, k] are relevant, [u, k], by the relevant ones [u, items]."""
+    users = np.arange(len(top))[:, None]  # [u, 1]
+    found: Hits = (relevant[users, top].toarray() != 0) & (top >= 0)  # -1 reads the last column
+    return found
 
 
-def recall_at_k(rankings: Rankings, relevant: Relevant, k: int) -> Values:
-    """`recall` of lists of item ids, best first, and sets of relevant ids, [u].
+def hits_of_ids(rankings: Rankings, relevant: Relevant, k: int) -> tuple[Hits, Counts]:
+    """Hits [u, k] of lists of item ids, best first, and the number of each user's relevant items [u].
 
     Raises:
         DataError: the lists do not fit each other, or a user has nothing relevant.
     """
-    return recall(_hits(rankings, relevant, k), _counts(relevant))
+    if len(rankings) != len(relevant):
+        raise DataError(f"{len(rankings)} rankings for {len(relevant)} users: give one for each user")
+    if k < 1:
+        raise DataError(f"k must be at least 1, got {k}", field="k")
+    hits = np.zeros((len(rankings), k), np.bool_)
+    for user, (ranking, wanted) in enumerate(zip(rankings, relevant, strict=True)):
+        shown = list(ranking[:k])
+        if len(set(shown)) < len(shown):
+            raise DataError(f"the ranking of user {user} shows an item twice, which would count twice")
+        if not wanted:
+            raise DataError(f"user {user} has nothing relevant that could be found: leave such users out")
+        hits[user, : len(shown)] = [item_id in wanted for item_id in shown]
+    return hits, np.array([len(set(wanted)) for wanted in relevant], np.intp)
 
 
-def precision_at_k(rankings: Rankings, relevant: Relevant, k: int) -> Values:
-    """`precision` of lists of ids, [u]; raises as `recall_at_k`."""
-    return precision(_hits(rankings, relevant, k), _counts(relevant))
+def at_k(metric: Metric, rankings: Rankings, relevant: Relevant, k: int) -> Values:
+    """A metric of lists of item ids, [u]; arguments and errors are those of `hits_of_ids`."""
+    return metric(*hits_of_ids(rankings, relevant, k))
 
 
-def hit_rate_at_k(rankings: Rankings, relevant: Relevant, k: int) -> Values:
-    """`hit_rate` of lists of ids, [u]; raises as `recall_at_k`."""
-    return hit_rate(_hits(rankings, relevant, k), _counts(relevant))
+recall_at_k = partial(at_k, recall)
+precision_at_k = partial(at_k, precision)
+hit_rate_at_k = partial(at_k, hit_rate)
+ndcg_at_k = partial(at_k, ndcg)
+mrr_at_k = partial(at_k, mrr)
+map_at_k = partial(at_k, average_precision)
 
 
-def ndcg_at_k(rankings: Rankings, relevant: Relevant, k: int) -> Values:
-    """`ndcg` of lists of ids, [u]; raises as `recall_at_k`."""
-    return ndcg(_hits(rankings, relevant, k), _counts(relevant))
+def novelty(top: Places, popularity: Counts) -> Values:
+    """Mean self-information of each list's items in bits, -log2 p(i), [u]; 0 for an empty list.
+
+    p(i) is the share of training interactions that are with item i. One is added to each item's number, so
+    that the novelty of a cold item is the highest, and finite.
+
+    Source: Zhou et al. 2010, Solving the apparent diversity-accuracy dilemma of recommender systems; p as in
+    the free discovery of Vargas & Castells 2011, Rank and relevance in novelty and diversity metrics.
+    """
+    share = (popularity + 1) / (popularity.sum() + len(popularity))  # [items]
+    return _mean_shown(top, -np.log2(share))
 
 
-def mrr_at_k(rankings: Rankings, relevant: Relevant, k: int) -> Values:
-    """`mrr` of lists of ids, [u]; raises as `recall_at_k`."""
-    return mrr(_hits(rankings, relevant, k), _counts(relevant))
+def head_share(top: Places, popularity: Counts) -> Values:
+    """Share of each list that is among the most popular tenth of the items with training interactions, [u].
+
+    The tenth is rounded up; of equally popular items the first by position are in it.
+
+    Source: Abdollahpouri, Burke & Mobasher 2019, Managing popularity bias in recommender systems, whose share
+    of long-tail items (APT) is 1 minus this, for another cut.
+    """
+    size = -(-np.count_nonzero(popularity) // 10)
+    head = np.zeros(len(popularity))
+    head[np.argsort(-popularity, kind="stable")[:size]] = 1
+    return _mean_shown(top, head)
 
 
-def map_at_k(rankings: Rankings, relevant: Relevant, k: int) -> Values:
-    """`average_precision` of lists of ids, [u]; raises as `recall_at_k`."""
-    return average_precision(_hits(rankings, relevant, k), _counts(relevant))
+def cold_share(top: Places, popularity: Counts) -> Values:
+    """Share of each list that is cold, [u]."""
+    return _mean_shown(top, (popularity == 0).astype(np.float64))
+
+
+def diversity(top: Places, content: Vectors) -> Values:
+    """1 - mean cosine of the contents of all pairs in each list, [u].
+
+    Items without content (a row of zeros) are left out, as they would count as unlike everything. A list of
+    fewer than two others has 0.
+
+    Source: Ziegler et al. 2005, Improving recommendation lists through topic diversification (intra-list
+    similarity), as the mean over pairs of Smyth & McClave 2001, Similarity vs. diversity.
+    """
+    from scipy.sparse import csr_matrix
+
+    x = unit(content)  # [items, c]
+    described: Hits = np.any(x, axis=1)  # [items]
+    found = np.zeros(len(top))  # [u]
+    for start in range(0, len(top), BLOCK):
+        block = top[start : start + BLOCK]  # [b, k]
+        counted = (block >= 0) & described[block]  # [b, k]
+        n = counted.sum(axis=1)  # [b]
+        indptr = np.concatenate([[0], np.cumsum(n)])
+        lists = csr_matrix((np.ones(indptr[-1], np.float32), block[counted], indptr), (len(block), len(x)))
+        sums = lists @ x  # [b, items] @ [items, c] -> [b, c]
+        # All pairs' cosines sum to the squared norm of the sum of unit vectors, less n.
+        similar = np.einsum("bc,bc->b", sums, sums, dtype=np.float64) - n  # [b, c] -> [b]
+        pairs = n * (n - 1)
+        found[start : start + BLOCK] = np.where(pairs > 0, 1 - similar / np.maximum(pairs, 1), 0.0)
+    return found
+
+
+def exposure(top: Places, candidates: Places) -> Values:
+    """How many lists show each candidate, [n]."""
+    size = 1 + max(int(top.max(initial=0)), int(candidates.max(initial=0)))
+    return np.bincount(top[top >= 0], minlength=size)[candidates].astype(np.float64)
+
+
+def coverage(shown: Values) -> float:
+    """Share of candidates that at least one list shows, of their exposure [n].
+
+    Source: Ge, Delgado-Battenfeld & Jannach 2010, Beyond accuracy (catalogue coverage).
+    """
+    return float(np.mean(shown > 0))
+
+
+def gini(shown: Values) -> float:
+    """How unequal the exposure [n] of candidates is: 0 if each has the same, 1 if one has it all.
+
+    Source: Shani & Gunawardana 2011, Evaluating recommendation systems (Gini index).
+    """
+    n, total = len(shown), shown.sum()
+    if n < 2 or not total:
+        return 0.0
+    return float((2 * np.arange(1, n + 1) - n - 1) @ np.sort(shown) / (n - 1) / total)
 
 
 def mean_interval(
@@ -174,16 +264,13 @@ def mean_interval(
 def mean_intervals(
     values: Mapping[str, Values], *, rng: np.random.Generator, level: float = 0.95, draws: int = 2_000
 ) -> dict[str, Interval]:
-    """`mean_interval` of several values [u] of the same users, which are resampled together.
-
-    Raises:
-        DataError: there are no values.
-    """
+    """`mean_interval` of several values [u] of the same users, which are resampled together."""
     table = np.stack(list(values.values()), axis=1)  # [u, m]
     n = len(table)
     if not n:
         raise DataError("a mean needs at least one user: none had anything relevant")
-    means = np.stack([_resampled(n, rng) @ table for _ in range(draws)]) / n  # [u] @ [u, m] -> [draws, m]
+    weights = (np.bincount(rng.integers(n, size=n), minlength=n) for _ in range(draws))  # [u] each
+    means = np.stack([weight @ table for weight in weights]) / n  # [u] @ [u, m] -> [draws, m]
     lows, highs = np.quantile(means, [(1 - level) / 2, (1 + level) / 2], axis=0)  # [m] each
     return {
         name: Interval(float(each.mean()), float(low), float(high))
@@ -191,33 +278,8 @@ def mean_intervals(
     }
 
 
-def _resampled(n: int, rng: np.random.Generator) -> Values:
-    """How often each of n users occurs among n that are drawn with replacement, [n]."""
-    return np.bincount(rng.integers(n, size=n), minlength=n).astype(np.float64)
-
-
-def _pairs(users: NDArray[np.intp], items: Places, n_items: int) -> NDArray[np.int64]:
-    """One number for each pair of user and item."""
-    return users.astype(np.int64) * n_items + items
-
-
-def _hits(rankings: Rankings, relevant: Relevant, k: int) -> Hits:
-    """Whether the item at each rank is relevant, [u, k]; False behind the end of a ranking."""
-    if len(rankings) != len(relevant):
-        raise DataError(f"{len(rankings)} rankings for {len(relevant)} users: give one for each user")
-    if k < 1:
-        raise DataError(f"k must be at least 1, got {k}", field="k")
-    hits = np.zeros((len(rankings), k), np.bool_)
-    for user, (ranking, wanted) in enumerate(zip(rankings, relevant, strict=True)):
-        shown = list(ranking[:k])
-        if len(set(shown)) < len(shown):
-            raise DataError(f"the ranking of user {user} shows an item twice, which would count twice")
-        if not wanted:
-            raise DataError(f"user {user} has nothing relevant that could be found: leave such users out")
-        hits[user, : len(shown)] = [item_id in wanted for item_id in shown]
-    return hits
-
-
-def _counts(relevant: Relevant) -> Counts:
-    """Number of different relevant items of each user, [u]."""
-    return np.array([len(set(wanted)) for wanted in relevant], np.intp)
+def _mean_shown(top: Places, values: Values) -> Values:
+    """Mean of the values [items] of what each list shows, [u]."""
+    shown = top >= 0
+    sums: Values = (values[top] * shown).sum(axis=1)  # [u, k] -> [u]
+    return sums / np.maximum(shown.sum(axis=1), 1)

@@ -1,11 +1,12 @@
-"""The HTML report of a contest: its tables, and charts of where each model is good.
+"""A contest on a shop's own behaviour, and the HTML report of a contest: its tables, and charts of recall.
 
-No name of a model or a setting goes into a chart: these stand in the page, where they are escaped, may be
+No name of a model or a setting goes into a chart: names stand in the page, where they are escaped, may be
 long, and are in any script. A chart holds only numbers and the names of bins.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 import re
 import tempfile
@@ -13,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -22,15 +23,28 @@ from markupsafe import Markup
 from mmrec.data.files import replacing
 from mmrec.errors import DataError, MissingExtra
 from mmrec.evaluate import slices
-from mmrec.evaluate.contest import HEADINGS, JUDGES, Entry, rows_of, words_of
-from mmrec.evaluate.logs import Setting, Split
+from mmrec.evaluate.contest import (
+    HEADINGS,
+    JUDGES,
+    ORDERED,
+    Contenders,
+    Entry,
+    contest,
+    rows_of,
+    split_of,
+    words_of,
+)
+from mmrec.evaluate.logs import Split, log_of_shop
 from mmrec.evaluate.slices import Dates, Slice
+from mmrec.search.snapshot import Snapshot
+from mmrec.search.vectors import CONTENT
+from mmrec.store.interactions import Interactions
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-# What was measured at each epoch of a training, by the name of its line.
-Curves = Mapping[str, Sequence[Mapping[str, Any]]]
+Curves = Mapping[str, Sequence[Mapping[str, Any]]]  # figures of each epoch, by the name of the curve
 STAGE, EPOCH, SECONDS = "stage", "epoch", "seconds"  # of an epoch, what is not drawn
 SIZE = 4.2, 3.1  # inches of a chart: narrow, so that its words are readable on a phone
 # Colours that are told apart on white with any colour vision, after Okabe & Ito. Each model has a marker too,
@@ -39,8 +53,7 @@ COLOURS = "#0072b2", "#d55e00", "#00805c", "#b5478c", "#1a1a1a", "#b07a00", "#3f
 MARKERS = ("o", "●"), ("s", "■"), ("^", "▲"), ("D", "◆"), ("v", "▼"), ("*", "★"), ("P", "✚"), ("X", "✖")
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+class Look(NamedTuple):
     """How a model is drawn: its colour, matplotlib's name of its marker, and a character of that shape."""
 
     colour: str
@@ -50,7 +63,7 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A picture, the words for those who do not see it, and its figures as a table."""
+    """A picture, a description of it for screen readers, and its figures as a table."""
 
     title: str
     alt: str
@@ -59,18 +72,44 @@ class Chart:
     rows: Sequence[Sequence[str]]
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
-    """One setting: what was asked, the table of the contest, and charts."""
+def evaluate_shop(
+    snapshot: Snapshot, behaviour: Interactions, heads: Contenders, *, protocol: str = "item-cold",
+    seed: int = 0, models: Sequence[str] | None = None, parts: str | Path | None = None,
+    every_kind: bool = False, page: str | Path | None = None, progress: Callable[[str], None] | None = None,
+) -> list[Entry]:
+    """How well models do on a shop's own behaviour, with its content as the features of all models.
 
-    name: str
-    question: Setting
-    rows: Sequence[Sequence[str]]
-    charts: Sequence[Chart]
+    Args:
+        heads: models beside the baselines, by name; each is made with `spans`, where each field lies in the
+            content, and `ordered`, whether it learns what comes next.
+        protocol: `item-cold`, `user-cold`, `warm`, `leave-last-out` or `global-time`.
+        seed: of the split.
+        models: names of baselines, and `mmrec` for the head; None takes all baselines.
+        parts: Parquet table user, item, part: a published item-cold split.
+        every_kind: whether every interaction counts as positive, dislikes too.
+        page: HTML file to write: the tables, and charts of where each model is good.
+        progress: called with the name of each model before its turn.
+
+    Raises:
+        DataError: there is too little behaviour, the page cannot be written, or an argument cannot be used.
+        MissingExtra: a model that was named, or the page, needs a library that is not installed.
+    """
+    if page is not None:
+        check_page(page)  # before the work
+    split = split_of(log_of_shop(behaviour, snapshot.ids, every_kind=every_kind), protocol, seed, parts)
+    known = {"spans": snapshot.plan.spans, "ordered": protocol in ORDERED}
+    entries = contest(
+        split, snapshot.space(CONTENT), models, progress=progress,
+        heads={name: partial(make, **known) for name, make in heads.items()},
+        rng=np.random.Generator(np.random.PCG64(seed)),
+    )
+    if page is not None:
+        write_page(page, entries, split, added_at=snapshot.facts["added_at"].to_numpy())
+    return entries
 
 
 def check_page(path: str | Path) -> None:
-    """Finds out before the work whether a page can be drawn, and written there.
+    """Checks, before the work of a contest, that a page can be drawn and written.
 
     Raises:
         DataError: the path is a folder, or its folder cannot be written to.
@@ -93,7 +132,7 @@ def write_page(
 ) -> None:
     """Writes one HTML page, whole or not at all; it needs no network and no other file.
 
-    Of what the entries' curves measured there is a chart for each name but `stage`, `epoch` and `seconds`; a
+    There is a chart for each figure that the entries' curves hold, except `stage`, `epoch` and `seconds`; a
     value that is None or absent is left out.
 
     Args:
@@ -110,22 +149,17 @@ def write_page(
     _figure()  # before the work
     curves = _curves(entries)
     looks = _looks([*(entry.model for entry in entries), *curves])
-    sections = [_section(entries, split, name, added_at, k, looks) for name in entries[0].results]
-    html = _template().render(
-        split=split, entries=entries, headings=HEADINGS, sections=sections, dated=added_at is not None, k=k,
-        judge=JUDGES[split.protocol], words=words_of, looks=looks, curves=curves,
-        training=list(_training(curves, looks)),
-    )
-    with replacing(path) as file:
-        file.write(html.encode())
-
-
-def _template() -> Any:
     pages = Environment(
         loader=PackageLoader("mmrec", "evaluate"), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )
-    return pages.get_template("page.html")
+    html = pages.get_template("page.html").render(
+        split=split, entries=entries, headings=HEADINGS, dated=added_at is not None, k=k, looks=looks,
+        sections=[_section(entries, split, name, added_at, k, looks) for name in entries[0].results],
+        judge=JUDGES[split.protocol], words=words_of, curves=curves, training=list(_training(curves, looks)),
+    )
+    with replacing(path) as file:
+        file.write(html.encode())
 
 
 def _looks(models: Sequence[str]) -> dict[str, Look]:
@@ -138,7 +172,8 @@ def _looks(models: Sequence[str]) -> dict[str, Look]:
 def _section(
     entries: Sequence[Entry], split: Split, name: str, added_at: Dates | None, k: int,
     looks: Mapping[str, Look],
-) -> Section:
+) -> dict[str, Any]:
+    """One setting: what was asked, the table of the contest, and charts."""
     if name not in split.test:
         raise DataError(f"the split has no setting {name!r}: give the split of the contest", field="split")
     setting, charts = split.test[name], []
@@ -149,11 +184,11 @@ def _section(
         }
         if any(len(cells) > 1 for cells in found.values()):  # one bin alone says what the table says
             charts.append(_chart(f"recall@{k} by {what}", name, axis, found, looks))
-    return Section(name, setting, rows_of(entries, name), charts)
+    return {"name": name, "question": setting, "rows": rows_of(entries, name), "charts": charts}
 
 
 def _cuts(split: Split, added_at: Dates | None) -> Iterator[tuple[str, str, Callable[..., list[Slice]]]]:
-    """What recall is shown by, the words at the axis, and the function that slices so."""
+    """What recall is shown by, the label of the axis, and the function that slices so."""
     popularity = np.bincount(split.train.indices, minlength=split.train.shape[1])  # [items]
     by_popularity = partial(slices.by_popularity, popularity=popularity)
     yield "item popularity", "training interactions of the item, by decile", by_popularity
@@ -169,16 +204,17 @@ def _chart(
     """Every model's slices; they have the same bins."""
     bins = next(iter(found.values()))
     alt = f"{title} in setting {setting}: {len(found)} models with 95% intervals, {len(bins)} bins of {axis}."
-    rows = [
-        [model, *(f"{s.value:.3f} [{s.low:.3f}, {s.high:.3f}]" for s in cells)]
-        for model, cells in found.items()
-    ]
+    rows = [[model, *(str(s.interval) for s in cells)] for model, cells in found.items()]
     headings = ["model", *(f"{s.name} (n = {s.n:,})" for s in bins)]
 
     def draw(axes: Axes) -> None:
         for n, (model, cells) in enumerate(found.items()):
             x = np.arange(len(bins)) + 0.8 * ((n + 0.5) / len(found) - 0.5)  # side by side in each bin
-            _line(axes, x, cells, looks[model])
+            value, low, high = np.array([(s.value, s.low, s.high) for s in cells]).T  # [bins, 3] -> [3, bins]
+            axes.errorbar(
+                x, value, yerr=np.maximum(0, [value - low, high - value]), color=looks[model].colour,
+                marker=looks[model].marker, markersize=4, linewidth=0.7, elinewidth=0.9, clip_on=False,
+            )
         for n in range(0, len(bins), 2):
             axes.axvspan(n - 0.5, n + 0.5, color="#f4f2ec", zorder=0)
         axes.set_xticks(range(len(bins)), [s.name for s in bins], rotation=35 if len(bins) > 6 else 0)
@@ -186,14 +222,6 @@ def _chart(
         axes.set_ylim(bottom=0)
 
     return Chart(title, alt, _svg(draw, f"{setting} {title}"), headings, rows)
-
-
-def _line(axes: Axes, x: Any, cells: Sequence[Slice], look: Look) -> None:
-    value, low, high = (np.array([getattr(s, end) for s in cells]) for end in ("value", "low", "high"))
-    axes.errorbar(
-        x, value, yerr=np.maximum(0, [value - low, high - value]), color=look.colour, marker=look.marker,
-        markersize=4, linewidth=0.7, elinewidth=0.9, clip_on=False,
-    )
 
 
 def _curves(entries: Sequence[Entry]) -> Curves:
@@ -207,36 +235,33 @@ def _curves(entries: Sequence[Entry]) -> Curves:
 
 
 def _training(curves: Curves, looks: Mapping[str, Look]) -> Iterator[Chart]:
-    """A chart for each thing that was measured at epochs."""
+    """A chart for each figure of the epochs."""
     measured = dict.fromkeys(name for epochs in curves.values() for epoch in epochs for name in epoch)
     for name in [name for name in measured if name not in (STAGE, EPOCH, SECONDS)]:
-        points = {model: _points(epochs, name) for model, epochs in curves.items()}
-        points = {model: of for model, of in points.items() if of}
-        if points:
+        points = {
+            model: {  # value by epoch; epochs without a number count from 1
+                int(epoch.get(EPOCH, n)): float(epoch[name])
+                for n, epoch in enumerate(epochs, 1) if epoch.get(name) is not None
+            }
+            for model, epochs in curves.items()
+        }
+        if points := {model: values for model, values in points.items() if values}:
             yield _curve(name, points, looks)
 
 
-def _points(epochs: Sequence[Mapping[str, Any]], name: str) -> dict[int, float]:
-    """Value by epoch; epochs without a number count from 1."""
-    return {
-        int(epoch.get(EPOCH, n)): float(epoch[name])
-        for n, epoch in enumerate(epochs, 1) if epoch.get(name) is not None
-    }
-
-
 def _curve(name: str, points: Mapping[str, Mapping[int, float]], looks: Mapping[str, Look]) -> Chart:
-    """Every model's values of one thing."""
+    """Every model's values of one figure, by epoch."""
     from matplotlib.ticker import MaxNLocator
 
     headings, rows = ["training", "epochs", "least", "most", "last"], []
-    for model, of in points.items():
-        values = list(of.values())
-        rows.append([model, f"{len(of)}", *(f"{v:.4g}" for v in (min(values), max(values), values[-1]))])
+    for model, by_epoch in points.items():
+        values = list(by_epoch.values())
+        rows.append([model, f"{len(values)}", *(f"{v:.4g}" for v in (min(values), max(values), values[-1]))])
 
     def draw(axes: Axes) -> None:
-        for model, of in points.items():
-            look = looks[model]
-            axes.plot(list(of), list(of.values()), color=look.colour, marker=look.marker, markersize=3)
+        for model, by_epoch in points.items():
+            colour, marker, _ = looks[model]
+            axes.plot(list(by_epoch), list(by_epoch.values()), color=colour, marker=marker, markersize=3)
         axes.set(xlabel="epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
@@ -245,9 +270,7 @@ def _curve(name: str, points: Mapping[str, Mapping[int, float]], looks: Mapping[
 
 
 def _svg(draw: Callable[[Axes], None], salt: str) -> Markup:
-    """What is drawn on axes, as an SVG element whose ids are its own among those of a page."""
-    import hashlib
-
+    """What is drawn on axes, as an SVG element whose ids are unique in a page."""
     from matplotlib import rc_context
 
     prefix = f"c{hashlib.sha256(salt.encode()).hexdigest()[:8]}-"
@@ -264,7 +287,7 @@ def _svg(draw: Callable[[Axes], None], salt: str) -> Markup:
     return Markup(re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}", svg))
 
 
-def _figure() -> Any:
+def _figure() -> Figure:
     """An empty figure of matplotlib, without pyplot and its global state."""
     try:
         from matplotlib.figure import Figure

@@ -1,10 +1,14 @@
-"""Puts a setting to a model, and says what the answers are worth."""
+"""Evaluates a fitted model in a setting: its ranked lists, their figures with intervals, and comparisons.
+
+Every model ranks all candidates of a setting for every user, so that two results of one setting can be
+compared user by user.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -13,7 +17,7 @@ from numpy.typing import NDArray
 
 from mmrec.encoders.base import Vectors
 from mmrec.errors import DataError
-from mmrec.evaluate import beyond
+from mmrec.evaluate import metrics
 from mmrec.evaluate.logs import Model, Places, Setting, Split, check, check_setting
 from mmrec.evaluate.metrics import METRICS, Counts, Interval, Values, hits_of, mean_interval, mean_intervals
 
@@ -21,11 +25,12 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 NOBODY = -1  # behind the end of a list
+TOTALS: Mapping[str, Callable[[Values], float]] = {"coverage": metrics.coverage, "gini": metrics.gini}
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What one model answered in one setting. Names of figures end in `@k`, such as `recall@20`.
+    """The lists of one model in one setting, and their figures, whose names end in `@k`, such as `recall@20`.
 
     Attributes:
         model: its name.
@@ -54,7 +59,7 @@ class Comparison:
 
     Attributes:
         difference: mean of the first less the second, with its bootstrap 95% interval.
-        p: how often chance alone would make a mean difference as far from 0, between 0 and 1.
+        p: probability, between 0 and 1, of a mean difference at least as far from 0 by chance alone.
     """
 
     metric: str
@@ -88,7 +93,7 @@ def evaluate(
     model: Model, setting: Setting, *, k: Sequence[int] = (10, 20), batch: int = 512,
     content: Vectors | None = None, popularity: Counts | None = None, rng: np.random.Generator,
 ) -> Result:
-    """A fitted model's result in one setting.
+    """A fitted model's result in one setting, by all of `METRICS`.
 
     Args:
         k: lengths of the lists that are judged.
@@ -104,22 +109,49 @@ def evaluate(
     started = time.perf_counter()
     top = rank(model, setting, k=max(k, default=0), batch=batch)
     seconds = time.perf_counter() - started
-    values = _accuracy(top, setting.relevant, k) | _beyond(top, k, content, popularity)
+    values: dict[str, Values] = {}
+    hits, counts = hits_of(top, setting.relevant), np.diff(setting.relevant.indptr)
+    for n in k:
+        values |= {f"{name}@{n}": metric(hits[:, :n], counts) for name, metric in METRICS.items()}
+        if content is not None:
+            values[f"diversity@{n}"] = metrics.diversity(top[:, :n], content)
+        if popularity is not None:
+            for of_popularity in (metrics.novelty, metrics.head_share, metrics.cold_share):
+                values[f"{of_popularity.__name__}@{n}"] = of_popularity(top[:, :n], popularity)
     totals = {
-        f"{statistic.__name__}@{n}":
-            beyond.exposure_interval(statistic, top[:, :n], setting.candidates, rng=rng)
-        for statistic in (beyond.coverage, beyond.gini) for n in k
+        f"{name}@{n}": exposure_interval(statistic, top[:, :n], setting.candidates, rng=rng)
+        for name, statistic in TOTALS.items() for n in k
     }
     means = mean_intervals(values, rng=rng)
     return Result(model.name, setting.name, _digest(setting), values, means, totals, top, seconds)
+
+
+def exposure_interval(
+    statistic: Callable[[Values], float], top: Places, candidates: Places, *, rng: np.random.Generator,
+    groups: int = 100,
+) -> Interval:
+    """A statistic of the exposure, with its 95% jackknife interval over users, who are left out by groups.
+
+    A bootstrap would not do: a resample shows only items that the users saw, so its coverage is too low, and
+    varies too little where many items are shown once. The jackknife's interval is rather too wide.
+
+    Source: Efron & Tibshirani 1993, An Introduction to the Bootstrap, chapter 11; for the direction of its
+    error Efron & Stein 1981, The jackknife estimate of variance.
+    """
+    value = statistic(metrics.exposure(top, candidates))
+    groups = min(groups, len(top))
+    group = rng.permutation(len(top)) % groups  # [u]
+    without = np.array([statistic(metrics.exposure(top[group != g], candidates)) for g in range(groups)])
+    reach = 1.96 * float(np.sqrt((groups - 1) * without.var()))
+    return Interval(value, max(0.0, value - reach), min(1.0, value + reach))
 
 
 def rank(model: Model, setting: Setting, *, k: int, batch: int = 512) -> Places:
     """Positions of the k best candidates of each user, best first, [u, k].
 
     What is in the history is never ranked. Equal scores rank in one random order, the same at every call and
-    for every model: the order of a catalogue is no chance (early ids are often the better known). A score of
-    minus infinity says never to show an item; -1 fills a list that ends early.
+    for every model: the order of a catalogue is informative (early ids are often the better known). An item
+    that is scored minus infinity is never shown; -1 fills a list that ends early.
 
     Raises:
         DataError: the model gave NaN, or scores of another shape; or k or batch is not at least 1.
@@ -128,10 +160,11 @@ def rank(model: Model, setting: Setting, *, k: int, batch: int = 512) -> Places:
         raise DataError(f"k and batch must be at least 1, got {k} and {batch}", field="k")
     users = setting.histories.shape[0]
     candidates = shuffled(setting.candidates)
-    blocks = [
-        _rank(model, setting.histories[start : start + batch], candidates, k)
-        for start in range(0, users, batch)
-    ]
+    blocks = []
+    for start in range(0, users, batch):
+        histories = setting.histories[start : start + batch]  # [b, items]
+        scores = _scores(model, histories)[:, candidates]  # [b, items] -> [b, n], a copy
+        blocks.append(best_candidates(scores, histories, candidates, k))
     return np.concatenate(blocks)
 
 
@@ -140,12 +173,25 @@ def shuffled(candidates: Places) -> Places:
     return np.random.Generator(np.random.PCG64(0)).permutation(candidates)
 
 
+def best_candidates(scores: Vectors, histories: csr_matrix, candidates: Places, k: int) -> Places:
+    """The k best of scores [b, n] of n candidates, without what is in the histories [b, items], [b, k].
+
+    The scores of what is in a history are overwritten. Equal scores rank in the order of the candidates.
+    """
+    users, items = histories.shape
+    column = np.full(items, NOBODY)
+    column[candidates] = np.arange(len(candidates))
+    rows, columns = np.repeat(np.arange(users), np.diff(histories.indptr)), column[histories.indices]
+    scores[rows[columns >= 0], columns[columns >= 0]] = -np.inf
+    return _best(scores, candidates, k)
+
+
 def compare(
     a: Result, b: Result, metric: str, *, rng: np.random.Generator | None = None, draws: int = 5_000
 ) -> Comparison:
     """Whether two models differ on the same users, by a paired two-sided randomisation test.
 
-    If they did not, each user's two values might as well be swapped. p is the share of random swaps (the
+    If the models did not differ, each user's two values could be swapped. p is the share of random swaps (the
     observed outcome counts as one) with a mean difference at least as far from 0.
 
     Args:
@@ -183,28 +229,14 @@ def _signs(n: int, rng: np.random.Generator) -> Values:
     return bits.astype(np.float64) * 2 - 1
 
 
-def _rank(model: Model, histories: csr_matrix, candidates: Places, k: int) -> Places:
-    """`rank` of one batch of b users."""
-    users, items = histories.shape
+def _scores(model: Model, histories: csr_matrix) -> Vectors:
+    """The model's scores of all items [b, items], checked."""
     scores = np.asarray(model.score(histories), np.float32)
-    if scores.shape != (users, items):
-        raise DataError(f"{model.name} gave scores of shape {scores.shape}, expected {(users, items)}")
+    if scores.shape != histories.shape:
+        raise DataError(f"{model.name} gave scores of shape {scores.shape}, expected {histories.shape}")
     if np.isnan(scores).any():
         raise DataError(f"{model.name} gave NaN as a score, which has no rank: look for a division by 0")
-    return best_candidates(scores[:, candidates], histories, candidates, k)  # [b, items] -> [b, n], a copy
-
-
-def best_candidates(scores: Vectors, histories: csr_matrix, candidates: Places, k: int) -> Places:
-    """The k best of scores [b, n] of n candidates, without what is in the histories [b, items], [b, k].
-
-    The scores of what is in a history are overwritten.
-    """
-    users, items = histories.shape
-    column = np.full(items, NOBODY)
-    column[candidates] = np.arange(len(candidates))
-    rows, columns = np.repeat(np.arange(users), np.diff(histories.indptr)), column[histories.indices]
-    scores[rows[columns >= 0], columns[columns >= 0]] = -np.inf
-    return _best(scores, candidates, k)
+    return scores
 
 
 def _best(scores: Vectors, candidates: Places, k: int) -> Places:
@@ -231,26 +263,8 @@ def _first_of_equals(scores: Vectors, least: Vectors, size: int) -> NDArray[np.b
     return kept
 
 
-def _accuracy(top: Places, relevant: csr_matrix, k: Sequence[int]) -> dict[str, Values]:
-    hits, counts = hits_of(top, relevant), np.diff(relevant.indptr)
-    return {f"{name}@{n}": metric(hits[:, :n], counts) for name, metric in METRICS.items() for n in k}
-
-
-def _beyond(
-    top: Places, k: Sequence[int], content: Vectors | None, popularity: Counts | None
-) -> dict[str, Values]:
-    values = {}
-    for n in k:
-        if content is not None:
-            values[f"diversity@{n}"] = beyond.diversity(top[:, :n], content)
-        if popularity is not None:
-            for metric in (beyond.novelty, beyond.head_share, beyond.cold_share):
-                values[f"{metric.__name__}@{n}"] = metric(top[:, :n], popularity)
-    return values
-
-
 def _digest(setting: Setting) -> str:
-    """Tells questions apart, in results that were kept on disk too."""
+    """A digest of the question, the same in every process, as results may be kept on disk."""
     sha = hashlib.sha256(setting.name.encode())
     for rows in (setting.histories, setting.relevant):
         sha.update(rows.indptr.astype(np.int64).tobytes())

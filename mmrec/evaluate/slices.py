@@ -1,8 +1,8 @@
-"""Where a model is good: recall by the age and the popularity of the item, and by the length of the history.
+"""Recall by the age and the popularity of the item, and by the length of the history.
 
-Bins depend on the split alone, so that every model has the same; a bin that nothing falls into is left out.
-By age and popularity the recall is of pairs: the share of the relevant (user, item) pairs of a bin whose item
-is in the user's list. By history it is the mean over users. Intervals are 95% bootstrap intervals over users.
+Bins depend on the split alone, so that every model has the same; empty bins are left out. By age and
+popularity the recall is of pairs: the share of the relevant (user, item) pairs of a bin whose item is in the
+user's list. By history it is the mean over users. Intervals are 95% bootstrap intervals over users.
 """
 
 from __future__ import annotations
@@ -44,14 +44,18 @@ class Slice:
     high: float
     n: int
 
+    @property
+    def interval(self) -> Interval:
+        """The recall and its interval."""
+        return Interval(self.value, self.low, self.high)
+
 
 def by_age(
     result: Result, setting: Setting, added_at: Dates, *, k: int = 20, rng: np.random.Generator
 ) -> list[Slice]:
     """Recall@k by the fifth of the catalogue that an item is in by age, the newest first.
 
-    Age is in whole days before the newest item. If all items are of one age there is nothing to tell apart,
-    hence no slice.
+    Age is in whole days before the newest item. If all items are of one age, there is no slice.
 
     Args:
         added_at: of all items [items].
@@ -97,8 +101,8 @@ def by_history(result: Result, setting: Setting, *, k: int = 20, rng: np.random.
     slices = []
     for power in np.unique(powers):
         inside = recalls[powers == power]
-        name = _name(2 ** int(power) // 2, 2 ** int(power) - 1)
-        slices.append(_slice(name, mean_interval(inside, rng=rng), len(inside)))
+        name, interval = _name(2 ** int(power) // 2, 2 ** int(power) - 1), mean_interval(inside, rng=rng)
+        slices.append(Slice(name, interval.mean, interval.low, interval.high, len(inside)))
     return slices
 
 
@@ -115,12 +119,16 @@ def _quantiles(values: Numbers, bins: int) -> tuple[Counts, list[str]]:
     return np.searchsorted(edges, values), names
 
 
+def _name(low: int, high: int) -> str:
+    return f"{low}" if low >= high else f"{low}-{high}"
+
+
 def _of_pairs(
     result: Result, setting: Setting, bins: Counts, names: Sequence[str], k: int, rng: np.random.Generator
 ) -> list[Slice]:
     """Recall of the relevant pairs by the bin of their item [items]."""
     _check(result, setting, k)
-    hits, pairs = _tallies(result, setting.relevant, bins, len(names), k)
+    hits, pairs = _tallies(result.top[:, :k], setting.relevant, bins, len(names))
     n = pairs.sum(axis=0)  # [bins]
     lows, highs = _bootstrap(hits, pairs, rng)
     found = hits.sum(axis=0) / np.maximum(n, 1)  # [bins]
@@ -130,19 +138,15 @@ def _of_pairs(
     ]
 
 
-def _tallies(
-    result: Result, relevant: csr_matrix, bins: Counts, size: int, k: int
-) -> tuple[Values, Values]:
-    """Of each user and bin, how many relevant items were found, and how many there are: [u, bins] each."""
-    top, users = result.top[:, :k], relevant.shape[0]
-    found = hits_of(top, relevant)  # [u, k]
-    askers = np.repeat(np.arange(users), np.diff(relevant.indptr))
+def _tallies(top: NDArray[np.int32], relevant: csr_matrix, bins: Counts, size: int) -> tuple[Values, Values]:
+    """Relevant items that lists [u, k] show, and all relevant items, by user and bin: [u, bins] each."""
+    found, users = hits_of(top, relevant), relevant.shape[0]  # [u, k]
 
     def tally(who: Counts, items: NDArray[np.int32]) -> Values:
         cells = np.bincount(who * size + bins[items], minlength=users * size)
         return cells.reshape(users, size).astype(np.float64)  # [u * bins] -> [u, bins]
 
-    return tally(np.nonzero(found)[0], top[found]), tally(askers, relevant.indices)
+    return tally(np.nonzero(found)[0], top[found]), tally(*relevant.nonzero())
 
 
 def _bootstrap(
@@ -150,7 +154,7 @@ def _bootstrap(
 ) -> tuple[Values, Values]:
     """95% interval of each bin's ratio of sums over users [u, bins], [bins] each; NaN for an empty bin.
 
-    Where few users have a pair, some resamples have none: these say nothing of the ratio, and are left out.
+    A bin that few users have is empty in some resamples, which are left out.
 
     Source: Efron & Tibshirani 1993, An Introduction to the Bootstrap, chapter 13 (percentile intervals).
     """
@@ -175,11 +179,3 @@ def _check(result: Result, setting: Setting, k: int) -> None:
         )
     if not 1 <= k <= result.top.shape[1] or f"recall@{k}" not in result.values:
         raise DataError(f"{result.model} was not judged at k={k}: evaluate with it among `k`", field="k")
-
-
-def _slice(name: str, interval: Interval, n: int) -> Slice:
-    return Slice(name, interval.mean, interval.low, interval.high, n)
-
-
-def _name(low: int, high: int) -> str:
-    return f"{low}" if low >= high else f"{low}-{high}"

@@ -1,9 +1,9 @@
 """Protocols: each divides a log into training, validation and test, by seed.
 
-In every matrix a row lists its items oldest first, for models that heed order (CSR need not be sorted: call
-`sort_indices` on a copy). Validation and test are made alike, and every interaction is in one part only.
-`cold` are all items without an interaction in training, also those that nobody ever touched. A user who has
-nothing relevant in a part, or no history, is not asked there.
+In every matrix a row lists its items oldest first, for models that use the order (CSR need not be sorted:
+call `sort_indices` on a copy). Validation and test are made alike, and every interaction is in one part only.
+`cold` are all items without an interaction in training, also those without any. A user who has nothing
+relevant in a part, or no history, is not asked there.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ Parts = NDArray[np.int8]  # of each interaction of a log, [n]
 def item_cold(log: Log, seed: int) -> Split:
     """New items: 20% of the items are cold, half of them validation and half test; warm interactions 8:1:1.
 
-    Drawn at random among the items that somebody touched; only those are ranked. Settings:
+    Drawn at random among the items that have interactions; only those are ranked. Settings:
 
     - `cold` ranks all cold items, of validation and test together; relevant: the part's cold interactions.
     - `warm` ranks all warm items; relevant: the part's warm interactions.
     - `overall` ranks both; relevant: both.
 
-    A history is the user's training interactions. A few warm items may have none, as all of theirs fell to
+    A history is the user's training interactions. A few warm items may have none, if all of theirs are in
     validation and test; ColdRec moves those to training, here they stay.
 
     Source: the protocol of the code of ALDI (Huang et al. 2023) and of the benchmark ColdRec.
@@ -45,9 +45,8 @@ def item_cold(log: Log, seed: int) -> Split:
     Raises:
         DataError: the log is too small.
     """
-    rng = _rng(seed)
-    touched = np.unique(log.items)
-    drawn = rng.permutation(touched)[: round(0.2 * len(touched))]
+    rng, known = _rng(seed), np.unique(log.items)
+    drawn = rng.permutation(known)[: round(0.2 * len(known))]
     part_of = np.full(len(log.item_ids), TRAIN, np.int8)
     part_of[drawn[: len(drawn) // 2]] = COLD_VAL
     part_of[drawn[len(drawn) // 2 :]] = COLD_TEST
@@ -93,19 +92,20 @@ def warm(log: Log, seed: int) -> Split:
     """
     parts = _tenths(len(log.items), _rng(seed))
     train = rows_of(log, parts == TRAIN)
-    every = _everything(log)
-    validation = _setting("warm", train, rows_of(log, parts == WARM_VAL), every)
-    test = _setting("warm", train, rows_of(log, parts == WARM_TEST), every)
-    return _split("warm", seed, train, {"warm": validation}, {"warm": test})
+    validation, test = (
+        {"warm": _setting("warm", train, rows_of(log, parts == part), _everything(log))}
+        for part in (WARM_VAL, WARM_TEST)
+    )
+    return _split("warm", seed, train, validation, test)
 
 
 def user_cold(log: Log, seed: int) -> Split:
     """New users: of 10% of the users in validation, and of another 10% in test, training sees nothing.
 
-    A history is what is revealed: in `1 revealed`, `3 revealed`, `5 revealed` and `10 revealed` the first so
-    many of the user by time, and relevant is the rest; in `all but last` relevant is the last alone. Users of
-    whom nothing would be left are not asked; nor is a setting for which validation or test has no such user.
-    The whole catalogue is ranked.
+    A history is what is revealed: in `1 revealed`, `3 revealed`, `5 revealed` and `10 revealed` the user's
+    first interactions by time, that many, and relevant is the rest; in `all but last` relevant is the last
+    alone. Users without anything relevant are not asked; a setting for which validation or test has no user
+    is left out. The whole catalogue is ranked.
 
     Raises:
         DataError: the log is too small.
@@ -116,11 +116,8 @@ def user_cold(log: Log, seed: int) -> Split:
     unseen[drawn[: 2 * tenth]] = True
     train = rows_of(log, ~unseen[log.users])
     validation, test = (_revealed(log, users) for users in (drawn[:tenth], drawn[tenth : 2 * tenth]))
-    lonely = {name for name in test if not (_users(validation[name]) and _users(test[name]))}
-    for part in (validation, test):
-        for name in lonely:
-            del part[name]
-    return _split("user-cold", seed, train, validation, test)
+    asked = [n for n in test if validation[n].relevant.shape[0] and test[n].relevant.shape[0]]
+    return _split("user-cold", seed, train, *({n: part[n] for n in asked} for part in (validation, test)))
 
 
 def leave_last_out(log: Log) -> Split:
@@ -144,7 +141,7 @@ def global_time(log: Log, *, share: float = 0.1) -> Split:
 
     Nothing that a model sees is later than what it is asked. Interactions of one moment stay together. A
     history is all that the user did before the part, so in test that of validation too. One setting,
-    `future`, ranks the whole catalogue, items that nobody had touched by then among it.
+    `future`, ranks the whole catalogue, with items that had no interaction by then.
 
     Raises:
         DataError: the share is not between 0 and .5, or the log is too small.
@@ -179,11 +176,10 @@ def _item_cold(log: Log, parts: Parts, seed: int) -> Split:
 
 def _revealed(log: Log, users: NDArray[np.int64]) -> dict[str, Setting]:
     """The settings of unseen users."""
-    mine = np.isin(log.users, users)
-    rank, age = _ranks(log)
+    theirs, (rank, age) = np.isin(log.users, users), _ranks(log)
     shown = {f"{n} revealed": rank < n for n in REVEALED} | {"all but last": age > 0}
     return {
-        name: _setting(name, rows_of(log, mine & seen), rows_of(log, mine & ~seen), _everything(log))
+        name: _setting(name, rows_of(log, theirs & seen), rows_of(log, theirs & ~seen), _everything(log))
         for name, seen in shown.items()
     }
 
@@ -192,7 +188,7 @@ def _later(
     protocol: str, name: str, log: Log, train: NDArray[np.bool_], validation: NDArray[np.bool_],
     test: NDArray[np.bool_],
 ) -> Split:
-    """A split by time: masks over interactions [n], of which the history of the test takes in validation."""
+    """A split by time, from masks of interactions [n]; the history of the test includes validation."""
     seen, every = rows_of(log, train), _everything(log)
     before = _setting(name, seen, rows_of(log, validation), every)
     after = _setting(name, rows_of(log, train | validation), rows_of(log, test), every)
@@ -228,7 +224,7 @@ def rows_of(log: Log, mask: NDArray[np.bool_]) -> csr_matrix:
 
 
 def _latest(times: NDArray[np.int64], size: int) -> NDArray[np.bool_]:
-    """Which of some times [n] are among the last so many, and all that are equal to the first of these."""
+    """Which of some times [n] are among the last `size`, and all that are equal to the first of these."""
     return times >= np.sort(times)[-size:][0] if len(times) else np.zeros(0, np.bool_)
 
 
@@ -251,7 +247,7 @@ def _tenths(n: int, rng: np.random.Generator) -> Parts:
 
 
 def _positions(column: pa.ChunkedArray, known: Sequence[str], what: str) -> Places:
-    """Position of each value, read as a string, in what is known."""
+    """Position of each value, read as a string, among the known ones."""
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     found = pc.index_in(column.cast(pa.string()), pa.array(known, pa.string())).combine_chunks()
@@ -262,16 +258,12 @@ def _positions(column: pa.ChunkedArray, known: Sequence[str], what: str) -> Plac
 
 
 def _keys(log: Log, users: Places, items: Places) -> NDArray[np.int64]:
-    """One number for each pair."""
+    """A number for each pair of user and item."""
     return users.astype(np.int64) * len(log.item_ids) + items
 
 
 def _everything(log: Log) -> Places:
     return np.arange(len(log.item_ids), dtype=np.int32)
-
-
-def _users(setting: Setting) -> int:
-    return int(setting.relevant.shape[0])
 
 
 def _rng(seed: int) -> np.random.Generator:

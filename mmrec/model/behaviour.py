@@ -1,4 +1,4 @@
-"""What behaviour says of the items that somebody chose: all parts of a head, learned one after the other."""
+"""The parts of a head, learned one after the other from the items that somebody chose."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mmrec.encoders.base import Vectors
 from mmrec.model.closed_form import regressions, truncated_svd
 from mmrec.model.contrastive import Recipe, Watch
-from mmrec.model.item_embeddings import Learned, learned_places
+from mmrec.model.item_embeddings import ItemEmbeddings, learned_embeddings
 from mmrec.model.kernel_ridge import Spans
 from mmrec.model.metric import Metric, learned_metric
 
@@ -28,11 +28,10 @@ class Settings:
     Attributes:
         rank: of the linear part, r.
         l2: as of `regressions`.
-        dropout: the same.
-        user_power: the same.
+        dropout, user_power: as of `regressions`.
         most_regressed: the linear part is that of so many items at most, the most chosen ones.
-        recipe: of the places.
-        metric: of the metric.
+        recipe: of the item embeddings.
+        metric: recipe of the metric.
         ridge: of the content tower.
         landmarks: of the content tower, at most.
     """
@@ -61,35 +60,35 @@ class Behaviour:
     """All parts, of the n items that somebody chose.
 
     Attributes:
-        given: what an item of a history says to the linear part [n, r].
-        taken: what an item of the linear part listens to [n, r].
-        learned: the places.
+        linear_input, linear_output: factors of the linear part, of an item in a history and as a candidate
+            [n, r]: a score is the sum of a history's inputs times the candidate's output.
+        embeddings: the item embeddings, of width h.
         metric: of content.
         counts: users of each item [n].
     """
 
-    given: Vectors
-    taken: Vectors
-    learned: Learned
+    linear_input: Vectors
+    linear_output: Vectors
+    embeddings: ItemEmbeddings
     metric: Metric
     counts: NDArray[np.float32]
 
     @property
     def targets(self) -> Vectors:
         """All that the content tower shall predict of an item, side by side [n, 2r + 2h + 1]."""
-        one = self.learned
-        return np.hstack([self.given, self.taken, one.given, one.taken, one.bias[:, None]])
+        one = self.embeddings
+        return np.hstack([self.linear_input, self.linear_output, one.input, one.output, one.bias[:, None]])
 
     @property
     def dims(self) -> tuple[int, int]:
-        """Widths r and h of linear part and places."""
-        return self.given.shape[1], self.learned.given.shape[1]
+        """Widths r and h of linear part and item embeddings."""
+        return self.linear_input.shape[1], self.embeddings.input.shape[1]
 
 
 class Start(NamedTuple):
-    """Where to go on from: places and a metric of the same items and content."""
+    """Where to go on from: embeddings and a metric of the same items and content."""
 
-    places: Learned
+    embeddings: ItemEmbeddings
     metric: Metric
 
 
@@ -99,14 +98,14 @@ def behaviour_of(
 ) -> Behaviour:
     """Learns all parts from histories [users, n] of items that all have users, and their content [n, c]."""
     counts = np.asarray(train.sum(axis=0), np.float32).ravel()
-    given, taken = _linear(train, counts, settings)
-    places = learned_places(
-        train, settings.recipe, seed=seed, start=start and start.places, device=device, watch=watch
+    inputs, outputs = _linear(train, counts, settings)
+    embeddings = learned_embeddings(
+        train, settings.recipe, seed=seed, start=start and start.embeddings, device=device, watch=watch
     )
     metric = learned_metric(
         train, content, spans, settings.metric, seed=seed, start=start and start.metric, device=device
     )
-    return Behaviour(given, taken, places, metric, counts)
+    return Behaviour(inputs, outputs, embeddings, metric, counts)
 
 
 def _linear(train: csr_matrix, counts: Vectors, settings: Settings) -> tuple[Vectors, Vectors]:
@@ -115,7 +114,7 @@ def _linear(train: csr_matrix, counts: Vectors, settings: Settings) -> tuple[Vec
     weights = regressions(
         train[:, chosen], settings.l2, dropout=settings.dropout, user_power=settings.user_power
     )
-    given, taken = np.zeros((2, len(counts), settings.rank), np.float32)
+    inputs, outputs = np.zeros((2, len(counts), settings.rank), np.float32)
     left, right = truncated_svd(weights, settings.rank)
-    given[chosen, : left.shape[1]], taken[chosen, : right.shape[1]] = left, right
-    return given, taken
+    inputs[chosen, : left.shape[1]], outputs[chosen, : right.shape[1]] = left, right
+    return inputs, outputs

@@ -15,14 +15,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mmrec.config import Config
-from mmrec.data.files import replacing
 from mmrec.encoders.base import Vectors, unit
 from mmrec.errors import StoreError
 from mmrec.types import LABELS
@@ -115,12 +113,13 @@ class ContentPlan:
         return {s.name: slice(end - s.dim, end) for s, end in zip(self.slots, ends, strict=True)}
 
     def covers(self, fields: Fields, config: Config) -> bool:
-        """Whether every field of these items that weighs anything has a slot."""
-        kinds = {slot.name: slot.kind for slot in self.slots}
-        return all(
-            kinds.get(name) in (kind, "embedding")  # which hides an attribute of its name
-            for name, (kind, _) in fields.kinds().items() if _weight(name, kind, config) > 0
-        )
+        """Whether every embedded field of these items that weighs anything has a slot.
+
+        Attributes without a slot wait until the plan is fitted again, unless it has no slot at all.
+        """
+        kinds = {name: kind for name, (kind, _) in fields.kinds().items() if _weight(name, kind, config) > 0}
+        needed = {name for name, kind in kinds.items() if kind == "embedding" or not self.slots}
+        return needed <= {slot.name for slot in self.slots if slot.kind == "embedding"}
 
     def outgrown(self, n: int) -> bool:
         """Whether a catalogue of n items deserves means and scales from more of it."""
@@ -177,33 +176,37 @@ class ContentPlan:
             return number_features(values, slot)
         return category_features(values, slot.name)
 
-    def save(self, path: Path) -> None:
-        """Writes the plan as one safetensors file; the slots are in its metadata."""
+    def save(self) -> bytes:
+        """The plan as a safetensors file; the slots are in its metadata."""
         from safetensors.numpy import save
 
         header = {"seen": str(self.seen), "slots": json.dumps([asdict(slot) for slot in self.slots])}
         means = {name: np.ascontiguousarray(mean, np.float32) for name, mean in self.means.items()}
-        with replacing(path) as file:
-            file.write(save(means, header))
+        packed: bytes = save(means, header)
+        return packed
 
     @classmethod
-    def load(cls, path: Path) -> ContentPlan:
-        """Reads what `save` wrote.
+    def load(cls, packed: bytes, name: str) -> ContentPlan:
+        """Reads what `save` gave.
+
+        Args:
+            name: of the file, for the error.
 
         Raises:
-            StoreError: the file is absent or damaged.
+            StoreError: the file is damaged.
         """
-        from safetensors import SafetensorError, safe_open
+        from safetensors import SafetensorError
+        from safetensors.numpy import load
 
         try:
-            with safe_open(path, "numpy") as f:
-                header = f.metadata()
-                means = {name: f.get_tensor(name) for name in f.keys()}  # noqa: SIM118  (not a mapping)
+            means = load(packed)
+            end = 8 + int.from_bytes(packed[:8], "little")  # of the header, after its length
+            header = json.loads(packed[8:end])["__metadata__"]
             slots = tuple(Slot(**slot) for slot in json.loads(header["slots"]))
             return cls(slots, int(header["seen"]), means)
-        except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
+        except (SafetensorError, KeyError, ValueError, TypeError) as error:
             raise StoreError(
-                f"cannot read the content plan {path}: {error}. Run `mmrec doctor` on the store"
+                f"cannot read the content plan {name}: {error}. Run `mmrec doctor` on the store"
             ) from error
 
 

@@ -11,9 +11,22 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from mmrec.errors import DataError
+
 if TYPE_CHECKING:
     import torch
     from scipy.sparse import csr_matrix
+
+
+class Loss(Protocol):
+    """What training minimises; a new one is a function of this form and a line in `LOSSES`."""
+
+    def __call__(
+        self, scores: torch.Tensor, targets: torch.Tensor, *, hidden: torch.Tensor | None = None,
+        log_q: torch.Tensor | None = None, temperature: float = 1.0,
+    ) -> torch.Tensor:
+        """Loss [b] of each user; the arguments are those of `contrastive_loss`."""
+
 
 def contrastive_loss(
     scores: torch.Tensor, targets: torch.Tensor, *, hidden: torch.Tensor | None = None,
@@ -24,28 +37,35 @@ def contrastive_loss(
     Args:
         scores: of m candidates for b users, [b, m].
         targets: weight of each candidate as a target [b, m]; 0 for what the user did not choose.
-        hidden: candidates that are neither right nor wrong for a user [b, m], true to leave them out: what
-            is in the history already, or would be right as well.
-        log_q: log of the probability that a candidate is among the m [m]. Candidates that a sample draws more
-            often would be pushed down for it; taking `log_q` off their scores makes the sampled softmax
-            an unbiased estimate of the full one. None if all items are candidates.
-        temperature: smaller is sharper.
+        hidden: candidates that are neither right nor wrong for a user [b, m], true to leave them out: the
+            other items of the user's own history.
+        log_q: log of the probability [m] that an item is a candidate of a user who has not chosen it. Taken
+            off the scores of such candidates, it makes their sum an unbiased estimate of the sum over all
+            items. A user's own targets are always candidates and are not corrected. None if all items are
+            candidates.
+        temperature: what scores are divided by; a smaller one weighs the best wrong candidates more.
 
-    Source: van den Oord, Li & Vinyals 2018, eq. 4 (InfoNCE); Yi et al. 2019, Sampling-bias-corrected neural
-    modeling, eq. 3 (logQ); Liang et al. 2018, Variational autoencoders for collaborative filtering, eq. 2.
+    Source: van den Oord, Li & Vinyals 2018, eq. 4 (InfoNCE); Khrylchenko et al. 2025, Correcting the logQ
+    correction (targets without correction); Liang et al. 2018, Variational autoencoders for collaborative
+    filtering, eq. 2 (several targets).
     """
-    logits = scores / temperature
+    logits, totals = scores / temperature, targets.sum(dim=1)
     if log_q is not None:
-        logits = logits - log_q
+        logits = logits - log_q * (targets == 0)
     if hidden is not None:
-        logits = logits.masked_fill(hidden, float("-inf"))
-    chosen = logits.masked_fill(targets == 0, 0.0)  # what is hidden weighs 0, and 0 x -inf is no number
-    totals = targets.sum(dim=1)
+        asked = (totals > 0)[:, None]  # of a user without targets all may be hidden, and 0 x inf is no number
+        logits = logits.masked_fill(hidden & asked, float("-inf"))
+    chosen = logits.masked_fill(targets == 0, 0.0)  # the same for what is hidden
     return totals * logits.logsumexp(dim=1) - (targets * chosen).sum(dim=1)
 
 
+LOSSES: dict[str, Loss] = {"contrastive": contrastive_loss}
+
+
 def presence(counts: torch.Tensor, users: int, batch: int, negatives: int) -> torch.Tensor:
-    """Probability [n] of each item to be a candidate: chosen by one of a batch of users, or drawn besides.
+    """Probability [n] of each item to be a candidate of a user who has not chosen it.
+
+    It is one if another user of the batch chose it, or if it is drawn.
 
     Args:
         counts: users who chose each item [n].
@@ -54,10 +74,10 @@ def presence(counts: torch.Tensor, users: int, batch: int, negatives: int) -> to
     """
     import torch
 
-    unchosen = batch * torch.log1p(-(counts / users).clamp(max=1 - 1e-6))  # log of the probability
+    share = counts / max(users - 1, 1)  # of the other users
+    unchosen = (batch - 1) * torch.log1p(-share.clamp(max=1 - 1e-6))  # log of the probability
     undrawn = negatives * math.log1p(-1 / len(counts)) if len(counts) > 1 else 0.0
-    absent = unchosen + undrawn
-    return -torch.expm1(absent)
+    return -torch.expm1(unchosen + undrawn)
 
 
 Curve = Mapping[str, float]
@@ -72,6 +92,7 @@ class Recipe:
     """How towers learn.
 
     Attributes:
+        loss: what is minimised, a name in `LOSSES`.
         dim: of their vectors, h.
         epochs: passes over all users.
         learning_rate: of Adam at the start; it falls to 0 along a cosine.
@@ -87,6 +108,7 @@ class Recipe:
         full: catalogues of at most so many items are candidates as a whole.
     """
 
+    loss: str = "contrastive"
     dim: int = 200
     epochs: int = 20
     learning_rate: float = 2e-3
@@ -132,6 +154,9 @@ def train(
         seed: of the order and of what is shown; on one device, the same gives the same towers.
         device: of torch; None takes the CPU.
         watch: called after each epoch with `epoch`, `loss` and `seconds` since the start.
+
+    Raises:
+        DataError: there is no loss of the recipe's name.
     """
     import torch
 
@@ -139,7 +164,7 @@ def train(
     users = np.flatnonzero(np.diff(histories.indptr) > 1)  # one item alone leaves nothing to find
     optimiser = torch.optim.AdamW(net.parameters, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
     size = min(recipe.batch_size, max(len(users) // LEAST_STEPS, 8))
-    lesson = _Lesson(_ranked(histories), recipe, size, generator, torch.device(device or "cpu"))
+    objective = _Objective(_ranked(histories), users, recipe, size, generator, torch.device(device or "cpu"))
     steps = recipe.epochs * math.ceil(len(users) / size)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, max(steps, 1))
     began = time.perf_counter()
@@ -147,7 +172,7 @@ def train(
         total = 0.0
         net.begin(generator)
         for batch in _batches(users, size, generator):
-            loss = lesson.loss(net, batch)
+            loss = objective(net, batch)
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
@@ -157,33 +182,36 @@ def train(
             watch({"epoch": epoch, "loss": total / len(users), "seconds": time.perf_counter() - began})
 
 
-class _Lesson:
-    """What is shown and asked in each step."""
+class _Objective:
+    """The loss of a batch: draws what is shown, what is to be found and the candidates."""
 
     def __init__(
-        self, ranked: csr_matrix, recipe: Recipe, size: int, generator: torch.Generator, place: torch.device
+        self, ranked: csr_matrix, users: NDArray[np.intp], recipe: Recipe, size: int,
+        generator: torch.Generator, device: torch.device,
     ) -> None:
         import torch
 
-        self.ranked, self.recipe, self.generator, self.place = ranked, recipe, generator, place
-        users, self.n = ranked.shape
-        self.log_q = None
+        if recipe.loss not in LOSSES:
+            raise DataError(f"no loss is {recipe.loss!r}: choose one of {', '.join(LOSSES)}", field="loss")
+        self.ranked, self.recipe, self.generator, self.device = ranked, recipe, generator, device
+        self.n, self.log_q = ranked.shape[1], None
         if self.n > recipe.full:
-            counts = torch.from_numpy(np.bincount(ranked.indices, minlength=self.n).astype(np.float32))
-            self.log_q = presence(counts, users, size, recipe.negatives).log().to(place)
+            counts = np.bincount(ranked[users].indices, minlength=self.n).astype(np.float32)
+            q = presence(torch.from_numpy(counts), len(users), size, recipe.negatives)
+            self.log_q = q.log().to(device)
 
-    def loss(self, net: Net, users: NDArray[np.intp]) -> torch.Tensor:
-        """Mean loss of b users, each weighed by the length of what is to be found."""
+    def __call__(self, net: Net, users: NDArray[np.intp]) -> torch.Tensor:
+        """Mean loss of b users, each weighed by the length of the history."""
         import torch
 
         histories, recipe, columns, log_q = self.ranked[users], self.recipe, None, self.log_q
         if log_q is not None:
             columns = self._columns(histories)
             histories, log_q = histories[:, columns.cpu().numpy()], log_q[columns]
-        ranks = torch.from_numpy(histories.toarray()).to(self.place)  # [b, m]
+        ranks = torch.from_numpy(histories.toarray()).to(self.device)  # [b, m]
         shown, targets = (_next if recipe.ordered else _parted)(ranks, recipe, self.generator)
-        losses = contrastive_loss(
-            net.scores(shown, columns), targets, hidden=shown > 0, log_q=log_q,
+        losses = LOSSES[recipe.loss](
+            net.scores(shown, columns), targets, hidden=(ranks > 0) & (targets == 0), log_q=log_q,
             temperature=recipe.temperature,
         )
         sizes = ranks.count_nonzero(dim=1).clamp(min=1)
@@ -195,11 +223,11 @@ class _Lesson:
 
         drawn = torch.randint(self.n, (self.recipe.negatives,), generator=self.generator)
         ours = torch.from_numpy(histories.indices.astype(np.int64))
-        return torch.unique(torch.cat([ours, drawn])).to(self.place)
+        return torch.unique(torch.cat([ours, drawn])).to(self.device)
 
 
 def _ranked(train: csr_matrix) -> csr_matrix:
-    """The same histories, whose values are the places of their items from 1, oldest first."""
+    """The same histories, whose values are the ranks of their items from 1, oldest first."""
     from scipy.sparse import csr_matrix
 
     lengths = np.diff(train.indptr)

@@ -1,4 +1,4 @@
-"""The part of a head that gives every item places of its own, free of content: it knows warm items best."""
+"""The part of a head that learns embeddings of each item from behaviour alone: it knows warm items best."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ if TYPE_CHECKING:
     import torch
     from scipy.sparse import csr_matrix
 
-LOUDNESS = 4.0  # norm of a shown history; at 1, towers of this size learn slowly
+INPUT_SCALE = 4.0  # norm of a shown history; at 1, towers of this size learn slowly
 
 
-class Learned(NamedTuple):
-    """What was learned of n items: a user is tanh(shares @ given + base), a score user . taken + bias.
+class ItemEmbeddings(NamedTuple):
+    """Embeddings of n items: a user is tanh(weights @ input + base), a score user . output + bias.
 
     Attributes:
-        given: what an item of a history says [n, h]; the shares of a history are at norm 1.
+        input: what an item adds to the user whose history it is in [n, h]; the weights have norm 1.
         base: of every user [h].
-        taken: what an item listens to [n, h].
-        bias: of each item [n].
+        output: what an item is scored by [n, h].
+        bias: of each item's score [n].
     """
 
-    given: Vectors
+    input: Vectors
     base: Vectors
-    taken: Vectors
+    output: Vectors
     bias: Vectors
 
 
-def learned_places(
-    histories: csr_matrix, recipe: Recipe, *, seed: int, start: Learned | None = None,
+def learned_embeddings(
+    histories: csr_matrix, recipe: Recipe, *, seed: int, start: ItemEmbeddings | None = None,
     device: str | None = None, watch: Watch | None = None,
-) -> Learned:
+) -> ItemEmbeddings:
     """Learns from histories [users, n] of items that all have users.
 
     Args:
@@ -45,20 +45,20 @@ def learned_places(
         seed: also of the start.
         start: where to go on from, of the same items; None starts at random.
     """
-    net = _Places(start or _random(histories, recipe.dim, seed), device)
+    net = _EmbeddingTables(start or _random(histories, recipe.dim, seed), device)
     train(histories, net, recipe, seed=seed, device=device, watch=watch)
     return net.learned()
 
 
-class _Places:
-    """Tables that torch learns."""
+class _EmbeddingTables:
+    """The tables as torch's parameters."""
 
-    def __init__(self, start: Learned, device: str | None) -> None:
+    def __init__(self, start: ItemEmbeddings, device: str | None) -> None:
         import torch
 
-        quiet = start._replace(given=start.given / LOUDNESS)
+        scaled = start._replace(input=start.input / INPUT_SCALE)
         self.parameters: Sequence[torch.Tensor] = [
-            torch.tensor(x, dtype=torch.float32, device=device or "cpu", requires_grad=True) for x in quiet
+            torch.tensor(x, dtype=torch.float32, device=device or "cpu", requires_grad=True) for x in scaled
         ]
 
     def begin(self, generator: torch.Generator) -> None:
@@ -68,24 +68,24 @@ class _Places:
         """Scores [b, m] of the candidates."""
         import torch
 
-        given, base, taken, bias = self.parameters
+        inputs, base, outputs, bias = self.parameters
         if columns is not None:
-            given, taken, bias = given[columns], taken[columns], bias[columns]
-        shares = torch.nn.functional.normalize(shown, dim=1)
-        users = torch.tanh(LOUDNESS * shares @ given + base)  # [b, m] @ [m, h] -> [b, h]
-        return users @ taken.T + bias  # [b, h] @ [h, m] -> [b, m]
+            inputs, outputs, bias = inputs[columns], outputs[columns], bias[columns]
+        weights = torch.nn.functional.normalize(shown, dim=1)
+        users = torch.tanh(INPUT_SCALE * weights @ inputs + base)  # [b, m] @ [m, h] -> [b, h]
+        return users @ outputs.T + bias  # [b, h] @ [h, m] -> [b, m]
 
-    def learned(self) -> Learned:
+    def learned(self) -> ItemEmbeddings:
         """What the tables hold by now."""
-        learned = Learned(*(table.detach().cpu().numpy() for table in self.parameters))
-        return learned._replace(given=LOUDNESS * learned.given)
+        learned = ItemEmbeddings(*(table.detach().cpu().numpy() for table in self.parameters))
+        return learned._replace(input=INPUT_SCALE * learned.input)
 
 
-def _random(histories: csr_matrix, h: int, seed: int) -> Learned:
-    """Small random places; the more users an item has, the higher its bias."""
+def _random(histories: csr_matrix, h: int, seed: int) -> ItemEmbeddings:
+    """Small random embeddings; the more users an item has, the higher its bias."""
     n = histories.shape[1]
     rng = np.random.Generator(np.random.PCG64(seed))
-    spread = math.sqrt(2 / (n + h))  # Glorot's, as if both tables were layers
-    given, taken = (spread * rng.standard_normal((2, n, h), np.float32)).astype(np.float32)
+    deviation = math.sqrt(2 / (n + h))  # Glorot's, as if both tables were layers
+    first, second = (deviation * rng.standard_normal((2, n, h), np.float32)).astype(np.float32)
     bias = np.log1p(np.bincount(histories.indices, minlength=n)).astype(np.float32)
-    return Learned(LOUDNESS * given, np.zeros(h, np.float32), taken, bias - bias.mean())
+    return ItemEmbeddings(INPUT_SCALE * first, np.zeros(h, np.float32), second, bias - bias.mean())

@@ -1,7 +1,7 @@
 """The part of a head that reads content alone: a metric in which items of one history lie together.
 
-Both towers share it, an item's place does not depend on who chose it, and so it knows cold items as well as
-warm ones. It matters most where each item has few users.
+Both towers share it and it does not depend on who chose an item, so it knows cold items as well as warm
+ones. It matters most where each item has few users.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 WHITENING = 0.5  # power of the deviations by which the directions of content are divided to begin with
-SHARPNESS = 14.0  # what cosines are multiplied by to begin with
+SCALE = 14.0  # what cosines are multiplied by to begin with, an inverse temperature
+POPULARITY = 0.3  # weight of the popularity prior to begin with
 FIELD_DROPOUT = 0.1  # of each field of an item in each epoch, as items lack fields
 MOST_SAMPLED = 20_000  # items that the directions are estimated on
 
@@ -36,7 +37,7 @@ class Metric(NamedTuple):
     projection: Vectors
 
     def __call__(self, content: Vectors) -> Vectors:
-        """Places [n, p] of items by their content [n, c], at norm 1; zeros of an item without any."""
+        """Items [n, p] by their content [n, c], at norm 1; zeros of an item without any."""
         return unit(content @ self.projection)  # [n, c] @ [c, p]
 
 
@@ -54,7 +55,7 @@ def learned_metric(
         start: where to go on from; None starts from the content's own main directions, whitened in part.
     """
     start = start or whitened(content, recipe.dim, np.random.Generator(np.random.PCG64(seed)))
-    net = _Metric(start, histories, content, spans, device)
+    net = _MetricNet(start, histories, content, spans, device)
     train(histories, net, recipe, seed=seed, device=device, watch=watch)
     return net.learned()
 
@@ -70,24 +71,25 @@ def whitened(content: Vectors, p: int, rng: np.random.Generator) -> Metric:
     return Metric(np.ascontiguousarray(directions[:, kept] / deviations**WHITENING, np.float32))
 
 
-class _Metric:
-    """A turn of the starting directions, and how loud cosines and popularity are."""
+class _MetricNet:
+    """A projection of the starting directions, a scale of cosines, and a prior of popularity."""
 
     def __init__(
         self, start: Metric, histories: csr_matrix, content: Vectors, spans: Spans, device: str | None
     ) -> None:
         import torch
 
-        self.place = torch.device(device or "cpu")
+        self.device = torch.device(device or "cpu")
         self.start, self.content, self.spans = start, content, spans
         counts = np.bincount(histories.indices, minlength=len(content)).astype(np.float32)
-        self.fame = torch.from_numpy(np.log1p(counts)).to(self.place)
-        firsts = (torch.eye(start.projection.shape[1]), torch.tensor(math.log(SHARPNESS)), torch.tensor(0.3))
-        self.parameters: Sequence[torch.Tensor] = [one.to(self.place).requires_grad_() for one in firsts]
+        self.prior = torch.from_numpy(np.log1p(counts)).to(self.device)
+        scale, power = torch.tensor(math.log(SCALE)), torch.tensor(POPULARITY)
+        first = torch.eye(start.projection.shape[1]), scale, power
+        self.parameters: Sequence[torch.Tensor] = [one.to(self.device).requires_grad_() for one in first]
         self.items = torch.empty(0)
 
     def begin(self, generator: torch.Generator) -> None:
-        """Places of all items in the starting directions, some of their fields dropped."""
+        """All items in the starting directions, some of their fields dropped."""
         import torch
 
         content = self.content
@@ -96,21 +98,21 @@ class _Metric:
             for span in self.spans.values():
                 dropped = torch.rand(len(content), generator=generator).numpy() < FIELD_DROPOUT
                 content[dropped, span] = 0
-        self.items = torch.from_numpy(self.start(content)).to(self.place)
+        self.items = torch.from_numpy(self.start(content)).to(self.device)
 
     def scores(self, shown: torch.Tensor, columns: torch.Tensor | None) -> torch.Tensor:
         """Scores [b, m] of the candidates."""
         from torch.nn.functional import normalize
 
-        turn, loudness, power = self.parameters
-        items, fame = self.items, self.fame
+        projection, log_scale, power = self.parameters
+        items, prior = self.items, self.prior
         if columns is not None:
-            items, fame = items[columns], fame[columns]
-        places = normalize(items @ turn, dim=1)  # [m, p] @ [p, p]
-        users = normalize(shown @ places, dim=1)  # [b, m] @ [m, p] -> [b, p]
-        return loudness.exp() * users @ places.T + power * fame  # [b, p] @ [p, m] -> [b, m]
+            items, prior = items[columns], prior[columns]
+        items = normalize(items @ projection, dim=1)  # [m, p] @ [p, p]
+        users = normalize(shown @ items, dim=1)  # [b, m] @ [m, p] -> [b, p]
+        return log_scale.exp() * users @ items.T + power * prior  # [b, p] @ [p, m] -> [b, m]
 
     def learned(self) -> Metric:
-        """The starting directions, turned."""
-        turn: Vectors = self.parameters[0].detach().cpu().numpy()
-        return Metric(self.start.projection @ turn)  # [c, p] @ [p, p]
+        """The starting directions, projected."""
+        projection: Vectors = self.parameters[0].detach().cpu().numpy()
+        return Metric(self.start.projection @ projection)  # [c, p] @ [p, p]

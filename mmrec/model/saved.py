@@ -1,4 +1,4 @@
-"""A trained head on disk: a folder that is complete beside, before it takes its name.
+"""A trained head as files, and back.
 
 ::
 
@@ -12,22 +12,22 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from mmrec.data.files import replacing
 from mmrec.encoders.base import Vectors
-from mmrec.errors import DataError, StoreError
+from mmrec.errors import StoreError
 from mmrec.model.content import ContentPlan
-from mmrec.model.item_embeddings import Learned
+from mmrec.model.item_embeddings import ItemEmbeddings
 from mmrec.model.kernel_ridge import FieldKernel, Smoother
 from mmrec.model.metric import Metric
 from mmrec.model.trained import Blend, Shares, TrainedTowers
+
+# Names of the arrays of `ItemEmbeddings` in the file, which outlive those in the code.
+EMBEDDINGS = ("places_given", "places_base", "places_taken", "places_bias")
 
 
 class Head(NamedTuple):
@@ -35,66 +35,53 @@ class Head(NamedTuple):
 
     Attributes:
         towers: that serve.
-        places: of the items of `towers.ids`, as they were learned; training can go on from them.
+        embeddings: of the items of `towers.ids`, as they were learned; training can go on from them.
         report: what `fit` said of it, JSON-ready.
     """
 
     towers: TrainedTowers
-    places: Learned
+    embeddings: ItemEmbeddings
     report: Mapping[str, Any]
 
 
-def save(folder: Path, head: Head) -> None:
-    """Writes a head; a folder of its name is complete or absent.
-
-    Raises:
-        DataError: the disk refuses.
-    """
+def save(head: Head) -> dict[str, bytes]:
+    """The files of a head, by name."""
     from safetensors.numpy import save as packed
 
-    beside = folder.with_name(f".{folder.name}.tmp")
-    shutil.rmtree(beside, ignore_errors=True)  # of a process that was killed
-    try:
-        beside.mkdir()
-    except OSError as error:
-        raise DataError(f"cannot write {folder}: {error}. Check the folder and its rights") from error
     arrays = {name: np.ascontiguousarray(x, np.float32) for name, x in _arrays(head).items()}
     texts = {"config.json": _config(head), "ids.json": list(head.towers.ids)}
-    for name, value in texts.items():
-        with replacing(beside / name) as file:
-            file.write(json.dumps(value, ensure_ascii=False).encode())
-    with replacing(beside / "towers.safetensors") as file:
-        file.write(packed(arrays))
-    head.towers.plan.save(beside / "content.safetensors")
-    shutil.rmtree(folder, ignore_errors=True)
-    beside.rename(folder)
+    return {name: json.dumps(value, ensure_ascii=False).encode() for name, value in texts.items()} | {
+        "towers.safetensors": packed(arrays), "content.safetensors": head.towers.plan.save(),
+    }
 
 
-def load(folder: Path) -> Head:
-    """Reads what `save` wrote.
+def load(files: Mapping[str, bytes], folder: str) -> Head:
+    """Reads what `save` gave.
+
+    Args:
+        folder: where the files lie, for the error.
 
     Raises:
         StoreError: a file is absent or damaged.
     """
     from safetensors import SafetensorError
-    from safetensors.numpy import load_file
+    from safetensors.numpy import load as unpacked
 
-    plan = ContentPlan.load(folder / "content.safetensors")
     try:
-        config = json.loads((folder / "config.json").read_bytes())
-        ids = json.loads((folder / "ids.json").read_bytes())
-        return _head(config, ids, load_file(folder / "towers.safetensors"), plan)
-    except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
+        plan = ContentPlan.load(files["content.safetensors"], f"{folder}/content.safetensors")
+        config, ids = json.loads(files["config.json"]), json.loads(files["ids.json"])
+        return _head(config, ids, unpacked(files["towers.safetensors"]), plan)
+    except (SafetensorError, KeyError, ValueError, TypeError) as error:
         raise StoreError(
-            f"cannot read the trained head {folder}: {error}. Run `mmrec doctor` on the store"
+            f"cannot read the trained head {folder}: {error!r}. Run `mmrec doctor` on the store"
         ) from error
 
 
 def _arrays(head: Head) -> dict[str, Vectors]:
-    towers, places = head.towers, head.places
-    spreads = {f"spread_{n}": x for n, x in enumerate(towers.spreads)}
-    learned = {f"places_{name}": x for name, x in places._asdict().items()}
-    return spreads | learned | {
+    towers = head.towers
+    covariances = {f"spread_{n}": x for n, x in enumerate(towers.covariances)}
+    embeddings = dict(zip(EMBEDDINGS, head.embeddings, strict=True))
+    return covariances | embeddings | {
         "landmarks": towers.smoother.landmarks, "coefficients": towers.smoother.coefficients,
         "projection": towers.metric.projection, "rows": towers.rows,
     }
@@ -117,10 +104,10 @@ def _head(config: Mapping[str, Any], ids: list[str], x: Mapping[str, Vectors], p
     smoother = Smoother(
         FieldKernel(spans, kernel["weights"], kernel["widths"]), x["landmarks"], x["coefficients"]
     )
-    places = Learned(*(x[f"places_{name}"] for name in Learned._fields))
+    embeddings = ItemEmbeddings(*(x[name] for name in EMBEDDINGS))
     blend = config["blend"] | {name: Shares(*config["blend"][name]) for name in ("warm", "short", "cold")}
     towers = TrainedTowers(
-        plan, smoother, Metric(x["projection"]), ids, x["rows"], places.base,
+        plan, smoother, Metric(x["projection"]), ids, x["rows"], embeddings.base,
         (x["spread_0"], x["spread_1"], x["spread_2"]), Blend(**blend), config["dislike_weight"],
     )
-    return Head(towers, places, config["report"])
+    return Head(towers, embeddings, config["report"])

@@ -53,11 +53,11 @@ class Towers(Protocol):
     def user(self, history: Vectors, weights: Vectors) -> Vectors:
         """The vector [d] of a history [L, m], oldest first; a negative weight [L] is a dislike."""
 
-    def contributions(self, history: Vectors, weights: Vectors, vectors: Vectors) -> Vectors:
-        """What each item of a history [L, m] adds to the score of searched rows [..., d].
+    def attributions(self, history: Vectors, weights: Vectors, user: Vectors) -> Vectors:
+        """Parts [L, d] of a user's vector, one for each item of the history [L, m] that it was made from.
 
-        Returns:
-            [..., L]; the sum over L is the inner product of each row with the user.
+        Their inner products with a searched row are what each item adds to the score. Their sum is the
+        user's vector [d], less what the towers give to every user alike.
         """
 
 
@@ -100,13 +100,12 @@ class IdentityTowers:
         mean = self._shares(weights) @ history  # [L] @ [L, d] -> [d]
         return unit(mean[None, :])[0]
 
-    def contributions(self, history: Vectors, weights: Vectors, vectors: Vectors) -> Vectors:
-        """Share of each item in the user's vector x its cosine with the result."""
-        shares = self._shares(weights)
-        mean = shares @ history  # [L] @ [L, d] -> [d]
-        norm = np.sqrt(mean @ mean) or 1.0
-        parts = shares / norm * (vectors @ history.T)  # [..., d] @ [d, L] -> [..., L]
-        return parts.astype(np.float32)
+    def attributions(self, history: Vectors, weights: Vectors, user: Vectors) -> Vectors:
+        """Each item times its coefficient in the mean, over the norm of that mean."""
+        parts: Vectors = self._shares(weights)[:, None] * history  # [L, d]
+        if not user.any():
+            return np.zeros_like(parts)
+        return parts / np.float32(parts.sum(axis=0) @ user)  # the user is that sum at norm 1
 
     def _shares(self, weights: Vectors) -> Vectors:
         """Coefficient [L] of each item of a history in the user's vector, before its norm."""

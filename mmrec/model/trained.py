@@ -1,8 +1,7 @@
 """The towers that serve after `fit`: arrays and a few products, no torch.
 
-A row is [taken by the linear part (r) | by the places (h) | their bias | offset of cold items | metric (p) ||
-given to the linear part (r) | to the places (h) | metric (p)]; what stands before || is searched, the rest
-remembered.
+A row is [linear output (r) | output embedding (h) | its bias | offset of cold items | metric (p) || linear
+input (r) | input embedding (h) | metric (p)]; what stands before || is searched, the rest remembered.
 """
 
 from __future__ import annotations
@@ -25,17 +24,25 @@ class Shares(NamedTuple):
     """Shares of a head's parts in a score; each part's scores deviate by 1 for every user before."""
 
     linear: float
-    places: float
+    embeddings: float
     metric: float
 
     @classmethod
-    def of(cls, places: float, metric: float) -> Shares:
-        """With the metric's share in all, and the places' share in what is left."""
-        return cls((1 - metric) * (1 - places), (1 - metric) * places, metric)
+    def of(cls, embeddings: float, metric: float) -> Shares:
+        """With the metric's share in all, and the embeddings' share in what is left."""
+        return cls((1 - metric) * (1 - embeddings), (1 - metric) * embeddings, metric)
+
+    def within(self, warm: Shares) -> Shares:
+        """These shares without the parts that rows of the warm shares lack; those if nothing is left."""
+        kept = [share if there else 0.0 for share, there in zip(self, warm, strict=True)]
+        total = sum(kept)
+        if tuple(kept) == self:
+            return self
+        return Shares(*(share / total for share in kept)) if total else warm
 
 
-USUAL_PLACES, USUAL_METRIC = 0.5, 0.1
-USUAL = Shares.of(USUAL_PLACES, USUAL_METRIC)
+USUAL_EMBEDDINGS, USUAL_METRIC = 0.5, 0.1
+USUAL = Shares.of(USUAL_EMBEDDINGS, USUAL_METRIC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +71,7 @@ class Blend:
 SHORT = 5  # items of a history that is called short
 
 
-Spreads = tuple[Vectors, Vectors, Vectors]  # linear part, places, metric
+ByPart = tuple[Vectors, Vectors, Vectors]  # linear part, item embeddings, metric
 
 
 @dataclass(frozen=True)
@@ -73,12 +80,12 @@ class TrainedTowers:
 
     Attributes:
         plan: makes the content that the content tower reads; it is of the moment of `fit`.
-        smoother: the content tower of linear part and places.
+        smoother: the content tower of linear part and item embeddings.
         metric: of content.
         ids: of the items that somebody chose by the time of `fit`.
         rows: of these [n, w].
-        base: of every user of the places [h].
-        spreads: covariance of what is taken by linear part [r, r], places [h + 1, h + 1], metric [p, p].
+        base: of every user, of the item embeddings [h].
+        covariances: of the outputs of linear part [r, r], embeddings and bias [h + 1, h + 1], metric [p, p].
         blend: weights of parts and of cold items.
         dislike_weight: how strongly dislikes push away.
     """
@@ -89,31 +96,40 @@ class TrainedTowers:
     ids: Sequence[str]
     rows: Vectors
     base: Vectors
-    spreads: Spreads
+    covariances: ByPart
     blend: Blend
     dislike_weight: float
     trained: bool = field(default=True, init=False)
-    _place: Mapping[str, int] = field(init=False, repr=False)
+    _position: Mapping[str, int] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_place", {item_id: n for n, item_id in enumerate(self.ids)})
+        object.__setattr__(self, "_position", {item_id: n for n, item_id in enumerate(self.ids)})
 
     @property
     def dims(self) -> tuple[int, int]:
-        """Widths r and h of linear part and places."""
-        return len(self.spreads[0]), len(self.base)
+        """Widths r and h of linear part and item embeddings."""
+        return len(self.covariances[0]), len(self.base)
+
+    @property
+    def targets(self) -> Vectors:
+        """What the rows were made of [n, t], as of `Behaviour.targets`; zeros of a part that has no share."""
+        (r, h), warm = self.dims, self.blend.warm
+        linear = self.rows[:, :r] / np.float32(warm.linear or 1)
+        embedded = self.rows[:, r : r + h + 1] / np.float32(warm.embeddings or 1)
+        inputs = self.remembered(self.rows)
+        return np.hstack([inputs[:, :r], linear, inputs[:, r : r + h], embedded])
 
     @property
     def _ends(self) -> int:
         """Where the searched part of a row ends, r + h + 2 + p."""
-        return sum(self.dims) + 2 + len(self.spreads[2])
+        return sum(self.dims) + 2 + len(self.covariances[2])
 
     def items(self, content: Vectors, ids: Sequence[str]) -> Vectors:
         """Rows [n, w]: of known items what behaviour taught, of others what their content [n, c] predicts."""
-        places = np.array([self._place.get(item_id, -1) for item_id in ids], np.intp)
+        positions = np.array([self._position.get(item_id, -1) for item_id in ids], np.intp)
         rows = np.empty((len(ids), self.rows.shape[1]), np.float32)
-        known = places >= 0
-        rows[known] = self.rows[places[known]]
+        known = positions >= 0
+        rows[known] = self.rows[positions[known]]
         new = content[~known]
         rows[~known] = cold_rows(self.smoother(new), self.metric(new), self.dims, self.blend)
         rows[~known & ~content.any(axis=1)] = 0.0  # nothing is known of it
@@ -140,43 +156,38 @@ class TrainedTowers:
     def users(
         self, remembered: Vectors, histories: Sequence[ArrayLike], weights: Sequence[ArrayLike]
     ) -> Vectors:
-        """Vectors [u, d] of many histories of places among what is remembered [n, m]."""
+        """Vectors [u, d] of many histories, positions in what is remembered [n, m]."""
         sums = np.zeros((len(histories), remembered.shape[1]), np.float32)
-        for n, (places, one) in enumerate(zip(histories, weights, strict=True)):
-            sums[n] = self._shares(one) @ remembered[np.asarray(places, np.intp)]  # [L] @ [L, m] -> [m]
+        for n, (positions, one) in enumerate(zip(histories, weights, strict=True)):
+            sums[n] = self._shares(one) @ remembered[np.asarray(positions, np.intp)]  # [L] @ [L, m] -> [m]
         lengths = np.array([len(np.asarray(one)) for one in weights], np.intp)
         return self.vectors(sums, lengths)
 
     def vectors(self, sums: Vectors, lengths: ArrayLike) -> Vectors:
         """Vectors [u, d] of users whose histories, of these lengths [u], sum to [u, m]."""
-        linear, places, metric = user_parts(sums, self.base, self.spreads)
+        linear, embedded, metric = user_parts(sums, self.base, self.covariances)
         shares = _shares_of_parts(self.blend, np.asarray(lengths))  # [u, 3]
         ones = np.ones((len(sums), 1), np.float32)
-        return np.hstack([linear * shares[:, :1], places * shares[:, 1:2], ones, metric * shares[:, 2:]])
+        return np.hstack([linear * shares[:, :1], embedded * shares[:, 1:2], ones, metric * shares[:, 2:]])
 
-    def contributions(self, history: Vectors, weights: Vectors, vectors: Vectors) -> Vectors:
-        """What each item of a history [L, m] adds to the scores of rows [..., d], [..., L].
+    def attributions(self, history: Vectors, weights: Vectors, user: Vectors) -> Vectors:
+        """Parts [L, d] of a user's vector [d], one for each item of a history [L, m].
 
-        The places are not linear: tanh(z) is taken as z times its slope from 0 to z, which shares them out
-        among the items (DeepLIFT's rescale rule). What every user has (base, bias, offset) is
-        nobody's, so that the sum falls short of the score by it.
+        The item embeddings do not add up: tanh(z) is taken as z times its slope from 0 to z, which shares it
+        among the items (DeepLIFT's rescale rule). What every user has (base, bias, offset) is in no part.
 
         Source: Shrikumar, Greenside & Kundaje 2017, Learning important features, sect. 3.5.1.
         """
         r, h = self.dims
         parts = self._shares(weights)[:, None] * history  # [L, m]
-        user = self.user(history, weights)
         z = parts[:, r : r + h].sum(axis=0) + self.base  # [h]
         slope = np.where(np.abs(z) > 1e-6, np.tanh(z) / np.where(z == 0, 1, z), 1.0)
         sums = parts.sum(axis=0)
-        moved = np.hstack([
-            parts[:, :r] * _scale(user[:r], sums[:r]),
-            parts[:, r : r + h] * slope * user[r + h],  # where the bias' coordinate was 1 before
-            parts[:, r + h :] * _scale(user[r + h + 2 :], sums[r + h :]),
-        ])  # [L, r + h + p]
-        heard = np.concatenate([vectors[..., : r + h], vectors[..., r + h + 2 :]], axis=-1)
-        shares: Vectors = heard @ moved.T  # [..., r + h + p] @ [r + h + p, L]
-        return shares.astype(np.float32)
+        found = np.zeros((len(history), len(user)), np.float32)
+        found[:, :r] = parts[:, :r] * _scale(user[:r], sums[:r])
+        found[:, r : r + h] = parts[:, r : r + h] * slope * user[r + h]  # its bias was 1 before
+        found[:, r + h + 2 :] = parts[:, r + h :] * _scale(user[r + h + 2 :], sums[r + h :])
+        return found
 
     def _shares(self, weights: ArrayLike) -> Vectors:
         """Coefficient [L] of each item of a history: faded, dislikes negative, liked ones at norm 1."""
@@ -187,17 +198,17 @@ class TrainedTowers:
         return shares.astype(np.float32)
 
 
-def user_parts(sums: Vectors, base: Vectors, spreads: Spreads) -> Spreads:
+def user_parts(sums: Vectors, base: Vectors, covariances: ByPart) -> ByPart:
     """Parts of users [u, r], [u, h + 1], [u, p] from the sums of their histories [u, r + h + p].
 
     Each is scaled so that its scores deviate by 1 over the items that somebody chose.
     """
-    r, h = len(spreads[0]), len(base)
-    linear, said, metric = np.split(sums, [r, r + h], axis=1)
-    places = np.hstack([np.tanh(said + base), np.ones((len(sums), 1), np.float32)]).astype(np.float32)
+    r, h = len(covariances[0]), len(base)
+    linear, inputs, metric = np.split(sums, [r, r + h], axis=1)
+    embedded = np.hstack([np.tanh(inputs + base), np.ones((len(sums), 1), np.float32)]).astype(np.float32)
     return (
-        linear / _spread(linear, spreads[0]), places / _spread(places, spreads[1]),
-        metric / _spread(metric, spreads[2]),
+        linear / _deviation(linear, covariances[0]), embedded / _deviation(embedded, covariances[1]),
+        metric / _deviation(metric, covariances[2]),
     )
 
 
@@ -217,26 +228,26 @@ def cold_rows(predicted: Vectors, metric: Vectors, dims: tuple[int, int], blend:
     return _rows(predicted, metric, dims, blend.cold, blend.cold_gain, blend.cold_offset)
 
 
-def spreads_of(behaviour: Behaviour, metric: Vectors) -> Spreads:
-    """Covariances of what each part takes, over the items that somebody chose, of metric [n, p]."""
-    places = np.hstack([behaviour.learned.taken, behaviour.learned.bias[:, None]])
-    return _covariance(behaviour.taken), _covariance(places), _covariance(metric)
+def covariances_of(behaviour: Behaviour, metric: Vectors) -> ByPart:
+    """Covariances of the outputs of each part, over the items that somebody chose, of metric [n, p]."""
+    embedded = np.hstack([behaviour.embeddings.output, behaviour.embeddings.bias[:, None]])
+    return _covariance(behaviour.linear_output), _covariance(embedded), _covariance(metric)
 
 
 def split_targets(targets: Vectors, dims: tuple[int, int]) -> tuple[Vectors, Vectors, Vectors]:
-    """What is given [n, r + h], and what linear part [n, r] and places take [n, h + 1]."""
+    """Inputs [n, r + h], and outputs of linear part [n, r] and embeddings with their bias [n, h + 1]."""
     r, h = dims
-    given, taken, said, heard = np.split(targets, np.cumsum([r, r, h]), axis=1)  # heard: with its bias
-    return np.hstack([given, said]), taken, heard
+    linear_input, linear_output, inputs, outputs = np.split(targets, np.cumsum([r, r, h]), axis=1)
+    return np.hstack([linear_input, inputs]), linear_output, outputs
 
 
 def _rows(
     targets: Vectors, metric: Vectors, dims: tuple[int, int], shares: Shares, gain: float, offset: float
 ) -> Vectors:
-    given, taken, heard = split_targets(targets, dims)
+    inputs, linear, embedded = split_targets(targets, dims)
     offsets = np.full((len(targets), 1), offset, np.float32)
-    linear, places, by_metric = (np.float32(gain * share) for share in shares)
-    return np.hstack([linear * taken, places * heard, offsets, by_metric * metric, given, metric])
+    a, b, c = (np.float32(gain * share) for share in shares)
+    return np.hstack([a * linear, b * embedded, offsets, c * metric, inputs, metric])
 
 
 def _shares_of_parts(blend: Blend, lengths: Vectors) -> Vectors:
@@ -261,7 +272,7 @@ def _covariance(x: Vectors) -> Vectors:
     return covariance
 
 
-def _spread(users: Vectors, covariance: Vectors) -> Vectors:
+def _deviation(users: Vectors, covariance: Vectors) -> Vectors:
     """Deviation [u, 1] of each user's scores over the items that somebody chose."""
     variances = np.einsum("ud,ud->u", users @ covariance, users)
     return np.sqrt(np.maximum(variances, 1e-12))[:, None].astype(np.float32)

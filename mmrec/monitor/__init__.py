@@ -1,1 +1,1 @@
-"""What a shop shows, what comes of it, and whether it is as it was."""
+"""Monitoring: what a service shows and what is clicked, drift of new items, and off-policy estimates."""

@@ -1,13 +1,16 @@
-"""The watcher of a service: logs what was shown and what came of it, beside the work and never in its way.
+"""Logs what a service shows and what is clicked, without keeping its answers waiting.
 
-Rows wait in memory for some seconds, so a killed process loses those seconds and no more.
+Rows wait in memory for some seconds before a thread writes them, so a killed process loses only these.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,46 +18,46 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from mmrec.errors import MmrecError
-from mmrec.monitor.log import Clock, ParquetLog, hour_of, utc_now
-from mmrec.monitor.records import (
+from mmrec.monitor.log import (
     CLICKS,
     CLICKS_FOLDER,
     IMPRESSIONS,
     IMPRESSIONS_FOLDER,
-    Answer,
-    Click,
-    Coldness,
-    Micros,
-    ShopColdness,
-    answer_of,
-    clicks_of,
-    clicks_table,
-    impressions_table,
+    Clock,
+    ParquetLog,
+    hour_of,
+    utc_now,
 )
-from mmrec.types import Recommendation
+from mmrec.ranking.request import Exploration
+from mmrec.types import IMAGE, Recommendation
 
 if TYPE_CHECKING:
     from mmrec.recommender import Recommender
 
 log = logging.getLogger(__name__)
 
-MOST_WAITING = 50_000  # rows in memory while the disk refuses; what comes then is counted and let go
+MOST_WAITING = 50_000  # rows in memory while the disk refuses; later ones are dropped and counted
+MOST_ASKED = 4_096  # characters; longer options of a request are not logged
+MOST_ID = 64  # characters of a request's id
+Row = tuple[Any, ...]
+# (items shown [n], None for none; when they were shown [n]) -> whether they were cold [n], None if unknown
+Coldness = Callable[[Sequence[str | None], Sequence[datetime]], list[bool | None]]
 
 
 class ImpressionLog:
     """Logs answers to `STORE/impressions/` and clicks to `STORE/clicks/`; several processes may do so.
 
-    Close it, or use it in a `with` block: what waits is then written.
+    Close it, or use it in a `with` block: rows that wait are then written.
 
     Args:
         store: folder of the store.
         cold: tells which items were cold; without it the log leaves that open.
-        rows: waiting rows that are written at once.
-        seconds: after which those that wait are written, be they ever so few.
+        rows: number of waiting rows at which they are written at once.
+        seconds: after which waiting rows are written, however few.
         keep_days: how long the logs are kept.
 
     Attributes:
-        dropped: rows that were let go, as the disk refused for too long.
+        dropped: rows that were not logged, as the disk refused for too long.
     """
 
     def __init__(
@@ -63,11 +66,11 @@ class ImpressionLog:
     ) -> None:
         self.rows, self.seconds, self.clock, self.cold = rows, seconds, clock, cold
         self.dropped = 0
-        self._impressions = ParquetLog(store / IMPRESSIONS_FOLDER, IMPRESSIONS, keep_days=keep_days)
-        self._clicks = ParquetLog(store / CLICKS_FOLDER, CLICKS, keep_days=keep_days)
-        self._answers_held: list[Answer] = []
-        self._clicks_held: list[Click] = []
-        self._waiting = 0  # rows of both
+        self._logs = {
+            folder: ParquetLog(store / folder, schema, keep_days=keep_days)
+            for folder, schema in ((IMPRESSIONS_FOLDER, IMPRESSIONS), (CLICKS_FOLDER, CLICKS))
+        }
+        self._waiting: dict[str, list[Row]] = {folder: [] for folder in self._logs}
         self._lock, self._writing = threading.Lock(), threading.Lock()
         self._wake, self._closed = threading.Event(), False
         self._thread = threading.Thread(target=self._work, name="mmrec-log", daemon=True)
@@ -83,55 +86,75 @@ class ImpressionLog:
         self, request_id: str, route: str, asked: Mapping[str, Any], results: Sequence[Recommendation],
         seconds: float | None = None,
     ) -> None:
-        """Takes note of an answer, which took some seconds to find."""
-        answer = answer_of(request_id, self.clock(), route, asked, results, seconds)
-        self._hold(self._answers_held, [answer], len(answer.slots))
+        """Logs an answer.
+
+        Args:
+            request_id: clicks on the results name it.
+            route: `recommend`, `search` or `similar`.
+            asked: the options of the request.
+            results: what was found, best first.
+            seconds: how long that took.
+        """
+        self._hold(IMPRESSIONS_FOLDER, _impressions(request_id, self.clock(), route, asked, results, seconds))
 
     def acted(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Takes note of recorded interactions; those that name no request are left to the journal alone."""
-        clicks = clicks_of(rows, self.clock())
-        self._hold(self._clicks_held, clicks, len(clicks))
+        """Logs recorded interactions as clicks, if they name a request; the time is that of the clock."""
+        now = self.clock()
+        self._hold(CLICKS_FOLDER, [
+            (row["request_id"], row["item_id"], row.get("kind") or "click", now)
+            for row in rows if _names_request(row)
+        ])
 
     def flush(self) -> None:
-        """Writes what waits. What the disk refuses waits on."""
+        """Writes the rows that wait; those that the disk refuses wait on."""
         with self._writing:
             with self._lock:
-                answers, clicks, self._waiting = self._answers_held[:], self._clicks_held[:], 0
-                self._answers_held.clear()
-                self._clicks_held.clear()
-            self._write(self._impressions, answers, self._table, self._answers_held)
-            self._write(self._clicks, clicks, clicks_table, self._clicks_held)
+                taken, self._waiting = self._waiting, {folder: [] for folder in self._logs}
+            for folder, rows in taken.items():
+                self._write(folder, rows)
 
     def close(self) -> None:
-        """Writes what waits, and stops."""
+        """Writes the rows that wait, and stops."""
         self._closed = True
         self._wake.set()
         self._thread.join()
         self.flush()
 
-    def _hold(self, held: list[Any], new: Sequence[Any], rows: int) -> None:
+    def _hold(self, folder: str, rows: Sequence[Row]) -> None:
         with self._lock:
-            if self._waiting and self._waiting + rows > MOST_WAITING:
-                self.dropped += rows
+            before = sum(map(len, self._waiting.values()))
+            after = before + len(rows)
+            if before and after > MOST_WAITING:
+                self.dropped += len(rows)
                 return
-            held.extend(new)
-            before, self._waiting = self._waiting, self._waiting + rows
-            if before < self.rows <= self._waiting:  # not again while the disk refuses: then time tells
-                self._wake.set()
+            self._waiting[folder].extend(rows)
+        if before < self.rows <= after:  # once only: while the disk refuses, the next try waits its time
+            self._wake.set()
 
-    def _write(
-        self, target: ParquetLog, rows: Sequence[Any], table_of: Callable[[Any], pa.Table], held: list[Any]
-    ) -> None:
-        for hour, members in groupby(rows, lambda row: hour_of(row.time)):
+    def _write(self, folder: str, rows: Sequence[Row]) -> None:
+        target = self._logs[folder]
+        time = target.schema.get_field_index("time")
+        for hour, members in groupby(rows, lambda row: hour_of(row[time])):
             part = list(members)
-            table = table_of(part)
             try:
-                target.append(hour, table)
+                target.append(hour, self._table(target.schema, part))
             except (MmrecError, OSError) as error:
-                log.warning("%d rows wait, as %s refuses them: %s", table.num_rows, target.folder, error)
+                log.warning("%d rows wait, as %s refuses them: %s", len(part), target.folder, error)
                 with self._lock:
-                    held.extend(part)
-                    self._waiting += table.num_rows
+                    self._waiting[folder].extend(part)
+
+    def _table(self, schema: pa.Schema, rows: Sequence[Row]) -> pa.Table:
+        columns = dict(zip(schema.names, map(list, zip(*rows, strict=True)), strict=False))
+        if "cold" in schema.names:
+            columns["cold"] = self._coldness(columns["item_id"], columns["time"])
+        return pa.table(columns, schema=schema)
+
+    def _coldness(self, item_ids: Sequence[str | None], times: Sequence[datetime]) -> list[bool | None]:
+        try:
+            return self.cold(item_ids, times) if self.cold else [None] * len(item_ids)
+        except MmrecError as error:  # such as a store under repair: the other columns still count
+            log.warning("cannot tell which items were cold: %s", error)
+            return [None] * len(item_ids)
 
     def _work(self) -> None:
         while not self._closed:
@@ -139,20 +162,58 @@ class ImpressionLog:
             self._wake.clear()
             try:
                 self.flush()
-            except Exception:  # of whatever kind: the next rows must find this thread alive
+            except Exception:  # whatever it is, the next rows need this thread
                 log.exception("rows of the log are lost")
 
-    def _table(self, answers: Sequence[Answer]) -> pa.Table:
-        return impressions_table(answers, self._coldness)
 
-    def _coldness(self, item_ids: Sequence[str], times: Micros) -> list[bool | None]:
-        try:
-            return self.cold(item_ids, times) if self.cold else [None] * len(item_ids)
-        except MmrecError as error:  # the store is being mended, say: the rest of the rows still counts
-            log.warning("cannot tell which items were cold: %s", error)
-            return [None] * len(item_ids)
+@dataclass(frozen=True, slots=True)
+class ShopColdness:
+    """An item is cold if it was added after the last `fit`, which did not know it.
+
+    Before the first `fit`, an item is cold for some days after it was added. Of an item that has left the
+    catalogue meanwhile it is not known.
+
+    Attributes:
+        days: how long an item is cold where nothing was trained.
+    """
+
+    shop: Recommender
+    days: float = 30.0
+
+    def __call__(self, item_ids: Sequence[str | None], times: Sequence[datetime]) -> list[bool | None]:
+        """Whether each item was cold at its time, [n]; None if that is not known."""
+        snapshot, fitted = self.shop.snapshot(), self.shop.store.facts.get("fitted_at")
+        places = pa.array([snapshot.position.get(i) if i else None for i in item_ids], pa.int64())
+        added = snapshot.facts["added_at"].take(places).to_pylist()
+        borders = [
+            datetime.fromisoformat(fitted) if fitted else time - timedelta(days=self.days) for time in times
+        ]
+        return [at if at is None else at > border for at, border in zip(added, borders, strict=True)]
 
 
 def watching(shop: Recommender, **options: Any) -> ImpressionLog:
-    """The log of a shop, to be its service's watcher; options are those of `ImpressionLog`."""
-    return ImpressionLog(shop.path, **({"cold": ShopColdness(shop)} | options))
+    """The log of a shop, to be given to its service; options are those of `ImpressionLog`."""
+    return ImpressionLog(shop.path, cold=ShopColdness(shop), **options)
+
+
+def _impressions(
+    request_id: str, time: datetime, route: str, asked: Mapping[str, Any], results: Sequence[Recommendation],
+    seconds: float | None,
+) -> list[Row]:
+    """An answer as rows of `IMPRESSIONS` without `cold`; without results it is one row without an item."""
+    options = json.dumps({k: v for k, v in asked.items() if k not in ("user", IMAGE)}, default=str)
+    user, explore = asked.get("user"), asked.get("explore")
+    answer = (
+        request_id, time, route,
+        None if user is None else str(user).encode("utf-8", "replace").decode(),  # JSON may bring surrogates
+        options if len(options) <= MOST_ASKED else None,
+        explore.share if isinstance(explore, Exploration) else float(explore or 0.0),
+        None if seconds is None else 1_000 * seconds,
+    )
+    slots: list[Row] = [(n, r.item_id, r.rung, r.score, r.propensity) for n, r in enumerate(results)]
+    return [answer + slot for slot in slots or [(None,) * 5]]
+
+
+def _names_request(row: Mapping[str, Any]) -> bool:
+    name = row.get("request_id")
+    return isinstance(name, str) and 0 < len(name) <= MOST_ID and name.isascii()

@@ -1,4 +1,8 @@
-"""A log on disk: Parquet files in a folder, each of them complete whenever anybody looks."""
+"""The monitor's two logs on disk: Parquet files in folders of the store, each complete at any moment.
+
+`impressions/` has a row for each item that an answer showed, `clicks/` one for each interaction with such an
+item.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +11,34 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mmrec.data.files import replacing
+from mmrec.store.schema import TIME
 
 log = logging.getLogger(__name__)
 
+IMPRESSIONS_FOLDER, CLICKS_FOLDER = "impressions", "clicks"  # in the store
+IMPRESSIONS = pa.schema([
+    ("request_id", pa.string()), ("time", TIME), ("route", pa.string()), ("user", pa.string()),
+    ("asked", pa.string()),  # the options as JSON without pictures; null if they are long
+    ("explore", pa.float64()),  # share of slots that the request gave to new items
+    ("latency_ms", pa.float64()),
+    ("slot", pa.int32()), ("item_id", pa.string()),  # slots from 0; both null if nothing was found
+    ("rung", pa.string()), ("score", pa.float64()),
+    ("propensity", pa.float64()),  # chance that this slot showed this item, given the slots above
+    ("cold", pa.bool_()),  # null if it is not known
+])
+CLICKS = pa.schema([
+    ("request_id", pa.string()), ("item_id", pa.string()), ("kind", pa.string()), ("time", TIME),
+])
+
 MOST_ROWS = 20_000  # of a file; a larger batch becomes a file of its own
-HOUR = "%Y-%m-%dT%H"  # of a file's rows, in UTC: how its name begins
+HOUR = "%Y-%m-%dT%H"  # a file's name begins with the hour of its rows, in UTC
 DAY = 86_400  # seconds
 Clock = Callable[[], datetime]
 
@@ -27,20 +48,21 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+@lru_cache(maxsize=1)  # rows of one answer follow one another
 def hour_of(moment: datetime) -> datetime:
     """The beginning of a moment's hour, in UTC."""
     return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
 
 
 class ParquetLog:
-    """What this process appends; other processes have files of their own in the same folder.
+    """One writer of a folder of Parquet files; other writers, in other processes too, have their own files.
 
-    The newest file is written anew with each batch, complete beside and then swapped in, until it is full or
-    its hour is over: files stay few, and a killed process leaves whole ones.
+    Each batch rewrites the newest file beside the old one and swaps it in, until the file is full or its hour
+    is over. So files stay few, and a killed process leaves only complete ones.
 
     Args:
         schema: has a column `time`, in UTC.
-        keep_days: files of hours that are longer ago are deleted.
+        keep_days: files of hours that lie further back are deleted.
     """
 
     def __init__(
@@ -48,7 +70,7 @@ class ParquetLog:
     ) -> None:
         self.folder, self.schema, self.most_rows = folder, schema, most_rows
         self.keep = timedelta(days=keep_days)
-        self._path: Path | None = None  # of the newest file, and what it holds
+        self._path: Path | None = None  # of the newest file, whose rows these are
         self._rows = schema.empty_table()
 
     def append(self, hour: datetime, rows: pa.Table) -> None:
@@ -57,32 +79,43 @@ class ParquetLog:
         Raises:
             DataError: the disk refuses; the files are then as before.
         """
-        name, path, held = hour.strftime(HOUR), self._path, self._rows
-        full = held.num_rows + rows.num_rows > self.most_rows
+        name, path, kept = hour.strftime(HOUR), self._path, self._rows
+        full = kept.num_rows + rows.num_rows > self.most_rows
         if path is None or full or not path.name.startswith(name):
-            path, held = self.folder / f"{name}-{uuid.uuid4().hex[:12]}.parquet", self.schema.empty_table()
+            path, kept = self.folder / f"{name}-{uuid.uuid4().hex[:12]}.parquet", self.schema.empty_table()
             self.folder.mkdir(exist_ok=True)
-            self.sweep(hour)
-        held = pa.concat_tables([held, rows])
+            self._delete_old(hour)
+        kept = pa.concat_tables([kept, rows])
         with replacing(path) as file:
-            pq.write_table(held, file, compression="zstd")
-        self._path, self._rows = path, held
+            pq.write_table(kept, file, compression="zstd")
+        self._path, self._rows = path, kept
 
-    def sweep(self, now: datetime) -> int:
-        """Deletes files that are too old, and what killed processes began; returns how many files."""
-        end = (now - self.keep).strftime(HOUR)
-        old = [path for path in self.folder.glob("*.parquet") if path.name[: len(end)] < end]
+    def _delete_old(self, now: datetime) -> None:
+        """Deletes files that are past their time, and unfinished ones that a killed process left behind."""
+        oldest = (now - self.keep).strftime(HOUR)
+        old = [path for path in self.folder.glob("*.parquet") if path.name[: len(oldest)] < oldest]
         old += [path for path in self.folder.glob(".*.tmp") if _age(path) > DAY]
         for path in old:
             path.unlink(missing_ok=True)
-        return len(old)
+
+
+def read_impressions(
+    store: Path, since: datetime, until: datetime, *, columns: Sequence[str] | None = None
+) -> pa.Table:
+    """Rows of `IMPRESSIONS` of a period; each answer's rows follow one another, by slot."""
+    return read(store / IMPRESSIONS_FOLDER, IMPRESSIONS, since, until, columns=columns)
+
+
+def read_clicks(store: Path, since: datetime, until: datetime) -> pa.Table:
+    """Rows of `CLICKS` of a period, whenever the items were shown."""
+    return read(store / CLICKS_FOLDER, CLICKS, since, until)
 
 
 def read(
     folder: Path, schema: pa.Schema, since: datetime, until: datetime, *,
     columns: Sequence[str] | None = None,
 ) -> pa.Table:
-    """The rows of all processes from `since` on and before `until`, in no particular order."""
+    """The rows of all writers from `since` on and before `until`, in no particular order."""
     wanted = pa.schema([schema.field(name) for name in columns or schema.names])
     period = [("time", ">=", since), ("time", "<", until)]
     parts = [wanted.empty_table()]

@@ -1,4 +1,4 @@
-"""A monitor's report for eyes."""
+"""The monitor's report of a period, as JSON and as tables: figures, drift and off-policy estimates."""
 
 from __future__ import annotations
 
@@ -13,49 +13,44 @@ import pyarrow.compute as pc
 
 from mmrec.encoders.base import Vectors
 from mmrec.evaluate.metrics import Interval
-from mmrec.monitor.figures import (
-    MOST,
-    Drift,
-    Figures,
-    Mask,
-    Span,
-    Tally,
-    Window,
-    clicked,
-    drift,
-    figures,
-    windows,
-)
-from mmrec.monitor.log import utc_now
+from mmrec.monitor.drift import MOST, Drift, drift
+from mmrec.monitor.figures import Figures, Mask, Span, Tally, Window, clicked, figures, windows
+from mmrec.monitor.log import read_clicks, read_impressions, utc_now
 from mmrec.monitor.offpolicy import Estimate, Policy, estimates, judged
-from mmrec.monitor.records import micros, read_clicks, read_impressions
 from mmrec.store import schema
 from mmrec.types import as_utc
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from mmrec.monitor.figures import Drift
-    from mmrec.monitor.offpolicy import Estimate
     from mmrec.recommender import Recommender
     from mmrec.search.snapshot import Snapshot
 
-
-DAYS = {"hour": 1, "day": 7}  # looked at unless told
+DAYS = {"hour": 1, "day": 7}  # length of the period by default
 LATEST_CLICK = timedelta(days=1)  # after the end of the period
-MOST_JUDGED = 1_000_000  # newest slots that other policies are judged by
-SHOWN = ("request_id", "time", "route", "user", "explore", "latency_ms", "slot", "item_id", "rung",
-         "propensity", "cold")
+MOST_JUDGED = 1_000_000  # newest slots that policies are judged by
+SHOWN = (
+    "request_id", "time", "route", "user", "explore", "latency_ms", "slot", "item_id", "rung", "propensity",
+    "cold",
+)
+HEADINGS = (
+    "start (UTC)", "requests", "p50 ms", "p95 ms", "shown", "click-through", "cold share",
+    "cold click-through", "gini", "coverage",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What the monitor says of a period.
+    """What the monitor tells of a period.
 
     Attributes:
+        store: folder of the store.
+        since: start of the first window.
+        until: end of the period.
+        window: `hour` or `day`.
         windows: figures of each window with an answer, oldest first.
         drift: of the items added since the period began; None if they, or the others, are too few.
-        estimates: of other policies; empty if nothing can be told.
+        estimates: of other policies; empty if there is nothing to judge them by.
     """
 
     store: str
@@ -80,14 +75,16 @@ def monitor(
     shop: Recommender, *, since: datetime | None = None, until: datetime | None = None,
     window: Window = "day", policies: Mapping[str, Policy] | None = None, seed: int = 0,
 ) -> Report:
-    """Figures, drift and estimates of a shop's logs.
+    """Figures, drift and off-policy estimates of a shop's logs.
 
     A click is an interaction that names the request and is worth at least as much as a click by the shop's
     settings. Rows are read window by window, so memory does not grow with the period.
 
     Args:
-        since: start of the period; a day ago by the hour, a week ago by the day.
-        until: its end; now, unless told.
+        shop: whose logs are read.
+        since: start of the period; by default a day ago by the hour, a week ago by the day.
+        until: its end; by default now.
+        window: size of the windows.
         policies: by name, to be judged by the answers of `recommend`.
         seed: of the drift test's draws.
 
@@ -97,41 +94,40 @@ def monitor(
     until = as_utc(until or utc_now())
     since = as_utc(since) if since else until - timedelta(days=DAYS.get(window, 0))
     spans = list(windows(since, until, window))
+    start = spans[0][0]
     found: list[Figures] = []
-    parts: list[pa.Table] = []
-    for start, shown, hit in _told(shop, spans):
-        found.append(figures(start, shown, hit, len(shop)))
+    parts: list[pa.Table] = []  # the newest rows of `judged`
+    for begin, shown, hit in _windows_shown(shop, spans):
+        found.append(figures(begin, shown, hit, len(shop)))
         if policies:
-            _push(parts, judged(shown, hit))
+            parts.append(judged(shown, hit))
+        while sum(part.num_rows for part in parts[1:]) >= MOST_JUDGED:
+            parts.pop(0)
     return Report(
-        str(shop.path), spans[0][0], until, window, tuple(found),
-        _drift(shop, spans[0][0], np.random.default_rng(seed)), estimates(parts, policies or {}),
+        str(shop.path), start, until, window, tuple(found),
+        _drift(shop, start, np.random.default_rng(seed)), estimates(parts, policies or {}),
     )
 
 
-def _told(shop: Recommender, spans: Sequence[Span]) -> Iterator[tuple[datetime, pa.Table, Mask]]:
+def _windows_shown(
+    shop: Recommender, spans: Sequence[Span]
+) -> Iterator[tuple[datetime, pa.Table, Mask]]:
     """Start of each window with an answer, what was shown in it [n], and whether it was clicked [n]."""
     clicks = read_clicks(shop.path, spans[0][0], spans[-1][1] + LATEST_CLICK)
-    kinds = _click_kinds(shop, clicks)
+    worth = shop.behaviour.weight_of
+    kinds = [kind for kind in pc.unique(clicks["kind"]).to_pylist() if worth(kind) >= worth("click")]
     for start, end in spans:
         shown = read_impressions(shop.path, start, end, columns=SHOWN)
         if shown.num_rows:
             yield start, shown, clicked(shown, clicks, kinds)
 
 
-def _push(parts: list[pa.Table], part: pa.Table) -> None:
-    """Adds a part to those of before, and lets the oldest go that are not needed to have enough."""
-    parts.append(part)
-    while sum(each.num_rows for each in parts[1:]) >= MOST_JUDGED:
-        parts.pop(0)
-
-
 def _drift(shop: Recommender, since: datetime, rng: np.random.Generator) -> Drift | None:
-    """Of the contents of items added since then against those of items added before."""
-    snapshot = shop._index.now()
-    new = snapshot.facts["added_at"].cast("int64").to_numpy() >= micros(since)
+    """Drift of the contents of items added since then from those of items added before."""
+    snapshot = shop.snapshot()
     if not snapshot.plan.dim:
         return None
+    new = pc.greater_equal(snapshot.facts["added_at"], pa.scalar(since, schema.TIME)).to_numpy()
     return drift(_contents(snapshot, ~new, rng), _contents(snapshot, new, rng), rng=rng)
 
 
@@ -141,11 +137,6 @@ def _contents(snapshot: Snapshot, wanted: Mask, rng: np.random.Generator) -> Vec
     columns = schema.field_columns(snapshot.table.schema)
     x = snapshot.plan.embed(schema.fields_of(snapshot.table.read([snapshot.ids[p] for p in places], columns)))
     return x[x.any(axis=1)]
-
-
-def _click_kinds(shop: Recommender, clicks: pa.Table) -> list[str]:
-    least = shop._journal.worth("click")
-    return [kind for kind in pc.unique(clicks["kind"]).to_pylist() if shop._journal.worth(kind) >= least]
 
 
 def _figures_dict(each: Figures) -> dict[str, Any]:
@@ -166,47 +157,41 @@ def _estimate_dict(each: Estimate) -> dict[str, Any]:
     return {n: [v.mean, v.low, v.high] if isinstance(v, Interval) else v for n, v in values.items()}
 
 
-OVERALL = ("start (UTC)", "requests", "p50 ms", "p95 ms", "shown", "click-through", "cold share",
-           "cold click-through", "gini", "coverage")
-
-
 def tables_of(report: Report) -> list[RenderableType]:
-    """Windows, click-through by rung, drift, estimates: those of which something is known."""
+    """For the terminal: windows, click-through by rung, drift, and one paragraph for each estimate."""
     if not report.windows:
-        return [f"Nothing was logged from {report.since:%Y-%m-%d %H:%M} on.", _drift_table(report.drift)]
-    return [_windows(report), _rungs(report), _drift_table(report.drift), *map(_estimate, report.estimates)]
+        return [f"Nothing was logged from {report.since:%Y-%m-%d %H:%M} on.", _drift_text(report.drift)]
+    texts = [_drift_text(report.drift), *map(_estimate_text, report.estimates)]
+    return [_windows_table(report), _rungs_table(report), *texts]
 
 
-def _windows(report: Report) -> RenderableType:
+def _windows_table(report: Report) -> RenderableType:
     from rich.table import Table
 
-    table = Table(*OVERALL, title=f"By the {report.window}")
+    table = Table(*HEADINGS, title=f"By the {report.window}")
     for each in report.windows:
-        table.add_row(*_cells(each))
+        p50, p95 = (f"{ms:.1f}" for ms in each.latency_ms) if each.latency_ms else ("-", "-")
+        table.add_row(
+            f"{each.start:%Y-%m-%d %H:%M}", f"{each.requests:,}", p50, p95, f"{each.all.shown:,}",
+            _percent(each.all.rate), _percent(each.cold_share), _percent(each.cold.rate),
+            f"{each.gini:.3f}", _percent(each.coverage),
+        )
     return table
 
 
-def _cells(each: Figures) -> list[str]:
-    p50, p95 = (f"{ms:.1f}" for ms in each.latency_ms) if each.latency_ms else ("-", "-")
-    return [
-        f"{each.start:%Y-%m-%d %H:%M}", f"{each.requests:,}", p50, p95, f"{each.all.shown:,}",
-        _rate(each.all), _percent(each.cold_share), _rate(each.cold), f"{each.gini:.3f}",
-        _percent(each.coverage),
-    ]
-
-
-def _rungs(report: Report) -> RenderableType:
+def _rungs_table(report: Report) -> RenderableType:
     from rich.table import Table
 
     rungs = sorted({rung for each in report.windows for rung in each.rungs})
     table = Table("start (UTC)", *rungs, title="Click-through by rung")
     for each in report.windows:
-        cells = (each.rungs.get(rung, Tally(0, 0)) for rung in rungs)
-        table.add_row(f"{each.start:%Y-%m-%d %H:%M}", *(f"{_rate(cell)} of {cell.shown:,}" for cell in cells))
+        tallies = [each.rungs.get(rung, Tally(0, 0)) for rung in rungs]
+        table.add_row(
+            f"{each.start:%Y-%m-%d %H:%M}", *(f"{_percent(t.rate)} of {t.shown:,}" for t in tallies))
     return table
 
 
-def _drift_table(drift: Drift | None) -> str:
+def _drift_text(drift: Drift | None) -> str:
     if drift is None:
         return "Drift: too few items were added, or were there before, to tell."
     said = "new items are unlike the catalogue" if drift.alarm else "none to be seen"
@@ -216,18 +201,12 @@ def _drift_table(drift: Drift | None) -> str:
     )
 
 
-def _estimate(each: Estimate) -> str:
-    """A policy in a few lines, its warnings below it."""
-    lines = [
+def _estimate_text(each: Estimate) -> str:
+    return "\n".join([
         f"Policy {each.policy}: click-through {each.snips} (SNIPS), {each.ips} (IPS);"
         f" {each.logged} was logged; as telling as {each.effective:,.0f} shoppers.",
         *(f"  Beware: {warning}." for warning in each.warnings),
-    ]
-    return "\n".join(lines)
-
-
-def _rate(tally: Tally) -> str:
-    return _percent(tally.rate)
+    ])
 
 
 def _percent(share: float | None) -> str:

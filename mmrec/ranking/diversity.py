@@ -17,11 +17,11 @@ from numpy.typing import ArrayLike, NDArray
 from mmrec.encoders.base import Vectors, unit
 from mmrec.errors import DataError
 from mmrec.ranking.request import ROUNDING, check_k, check_scores, check_share, scaled, shape_of
+from mmrec.search.hits import Positions
 from mmrec.types import AttributeValue
 
 MOST_LABELS = 1_000
 NOT_UNIT = 1e-2  # how far from 1 a squared norm may be: float16 has rounded some
-Positions = NDArray[np.intp]
 Closing = Callable[[int], "list[int] | NDArray[np.bool_]"]  # a shown position -> those it closes
 
 
@@ -100,14 +100,14 @@ class Spread:
     Attributes:
         vectors: unit rows [m, d] of the space in which they are compared. Rows of zeros count as like
             everything, lest an item without content be thought diverse.
-        dial: 0 is pure relevance, 1 pure diversity; see `select`.
+        weight: 0 is pure relevance, 1 pure diversity; see `select`.
     """
 
     vectors: Vectors
-    dial: float
+    weight: float
 
     def __post_init__(self) -> None:
-        check_share(self.dial, "dial")
+        check_share(self.weight, "weight")
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -153,20 +153,17 @@ def select(
 ) -> Positions:
     """Positions of the k candidates to show, in the order of relevance: diversity, caps, duplicates at once.
 
-    With a dial, the page is looked for that is worth most, where a page of k items is worth
+    With spreads the page of k items is sought whose value is highest,
 
-        (1 - dial) * (mean relevance) + dial * (mean of 1 - cosine over its pairs),
+        (1 - weight) * (mean relevance) + weight * (mean of 1 - cosine over its pairs),
 
     by taking at each step the candidate that adds most to it (maximal marginal relevance). The second mean is
     the page's intra-list diversity. Relevance [m] is brought to [0, 1] over the candidates first (`scaled`),
-    so that the dial means the same whatever scores are made of. At 0 these are the k most relevant; at 1 the
-    most relevant, and then always the candidate least like those taken, on average. Equally good ones rank by
-    relevance, then by position. Several spreads weigh as much as their dials say, relevance what is left.
-    Time grows with k * m * d.
+    so that a weight means the same whatever scores are made of. Equally good candidates rank by relevance,
+    then by position. Time grows with k * m * d.
 
-    There are fewer than k only when no candidate is left that caps and duplicates allow. With one attribute
-    of single values that is when no k exist; several caps together, lists and duplicates are chosen greedily,
-    and another choice might have been longer: give more candidates then.
+    There are fewer than k only when no candidate is left that caps and duplicates allow. Several caps, lists
+    and duplicates are chosen greedily: another choice might have been longer, so give more candidates then.
 
     Source: Carbonell & Goldstein 1998, The use of MMR, diversity-based reranking for reordering documents and
     producing summaries; summed over pairs as by Borodin, Lee & Ye 2012, Max-sum diversification, monotone
@@ -178,20 +175,20 @@ def select(
             duplicates count them.
 
     Raises:
-        DataError: an argument is out of range, not finite or of another length than relevance; dials sum to
+        DataError: an argument is out of range, not finite or of another length than relevance; weights sum to
             more than 1; or rows of vectors are neither of norm 1 nor zeros.
     """
     scores, k = check_scores(relevance), check_k(k)
     rules: list[Cap | Duplicates] = [*caps] if duplicates is None else [*caps, duplicates]
-    if (total := sum(spread.dial for spread in spreads)) > 1 + ROUNDING:
-        raise DataError(f"dials must sum to 1 at most, got {total:g}", field="dial")
+    if (total := sum(spread.weight for spread in spreads)) > 1 + ROUNDING:
+        raise DataError(f"weights must sum to 1 at most, got {total:g}", field="weight")
     lengths = {len(rule) for rule in [*rules, *spreads]}
     if lengths - {len(scores)}:
         raise DataError(
             f"relevance has {len(scores)} candidates, but spreads, caps or duplicates have"
             f" {', '.join(map(str, sorted(lengths)))}: give them in the same order", field="relevance",
         )
-    spreads = [spread for spread in spreads if spread.dial]
+    spreads = [spread for spread in spreads if spread.weight]
     return _greedy(scores, k, spreads, [rule.closing() for rule in rules], above)
 
 
@@ -202,18 +199,18 @@ def _greedy(
     order = np.argsort(-scores, kind="stable")
     if not spreads and not closings and not len(above):
         return order[:k]
-    worth = (1 - sum(spread.dial for spread in spreads)) * scaled(scores)  # -inf once taken or closed
+    worth = (1 - sum(spread.weight for spread in spreads)) * scaled(scores)  # -inf once taken or closed
     adding = [_Adding(spread, len(above) + k) for spread in spreads]
 
-    def gain_after(place: int) -> Vectors:
-        worth[place] = -np.inf
+    def gain_after(position: int) -> Vectors:
+        worth[position] = -np.inf
         for close in closings:
-            worth[close(place)] = -np.inf
-        return sum((one.after(place) for one in adding), start=worth)
+            worth[close(position)] = -np.inf
+        return sum((one.after(position) for one in adding), start=worth)
 
     gain = worth
-    for place in above:
-        gain = gain_after(place)
+    for position in above:
+        gain = gain_after(position)
     taken: list[int] = []  # ranks by relevance
     while len(taken) < min(k, len(scores)):
         rank = int(gain[order].argmax())  # the first of the best by relevance
@@ -234,11 +231,11 @@ class _Adding:
 
     def __init__(self, spread: Spread, size: int) -> None:
         self.x, self.described = unit_rows(spread.vectors)
-        self.share = np.float32(2 * spread.dial / max(1, size - 1))
+        self.share = np.float32(2 * spread.weight / max(1, size - 1))
         self.sums = np.zeros(len(self.x), np.float32)
 
-    def after(self, place: int) -> Vectors:
+    def after(self, position: int) -> Vectors:
         """With one more candidate taken."""
-        if self.described[place]:
-            self.sums += self.share * (self.described - self.x @ self.x[place])  # [m, d] @ [d] -> [m]
+        if self.described[position]:
+            self.sums += self.share * (self.described - self.x @ self.x[position])  # [m, d] @ [d] -> [m]
         return self.sums

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mmrec.errors import DataError
-from mmrec.ranking.diversity import Positions
 from mmrec.ranking.request import Exploration, check_k, check_scores, scaled
+from mmrec.search.hits import Positions
 
 Chances = NDArray[np.float64]
 

@@ -10,11 +10,11 @@ import pyarrow.compute as pc
 
 from mmrec.data.files import replacing
 from mmrec.ranking.page import Slot
-from mmrec.ranking.request import Plan, check_k
-from mmrec.ranking.retrieve import Ask, pages
-from mmrec.ranking.users import Act, shopper_of
+from mmrec.ranking.request import Request, check_k, listed
+from mmrec.ranking.retrieve import pages
+from mmrec.ranking.users import Event, users_with
 from mmrec.search.snapshot import Snapshot
-from mmrec.store.interactions import Journal
+from mmrec.store.interactions import Interactions
 from mmrec.store.tables import literals
 
 BATCH = 1_000  # users served at once
@@ -25,8 +25,8 @@ SCHEMA = pa.schema([
 
 
 def write(
-    path: Path, snapshot: Snapshot, journal: Journal, plan: Plan, users: Sequence[str] | None, batch: int,
-    progress: Callable[[int], None] | None = None,
+    path: Path, snapshot: Snapshot, behaviour: Interactions, request: Request, users: Sequence[str] | None,
+    batch: int, progress: Callable[[int], None] | None = None,
 ) -> int:
     """Writes the pages of users at one state of the catalogue; returns how many users there are.
 
@@ -37,41 +37,41 @@ def write(
     """
     import pyarrow.parquet as pq
 
-    size, served = check_k(batch, "batch", "batch"), recorded(journal) if users is None else list(users)
+    size = check_k(batch, "batch", "batch")
+    served = recorded(behaviour) if users is None else listed(users, "users")
     with replacing(path) as file, pq.ParquetWriter(file, SCHEMA, compression="zstd") as writer:
         for start in range(0, len(served), size):
             some = served[start : start + size]
-            writer.write_table(_served(snapshot, journal, plan, some))
+            writer.write_table(_served(snapshot, behaviour, request, some))
             if progress:
                 progress(len(some))
     return len(served)
 
 
-def recorded(journal: Journal) -> list[str]:
+def recorded(behaviour: Interactions) -> list[str]:
     """Users whose interactions are recorded, in the order of their ids."""
     found: set[str] = set()
-    for rows in journal.table.batches(["user_id"]):
+    for rows in behaviour.table.batches(["user_id"]):
         found.update(pc.unique(rows["user_id"]).to_pylist())
     return sorted(found)
 
 
-def histories(journal: Journal, users: Sequence[str]) -> dict[str, list[Act]]:
-    """The acts of each user, oldest first, as those of `Journal.history`."""
+def histories(behaviour: Interactions, users: Sequence[str]) -> dict[str, list[Event]]:
+    """The acts of each user, oldest first, as those of `Interactions.history`."""
     columns = ["user_id", "item_id", "kind", "weight", "time"]
-    rows = journal.table.scan(columns, f"user_id IN ({literals(users)})")
+    rows = behaviour.table.scan(columns, f"user_id IN ({literals(users)})")
     rows = rows.sort_by([("time", "ascending"), ("item_id", "ascending")])
-    acts: dict[str, list[Act]] = {user: [] for user in users}
-    for user, item_id, worth in zip(
-        rows["user_id"].to_pylist(), rows["item_id"].to_pylist(), journal.worths(rows).tolist(), strict=True
-    ):
-        acts[user].append((item_id, worth))
+    acts: dict[str, list[Event]] = {user: [] for user in users}
+    users_and_items = rows["user_id"].to_pylist(), rows["item_id"].to_pylist()
+    for user, item_id, weight in zip(*users_and_items, behaviour.weights_of(rows).tolist(), strict=True):
+        acts[user].append((item_id, weight))
     return acts
 
 
-def _served(snapshot: Snapshot, journal: Journal, plan: Plan, users: Sequence[str]) -> pa.Table:
-    acts = histories(journal, users)
-    asks = [Ask(shopper_of(snapshot, acts[user], strict=False), plan) for user in users]
-    served = pages(snapshot, asks, journal.popularity)
+def _served(snapshot: Snapshot, behaviour: Interactions, request: Request, users: Sequence[str]) -> pa.Table:
+    acts = histories(behaviour, users)
+    known = users_with(snapshot, [acts[user] for user in users])
+    served = pages(snapshot, [request] * len(users), known, behaviour.popularity)
     rows = list(_rows(snapshot, users, served))
     return pa.Table.from_pylist(rows, SCHEMA)
 
@@ -81,5 +81,5 @@ def _rows(
 ) -> Iterator[dict[str, object]]:
     for user, page in zip(users, served, strict=True):
         for rank, slot in enumerate(page, start=1):
-            yield {"user_id": user, "rank": rank, "item_id": snapshot.ids[slot.place],
+            yield {"user_id": user, "rank": rank, "item_id": snapshot.ids[slot.position],
                    "score": slot.score, "rung": slot.rung}

@@ -10,13 +10,14 @@ import numpy as np
 
 from mmrec.config import Config
 from mmrec.errors import DataError
-from mmrec.ranking.page import WIDEN, Source, arranged
-from mmrec.ranking.request import Plan
-from mmrec.ranking.retrieve import results_of, user_point
-from mmrec.ranking.users import Point, Query, Shopper, point_of
-from mmrec.search.hits import Hits, Mask, Places
+from mmrec.ranking.page import WIDEN, Source, page_of
+from mmrec.ranking.request import Request
+from mmrec.ranking.retrieve import results_of
+from mmrec.ranking.signals import Context
+from mmrec.ranking.users import Point, Query, User, point_of, users_of
+from mmrec.search.hits import Hits, Mask, Positions
 from mmrec.search.snapshot import Snapshot
-from mmrec.store.catalogue import Catalogue
+from mmrec.store.interactions import Interactions
 from mmrec.types import IMAGE, WORDS, Reason, Recommendation
 
 FULL_TEXT = "full text"  # BM25
@@ -29,27 +30,39 @@ Ranks = Callable[[int], Sequence[int]]  # how many -> positions of the best, in 
 
 
 def search(
-    catalogue: Catalogue, snapshot: Snapshot, query: Query, shopper: Shopper | None, plan: Plan,
-    weights: Mapping[str, float],
+    snapshot: Snapshot, interactions: Interactions, query: Query, request: Request,
+    weights: Mapping[str, float] | None,
 ) -> list[Recommendation]:
-    """Items for a query and a taste; rankings of weight 0 are not made.
+    """Items for a query and the request's history; rankings of weight 0 are not made.
 
     Deeper parts of the rankings are fused when those at the top leave fewer than k results.
     """
-    rankings = {
-        name: ranks for name, ranks in _rankings(catalogue, snapshot, query, shopper, plan).items()
-        if weights[name]
-    }
-    depth, hidden = max(DEEP * plan.k, DEEPEST), snapshot.known(plan.exclude)
+    config, text = snapshot.catalogue.config, query.text
+    asked, blank = weights_of(config, weights), not isinstance(text, str) or not text.strip()
+    if blank and (text is not None or (query.image is None and request.history is None)):
+        raise DataError(f"search needs words, a picture or a history, got text={text!r}", field="text")
+    snapshot.mask(request.where)  # a condition that cannot be used is refused by an empty catalogue, too
+    (user,) = users_of(snapshot, interactions, [request]) if request.history else (None,)
+    if not len(snapshot):
+        return []
+    found = _rankings(snapshot, query, user, request)
+    return _fused(snapshot, request, {n: ranks for n, ranks in found.items() if asked[n]}, asked)
+
+
+def _fused(
+    snapshot: Snapshot, request: Request, rankings: Mapping[str, Ranks], weights: Mapping[str, float]
+) -> list[Recommendation]:
+    depth, hidden = max(DEEP * request.k, DEEPEST), snapshot.known(request.exclude)
+    rrf_k, context = snapshot.catalogue.config.rrf_k, Context(snapshot, request, dict)
     while True:
         ranked = {name: ranks(depth) for name, ranks in rankings.items()}
-        parts = fuse(ranked, catalogue.config.rrf_k, weights)
-        page = arranged(snapshot, [Source("search", partial(_best, parts))], plan, hidden)
-        if len(page) >= plan.k or depth >= len(snapshot):
+        parts = fuse(ranked, rrf_k, weights)
+        page = page_of(context, [Source("search", partial(_best, parts))], hidden)
+        if len(page) >= request.k or depth >= len(snapshot):
             break
         depth *= WIDEN
-    page = [replace(slot, score=sum(parts[slot.place].values())) for slot in page]
-    return results_of(snapshot, page, [_reasons(parts[slot.place]) for slot in page])
+    page = [replace(slot, score=sum(parts[slot.position].values())) for slot in page]
+    return results_of(snapshot, page, [_reasons(parts[slot.position]) for slot in page])
 
 
 def fuse(
@@ -67,8 +80,8 @@ def fuse(
     parts: dict[int, dict[str, float]] = {}
     for name, ranking in rankings.items():
         weight = (weights or {}).get(name, 1.0)
-        for rank, place in enumerate(ranking, start=1):
-            parts.setdefault(place, {})[name] = weight / (rrf_k + rank)
+        for rank, position in enumerate(ranking, start=1):
+            parts.setdefault(position, {})[name] = weight / (rrf_k + rank)
     return dict(sorted(parts.items(), key=lambda item: (-sum(item[1].values()), item[0])))
 
 
@@ -94,24 +107,24 @@ def weights_of(config: Config, weights: Mapping[str, float] | None) -> dict[str,
 
 
 def _rankings(
-    catalogue: Catalogue, snapshot: Snapshot, query: Query, shopper: Shopper | None, plan: Plan
+    snapshot: Snapshot, query: Query, user: User | None, request: Request
 ) -> dict[str, Ranks]:
     """The rankings that this query can have; nothing is ranked yet."""
-    mask = snapshot.mask(plan.where)
+    mask = snapshot.mask(request.where)
     near = partial(_nearest, snapshot, mask)
     rankings: dict[str, Ranks] = {}
     if isinstance(query.text, str):
         words = Query(query.text)
-        rankings[FULL_TEXT] = partial(snapshot.match, query.text, where=plan.where)
+        rankings[FULL_TEXT] = partial(snapshot.match, query.text, where=request.where)
         for name, by in ((WORDS, WORDS), (PICTURED, IMAGE)):
             if by in snapshot.readable:
-                rankings[name] = near(partial(point_of, catalogue, snapshot, words, by))
+                rankings[name] = near(partial(point_of, snapshot, words, by))
     if query.image is not None:
         if IMAGE not in snapshot.spaces:
             raise DataError("no item has an embedded picture to compare with: leave image out", field=IMAGE)
-        rankings[IMAGE] = near(partial(point_of, catalogue, snapshot, Query(image=query.image), IMAGE))
-    if shopper is not None:
-        rankings[TASTE] = near(partial(user_point, snapshot, shopper), shopper.places)
+        rankings[IMAGE] = near(partial(point_of, snapshot, Query(image=query.image), IMAGE))
+    if user is not None and (point := user.point) is not None:
+        rankings[TASTE] = near(lambda: point, user.positions.tolist())
     return rankings
 
 
@@ -131,11 +144,11 @@ def _nearest(
     return ranks
 
 
-def _best(parts: Mapping[int, Mapping[str, float]], k: int, out: Places) -> Hits:
+def _best(parts: Mapping[int, Mapping[str, float]], k: int, out: Positions) -> Hits:
     hidden = set(out.tolist())
-    places = [place for place in parts if place not in hidden][:k]
-    scores = [sum(parts[place].values()) for place in places]
-    return Hits(np.array(places, np.intp), np.array(scores, np.float32))
+    positions = [position for position in parts if position not in hidden][:k]
+    scores = [sum(parts[position].values()) for position in positions]
+    return Hits(np.array(positions, np.intp), np.array(scores, np.float32))
 
 
 def _reasons(parts: Mapping[str, float]) -> tuple[Reason, ...]:

@@ -1,9 +1,9 @@
-"""A page of results: candidates from one source after another, chosen as the plan says until k are found."""
+"""A page of results: candidates from one source after another, chosen as the request says."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -13,15 +13,16 @@ from mmrec.encoders.base import Vectors
 from mmrec.errors import DataError
 from mmrec.ranking.diversity import Cap, Duplicates, Spread, label_rows, select
 from mmrec.ranking.exploration import Pool, explore
-from mmrec.ranking.request import Exploration, Plan
-from mmrec.search.hits import Hits, Places
-from mmrec.search.snapshot import Snapshot
+from mmrec.ranking.request import Exploration, Request
+from mmrec.ranking.signals import Context, check_signals, range_of, weighed
+from mmrec.search.hits import Hits, Positions
 from mmrec.search.vectors import CONTENT
 from mmrec.types import AttributeValue, Rung
 
 WIDEN = 4  # times as many candidates as before, when those were not enough
 MOST_NEW = 200  # new items among which is drawn
-Finds = Callable[[int, Places], Hits]  # how many candidates, and which positions are out -> the best
+RELEVANCE = frozenset({"history", "taste"})  # rungs whose candidates signals add to
+Finds = Callable[[int, Positions], Hits]  # how many candidates, and which positions are out -> the best
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +35,24 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """One place of the page: the position of an item in the catalogue, and why it stands there."""
+    """One slot of the page.
 
-    place: int
+    Attributes:
+        position: position of its item in the catalogue.
+        score: what it is ranked by.
+        rung: what found it.
+        propensity: the chance that the slot showed it.
+        signals: what each signal added to the score.
+    """
+
+    position: int
     score: float
     rung: Rung | Literal["similar", "search"]
     propensity: float = 1.0
+    signals: Mapping[str, float] = field(default_factory=dict)
 
 
-def arranged(
-    snapshot: Snapshot, sources: Iterable[Source], plan: Plan, hidden: Iterable[int] = ()
-) -> list[Slot]:
+def page_of(context: Context, sources: Iterable[Source], hidden: Iterable[int] = ()) -> list[Slot]:
     """The page: k results whenever k items may be shown.
 
     A source serves until it has nothing more, then the next fills up. When the candidates are used up, shown
@@ -54,27 +62,34 @@ def arranged(
         hidden: positions not to be shown.
 
     Raises:
-        DataError: the plan names no attribute of this catalogue.
+        DataError: the request names a field, attribute or signal that there is not.
     """
-    choice, page = _Choice(snapshot, plan), list[Slot]()
+    request = context.request
+    chooser, page = _Chooser(context), list[Slot]()
     out = np.array(sorted(hidden), np.intp)
     for source in sources:
-        width = plan.pool
-        while len(page) < plan.k:
-            hits = source.find(width if plan.shapes else plan.k - len(page), out)
-            chosen = choice.of(hits, [slot.place for slot in page], plan.k - len(page))
-            page += [Slot(int(hits.positions[i]), float(hits.scores[i]), source.rung) for i in chosen]
+        width, spread = request.pool, 0.0
+        while len(page) < request.k:
+            hits = source.find(width if request.shapes else request.k - len(page), out)
+            found, added = len(hits.positions), dict[str, Vectors]()
+            if request.signals and source.rung in RELEVANCE:
+                spread = spread or range_of(hits)  # of the first candidates, so that all are measured alike
+                hits, added = weighed(context, hits, spread)
+            for i in chooser.choose(hits, [slot.position for slot in page], request.k - len(page)):
+                signals = {name: float(part[i]) for name, part in added.items()}
+                page.append(Slot(int(hits.positions[i]), float(hits.scores[i]), source.rung, signals=signals))
             out = np.concatenate([out, hits.positions])
-            if len(hits.positions) < width:
+            if found < width:
                 break
             width *= WIDEN
-        if len(page) == plan.k:
+        if len(page) == request.k:
             break  # before the next source is as much as made
     return page
 
 
-def explored(
-    page: Sequence[Slot], new: Hits, ages: NDArray[np.floating], policy: Exploration, plan: Plan, rung: Rung
+def with_exploration(
+    page: Sequence[Slot], new: Hits, ages: NDArray[np.floating], policy: Exploration, request: Request,
+    rung: Rung,
 ) -> list[Slot]:
     """The page with some slots given to new items.
 
@@ -86,64 +101,70 @@ def explored(
         policy: how much is given to which new items.
         rung: of the new items.
     """
-    known = {slot.place: slot for slot in page}
+    known = {slot.position: slot for slot in page}
     fresh = {int(p): Slot(int(p), float(s), rung) for p, s in zip(new.positions, new.scores, strict=True)}
     pool = Pool(new.positions, new.scores, ages)
-    shown = explore(policy, list(known), pool, plan.k, rng=plan.draws)
+    shown = explore(policy, list(known), pool, request.k, rng=request.generator)
     slots = fresh | known
     return [
-        replace(slots[int(place)], propensity=float(propensity))
-        for place, propensity in zip(shown.positions, shown.propensities, strict=True)
+        replace(slots[int(position)], propensity=float(propensity))
+        for position, propensity in zip(shown.positions, shown.propensities, strict=True)
     ]
 
 
-class _Choice:
+class _Chooser:
     """Chooses among candidates by diversity, caps and duplicates, with what the page shows already."""
 
-    def __init__(self, snapshot: Snapshot, plan: Plan) -> None:
-        self.snapshot, self.plan = snapshot, plan
-        self.caps = dict(plan.max_per or {})
-        if isinstance(plan.distinct, str):
-            self.caps[plan.distinct] = 1
-        if unknown := [name for name in self.caps if name not in snapshot.attributes]:
-            field = "max_per" if unknown[0] in (plan.max_per or {}) else "distinct"
-            known = ", ".join(snapshot.attributes) or "none, items have no attributes"
-            raise DataError(f"{field} names no attribute {unknown[0]!r}: choose {known}", field=field)
-        if plan.dials:
-            self._check_dials()
+    def __init__(self, context: Context) -> None:
+        self.snapshot, self.request = context.snapshot, context.request
+        self.caps = dict(self.request.max_per or {})
+        if isinstance(self.request.distinct, str):
+            self.caps[self.request.distinct] = 1
+        if self.request.signals:
+            check_signals(self.request)
+        self._check_caps()
+        if self.request.weights_of_diversity:
+            self._check_diversity()
 
-    def of(self, hits: Hits, page: Sequence[int], k: int) -> Sequence[int] | Places:
-        """Which of the hits, in order."""
-        if not self.plan.shapes or not len(hits.positions):
+    def choose(self, hits: Hits, page: Sequence[int], k: int) -> Sequence[int] | Positions:
+        """Which of the hits to show, in order."""
+        if not self.request.selects or not len(hits.positions):
             return range(min(k, len(hits.positions)))
-        places = np.concatenate([np.array(page, np.intp), hits.positions])
+        positions = np.concatenate([np.array(page, np.intp), hits.positions])
         lowest = np.full(len(page), hits.scores.min())
+        weights = self.request.weights_of_diversity
         chosen = select(
             np.concatenate([lowest, hits.scores]), k,
-            spreads=[Spread(self._vectors(name, places), dial) for name, dial in self.plan.dials.items()],
-            caps=[Cap(self._values(name, places), most, name) for name, most in self.caps.items()],
-            duplicates=self._duplicates(places), above=range(len(page)),
+            spreads=[Spread(self._vectors(name, positions), weight) for name, weight in weights.items()],
+            caps=[Cap(self._values(name, positions), most, name) for name, most in self.caps.items()],
+            duplicates=self._duplicates(positions), above=range(len(page)),
         )
         return chosen - len(page)
 
-    def _check_dials(self) -> None:
+    def _check_caps(self) -> None:
+        if unknown := [name for name in self.caps if name not in self.snapshot.attributes]:
+            field = "max_per" if unknown[0] in (self.request.max_per or {}) else "distinct"
+            known = ", ".join(self.snapshot.attributes) or "none, items have no attributes"
+            raise DataError(f"{field} names no attribute {unknown[0]!r}: choose {known}", field=field)
+
+    def _check_diversity(self) -> None:
         fields = dict.fromkeys((*self.snapshot.spaces, *self.snapshot.categories))
-        if unknown := [name for name in self.plan.dials if name not in fields]:
+        if unknown := [name for name in self.request.weights_of_diversity if name not in fields]:
             raise DataError(
                 f"diversity names no field {unknown[0]!r}: choose {', '.join(fields)}", field="diversity"
             )
 
-    def _values(self, name: str, places: Places) -> list[AttributeValue | None]:
-        values: list[AttributeValue | None] = self.snapshot.facts[name].take(places).to_pylist()
+    def _values(self, name: str, positions: Positions) -> list[AttributeValue | None]:
+        values: list[AttributeValue | None] = self.snapshot.facts[name].take(positions).to_pylist()
         return values
 
-    def _vectors(self, name: str, places: Places) -> Vectors:
+    def _vectors(self, name: str, positions: Positions) -> Vectors:
         """Unit rows [m, d] by which items are alike: labels of a category, else vectors of a space."""
         if name in self.snapshot.categories:
-            return label_rows(self._values(name, places))
-        return self.snapshot.space(name)[places]
+            return label_rows(self._values(name, positions))
+        return self.snapshot.space(name)[positions]
 
-    def _duplicates(self, places: Places) -> Duplicates | None:
-        if not isinstance(self.plan.distinct, float):
+    def _duplicates(self, positions: Positions) -> Duplicates | None:
+        if not isinstance(self.request.distinct, float):
             return None
-        return Duplicates(self.snapshot.space(CONTENT)[places], self.plan.distinct)
+        return Duplicates(self.snapshot.space(CONTENT)[positions], self.request.distinct)

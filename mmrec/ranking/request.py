@@ -1,9 +1,10 @@
-"""The retrieval plan: all that a call may ask of its results, checked once, the same for every way in."""
+"""The request: all that a call may ask for, checked once with an error that says what would do."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,7 +14,13 @@ from mmrec.errors import DataError
 from mmrec.search.vectors import CONTENT
 
 MOST_RESULTS = 10_000
-ROUNDING = 1e-6  # of what should be 1: the cosine of two equal vectors, or a sum of dials
+ROUNDING = 1e-6  # of what should be 1: the cosine of two equal vectors, or a sum of weights
+POOL = 200  # candidates from which a page is chosen, at least
+WIDER = 5  # times k candidates for a longer page, up to k + MORE
+DIVERSE = 40  # the same for a page that shall be diverse, or whose candidates are weighed by signals
+MORE = 2_000
+Diversity = float | Mapping[str, float]
+Rng = np.random.Generator | int | None
 
 
 def check_k(k: object, name: str = "k", field: str = "k") -> int:
@@ -65,12 +72,6 @@ def shape_of(array: NDArray[np.floating]) -> str:
     return f"shape {list(array.shape)}" + (f" with {broken} that are NaN or infinite" if broken else "")
 
 
-POOL = 200  # candidates from which a page is chosen, at least
-WIDER = 5  # times k candidates for a longer page, up to k + MORE
-DIVERSE = 40  # the same for a page that shall be diverse
-MORE = 2_000
-Diversity = float | Mapping[str, float]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exploration:
@@ -99,60 +100,93 @@ class Exploration:
                 raise DataError(f"{name} must be a finite number above 0, got {value!r}", field=name)
 
 
+class PageOptions(TypedDict, total=False):
+    """What may be asked of any page of results; `Request` describes each."""
+
+    k: int
+    where: str | None
+    exclude: Sequence[str]
+    diversity: Diversity
+    max_per: Mapping[str, int] | None
+    distinct: float | str | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What is wanted of the results, whatever finds them: candidates -> filter -> diversity -> exploration.
+class Request:
+    """What a call asks for: for whom, and what of the results. Checked once, the same for every way in.
 
     Attributes:
+        user: id of a user whose recorded interactions are the history.
+        history: ids of items, oldest first, of a user whom nobody has seen; None if there is none.
+        dislikes: ids of items that push away.
+        taste: what a new user says to like, in words.
         k: number of results, 1 to 10,000.
-        where: condition on attributes.
+        where: condition on attributes; see `mmrec.store.where`.
         exclude: ids of items not to be shown.
-        diversity: 0 is pure relevance, 1 pure diversity of the content; or the dials of fields and
-            attributes by name, such as `{"genres": 0.3}`. See `mmrec.ranking.diversity.select`.
+        diversity: 0 is pure relevance, 1 pure diversity of the content; or a weight for each of some
+            fields and attributes, such as `{"genres": 0.3}`. See `mmrec.ranking.diversity.select`.
         max_per: most results of one value of an attribute, such as `{"brand": 2}`.
         distinct: of nearly equal items show one: those with the same value of this attribute, or with a
             cosine of their content of at least this number (above 0, up to 1).
-        explore: share of the slots that goes to new items, or more of it; see `mmrec.ranking.exploration`.
+        signals: how much a named signal adds to relevance, such as `{"newness": 0.2}`; see
+            `mmrec.ranking.signals`.
+        explore: share of the slots that goes to new items, or an `Exploration`.
         rng: draws the explored items; a whole number is a seed.
 
     Raises:
-        DataError: one of them is out of range; `.field` names it.
+        DataError: one of them cannot be used; `.field` names it.
     """
 
+    user: str | None = None
+    history: Sequence[str] | None = None
+    dislikes: Sequence[str] = ()
+    taste: str | None = None
     k: int = 10
     where: str | None = None
     exclude: Sequence[str] = ()
     diversity: Diversity = 0.0
     max_per: Mapping[str, int] | None = None
     distinct: float | str | None = None
+    signals: Mapping[str, float] | None = None
     explore: Exploration | float = 0.0
-    rng: np.random.Generator | int | None = field(default=None, compare=False)
+    rng: Rng = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
-        settle = object.__setattr__
+        settle = object.__setattr__  # the one moment a frozen value may still be settled
+        if self.user is not None and self.history is not None:
+            raise DataError("recommend takes a user or a history, not both", field="user")
+        if self.history is not None:
+            settle(self, "history", tuple(listed(self.history, "history")))
+        settle(self, "dislikes", tuple(listed(self.dislikes, "dislikes")))
         settle(self, "k", check_k(self.k))
         settle(self, "exclude", tuple(listed(self.exclude, "exclude")))
-        settle(self, "diversity", _checked_dials(self.diversity))
+        settle(self, "diversity", _checked_diversity(self.diversity))
         settle(self, "max_per", _checked_caps(self.max_per))
         _check_distinct(self.distinct)
+        settle(self, "signals", _checked_signals(self.signals))
         if not isinstance(self.explore, Exploration):
             settle(self, "explore", Exploration(share=check_share(self.explore, "explore")))
         _check_rng(self.rng)
 
     @property
-    def shapes(self) -> bool:
-        """Whether a page is more than the k best candidates."""
+    def selects(self) -> bool:
+        """Whether diversity, caps or duplicates decide which candidates make the page."""
         return bool(self.diversity or self.max_per or self.distinct is not None)
 
     @property
+    def shapes(self) -> bool:
+        """Whether a page is more than the k most relevant candidates."""
+        return bool(self.selects or self.signals)
+
+    @property
     def pool(self) -> int:
-        """How many candidates the first choice is from."""
-        times = DIVERSE if self.dials else WIDER
+        """How many candidates the page is first chosen from."""
+        times = DIVERSE if self.diversity or self.signals else WIDER
         return max(POOL, min(times * self.k, self.k + MORE)) if self.shapes else self.k
 
     @property
-    def dials(self) -> Mapping[str, float]:
-        """How much diversity of which field."""
+    def weights_of_diversity(self) -> Mapping[str, float]:
+        """The weight of each field's diversity in the value of a page."""
         return self.diversity if isinstance(self.diversity, Mapping) else {}
 
     @property
@@ -162,28 +196,53 @@ class Plan:
         return explore if isinstance(explore, Exploration) and explore.share > 0 else None
 
     @property
-    def draws(self) -> np.random.Generator:
-        """What the explored items are drawn by."""
+    def generator(self) -> np.random.Generator:
+        """Draws the explored items."""
         return np.random.default_rng(self.rng)
 
 
+def check_offset(number: object, name: str) -> int:
+    """A count of items.
+
+    Raises:
+        DataError: it is no whole number from 0 up.
+    """
+    if isinstance(number, bool) or not isinstance(number, int) or number < 0:
+        raise DataError(f"{name} must be a whole number from 0 up, got {number!r}", field=name)
+    return number
+
+
 def listed(ids: Sequence[str], name: str) -> list[str]:
-    """A list of ids; one string is a mistake that would be read letter by letter."""
+    """A list of ids; one string is a mistake that would be read letter by letter.
+
+    Raises:
+        DataError: it is no list of strings.
+    """
     members = None if isinstance(ids, str) or not isinstance(ids, Iterable) else list(ids)
     if members is None or not all(isinstance(i, str) for i in members):
         raise DataError(f"{name} must be a list of item ids, got {ids!r}"[:200], field=name)
     return members
 
 
-def _checked_dials(diversity: object) -> Mapping[str, float]:
+def _checked_signals(signals: object) -> Mapping[str, float]:
+    if signals is None:
+        return {}
+    if not isinstance(signals, Mapping):
+        raise DataError(
+            f"signals must map names to numbers, as {{'newness': 0.2}}, got {signals!r}"[:200],
+            field="signals",
+        )
+    weights = {str(n): check_share(w, f"signals[{n!r}]", "signals") for n, w in signals.items()}
+    return {name: weight for name, weight in weights.items() if weight}
+
+
+def _checked_diversity(diversity: object) -> Mapping[str, float]:
     if not isinstance(diversity, Mapping):
         diversity = {CONTENT: check_share(diversity, "diversity")}
-    dials = {
-        str(name): check_share(dial, f"diversity[{name!r}]", "diversity") for name, dial in diversity.items()
-    }
-    if sum(dials.values()) > 1 + ROUNDING:
-        raise DataError(f"diversity must sum to 1 at most, got {dials!r}"[:200], field="diversity")
-    return {name: dial for name, dial in dials.items() if dial}
+    weights = {str(n): check_share(w, f"diversity[{n!r}]", "diversity") for n, w in diversity.items()}
+    if sum(weights.values()) > 1 + ROUNDING:
+        raise DataError(f"diversity must sum to 1 at most, got {weights!r}"[:200], field="diversity")
+    return {name: weight for name, weight in weights.items() if weight}
 
 
 def _checked_caps(max_per: object) -> Mapping[str, int]:

@@ -1,72 +1,104 @@
-"""From a query to results: candidates -> filter -> diversity -> exploration -> reasons."""
+"""From requests to results: candidates -> filter -> diversity -> exploration -> reasons."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from dataclasses import replace
 
 import numpy as np
 
 from mmrec.encoders.base import Vectors
-from mmrec.ranking.page import MOST_NEW, Slot, Source, arranged, explored
+from mmrec.errors import DataError
+from mmrec.ranking.page import MOST_NEW, Slot, Source, page_of, with_exploration
 from mmrec.ranking.reasons import Reasons, by_fields, by_history
-from mmrec.ranking.request import Plan
-from mmrec.ranking.users import Point, Shopper
-from mmrec.search.hits import Hits, Mask, Places, best
+from mmrec.ranking.request import Request, listed
+from mmrec.ranking.signals import Context
+from mmrec.ranking.users import Event, Point, Query, User, point_of, users_with
+from mmrec.search.hits import Hits, Mask, Positions, best, exact_scores
 from mmrec.search.snapshot import Snapshot
+from mmrec.search.vectors import BEHAVIOUR
 from mmrec.types import Recommendation, Rung
 
 Popularity = Callable[[], Mapping[str, float]]  # asked only when it serves
 
 
-def user_point(snapshot: Snapshot, shopper: Shopper) -> Point:
-    """Where a shopper is searched from; zeros if nothing is known."""
-    known = _points(snapshot, [shopper])
-    return known.get(0) or Point(snapshot.serving, user_vectors(snapshot, [shopper])[0])
-
-
-def user_vectors(snapshot: Snapshot, shoppers: Sequence[Shopper]) -> Vectors:
-    """Vectors [u, d] of histories in the serving space."""
-    if not len(snapshot):
-        return np.zeros((len(shoppers), snapshot.space(snapshot.serving).shape[1]), np.float32)
-    return snapshot.towers.users(
-        snapshot.remembered, [s.places for s in shoppers], [s.weights for s in shoppers]
-    )
-
-
-class Ask(NamedTuple):
-    """A shopper, and what is wanted of the results."""
-
-    shopper: Shopper
-    plan: Plan
-
-
 def recommend(
-    snapshot: Snapshot, asks: Sequence[Ask], popularity: Popularity
+    snapshot: Snapshot, requests: Sequence[Request], users: Sequence[User], popularity: Popularity
 ) -> list[list[Recommendation]]:
     """For each down the rungs history -> taste -> popular -> newest until k items are found."""
     return [
-        results_of(snapshot, page, by_history(snapshot, ask.shopper, page))
-        for ask, page in zip(asks, pages(snapshot, asks, popularity), strict=True)
+        results_of(snapshot, page, by_history(snapshot, user, page))
+        for user, page in zip(users, pages(snapshot, requests, users, popularity), strict=True)
     ]
 
 
-def pages(snapshot: Snapshot, asks: Sequence[Ask], popularity: Popularity) -> list[list[Slot]]:
-    """The page of each; those who are searched for alike share one search of all items."""
-    points = _points(snapshot, [ask.shopper for ask in asks])
-    first = _nearest_of_many(snapshot, asks, points)
+def recommend_many(
+    snapshot: Snapshot, histories: Sequence[Sequence[str]], request: Request, popularity: Popularity
+) -> list[list[Recommendation]]:
+    """One request for many histories of liked items, oldest first."""
+    request = replace(request, rng=request.generator)  # else one seed would draw the same for everybody
+    users = users_with(snapshot, _liked(histories))
+    return recommend(snapshot, [request] * len(users), users, popularity)
+
+
+def scores(snapshot: Snapshot, user: User, items: Sequence[str]) -> Vectors:
+    """Scores [n] of items for a user, as the first rung ranks by; zeros for one of whom nothing is known."""
+    positions = snapshot.positions_of(items)
+    if user.point is None:
+        return np.zeros(len(positions), np.float32)
+    return exact_scores(snapshot.space(user.point.space), positions, user.point.vector)
+
+
+def scores_of_many(
+    snapshot: Snapshot, histories: Sequence[Sequence[str]], items: Sequence[str]
+) -> Vectors:
+    """Scores [users, items] for histories of liked items, oldest first."""
+    x = snapshot.space(snapshot.serving)[snapshot.positions_of(items)]  # [items, d]
+    vectors = np.zeros((len(histories), x.shape[1]), np.float32)
+    for row, user in zip(vectors, users_with(snapshot, _liked(histories)), strict=True):
+        if user.point is not None:
+            row[:] = user.point.vector
+    return vectors @ x.T  # [users, d] @ [d, items]
+
+
+def pages(
+    snapshot: Snapshot, requests: Sequence[Request], users: Sequence[User], popularity: Popularity
+) -> list[list[Slot]]:
+    """The page of each user; those who are searched for alike share one search of all items."""
+    hidden = [
+        snapshot.known(request.exclude).union(user.positions.tolist())
+        for request, user in zip(requests, users, strict=True)
+    ]
+    first = _nearest_of_many(snapshot, requests, users, hidden)
     return [
-        _page(snapshot, *ask, points.get(i), popularity, first.get(i)) for i, ask in enumerate(asks)
+        _page(Context(snapshot, request, popularity), user, hidden[i], first.get(i))
+        for i, (request, user) in enumerate(zip(requests, users, strict=True))
     ]
 
 
 def similar(
-    snapshot: Snapshot, point: Point, plan: Plan, *, exclude: Iterable[int] = ()
+    snapshot: Snapshot, item_id: str | None, query: Query, by: str, request: Request
 ) -> list[Recommendation]:
-    """The k nearest items to a point of a space."""
-    mask, hidden = snapshot.mask(plan.where), snapshot.known(plan.exclude) | set(exclude)
-    page = arranged(snapshot, [_nearest("similar", snapshot, point, mask)], plan, hidden)
+    """The k items nearest to one of the catalogue, or to a query, in the space `by`."""
+    if by == BEHAVIOUR:
+        snapshot.space(by)  # raises an error if no head was trained, even in an empty catalogue
+    if (item_id is None) == (query.text is None and query.image is None):
+        raise DataError("similar takes either an item_id, or text and/or image", field="item_id")
+    if item_id is not None:
+        position = int(snapshot.positions_of([item_id])[0])
+        return nearest(snapshot, Point(by, snapshot.space(by)[position]), request, exclude=[position])
+    snapshot.mask(request.where)  # a condition that cannot be used is refused by an empty catalogue, too
+    return nearest(snapshot, point_of(snapshot, query, by), request) if len(snapshot) else []
+
+
+def nearest(
+    snapshot: Snapshot, point: Point, request: Request, *, exclude: Iterable[int] = ()
+) -> list[Recommendation]:
+    """The k items nearest to a point of a space, without some positions."""
+    mask, hidden = snapshot.mask(request.where), snapshot.known(request.exclude) | set(exclude)
+    context = Context(snapshot, request, dict)
+    page = page_of(context, [_nearest("similar", snapshot, point, mask)], hidden)
     return results_of(snapshot, page, by_fields(snapshot, point.space, point.vector, page))
 
 
@@ -76,51 +108,46 @@ def results_of(
     """A page as the caller sees it."""
     return [
         Recommendation(
-            item_id=snapshot.ids[slot.place], score=slot.score, rung=slot.rung, reasons=why,
+            item_id=snapshot.ids[slot.position], score=slot.score, rung=slot.rung, reasons=why,
             propensity=slot.propensity,
         )
         for slot, why in zip(page, reasons, strict=True)
     ]
 
 
-def _points(snapshot: Snapshot, shoppers: Sequence[Shopper]) -> dict[int, Point]:
-    """Where those shoppers are searched from of whom something is known."""
-    points = {i: s.words for i, s in enumerate(shoppers) if s.rung == "taste" and s.words is not None}
-    acted = [i for i, shopper in enumerate(shoppers) if shopper.rung != "popular" and i not in points]
-    vectors = user_vectors(snapshot, [shoppers[i] for i in acted]) if acted else ()
-    return points | {i: Point(snapshot.serving, v) for i, v in zip(acted, vectors, strict=True)}
+def _liked(histories: Sequence[Sequence[str]]) -> list[list[Event]]:
+    return [[(item_id, 1.0) for item_id in listed(history, "history")] for history in histories]
 
 
 def _nearest_of_many(
-    snapshot: Snapshot, asks: Sequence[Ask], points: Mapping[int, Point]
+    snapshot: Snapshot, requests: Sequence[Request], users: Sequence[User], hidden: Sequence[set[int]]
 ) -> dict[int, Hits]:
-    """The first candidates of each point."""
-    alike = defaultdict[tuple[str, str | None, int], list[int]](list)
-    for i, point in points.items():
-        alike[point.space, asks[i].plan.where, asks[i].plan.pool].append(i)
+    """The first candidates of each user of whom something is known."""
+    alike = defaultdict[tuple[str, str | None, int], list[tuple[int, Point]]](list)
+    for i, (request, user) in enumerate(zip(requests, users, strict=True)):
+        if user.point is not None:
+            alike[user.point.space, request.where, request.pool].append((i, user.point))
     found: dict[int, Hits] = {}
     for (space, where, pool), some in alike.items():
         hits = snapshot.scorer(space).top_many(
-            np.array([points[i].vector for i in some]), pool, allowed=snapshot.mask(where),
-            exclude=[sorted(asks[i].shopper.out) for i in some],
+            np.array([point.vector for _, point in some]), pool, allowed=snapshot.mask(where),
+            exclude=[sorted(hidden[i]) for i, _ in some],
         )
-        found |= zip(some, hits, strict=True)
+        found |= zip((i for i, _ in some), hits, strict=True)
     return found
 
 
-def _page(
-    snapshot: Snapshot, shopper: Shopper, plan: Plan, point: Point | None, popularity: Popularity,
-    first: Hits | None,
-) -> list[Slot]:
-    """One shopper's page; `first` are the candidates nearest to the point."""
-    mask = snapshot.mask(plan.where)
-    page = arranged(snapshot, _rungs(snapshot, shopper, point, mask, popularity, first), plan, shopper.out)
-    if policy := plan.exploration:
-        young = _allowed(snapshot, mask, np.array(sorted(shopper.out), np.intp))
+def _page(context: Context, user: User, hidden: set[int], first: Hits | None) -> list[Slot]:
+    """One user's page; `first` are the candidates nearest to the user."""
+    snapshot, request = context.snapshot, context.request
+    mask = snapshot.mask(request.where)
+    page = page_of(context, _rungs(context, user, mask, first), hidden)
+    if policy := request.exploration:
+        young = _allowed(snapshot, mask, np.array(sorted(hidden), np.intp))
         young &= snapshot.ages <= policy.max_age_days
-        new = _new(snapshot, point, young)
-        rung: Rung = "newest" if point is None else shopper.rung
-        page = explored(page, new, snapshot.ages[new.positions], policy, plan, rung)
+        new = _new(snapshot, user.point, young)
+        rung: Rung = "newest" if user.point is None else user.rung
+        page = with_exploration(page, new, snapshot.ages[new.positions], policy, request, rung)
     return page
 
 
@@ -131,13 +158,11 @@ def _new(snapshot: Snapshot, point: Point | None, young: Mask) -> Hits:
     return snapshot.search(point.space, point.vector, MOST_NEW, mask=young)
 
 
-def _rungs(
-    snapshot: Snapshot, shopper: Shopper, point: Point | None, mask: Mask | None, popularity: Popularity,
-    first: Hits | None,
-) -> Iterator[Source]:
-    if point is not None:
-        yield _nearest(shopper.rung, snapshot, point, mask, first)
-    popular = snapshot.popular(popularity())
+def _rungs(context: Context, user: User, mask: Mask | None, first: Hits | None) -> Iterator[Source]:
+    snapshot = context.snapshot
+    if user.point is not None:
+        yield _nearest(user.rung, snapshot, user.point, mask, first)
+    popular = snapshot.popular(context.popularity())
     yield Source("popular", lambda k, out: best(popular, k, _allowed(snapshot, mask, out) & (popular > 0)))
     newest = -snapshot.ages.astype(np.float32)
     yield Source("newest", lambda k, out: best(newest, k, _allowed(snapshot, mask, out) & (popular == 0)))
@@ -149,14 +174,14 @@ def _nearest(
     """The items nearest to a point; `first` is what the first call gives."""
     waiting = [] if first is None else [first]
 
-    def find(k: int, out: Places) -> Hits:
+    def find(k: int, out: Positions) -> Hits:
         return waiting.pop() if waiting else snapshot.search(
             point.space, point.vector, k, exclude=out, mask=mask)
 
     return Source(rung, find)  # type: ignore[arg-type]
 
 
-def _allowed(snapshot: Snapshot, mask: Mask | None, out: Places) -> Mask:
+def _allowed(snapshot: Snapshot, mask: Mask | None, out: Positions) -> Mask:
     allowed = np.ones(len(snapshot), np.bool_) if mask is None else mask.copy()
     allowed[out] = False
     return allowed

@@ -1,21 +1,27 @@
-"""Who is asking: a history, words, or nothing, as positions in one state of the catalogue."""
+"""Who is asking, and what for: histories, tastes and queries as vectors of one state of the catalogue."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 from mmrec.encoders.base import Vectors, unit
+from mmrec.encoders.modality import modality_of
 from mmrec.errors import DataError, UnknownItem
 from mmrec.model.content import ContentPlan
-from mmrec.ranking.request import listed
+from mmrec.ranking.request import Request
 from mmrec.search.snapshot import Snapshot
 from mmrec.search.vectors import BEHAVIOUR, CONTENT
-from mmrec.store.catalogue import Catalogue
 from mmrec.store.ingest import encode_alone
-from mmrec.store.interactions import Journal
+from mmrec.store.interactions import Interactions
 from mmrec.types import IMAGE, WORDS, ImageSource, Item, Rung
+
+log = logging.getLogger(__name__)
+Event = tuple[str, float]  # item id and weight; a negative weight is a dislike
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +37,78 @@ class Query:
     image: ImageSource | Sequence[ImageSource] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Point:
-    """A query as a unit vector [d] of a space."""
+    """Where a search starts: a vector [d] of a space."""
 
     space: str
     vector: Vectors
 
 
-def point_of(catalogue: Catalogue, snapshot: Snapshot, query: Query, by: str = CONTENT) -> Point:
-    """Where a query lies in the space `by`.
+@dataclass(frozen=True, slots=True, eq=False)
+class User:
+    """What is known of a user in one state of the catalogue.
+
+    Attributes:
+        positions: of the history's items in the catalogue [L], oldest first.
+        weights: of each [L]; a negative one is a dislike.
+        rung: the highest rung that this knowledge reaches.
+        point: where the user is searched from; None if nothing is known.
+        told: whether that is what the user says to like in words, rather than a history.
+    """
+
+    positions: NDArray[np.intp]
+    weights: Vectors
+    rung: Rung
+    point: Point | None
+    told: bool = False
+
+
+def users_of(snapshot: Snapshot, interactions: Interactions, requests: Sequence[Request]) -> list[User]:
+    """Who asks, as each request says: a recorded user, a history, a taste in words, or nobody known.
+
+    Raises:
+        UnknownItem: none of a given history is in the catalogue.
+    """
+    histories = [_events(request, interactions) for request in requests]
+    for request, events in zip(requests, histories, strict=True):
+        if request.user is None:
+            _check_known(snapshot, events)
+    tastes = {
+        n: point_of(snapshot, Query(request.taste)) for n, request in enumerate(requests)
+        if request.taste is not None and request.taste.strip() and len(snapshot)
+    }
+    return users_with(snapshot, histories, tastes)
+
+
+def users_with(
+    snapshot: Snapshot, histories: Sequence[Sequence[Event]], tastes: Mapping[int, Point] | None = None,
+) -> list[User]:
+    """Users of these histories; items that are not in the catalogue are skipped.
+
+    Args:
+        histories: events of each user, oldest first.
+        tastes: by position among the users, where one who likes nothing yet is searched from.
+    """
+    tastes = tastes or {}
+    known = [[(snapshot.position[i], w) for i, w in events if i in snapshot.position] for events in histories]
+    positions = [np.array([position for position, _ in events], np.intp) for events in known]
+    weights = [np.array([weight for _, weight in events], np.float32) for events in known]
+    rungs: list[Rung] = [_rung(w, n in tastes) for n, w in enumerate(weights)]
+    points = {n: point for n, point in tastes.items() if rungs[n] == "taste"}
+    told = set(points)
+    read = [n for n, rung in enumerate(rungs) if rung != "popular" and n not in told]
+    if read:
+        vectors = snapshot.towers.users(
+            snapshot.remembered, [positions[n] for n in read], [weights[n] for n in read])
+        points |= {n: Point(snapshot.serving, vector) for n, vector in zip(read, vectors, strict=True)}
+    return [
+        User(positions[n], weights[n], rung, points.get(n), n in told) for n, rung in enumerate(rungs)
+    ]
+
+
+def point_of(snapshot: Snapshot, query: Query, by: str = CONTENT) -> Point:
+    """Where a query lies in the space `by`, brought there by the same road as an item.
 
     Plain words alone are compared with all words of the items (space `words`) in place of their content;
     where the image encoder reads words (CLIP), they also look for pictures.
@@ -51,13 +119,35 @@ def point_of(catalogue: Catalogue, snapshot: Snapshot, query: Query, by: str = C
     if isinstance(query.text, str) and query.text.strip() and WORDS in snapshot.spaces and (
         by == WORDS or (by == CONTENT and query.image is None)
     ):
-        return Point(WORDS, catalogue.encoders["text"].embed([[query.text]])[0])
-    return Point(by, _vector(catalogue, snapshot, query, by))
+        return Point(WORDS, snapshot.catalogue.encoders["text"].embed([[query.text]])[0])
+    return Point(by, _vector(snapshot, query, by))
 
 
-def _vector(catalogue: Catalogue, snapshot: Snapshot, query: Query, by: str) -> Vectors:
+def _events(request: Request, interactions: Interactions) -> list[Event]:
+    """The events of a request's history, oldest first, then its dislikes."""
+    recorded = interactions.history(request.user) if request.user is not None else []
+    given = [(item_id, 1.0) for item_id in request.history or ()]
+    return [*recorded, *given, *((item_id, -1.0) for item_id in request.dislikes)]
+
+
+def _check_known(snapshot: Snapshot, events: Sequence[Event]) -> None:
+    """Warns of a given history's items that are not in the catalogue; if none is, that is an error."""
+    unknown = [i for i, _ in events if i not in snapshot.position]
+    if unknown and len(unknown) == len(events):
+        raise UnknownItem(f"none of the history is in the catalogue ({unknown[0]!r} ...): check the ids")
+    if unknown:
+        log.warning("history items that are not in the catalogue are skipped: %s", ", ".join(unknown[:20]))
+
+
+def _rung(weights: Vectors, has_taste: bool) -> Rung:
+    if (weights > 0).any():
+        return "history"
+    return "taste" if has_taste or (weights < 0).any() else "popular"
+
+
+def _vector(snapshot: Snapshot, query: Query, by: str) -> Vectors:
     plan = (by == BEHAVIOUR and snapshot.towers.plan) or snapshot.plan
-    parts = _parts(catalogue, snapshot, query, plan)
+    parts = _parts(snapshot, query, plan)
     if by in (CONTENT, BEHAVIOUR):
         if parts:
             content = plan.fuse(parts, 1)  # [1, c]
@@ -65,7 +155,7 @@ def _vector(catalogue: Catalogue, snapshot: Snapshot, query: Query, by: str) -> 
     elif by in parts:
         return parts[by][0]
     else:
-        snapshot.space(by)  # says which fields there are, if this is none
+        snapshot.space(by)  # raises an error that lists the spaces if there is none of this name
     known = ", ".join(snapshot.text_slots) or "none"
     pictures = "has" if IMAGE in snapshot.spaces else "has no"
     raise DataError(
@@ -75,118 +165,21 @@ def _vector(catalogue: Catalogue, snapshot: Snapshot, query: Query, by: str) -> 
 
 
 def _behaviour(snapshot: Snapshot, content: Vectors) -> Vectors:
-    """What a trained head would remember of an item of such content [1, c], which nobody has seen."""
+    """The vector [d] that a trained head predicts for a cold item of this content [1, c]."""
     rows = snapshot.towers.items(content, [""])
     return unit(snapshot.towers.remembered(rows))[0]
 
 
-def _parts(
-    catalogue: Catalogue, snapshot: Snapshot, query: Query, plan: ContentPlan
-) -> dict[str, Vectors]:
-    """Unit features [1, dim] of the slots that the query fills."""
+def _parts(snapshot: Snapshot, query: Query, plan: ContentPlan) -> dict[str, Vectors]:
+    """Unit features [1, dim] of the fields that the query has."""
     text = query.text if isinstance(query.text, Mapping) else dict.fromkeys(snapshot.text_slots, query.text)
     item = Item(item_id="query", text={k: v for k, v in text.items() if v is not None}, image=query.image)
-    fields = encode_alone(catalogue, item)
-    filled = [name for name in fields.embeddings if name in plan.spans]
-    parts = {name: plan.part(name, fields) for name in filled}
-    if IMAGE in snapshot.spaces and IMAGE not in parts and isinstance(query.text, str):
-        words = catalogue.encoders[IMAGE].words
-        if words is not None:
+    fields = encode_alone(snapshot.catalogue, item)
+    parts = {name: plan.part(name, fields) for name in fields.embeddings if name in plan.spans}
+    if isinstance(query.text, str):
+        for name in set(snapshot.readable) - {WORDS} - parts.keys():
+            words = snapshot.catalogue.encoders[modality_of(name).name].words
+            assert words is not None  # for mypy: it is readable
             # not centred: the catalogue's mean is of pictures, and a constant in a query ranks nothing
-            parts[IMAGE] = words.embed([[query.text]])
+            parts[name] = words.embed([[query.text]])
     return parts
-
-
-log = logging.getLogger(__name__)
-Act = tuple[str, float]  # item id and weight; a negative weight is a dislike
-
-
-@dataclass(frozen=True, slots=True)
-class Shopper:
-    """What is known of one user: a history, or words, or nothing.
-
-    Attributes:
-        places: positions in the catalogue of the history's items, oldest first.
-        weights: of each; a negative one is a dislike.
-        words: a taste in words.
-        hidden: positions never to be shown, besides those of the history: what the caller excludes.
-    """
-
-    places: Sequence[int] = ()
-    weights: Sequence[float] = ()
-    words: Point | None = None
-    hidden: frozenset[int] = field(default_factory=frozenset)
-
-    @property
-    def out(self) -> set[int]:
-        """All that is never to be shown."""
-        return {*self.hidden, *(int(place) for place in self.places)}
-
-    @property
-    def rung(self) -> Rung:
-        """The highest rung that this knowledge reaches."""
-        if any(w > 0 for w in self.weights):
-            return "history"
-        return "taste" if self.words is not None or any(w < 0 for w in self.weights) else "popular"
-
-
-def acts_of(history: Sequence[str], dislikes: Sequence[str] = ()) -> list[Act]:
-    """The acts of a history that the caller gives, oldest first.
-
-    Raises:
-        DataError: one of both is no list of ids.
-    """
-    liked: list[Act] = [(item_id, 1.0) for item_id in listed(history, "history")]
-    return liked + [(item_id, -1.0) for item_id in listed(dislikes, "dislikes")]
-
-
-def shopper_of(
-    snapshot: Snapshot, acts: Sequence[Act], *, words: Point | None = None, exclude: Sequence[str] = (),
-    strict: bool = True,
-) -> Shopper:
-    """The shopper of these acts; items that are not in the catalogue are skipped.
-
-    Args:
-        snapshot: the catalogue.
-        acts: oldest first.
-        words: a taste in words.
-        exclude: item ids not to be shown.
-        strict: whether a history of which nothing is known is an error, and a part of one worth a warning.
-
-    Raises:
-        UnknownItem: none of the acts' items is in the catalogue (if strict).
-    """
-    known = [(snapshot.position[i], weight) for i, weight in acts if i in snapshot.position]
-    unknown = [i for i, _ in acts if i not in snapshot.position]
-    if unknown and strict:
-        if not known:
-            raise UnknownItem(f"none of the history is in the catalogue ({unknown[0]!r} ...): check the ids")
-        log.warning("history items that are not in the catalogue are skipped: %s", ", ".join(unknown[:20]))
-    hidden = frozenset(snapshot.known(listed(exclude, "exclude")))
-    return Shopper([p for p, _ in known], [w for _, w in known], words, hidden)
-
-
-def shoppers_of(
-    snapshot: Snapshot, histories: Sequence[Sequence[str]], exclude: Sequence[str] = ()
-) -> list[Shopper]:
-    """A shopper for each history; one of unknown items alone falls to the last rungs."""
-    return [shopper_of(snapshot, acts_of(h), exclude=exclude, strict=False) for h in histories]
-
-
-def asking(
-    catalogue: Catalogue, journal: Journal, snapshot: Snapshot, user: str | None,
-    history: Sequence[str] | None, dislikes: Sequence[str], taste: str | None, exclude: Sequence[str],
-) -> Shopper:
-    """The shopper of the arguments of `recommend`.
-
-    Raises:
-        DataError: both user and history are given, or an argument is no list of ids.
-        UnknownItem: none of the history is in the catalogue.
-    """
-    if user is not None and history is not None:
-        raise DataError("recommend takes a user or a history, not both", field="user")
-    acts = journal.history(user) if user is not None else []
-    acts += acts_of(history or (), dislikes)
-    told = taste is not None and taste.strip() and len(snapshot)
-    words = point_of(catalogue, snapshot, Query(taste)) if told else None
-    return shopper_of(snapshot, acts, words=words, exclude=exclude, strict=user is None)

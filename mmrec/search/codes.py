@@ -9,14 +9,14 @@ from contextlib import contextmanager, nullcontext
 from copy import copy
 from functools import lru_cache
 from types import ModuleType
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mmrec.encoders.base import Vectors
-from mmrec.search.changes import Changes
-from mmrec.search.hits import Mask, Places
+from mmrec.search.hits import Mask, Positions
+from mmrec.search.vectors import Changes
 
 if TYPE_CHECKING:
     from threadpoolctl import LibController
@@ -35,38 +35,25 @@ PRODUCTS = 1_600_000  # held at once
 class Named(NamedTuple):
     """The rows with the highest products, in no order, and a product that no other allowed row exceeds."""
 
-    rows: Places
+    rows: Positions
     ceiling: float
 
 
-class Scan(Protocol):
-    """Rows [n, d] to be scanned.
-
-    Attributes:
-        most: queries at once up to which this is faster than matrix products of float32.
-    """
-
-    most: int
-
-    def best(self, queries: Coded, width: int, allowed: Mask | None) -> list[Named]:
-        """At least `width` rows for each query [b, d]; fewer if fewer are allowed, or their products tie."""
-
-
 class IntegerScan:
-    """By torch's product of 8-bit matrices.
+    """Scans rows by torch's product of 8-bit matrices.
 
     Args:
         rows: [m, d], of which the first n count. torch makes code for every shape that it meets, in some
             milliseconds, and keeps it: a catalogue that grows shall not have another one with every item.
     """
 
-    most = 2**31
+    most = 2**31  # queries at once up to which this is faster than matrix products of float32
 
     def __init__(self, rows: Coded, n: int) -> None:
         self._rows, self._n = rows, n
 
     def best(self, queries: Coded, width: int, allowed: Mask | None) -> list[Named]:
-        """As `Scan` says."""
+        """At least `width` rows for each query [b, d]; fewer if fewer are allowed, or their products tie."""
         size = max(1, PRODUCTS // len(self._rows))
         blocks = (queries[start : start + size] for start in range(0, len(queries), size))
         return [named for block in blocks for named in self._block(block, width, allowed)]
@@ -81,7 +68,7 @@ class IntegerScan:
 
 
 class FaissScan:
-    """By faiss's index of 8-bit numbers, one query after the other, each in one thread.
+    """Scans rows by faiss's index of 8-bit numbers, one query after the other, each in one thread.
 
     Args:
         rows: [m, d], of which the first n count.
@@ -100,7 +87,7 @@ class FaissScan:
         self.index.ntotal = n
 
     def best(self, queries: Coded, width: int, allowed: Mask | None) -> list[Named]:
-        """As `Scan` says."""
+        """At least `width` rows for each query [b, d]; fewer if fewer are allowed, or their products tie."""
         filled = np.zeros((len(queries), self._width), np.float32)
         filled[:, : queries.shape[1]] = queries
         params = None if allowed is None else _selector(allowed)
@@ -121,8 +108,8 @@ def highest(products: NDArray[np.int32], width: int) -> Named:
     size = min(max(1, n // (GROUPS * width)), LARGEST)
     whole = n - n % size
     tops = np.concatenate([products[:whole].reshape(size, -1).max(axis=0), products[whole:]])  # [~ n / size]
-    place = max(0, len(tops) - width)
-    floor = int(np.partition(tops, place)[place])
+    last = max(0, len(tops) - width)
+    floor = int(np.partition(tops, last)[last])
     if floor == LEAST or n <= width:
         return Named(np.flatnonzero(products > LEAST), -np.inf)
     return Named(np.flatnonzero(products >= floor), floor - 1.0)

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from mmrec.encoders.base import Vectors
 
 Mask = NDArray[np.bool_]
-Places = NDArray[np.intp]
+Positions = NDArray[np.intp]
 PAIRS = 65_536  # scored at once, so that the copies of their vectors stay small when very many rows tie
 
 
@@ -20,26 +20,28 @@ PAIRS = 65_536  # scored at once, so that the copies of their vectors stay small
 class Hits:
     """The best of one search, best first: positions in the catalogue [k] and their scores [k]."""
 
-    positions: Places
+    positions: Positions
     scores: Vectors
 
 
 def best(scores: Vectors, k: int, allowed: Mask) -> Hits:
     """The k highest of scores [n] among the allowed, ties by position."""
-    open_places = np.flatnonzero(allowed)
-    s = scores[open_places]
+    open_positions = np.flatnonzero(allowed)
+    s = scores[open_positions]
     if len(s) > k:
         threshold = np.partition(s, len(s) - k)[len(s) - k]
         keep = np.flatnonzero(s >= threshold)  # more than k when scores tie at the threshold
-        open_places, s = open_places[keep], s[keep]
+        open_positions, s = open_positions[keep], s[keep]
     order = np.argsort(-s, kind="stable")[:k]
-    return Hits(open_places[order], s[order])
+    return Hits(open_positions[order], s[order])
 
 
-def exact_scores(matrix: Vectors, rows: Places, queries: Vectors, users: Places | None = None) -> Vectors:
+def exact_scores(
+    matrix: Vectors, rows: Positions, queries: Vectors, users: Positions | None = None
+) -> Vectors:
     """Inner products [m] of some rows of a matrix with a query, each summed alone.
 
-    A matrix product would sum a row differently at another place of the matrix: equal rows would not tie.
+    A matrix product would sum a row differently at another row of the matrix: equal rows would not tie.
 
     Args:
         matrix: [n, d].
@@ -61,7 +63,7 @@ LEAST = np.finfo(np.float32).min  # below every score, and above the minus infin
 
 
 def best_of_many(
-    matrix: Vectors, queries: Vectors, k: int, rows: Places, exclude: Sequence[ArrayLike], slack: Vectors
+    matrix: Vectors, queries: Vectors, k: int, rows: Positions, exclude: Sequence[ArrayLike], slack: Vectors
 ) -> list[Hits]:
     """The k rows with the highest inner products for each of many queries, ties by position.
 
@@ -95,9 +97,9 @@ class _Best:
         self.first = True
         self.users, self.rows = np.zeros(0, np.intp), np.zeros(0, np.intp)  # of the candidates ranked so far
         self.scores = np.zeros(0, np.float32)
-        self.waiting: list[tuple[Places, Places]] = []
+        self.waiting: list[tuple[Positions, Positions]] = []
 
-    def add(self, scores: Vectors, block: Places) -> None:
+    def add(self, scores: Vectors, block: Positions) -> None:
         """Takes the scores [b, block] of some rows."""
         if self.first and len(block) > self.k:
             kth = np.partition(scores, len(block) - self.k, axis=1)[:, len(block) - self.k]
@@ -135,13 +137,13 @@ class _Hidden:
     """What each query may not find, in the order of the positions."""
 
     def __init__(self, exclude: Sequence[ArrayLike]) -> None:
-        lists = [np.asarray(places, np.intp) for places in exclude]
+        lists = [np.asarray(positions, np.intp) for positions in exclude]
         rows = np.concatenate([*lists, np.zeros(0, np.intp)])
         order = np.argsort(rows)
         self.rows = rows[order]
-        self.users = np.repeat(np.arange(len(lists)), [len(places) for places in lists])[order]
+        self.users = np.repeat(np.arange(len(lists)), [len(positions) for positions in lists])[order]
 
-    def hide(self, scores: Vectors, block: Places) -> None:
+    def hide(self, scores: Vectors, block: Positions) -> None:
         """Sets to minus infinity what is hidden among the scores [b, block] of some rows, ascending."""
         part = slice(*np.searchsorted(self.rows, [block[0], block[-1] + 1]))
         rows, users = self.rows[part], self.users[part]
@@ -150,7 +152,7 @@ class _Hidden:
         scores[users[there], columns[there]] = -np.inf
 
 
-def _rows(matrix: Vectors, block: Places) -> Vectors:
+def _rows(matrix: Vectors, block: Positions) -> Vectors:
     """Rows of a matrix, without a copy when they follow each other."""
     first, last = int(block[0]), int(block[-1])
     return matrix[first:last + 1] if last - first + 1 == len(block) else matrix.take(block, axis=0)

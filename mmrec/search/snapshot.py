@@ -12,16 +12,26 @@ import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
 from mmrec.encoders.base import Vectors
+from mmrec.encoders.modality import MODALITIES
 from mmrec.errors import DataError, NotFitted, StoreError, UnknownItem
 from mmrec.model.content import ContentPlan
-from mmrec.search.changes import Changes, Part, numbered
-from mmrec.search.hits import Hits, Mask, Places
+from mmrec.search.hits import Hits, Mask, Positions
 from mmrec.search.text import FullText
 from mmrec.search.topk import Scorer
-from mmrec.search.vectors import BEHAVIOUR, CONTENT, DOCUMENTS, REMEMBERED, SEARCHED, Spaces
+from mmrec.search.vectors import (
+    BEHAVIOUR,
+    CONTENT,
+    DOCUMENTS,
+    REMEMBERED,
+    SEARCHED,
+    Changes,
+    Part,
+    Spaces,
+    numbered,
+)
 from mmrec.store import schema, where
 from mmrec.store.catalogue import Catalogue
-from mmrec.types import IMAGE, WORDS
+from mmrec.types import WORDS
 
 MOST_DOCUMENTS = 250_000  # whose terms are counted, in seconds; the words of more are searched on the disk
 FORGOTTEN = 1_000  # versions of the table in which nobody asked for a space
@@ -114,9 +124,11 @@ class Snapshot:
     @property
     def readable(self) -> tuple[str, ...]:
         """Spaces that plain words can be compared in."""
-        image = self.catalogue.encoders[IMAGE] if IMAGE in self.spaces else None
-        return tuple(
-            name for name, can in ((WORDS, WORDS in self.spaces), (IMAGE, image and image.words)) if can
+        spaces, encoders = self.spaces, self.catalogue.encoders
+        return (
+            *((WORDS,) if WORDS in spaces else ()),
+            *(field for modality in MODALITIES.values() for field in sorted(modality.fields & set(spaces))
+              if encoders[modality.name].words),
         )
 
     def space(self, name: str) -> Vectors:
@@ -177,11 +189,16 @@ class Snapshot:
             self._masks[expression] = mask
         return mask
 
+    def matching(self, expression: str | None) -> Positions:
+        """Positions of the items that a `where` expression keeps, ascending."""
+        mask = self.mask(expression)
+        return np.arange(len(self)) if mask is None else np.flatnonzero(mask)
+
     def parse(self, expression: str) -> where.Where:
         """The expression, checked against the columns of this catalogue."""
         return where.parse(expression, {field.name: field.type for field in self.facts.schema})
 
-    def places(self, item_ids: Sequence[str]) -> Places:
+    def positions_of(self, item_ids: Sequence[str]) -> Positions:
         """Positions of items.
 
         Raises:

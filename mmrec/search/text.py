@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mmrec.encoders.base import Vectors
-from mmrec.search.changes import Changes
-from mmrec.search.hits import Hits, Mask, Places, best
+from mmrec.search.hits import Hits, Mask, Positions, best
+from mmrec.search.vectors import Changes
 from mmrec.store.tables import LANGUAGE, LONGEST, STOP_WORDS
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def terms_of(text: str) -> Counter[str]:
 
     LanceDB's full-text index takes texts apart with the same library, by the same steps in the same order.
     """
-    return Counter(_analyser().analyze(text))
+    return Counter(_analyser().analyze(text.translate(ORDINALS)))
 
 
 @cache
@@ -45,9 +45,10 @@ def _analyser() -> tantivy.TextAnalyzer:
     return steps.build()
 
 
+ORDINALS = str.maketrans("ªº", "ao")  # which LanceDB folds and our analyser does not
 SATURATION, LENGTHS = 1.2, 0.75  # k1 and b of BM25
 LATER = 0.1  # share of the documents that may have come later before all are counted as one part
-GONE = -1  # the place of a document that was changed or deleted
+GONE = -1  # the position of a document that was changed or deleted
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +80,7 @@ class FullText:
         terms = dict(self.terms)
         now = np.full(len(changes.kept) + 1, GONE)  # the last is where those are that were gone before
         now[:-1][changes.kept] = np.flatnonzero(changes.stays)
-        first, *later = (replace(part, places=now[part.places]) for part in self.parts)
+        first, *later = (replace(part, positions=now[part.positions]) for part in self.parts)
         later = [_joined([*later, _Counted.of(documents, changes.comes, terms)])]
         if len(later[0]) > LATER * len(first):
             return FullText(terms, (_joined([first, *later]),))
@@ -107,11 +108,11 @@ class FullText:
         n, mean_length = self._totals
         for term, times in terms_of(words).items():
             found = [part.having(self.terms[term]) for part in self.parts] if term in self.terms else []
-            m = sum(len(places) for places, _, _ in found)
+            m = sum(len(positions) for positions, _, _ in found)
             rarity = np.log1p((n - m + 0.5) / (m + 0.5))
-            for places, counts, lengths in found:
+            for positions, counts, lengths in found:
                 damped = counts + SATURATION * (1 - LENGTHS + LENGTHS * lengths / mean_length)
-                scores[places] += times * rarity * (SATURATION + 1) * counts / damped
+                scores[positions] += times * rarity * (SATURATION + 1) * counts / damped
         return scores
 
     @cached_property
@@ -136,15 +137,15 @@ class _Counted:
     Attributes:
         counts: how often each term stands in each [m, terms].
         lengths: number of terms of each [m].
-        places: position of each in the catalogue [m]; `GONE` if it is no longer there.
+        positions: position of each in the catalogue [m]; `GONE` if it is no longer there.
     """
 
     counts: csc_array
     lengths: Vectors
-    places: Places
+    positions: Positions
 
     @classmethod
-    def of(cls, documents: Sequence[str], places: Places, terms: dict[str, int]) -> _Counted:
+    def of(cls, documents: Sequence[str], positions: Positions, terms: dict[str, int]) -> _Counted:
         """Counts documents; terms that are new get a column."""
         from scipy.sparse import csr_array
 
@@ -158,24 +159,24 @@ class _Counted:
             (np.array(counts, np.float32), np.array(columns, np.int32), ends),
             shape=(len(documents), len(terms)),
         )
-        return cls(rows.tocsc(), rows.sum(axis=1), places)
+        return cls(rows.tocsc(), rows.sum(axis=1), positions)
 
     def __len__(self) -> int:
-        return len(self.places)
+        return len(self.positions)
 
     @property
     def alive(self) -> Mask:
         """Which of them [m] are still there."""
-        return self.places != GONE
+        return self.positions != GONE
 
-    def having(self, column: int) -> tuple[Places, Vectors, Vectors]:
-        """Those that a term stands in: their places in the catalogue, how often, and their lengths."""
+    def having(self, column: int) -> tuple[Positions, Vectors, Vectors]:
+        """Those that a term stands in: their positions in the catalogue, how often, and their lengths."""
         known = column < self.counts.shape[1]  # else the term came later
         entries = slice(*self.counts.indptr[column : column + 2]) if known else slice(0)
         rows, counts = self.counts.indices[entries], self.counts.data[entries]
-        places = self.places[rows]
-        there = places != GONE
-        return places[there], counts[there], self.lengths[rows[there]]
+        positions = self.positions[rows]
+        there = positions != GONE
+        return positions[there], counts[there], self.lengths[rows[there]]
 
 
 def _joined(parts: Sequence[_Counted]) -> _Counted:
@@ -186,5 +187,6 @@ def _joined(parts: Sequence[_Counted]) -> _Counted:
     wide = [part.counts.copy() for part in parts]
     for counts in wide:
         counts.resize(counts.shape[0], max(part.counts.shape[1] for part in parts))
-    lengths, places = (np.concatenate(x) for x in zip(*((p.lengths, p.places) for p in parts), strict=True))
-    return _Counted(vstack(wide, format="csr")[alive].tocsc(), lengths[alive], places[alive])
+    lengths = np.concatenate([part.lengths for part in parts])
+    positions = np.concatenate([part.positions for part in parts])
+    return _Counted(vstack(wide, format="csr")[alive].tocsc(), lengths[alive], positions[alive])

@@ -10,9 +10,9 @@ from numpy.typing import ArrayLike
 
 from mmrec.encoders.base import Vectors
 from mmrec.errors import DataError
-from mmrec.search.changes import Changes
 from mmrec.search.codes import Codes
-from mmrec.search.hits import Hits, Mask, Places, best_of_many, exact_scores
+from mmrec.search.hits import Hits, Mask, Positions, best_of_many, exact_scores
+from mmrec.search.vectors import Changes
 
 EPS = float(np.finfo(np.float32).eps)
 SMALL = 10_000  # rows below which one matrix product is as fast as the codes
@@ -121,7 +121,7 @@ class Scorer:
     def _found(self, Q: Vectors, k: int, allowed: Mask | None, exclude: Sequence[ArrayLike]) -> list[Hits]:
         """By the codes, and where these cannot tell, by the products of all rows."""
         self._check_mask(allowed)
-        hidden = [np.asarray(places, np.intp) for places in exclude]
+        hidden = [np.asarray(positions, np.intp) for positions in exclude]
         found: dict[int, Hits] = dict.fromkeys(np.flatnonzero(~Q.any(axis=1)).tolist(), NOTHING)
         left = [i for i in range(len(Q)) if i not in found]
         few = allowed is not None and np.count_nonzero(allowed) <= FEW * len(self)
@@ -141,7 +141,7 @@ class Scorer:
 
     def _scanned(
         self, codes: Codes, Q: Vectors, some: Sequence[int], k: int, times: int, allowed: Mask | None,
-        hidden: Sequence[Places],
+        hidden: Sequence[Positions],
     ) -> dict[int, Hits]:
         """The best for some of the queries [b, d] among what the codes name; without those where others
         might be better."""
@@ -159,7 +159,7 @@ class Scorer:
                 found[i] = hits
         return found
 
-    def _among(self, rows: Places, q: Vectors, k: int, slack: float) -> Hits:
+    def _among(self, rows: Positions, q: Vectors, k: int, slack: float) -> Hits:
         """The best of some rows for one query, which needs none of the bookkeeping of many."""
         some = len(rows) < len(self) / 2
         rough = self.matrix.take(rows, axis=0) @ q if some else (self.matrix @ q)[rows]  # [rows, d] @ [d]
@@ -168,23 +168,23 @@ class Scorer:
             rows = rows[rough >= threshold - 2 * slack]
         return self._ranked(rows, q, k)
 
-    def _shown(self, rows: Places, hidden: Places) -> Places:
+    def _shown(self, rows: Positions, hidden: Positions) -> Positions:
         """Those of the rows that may be found."""
         shown = ~self._empty[rows]
         if len(hidden) > SEVERAL:
             shown &= ~np.isin(rows, hidden)
         else:
-            for place in hidden.tolist():
-                shown &= rows != place
+            for position in hidden.tolist():
+                shown &= rows != position
         return rows[shown]
 
-    def _ranked(self, rows: Places, q: Vectors, k: int) -> Hits:
+    def _ranked(self, rows: Positions, q: Vectors, k: int) -> Hits:
         """The k best of some rows by their exact scores, ties by position."""
         scores = exact_scores(self.matrix, rows, q)
         order = np.lexsort((rows, -scores))[:k]
         return Hits(rows[order], scores[order])
 
-    def _open(self, allowed: Mask | None, hidden: Places | None = None) -> Places:
+    def _open(self, allowed: Mask | None, hidden: Positions | None = None) -> Positions:
         """Positions of the rows that may be found, ascending."""
         shown = ~self._empty if allowed is None else allowed & ~self._empty
         if hidden is not None:
@@ -210,7 +210,7 @@ class Scorer:
                             f"{len(self)} rows: pass one boolean for each")
 
 
-def _sharing(queries: Sequence[int], hidden: Sequence[Places]) -> list[list[int]]:
+def _sharing(queries: Sequence[int], hidden: Sequence[Positions]) -> list[list[int]]:
     """Queries that are scanned for together, as wide as the most hidden rows of one of them ask for.
 
     Those that hide many rows have scans of their own; of a crowd of those, a product of all rows is faster.

@@ -1,1 +1,1 @@
-"""What a person sees of a Recommender."""
+"""The HTTP service of a Recommender, its page, and the static gallery."""

@@ -1,4 +1,4 @@
-"""The HTTP app over one Recommender: routes, around them limits, the door, the page and the envelope."""
+"""The HTTP app of one Recommender: its routes, its page, and the layers around them."""
 
 from __future__ import annotations
 
@@ -11,17 +11,15 @@ from typing import Any
 from fastapi import FastAPI
 
 from mmrec.recommender import Recommender
-from mmrec.service import errors
-from mmrec.service import page_data as live
+from mmrec.service import errors, page_data, routes
 from mmrec.service.core import Core, Watcher
-from mmrec.service.middleware import BodyLimit, Door, Envelope, Queue
+from mmrec.service.middleware import Authentication, BodyLimit, Queue, RequestIds
 from mmrec.service.models import add_schemas
-from mmrec.service.routes import router
 from mmrec.service.settings import ServiceSettings
 
 
 def create_app(shop: Recommender, settings: ServiceSettings, *, watcher: Watcher | None = None) -> FastAPI:
-    """The app of one shop; it gets warm while it answers `/health/live`, and is ready afterwards.
+    """The app of one shop; it loads its models while it answers `/health/live`, and is ready afterwards.
 
     Args:
         watcher: is told what was shown, and what users did.
@@ -33,14 +31,15 @@ def create_app(shop: Recommender, settings: ServiceSettings, *, watcher: Watcher
         docs_url=None, redoc_url=None, redirect_slashes=False,
     )
     app.state.core = core
-    app.include_router(router)
+    app.include_router(routes.router)
+    app.include_router(page_data.router)
     errors.install(app)
     # the last one added is the outermost
     app.add_middleware(BodyLimit, settings=settings)
-    app.add_middleware(Queue, settings=settings, metrics=core.metrics, warmth=core.warmth)
-    app.add_middleware(Door, settings=settings)
-    live.mount(app)
-    app.add_middleware(Envelope, metrics=core.metrics)
+    app.add_middleware(Queue, settings=settings, metrics=core.metrics, readiness=core.readiness)
+    app.add_middleware(Authentication, settings=settings)
+    app.add_middleware(page_data.Page)
+    app.add_middleware(RequestIds, metrics=core.metrics)
     return app
 
 
@@ -57,7 +56,7 @@ class App(FastAPI):
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     core: Core = app.state.core
-    warming = asyncio.create_task(core.warm())
+    loading = asyncio.create_task(core.load())
     yield
-    await asyncio.gather(warming, return_exceptions=True)
+    await asyncio.gather(loading, return_exceptions=True)
     await core.close()

@@ -1,4 +1,4 @@
-"""One shop at work behind the routes: its threads, its jobs, its figures."""
+"""What the routes share: one shop with its threads, batched calls, jobs, metrics and readiness."""
 
 from __future__ import annotations
 
@@ -10,24 +10,33 @@ from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Annotated, Any, Generic, NamedTuple, Protocol, TypeVar, cast
 
+from fastapi import Depends, Request
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from pydantic_core import to_json
 
 from mmrec.errors import MmrecError
 from mmrec.recommender import Recommender
-from mmrec.service import uploads as items
+from mmrec.service import uploads
 from mmrec.service.errors import Refused, described
 from mmrec.service.jobs import Jobs
 from mmrec.service.settings import ServiceSettings
 from mmrec.types import Interaction, Item, Recommendation, RecordReport, Rejection
 
-SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
+log = logging.getLogger(__name__)
+
+BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)  # seconds
+ENCODED = ("text", "image", "taste")  # arguments that a model has to encode
+ENCODING = 2  # threads for them: one searches while another encodes
+LAST_STEP = 8.0  # seconds that a job may take to reach a step where it can be stopped
+
+A = TypeVar("A")
+B = TypeVar("B")
 
 
 class Metrics:
-    """The figures of one service; routes are named by their pattern, so that there are few."""
+    """Prometheus metrics of one service; routes are named by their pattern, so that there are few."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -35,7 +44,7 @@ class Metrics:
             "mmrec_requests", "Requests answered.", ["method", "route", "status"], registry=self.registry)
         self.seconds = Histogram(
             "mmrec_request_seconds", "Seconds until a request was answered.", ["route"],
-            buckets=SECONDS, registry=self.registry)
+            buckets=BUCKETS, registry=self.registry)
         self.results = Counter(
             "mmrec_results", "Results shown, by the rung that found them.", ["route", "rung"],
             registry=self.registry)
@@ -50,34 +59,31 @@ class Metrics:
         self.seconds.labels(route).observe(seconds)
 
     def shown(self, route: str, results: Iterable[Recommendation]) -> None:
-        """Counts what one answer shows."""
+        """Counts the results of one answer."""
         for rung, count in Tally(result.rung for result in results).items():
             self.results.labels(route, rung).inc(count)
 
     def text(self) -> bytes:
-        """All figures, in Prometheus's own format."""
+        """All metrics, in Prometheus's text format."""
         return generate_latest(self.registry)
 
 
-log = logging.getLogger(__name__)
-
-
-class Warmth:
-    """The way from cold to ready.
+class Readiness:
+    """Whether models and vectors are loaded.
 
     Attributes:
         ready: whether requests are served.
-        failure: why it will not get warm, if it will not.
+        failure: why loading failed, if it did.
     """
 
     def __init__(self) -> None:
         self.ready = False
         self.failure: str | None = None
 
-    def warm(self, shop: Recommender) -> None:
-        """Loads what the first requests would load; an error is kept for `/health/ready` to tell."""
+    def load(self, shop: Recommender) -> None:
+        """Loads what the first requests would load; an error is kept for `check` to tell."""
         try:
-            import torch  # noqa: F401  (it scans faster, see `mmrec.search.codes`, and a service has the time to load it)
+            import torch  # noqa: F401  (a faster search of the vectors, see `mmrec.search`)
 
             first = shop.recommend(k=1)
             if first:
@@ -105,19 +111,14 @@ class Warmth:
             )
 
 
-A = TypeVar("A")
-B = TypeVar("B")
-
-
-class Together(Generic[A, B]):
-    """Gathers requests for one kind of work.
+class BatchedCalls(Generic[A, B]):
+    """Answers all calls that wait when a thread is free with one piece of work.
 
     A write of one row takes the store as long as one of a thousand, since most of it is a new version of the
-    table and its way to the disk; many recommendations share the reading of all vectors. Whatever waits when
-    a thread is free is one piece of work.
+    table and its way to the disk; many recommendations share one pass over all vectors.
 
     Args:
-        work: does many at once; gives an answer for each, or an error for one of them.
+        work: answers many calls at once; gives an answer for each, or the error of one of them.
         pool: whose threads do it.
     """
 
@@ -126,30 +127,30 @@ class Together(Generic[A, B]):
         self._lock = threading.Lock()
         self._waiting: list[tuple[A, asyncio.Future[B]]] = []
 
-    async def ask(self, one: A) -> B:
-        """The answer to one request.
+    async def call(self, one: A) -> B:
+        """The answer to one call.
 
         Raises:
-            The error that is its answer, or what the work raised, to each whom it served.
+            Exception: its own error, or what the work raised for all calls of its batch.
         """
         future = asyncio.get_running_loop().create_future()
         with self._lock:
             self._waiting.append((one, future))
-            called = len(self._waiting) > 1
-        if not called:  # else the work that those before have called for takes this one along
+            first = len(self._waiting) == 1
+        if first:  # else the work that an earlier call has submitted takes this one along
             self._pool.submit(self._work)
         answer: B = await future
         return answer
 
     def _work(self) -> None:
         with self._lock:
-            taken, self._waiting = self._waiting, []
+            batch, self._waiting = self._waiting, []
         answers: Sequence[B | Exception]
         try:
-            answers = self._do([one for one, _ in taken])
+            answers = self._do([one for one, _ in batch])
         except Exception as error:
-            answers = [error] * len(taken)
-        settled = [(future, answer) for (_, future), answer in zip(taken, answers, strict=True)]
+            answers = [error] * len(batch)
+        settled = [(future, answer) for (_, future), answer in zip(batch, answers, strict=True)]
         for loop in {future.get_loop() for future, _ in settled}:  # one, unless several serve this app
             loop.call_soon_threadsafe(_settle, [pair for pair in settled if pair[0].get_loop() is loop])
 
@@ -164,15 +165,8 @@ def _settle(settled: Sequence[tuple[asyncio.Future[B], B | Exception]]) -> None:
             future.set_result(answer)
 
 
-log = logging.getLogger(__name__)
-
-T = TypeVar("T")
-RECOMMEND = "recommend"
-LAST_STEP = 8.0  # seconds that a job may take to end where it can
-
-
 class Watcher(Protocol):
-    """Whoever wants to know what was shown and what came of it; called in the threads that do the work."""
+    """Is told what was shown and what came of it, in the threads that do the work."""
 
     def shown(
         self, request_id: str, route: str, asked: Mapping[str, Any], results: Sequence[Recommendation],
@@ -184,115 +178,118 @@ class Watcher(Protocol):
         """These rows of interactions were recorded, with the `request_id` that they name, if any."""
 
 
-class Asked(NamedTuple):
-    """A request for recommendations: the arguments of its verb."""
+class Call(NamedTuple):
+    """A request for items: the name of a method of Recommender, and its arguments."""
 
     request_id: str
-    route: str
-    asked: Mapping[str, Any]
+    method: str
+    arguments: Mapping[str, Any]
 
 
 class Core:
-    """What the routes share.
+    """One shop at work.
 
-    Attributes:
-        shop: whose verbs are called; reads in `settings.threads` threads, writes one after the other.
+    Requests that read run in `settings.threads` threads; those that a model has to encode something for have
+    threads of their own, so that the others never wait for a model; writes run one after the other.
     """
 
     def __init__(self, shop: Recommender, settings: ServiceSettings, watcher: Watcher | None = None) -> None:
         self.shop, self.settings, self.watcher = shop, settings, watcher
-        shop._index.hasty = True  # a request shall not wait for an item that another one brings
-        self.jobs, self.metrics, self.warmth = Jobs(), Metrics(), Warmth()
+        shop.latest.serve_stale = True  # a request shall not wait for an item that another one brings
+        self.jobs, self.metrics, self.readiness = Jobs(), Metrics(), Readiness()
         self._readers = ThreadPoolExecutor(settings.threads, "mmrec-read")
+        self._encoders = ThreadPoolExecutor(ENCODING, "mmrec-encode")
         self._writer = ThreadPoolExecutor(1, "mmrec-write")
-        self._ingesting = Together(partial(self._shown, items.ingest, shop), self._writer)
-        self._recording = Together(shop.record_many, self._writer)
-        self._recommending = Together(self._recommend, self._readers)
+        self._ingests = BatchedCalls(partial(self._written, uploads.ingest, shop), self._writer)
+        self._records = BatchedCalls(shop.record_many, self._writer)
+        self._recommends = BatchedCalls(self._recommend, self._readers)
 
-    async def read(self, work: Callable[..., T], /, *arguments: Any, **options: Any) -> T:
+    async def read(self, work: Callable[..., A], /, *arguments: Any) -> A:
         """Runs work that reads the store."""
-        call = partial(work, *arguments, **options)
-        return await asyncio.get_running_loop().run_in_executor(self._readers, call)
+        return await asyncio.get_running_loop().run_in_executor(self._readers, work, *arguments)
 
-    async def write(self, work: Callable[..., T], /, *arguments: Any, **options: Any) -> T:
+    async def encode(self, work: Callable[..., A], /, *arguments: Any) -> A:
+        """Runs work that may wait for an encoder, or decode pictures."""
+        return await asyncio.get_running_loop().run_in_executor(self._encoders, work, *arguments)
+
+    async def write(self, work: Callable[..., A], /, *arguments: Any) -> A:
         """Runs work that writes to the store; once it is done, every reader sees it."""
-        call = partial(self._shown, work, *arguments, **options)
+        call = partial(self._written, work, *arguments)
         return await asyncio.get_running_loop().run_in_executor(self._writer, call)
 
-    def _shown(self, work: Callable[..., T], /, *arguments: Any, **options: Any) -> T:
+    def _written(self, work: Callable[..., A], /, *arguments: Any) -> A:
         try:
-            return work(*arguments, **options)
+            return work(*arguments)
         finally:
-            self._show()
-
-    def _show(self) -> None:
-        try:
-            self.shop._index.catch_up()
-        except MmrecError:  # what is written is written; who reads is told what is wrong
-            log.exception("what was written cannot be brought into memory")
+            try:
+                self.shop.latest.catch_up()
+            except MmrecError:  # what is written is written; whoever reads is told what is wrong
+                log.exception("what was written cannot be brought into memory")
 
     async def ingest(self, rows: Sequence[Item | Rejection]) -> dict[str, Any]:
-        """Takes items in, in one write with whatever else waits to be taken in."""
-        return await self._ingesting.ask(rows)
+        """Ingests items, in one write with the others that wait; gives what became of each row."""
+        return await self._ingests.call(rows)
 
     async def record(self, rows: Sequence[Interaction | Rejection]) -> RecordReport:
-        """Keeps behaviour, in one write with whatever else waits to be kept."""
-        return await self._recording.ask(rows)
+        """Records interactions, in one write with the others that wait."""
+        return await self._records.call(rows)
 
-    async def found(
-        self, route: str, request_id: str, verb: Callable[..., list[Recommendation]],
-        asked: Mapping[str, Any],
-    ) -> bytes:
-        """The JSON of what a verb finds."""
+    async def found(self, call: Call) -> bytes:
+        """The JSON of what `recommend`, `search` or `similar` finds."""
+        if any(call.arguments.get(name) is not None for name in ENCODED):
+            return await self.encode(self._find, call)
+        if call.method == "recommend":
+            return await self._recommends.call(call)
+        return await self.read(self._find, call)
 
-        def work() -> bytes:
-            started = time.perf_counter()
-            results = verb(**asked)
-            return self._told(Asked(request_id, route, asked), results, time.perf_counter() - started)
-
-        return await self.read(work)
-
-    async def recommended(self, request_id: str, asked: Mapping[str, Any]) -> bytes:
-        """The JSON of what is recommended, found together with what others ask for at the moment."""
-        if "taste" in asked:  # the others need not wait for its words to be embedded
-            return await self.found(RECOMMEND, request_id, self.shop.recommend, asked)
-        return await self._recommending.ask(Asked(request_id, RECOMMEND, asked))
-
-    def _recommend(self, waiting: Sequence[Asked]) -> list[bytes | Exception]:
+    def _find(self, call: Call) -> bytes:
         started = time.perf_counter()
-        found = self._found_each(waiting)
-        seconds = time.perf_counter() - started
-        return [self._answer(one, results, seconds) for one, results in zip(waiting, found, strict=True)]
+        results = getattr(self.shop, call.method)(**call.arguments)
+        return self._told(call, results, time.perf_counter() - started)
 
-    def _found_each(self, waiting: Sequence[Asked]) -> Sequence[list[Recommendation] | Exception]:
+    def _recommend(self, calls: Sequence[Call]) -> list[bytes | Exception]:
+        started = time.perf_counter()
+        found = self._found_each(calls)
+        seconds = time.perf_counter() - started
+        return [self._answer(call, results, seconds) for call, results in zip(calls, found, strict=True)]
+
+    def _found_each(self, calls: Sequence[Call]) -> Sequence[list[Recommendation] | Exception]:
         try:
-            return self.shop.recommend_each([one.asked for one in waiting])
-        except Exception as error:  # that nobody foresaw: the others shall not suffer for one of them
-            if len(waiting) == 1:
+            return self.shop.recommend_each([call.arguments for call in calls])
+        except Exception as error:  # an unexpected one: the other calls shall not suffer for it
+            if len(calls) == 1:
                 return [error]
-        return [self._found_each([one])[0] for one in waiting]
+        return [self._found_each([call])[0] for call in calls]
 
     def _answer(
-        self, one: Asked, found: list[Recommendation] | Exception, seconds: float
+        self, call: Call, found: list[Recommendation] | Exception, seconds: float
     ) -> bytes | Exception:
         try:
-            return found if isinstance(found, Exception) else self._told(one, found, seconds)
+            return found if isinstance(found, Exception) else self._told(call, found, seconds)
         except Exception as error:
             return error
 
-    def _told(self, one: Asked, results: list[Recommendation], seconds: float) -> bytes:
-        """The JSON of results, noted as shown; called in a thread, as 10,000 of them take their time."""
-        self.metrics.shown(one.route, results)
+    def _told(self, call: Call, results: list[Recommendation], seconds: float) -> bytes:
+        """The JSON of results, counted as shown; called in a thread, as 10,000 of them take their time."""
+        self.metrics.shown(call.method, results)
         if self.watcher:
-            self.watcher.shown(*one, results, seconds)
-        return to_json({"request_id": one.request_id, "results": results})
+            self.watcher.shown(*call, results, seconds)
+        return to_json({"request_id": call.request_id, "results": results})
 
-    async def warm(self) -> None:
-        """Gets ready; requests are served from then on."""
-        await self.read(self.warmth.warm, self.shop)
+    async def load(self) -> None:
+        """Loads models and vectors; requests are served from then on."""
+        await self.encode(self.readiness.load, self.shop)
 
     async def close(self) -> None:
-        """Waits for the work that is under way; a job is ended."""
+        """Waits for the work that is under way; a job is stopped."""
         await asyncio.to_thread(self.jobs.stop, LAST_STEP)
-        for pool in (self._readers, self._writer):
+        for pool in (self._readers, self._encoders, self._writer):
             await asyncio.to_thread(pool.shutdown, cancel_futures=True)
+
+
+async def core_of(request: Request) -> Core:
+    """The core of the app that a request came to."""
+    return cast(Core, request.app.state.core)
+
+
+Service = Annotated[Core, Depends(core_of)]

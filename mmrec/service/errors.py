@@ -1,4 +1,4 @@
-"""Errors as HTTP answers: one JSON form for ours, the framework's and those that nobody foresaw.
+"""Answers in JSON; errors of mmrec, of the framework and unexpected ones have one form.
 
 ::
 
@@ -12,14 +12,13 @@ import json
 import logging
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
 
 from mmrec.errors import ConfigError, DataError, MmrecError, NotFitted, StoreBusy, StoreMismatch, UnknownItem
-
-if TYPE_CHECKING:
-    from fastapi import FastAPI
-    from starlette.requests import Request
-    from starlette.responses import Response
 
 log = logging.getLogger(__name__)
 ALTERNATIVE = re.compile(r"^constrained-|\[|^Picture$")  # what pydantic calls one of the types of a value
@@ -35,8 +34,10 @@ ADVICE = {
     "StoreMismatch": "Open the store with the encoders and the version that made it.",
     "NotFound": "GET /openapi.json lists the routes.",
     "MethodNotAllowed": "The header Allow names the methods of this route.",
-    "Unforeseen": "Send the request id to the service's operators: their log says more.",
+    "InternalError": "Send the request id to the service's operators: their log says more.",
     "BadRequest": "Check how the body is encoded; GET /openapi.json describes it.",
+    "HttpError": "Check the request; GET /openapi.json describes the routes.",
+    "TooLarge": "Send smaller batches, or smaller pictures.",
 }
 HTTP_KINDS = {400: "BadRequest", 404: "NotFound", 405: "MethodNotAllowed", 413: "TooLarge"}
 FAILED = "the service failed at this request"
@@ -46,14 +47,30 @@ MESSAGES = {  # in place of ours, which name folders of the service's machine
 }
 
 
+class Json(Response):
+    """An answer in JSON, from a value or from bytes that are JSON already."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        """The body in UTF-8."""
+        return content if isinstance(content, bytes) else dump(content)
+
+
+def dump(value: Any) -> bytes:
+    """JSON in UTF-8; a lone surrogate, which has no UTF-8, becomes a question mark."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.encode("utf-8", "replace")
+
+
 class Refused(MmrecError):
-    """The service does not do what was asked, though the shop might.
+    """The service refuses a request that the shop itself might have answered.
 
     Attributes:
-        status: of HTTP.
-        kind: word for programs.
-        what_to_do: sentence for people.
-        headers: of the answer.
+        status: HTTP status.
+        kind: name of the error, for programs.
+        what_to_do: advice, for people.
+        headers: headers of the answer.
     """
 
     def __init__(
@@ -64,68 +81,48 @@ class Refused(MmrecError):
 
 
 def described(error: Exception) -> tuple[int, dict[str, Any]]:
-    """Status and description of an error; of a failure of the service, no more than that it happened."""
+    """HTTP status and description of an error; the cause of a failure of the service is not told."""
     if isinstance(error, Refused):
-        return error.status, _form(error.kind, str(error), None, error.what_to_do)
-    if isinstance(error, MmrecError):
-        kind = type(error).__name__
-        status = next((s for k, s in STATUS.items() if isinstance(error, k)), 500)
-        message = MESSAGES.get(kind, str(error)) if status < 500 else FAILED
-        advice = ADVICE.get(kind, ADVICE["Unforeseen"])
-        return status, _form(kind, message, getattr(error, "field", None), advice)
-    return 500, _form("InternalError", FAILED, None, ADVICE["Unforeseen"])
-
-
-def dump(value: Any) -> bytes:
-    """JSON in UTF-8; a lone surrogate, which has no UTF-8, becomes a question mark."""
-    return _JSON.encode(value).encode("utf-8", "replace")
-
-
-def _members(value: Any) -> dict[str, Any]:
-    """A result as JSON; a quarter of the time that `dataclasses.asdict` takes, which copies all it finds."""
-    return {name: getattr(value, name) for name in value.__slots__}
-
-
-_JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_members)
+        return error.status, _description(error.kind, str(error), None, error.what_to_do)
+    status = next((status for kind, status in STATUS.items() if isinstance(error, kind)), 500)
+    kind = type(error).__name__ if isinstance(error, MmrecError) else "InternalError"
+    message = MESSAGES.get(kind, str(error)) if status < 500 else FAILED
+    return status, _description(kind, message, getattr(error, "field", None) if status < 500 else None)
 
 
 def error_body(description: Mapping[str, Any], request_id: str) -> bytes:
-    """The one form of every error."""
+    """The JSON of an error."""
     return dump({"error": {**description, "request_id": request_id}})
 
 
 def install(app: FastAPI) -> None:
-    """Gives the app's errors their form: ours, and those of the framework."""
-    from fastapi.exceptions import RequestValidationError
-    from starlette.exceptions import HTTPException
-
-    async def ours(request: Request, error: Exception) -> Response:
-        status, description = described(error)
-        if status not in (400, 404, 422) and not isinstance(error, Refused):
-            log.error("request %s: %s", request.scope["mmrec.request_id"], error, exc_info=status == 500)
-        return _answer(request, status, description, getattr(error, "headers", None))
-
-    async def invalid(request: Request, error: Exception) -> Response:
-        assert isinstance(error, RequestValidationError)
-        return _answer(request, 422, invalid_form(error.errors()))
-
-    async def http(request: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)
-        kind = HTTP_KINDS.get(error.status_code, "HttpError")
-        description = _form(kind, str(error.detail).lower(), None, ADVICE.get(kind, ADVICE["BadRequest"]))
-        return _answer(request, error.status_code, description, error.headers)
-
-    app.add_exception_handler(MmrecError, ours)
-    app.add_exception_handler(RequestValidationError, invalid)
-    app.add_exception_handler(HTTPException, http)
+    """Has the app answer mmrec's errors and the framework's in the one form."""
+    app.add_exception_handler(MmrecError, _ours)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
 
 
-def invalid_form(problems: Any) -> dict[str, Any]:
-    """pydantic's problems as one DataError; what was sent is not repeated."""
-    named = [{"field": _place(p["loc"]), "message": p["msg"]} for p in problems]
-    message = "; ".join(f"{p['field'] or 'body'}: {p['message']}" for p in named[:5])
-    form = _form("DataError", message, named[0]["field"] or None, ADVICE["DataError"])
-    return {**form, "problems": named[:100]}
+async def _ours(request: Request, error: Exception) -> Response:
+    status, description = described(error)
+    if status not in (400, 404, 422) and not isinstance(error, Refused):
+        log.error("request %s: %s", request.scope["mmrec.request_id"], error, exc_info=status == 500)
+    return _answer(request, status, description, getattr(error, "headers", None))
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    """All of pydantic's problems as one DataError; what was sent is not repeated."""
+    assert isinstance(error, RequestValidationError)
+    problems = [{"field": _place(p["loc"]), "message": p["msg"]} for p in error.errors()]
+    message = "; ".join(f"{p['field'] or 'body'}: {p['message']}" for p in problems[:5])
+    description = _description("DataError", message, problems[0]["field"] or None)
+    return _answer(request, 422, {**description, "problems": problems[:100]})
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    kind = HTTP_KINDS.get(error.status_code, "HttpError")
+    description = _description(kind, str(error.detail).lower(), None)
+    return _answer(request, error.status_code, description, error.headers)
 
 
 def _place(loc: Sequence[str | int]) -> str:
@@ -136,14 +133,13 @@ def _place(loc: Sequence[str | int]) -> str:
     )
 
 
-def _form(kind: str, message: str, field: str | None, what_to_do: str) -> dict[str, Any]:
+def _description(kind: str, message: str, field: str | None, what_to_do: str = "") -> dict[str, Any]:
+    what_to_do = what_to_do or ADVICE.get(kind, ADVICE["InternalError"])
     return {"kind": kind, "message": message, "field": field, "what_to_do": what_to_do}
 
 
 def _answer(
     request: Request, status: int, description: Mapping[str, Any], headers: Mapping[str, str] | None = None
 ) -> Response:
-    from starlette.responses import Response
-
     body = error_body(description, request.scope["mmrec.request_id"])
-    return Response(body, status, dict(headers or {}), "application/json")
+    return Json(body, status, dict(headers or {}))

@@ -1,4 +1,4 @@
-"""What a Recommender shows to whom, described as a gallery page."""
+"""Examples of what a Recommender shows, as a gallery page: to users, near items, and for queries."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ RECENT = 10  # interactions of a history that are shown
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visitor:
-    """Whom the shop is shown to.
+    """A user, or somebody unknown, for whom the shop recommends.
 
     Attributes:
-        user: whose recorded interactions are the history, if any are.
-        taste: what the visitor says to like.
-        about: lines for the reader, which the shop does not hear.
+        user: id of the user whose recorded interactions are the history.
+        taste: what the visitor likes, in words.
+        about: lines for the reader of the page; the shop does not use them.
     """
 
     name: str
@@ -35,7 +35,7 @@ def gallery_of(
     queries: Sequence[str] = (), by: Sequence[str] | None = None, new_since: datetime | None = None,
     k: int = 6,
 ) -> GalleryPage:
-    """What a shop shows to some visitors, near some items, and for some words.
+    """What a shop recommends to some visitors, finds like some items, and finds for some queries.
 
     Args:
         by: spaces of `similar`; None takes the content and every embedded field.
@@ -49,25 +49,25 @@ def gallery_of(
     stats = shop.stats()
     if by is None:
         by = ("content", *(name for name, slot in stats["fields"].items() if slot["kind"] == "embedding"))
-    window = _Window(shop, None if new_since is None else as_utc(new_since), k)
+    gallery = _Gallery(shop, None if new_since is None else as_utc(new_since), k)
     encoders = [(f"{modality} encoder", name) for modality, name in stats["encoders"].items()]
     return GalleryPage(
         title=title,
         facts=(("items", f"{stats['items']:,}"), ("interactions", f"{stats['interactions']:,}"), *encoders),
-        profiles=[window.profile(visitor) for visitor in visitors],
-        neighbourhoods=[window.neighbourhood(item, by) for item in shop.get(item_ids)],
-        searches=[window.search(words) for words in queries],
+        profiles=[gallery.profile(visitor) for visitor in visitors],
+        neighbourhoods=[gallery.neighbourhood(item, by) for item in shop.get(item_ids)],
+        searches=[gallery.search(words) for words in queries],
     )
 
 
-class _Window:
-    """Turns what a shop answers into cards."""
+class _Gallery:
+    """Turns results of a shop into cards."""
 
     def __init__(self, shop: Recommender, new_since: datetime | None, k: int) -> None:
         self.shop, self.new_since, self.k = shop, new_since, k
 
     def profile(self, visitor: Visitor) -> Profile:
-        """A visitor's history, and what is shown from the whole catalogue and among what is new."""
+        """A visitor's history, and what is recommended from the whole catalogue and among new items."""
         acts = [] if visitor.user is None else self.shop.interactions(visitor.user)
         latest = list(islice((act for act in reversed(acts) if act.item_id in self.shop), RECENT))
         items = self.shop.get([act.item_id for act in latest])
@@ -77,9 +77,9 @@ class _Window:
         if self.new_since is not None:
             new = f"added_at > '{self.new_since.isoformat()}'"
             shelves.append(self._recommended("New arrivals only", visitor, new, disliked))
-        said = [f"Says: “{visitor.taste}”"] if visitor.taste else []
+        lines = [f"Says: “{visitor.taste}”"] if visitor.taste else []
         return Profile(
-            name=visitor.name, about=[*said, *visitor.about],
+            name=visitor.name, about=[*lines, *visitor.about],
             history=[self._card(item, badge=act.kind) for item, act in zip(items, latest, strict=True)],
             earlier=len(acts) - len(latest), shelves=shelves,
         )
@@ -123,12 +123,12 @@ class _Window:
         )
 
     def _names(self, found: Sequence[Recommendation]) -> dict[str, str]:
-        """Titles of the history's items that brought these results."""
+        """Titles of the items of the history that are reasons of these results."""
         helped = dict.fromkeys(r.name for result in found for r in result.reasons if r.source == "item")
         return {item.item_id: item.title for item in self.shop.get(list(helped))}
 
     def _why(self, result: Recommendation, names: Mapping[str, str], disliked: Collection[str]) -> str:
-        """What brought a result, in words."""
+        """The main reason of a result, in words."""
         helped = [r for r in result.reasons if r.contribution > 0]
         match result.rung:
             case "popular":

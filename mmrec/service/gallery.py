@@ -1,6 +1,6 @@
-"""The gallery: one HTML page, pictures included, that shows people what a recommender shows to whom.
+"""The gallery: one HTML file, pictures included, of what a recommender shows to whom.
 
-A `GalleryPage` describes it, whatever shop it is about; `mmrec.service.examples` makes one of a Recommender.
+`GalleryPage` describes its contents; `mmrec.service.examples` makes one from a Recommender.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ class Card:
     """One item as it is shown.
 
     Attributes:
-        detail: what else to know of it, such as its price.
-        badge: the rung that answered, or the kind of act in a history.
-        cold: whether it came after the last recorded behaviour.
-        why: what brought it here.
+        detail: another line, such as its price.
+        badge: the rung that found it, or in a history the kind of the interaction.
+        cold: whether it came after the last recorded interaction.
+        why: the main reason of the result, in words.
     """
 
     title: str
@@ -56,8 +56,8 @@ class Profile:
 
     Attributes:
         about: lines that help a person to judge, such as a taste in words.
-        history: what the visitor did, the last act first; `badge` is its kind.
-        earlier: number of acts before these.
+        history: the latest interactions, the last one first; `badge` is the kind.
+        earlier: number of interactions before these.
     """
 
     name: str
@@ -96,10 +96,10 @@ class Chart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GalleryPage:
-    """All that the page says; what is empty is left out.
+    """The contents of the page; empty parts are left out.
 
     Attributes:
-        facts: name and value of what a person should know first.
+        facts: names and values at the top.
         note: how the charts were measured.
     """
 
@@ -121,11 +121,11 @@ def write_gallery(path: str | Path, page: GalleryPage) -> None:
     Raises:
         DataError: the file cannot be written.
     """
-    rooms = Environment(
+    templates = Environment(
         loader=PackageLoader("mmrec", "service"), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )
-    html = rooms.get_template("gallery.html").render(page=page, thumbnail=_Thumbnails().uri)
+    html = templates.get_template("gallery.html").render(page=page, thumbnail=_Thumbnails().uri)
     with replacing(path) as file:
         file.write(html.encode())
 

@@ -28,9 +28,9 @@ class Job:
 
     Attributes:
         request_id: of the request that started it.
-        progress: what it last said of itself.
+        progress: what it reported last.
         result: what it gave, if it is done.
-        error: what went wrong, in the form of every error.
+        error: what went wrong, as in the answer of a failed request.
     """
 
     kind: str
@@ -53,7 +53,7 @@ class Job:
 
 
 class Jobs:
-    """The jobs of one service. A process that ends takes its job along; the store serves what it held."""
+    """The jobs of one service; they end with its process, and the store then serves what it served before."""
 
     def __init__(self) -> None:
         self._lock, self._stopping = threading.Lock(), threading.Event()
@@ -61,7 +61,7 @@ class Jobs:
         self._thread: threading.Thread | None = None  # of the last one
 
     def start(self, kind: str, work: Work, request_id: str) -> Job:
-        """Starts a job; `work` gets a function to tell its progress, and gives its result.
+        """Starts a job; `work` is called with a function that takes its progress, and returns its result.
 
         Raises:
             Refused: another job is running.
@@ -82,7 +82,7 @@ class Jobs:
         return job
 
     def stop(self, seconds: float) -> None:
-        """Ends the job that runs, where it next tells its progress; waits for it as long as this at most."""
+        """Ends the job that runs when it next reports progress; waits so many seconds for it at most."""
         self._stopping.set()
         if self._thread:
             self._thread.join(seconds)
@@ -93,7 +93,7 @@ class Jobs:
         return self._thread is not None and self._thread.is_alive()
 
     def get(self, job_id: str) -> Job:
-        """The job of an id.
+        """The job with an id.
 
         Raises:
             Refused: there is none.
@@ -107,18 +107,18 @@ class Jobs:
 
 
 def _run(job: Job, work: Work, stopping: threading.Event) -> None:
-    def told(progress: Mapping[str, Any]) -> None:
+    def report(progress: Mapping[str, Any]) -> None:
         if stopping.is_set():
             raise Refused(503, "Stopped", "the service was stopped", "Start the job again.")
         job.progress = dict(progress)
 
     try:
-        job.result = work(told)
+        job.result = work(report)
         state: Literal["done", "failed"] = "done"
-    except Exception as error:  # a thread has nobody above it who could look
-        unforeseen = not isinstance(error, MmrecError)
+    except Exception as error:  # nobody else would see it, in a thread
+        unexpected = not isinstance(error, MmrecError)
         log.error("job %s (%s, request %s) failed: %s", job.job_id, job.kind, job.request_id, error,
-                  exc_info=unforeseen)
+                  exc_info=unexpected)
         job.error, state = {**described(error)[1], "request_id": job.request_id}, "failed"
     job.finished = datetime.now(UTC)
     job.state = state  # last, so that whoever sees it sees the rest

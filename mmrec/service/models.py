@@ -1,4 +1,7 @@
-"""OpenAPI of the bodies that come as JSON or multipart, which the routes read themselves."""
+"""The bodies of requests and answers, as OpenAPI describes them.
+
+Their constraints repeat those of `mmrec.ranking.request.Request` and of the store, for clients to see.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from pydantic.json_schema import models_json_schema
 
 from mmrec.ranking.request import MOST_RESULTS
 from mmrec.store.where_parser import MAX_LENGTH
-from mmrec.types import MAX_ID, MAX_IMAGES
+from mmrec.types import MAX_ID, MAX_IMAGES, Recommendation
 
 MOST_WORDS = 10_000  # characters of a query
 MOST_IDS = 10_000  # of a history or another list
@@ -24,7 +27,7 @@ Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
 class Body(BaseModel):
-    """A body that is what it says and no more."""
+    """A body without unknown members."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -50,7 +53,7 @@ class ItemRow(Body):
 
 
 class InteractionRow(Body):
-    """One act of one user; `request_id` names the answer that showed the item."""
+    """One interaction of one user; `request_id` names the answer that showed the item."""
 
     user_id: Id
     item_id: Id
@@ -60,7 +63,7 @@ class InteractionRow(Body):
     request_id: str | None = None
 
 
-class Wishes(Body):
+class PageOptions(Body):
     """What any request may ask of its results."""
 
     k: K = 10
@@ -71,7 +74,7 @@ class Wishes(Body):
     distinct: Annotated[float, Field(gt=0, le=1)] | Words | None = None
 
 
-class SimilarRequest(Wishes):
+class SimilarRequest(PageOptions):
     """Words and pictures that are not in the catalogue."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"text": "warm wool blanket", "k": 5}]})
@@ -81,8 +84,8 @@ class SimilarRequest(Wishes):
     by: Space = "content"
 
 
-class SearchRequest(Wishes):
-    """Words, a picture and a history to search for, together or alone; `weights` are of the rankings."""
+class SearchRequest(PageOptions):
+    """Words, a picture and a history to search for, together or alone; `weights` weigh their rankings."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [
         {"text": "red dress", "k": 10}, {"text": "red dress", "history": ["B07"], "weights": {"taste": 0.5}},
@@ -94,7 +97,7 @@ class SearchRequest(Wishes):
     weights: dict[str, Annotated[float, Field(ge=0, le=1000)]] | None = None
 
 
-class RecommendRequest(Wishes):
+class RecommendRequest(PageOptions):
     """A user whose interactions are recorded, or a history, or a taste in words, or nothing at all."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [
@@ -105,6 +108,7 @@ class RecommendRequest(Wishes):
     history: Ids | None = None
     dislikes: Ids | None = None
     taste: Words | None = None
+    signals: dict[str, Share] | None = None
     explore: Share | None = None
     seed: Annotated[int, Field(ge=0, lt=2**32, description="Of the draws of explored items.")] | None = None
 
@@ -125,29 +129,11 @@ class FitRequest(Body):
     seed: Annotated[int, Field(ge=0, lt=2**32)] | None = None
 
 
-class ReasonShown(BaseModel):
-    """One contribution to a score."""
-
-    source: Literal["item", "field", "words", "other"]
-    name: str
-    contribution: float
-
-
-class Result(BaseModel):
-    """One item found."""
-
-    item_id: str
-    score: float
-    rung: str
-    reasons: list[ReasonShown]
-    propensity: Annotated[float, Field(description="Chance of the slot to show it, given those above.")]
-
-
 class Results(BaseModel):
     """What was found, the best first."""
 
     request_id: str
-    results: list[Result]
+    results: list[Recommendation]
 
 
 class Outcome(BaseModel):
@@ -215,7 +201,7 @@ class ErrorDescription(BaseModel):
 
 
 class JobProgress(BaseModel):
-    """What a job is at; while it trains, also the epoch that ended, its loss, and the seconds so far."""
+    """The stage of a job; while it trains, also the epoch that ended, its loss, and the seconds so far."""
 
     stage: str
     epoch: int | None = None

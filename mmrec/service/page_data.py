@@ -1,16 +1,18 @@
-"""The live gallery: one page at `/`, its files, and the routes that it alone needs."""
+"""The page at `/`: its files, and the routes that only it needs."""
 
 from __future__ import annotations
 
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import pyarrow.compute as pc
-from fastapi import APIRouter, FastAPI, Query, Request, Response
+from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 
 from mmrec.data.rows import parse_row
@@ -19,11 +21,10 @@ from mmrec.monitor import report
 from mmrec.monitor.figures import Window
 from mmrec.monitor.offpolicy import with_share
 from mmrec.recommender import Recommender
-from mmrec.service import models
-from mmrec.service import models as bodies
-from mmrec.service import uploads as items
-from mmrec.service.core import Core
-from mmrec.service.errors import dump
+from mmrec.service import models, uploads
+from mmrec.service.core import Service
+from mmrec.service.errors import Json
+from mmrec.store.files import StoreFiles
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -58,13 +59,7 @@ _FOLDERS = re.compile(
     r"|(?<!\w)(?:\w+:(?=[/\\]))?(?:[/\\][^\s/\\'\"]*)*[/\\](?=[^\s/\\'\"])"
 )
 
-router = APIRouter(responses=bodies.ERRORS)
-
-
-def mount(app: FastAPI) -> None:
-    """Adds the page and its routes; call it after the door is added, as the page itself needs no key."""
-    app.include_router(router)
-    app.add_middleware(Page)
+router = APIRouter(responses=models.ERRORS)
 
 
 class Page:
@@ -136,68 +131,64 @@ class RejectedPage(BaseModel):
 
 
 @router.get("/stats")
-async def stats(request: Request) -> Response:
-    """What the shop is: counts, spaces of `similar`, encoders, and the columns that conditions may name."""
-    core = _core(request)
-    return _json(await core.read(stats_of, core.shop))
+async def stats(core: Service) -> Response:
+    """Counts, spaces of `similar`, encoders, and the columns that conditions may name."""
+    return Json(await core.read(stats_of, core.shop))
 
 
 @router.post("/cards", response_model=list[Card])
-async def cards(request: Request, body: Cards) -> Response:
+async def cards(core: Service, body: Cards) -> Response:
     """Items for a page to show, in the order of the ids; those that are not in the catalogue are left out."""
-    core = _core(request)
-    return _json(await core.read(cards_of, core.shop, body.item_ids))
+    return Json(await core.read(cards_of, core.shop, body.item_ids))
 
 
 @router.get("/quarantine", response_model=RejectedPage)
 async def quarantine(
-    request: Request, offset: Annotated[int, Query(ge=0, le=2**31)] = 0,
+    core: Service, offset: Annotated[int, Query(ge=0, le=2**31)] = 0,
     limit: Annotated[int, Query(ge=1, le=MOST_ROWS)] = 50,
 ) -> Response:
     """The rows that were rejected and wait to be mended; of pictures, the names of their files alone."""
-    core = _core(request)
-    return _json(await core.read(rejected_of, core.shop.path / QUARANTINE, offset, limit))
+    return Json(await core.read(rejected_of, core.shop.store.files, offset, limit))
 
 
 @router.get("/monitor")
 async def monitor(
-    request: Request, window: Window = "day",
+    core: Service, window: Window = "day",
     explore: Annotated[list[models.Share] | None, Query(max_length=MOST_POLICIES)] = None,
 ) -> Response:
     """What was shown and what came of it, by the day of a week or by the hour of a day; drift of new items.
 
     For each share that `explore` names, also an estimate of the click-through, had it gone to new items.
     """
-    core, policies = _core(request), {f"explore {share:g}": with_share(share) for share in explore or ()}
-    found = await core.read(report.monitor, core.shop, window=window, policies=policies)
-    return _json(found.as_dict())
+    policies = {f"explore {share:g}": with_share(share) for share in explore or ()}
+    found = await core.read(partial(report.monitor, core.shop, window=window, policies=policies))
+    return Json(found.as_dict())
 
 
 def stats_of(shop: Recommender) -> dict[str, Any]:
     """`Recommender.stats`, and what each column of `where` holds."""
-    columns = shop._index.now().facts.schema
+    columns = shop.snapshot().facts.schema
     return {**shop.stats(), "columns": {c.name: HOLDS.get(str(c.type), "list of words") for c in columns}}
 
 
 def cards_of(shop: Recommender, item_ids: Sequence[str]) -> list[dict[str, Any]]:
     """Those of the items that are in the catalogue, as JSON."""
-    chosen, found = shop._journal.popularity(), shop._catalogue.get(item_ids)
-    newest = pc.max(shop._index.now().facts["added_at"]).as_py()
+    chosen, found = shop.behaviour.popularity(), shop.catalogue.get(item_ids)
+    newest = pc.max(shop.snapshot().facts["added_at"]).as_py()
     return [
-        {**items.shown(item), "cold": not chosen.get(item.item_id), "new": item.added_at > newest - FRESH}
+        {**uploads.shown(item), "cold": not chosen.get(item.item_id), "new": item.added_at > newest - FRESH}
         for item in (found[i] for i in item_ids if i in found)
     ]
 
 
-def rejected_of(path: Path, offset: int, limit: int) -> dict[str, Any]:
-    """Some rows of a quarantine; none if there is no such file."""
+def rejected_of(files: StoreFiles, offset: int, limit: int) -> dict[str, Any]:
+    """Some rows of a store's quarantine; none if it has none."""
     rows, total = [], 0
-    if path.is_file():
-        with path.open("rb") as file:
-            for line in filter(None, map(bytes.strip, file)):
-                if offset <= total < offset + limit:
-                    rows.append(_rejected(line))
-                total += 1
+    with suppress(FileNotFoundError), files.open(QUARANTINE) as file:
+        for line in filter(None, map(bytes.strip, file)):
+            if offset <= total < offset + limit:
+                rows.append(_rejected(line))
+            total += 1
     return {"total": total, "offset": offset, "rows": rows}
 
 
@@ -211,7 +202,7 @@ def _rejected(line: bytes) -> dict[str, Any]:
     number, source = content.get("line"), content.get("source")
     return {
         "item_id": _text(content.get("item_id")), "field": _text(content.get("field")),
-        "reason": _without_folders(str(content.get("reason")), row.get("image")),
+        "reason": without_folders(str(content.get("reason")), row.get("image")),
         "source": re.split(r"[/\\]", source)[-1] if isinstance(source, str) else None,
         "line": number if isinstance(number, int) else None,
         "text": {str(name): str(words)[:MOST_SHOWN] for name, words in texts},
@@ -226,18 +217,10 @@ def _text(value: Any) -> str | None:
     return None if value is None else str(value)[:MOST_SHOWN]
 
 
-def _without_folders(reason: str, image: Any) -> str:
+def without_folders(reason: str, image: Any) -> str:
     """A reason that names pictures by their files alone, not by where they lie on this machine."""
     reason = reason[:10 * MOST_SHOWN]
     for source in image if isinstance(image, list) else [image]:
         if isinstance(source, str) and source:
             reason = reason.replace(source, re.split(r"[/\\]", source)[-1])
     return _FOLDERS.sub("", reason)[:2 * MOST_SHOWN]
-
-
-def _core(request: Request) -> Core:
-    return cast(Core, request.app.state.core)
-
-
-def _json(value: Any) -> Response:
-    return Response(dump(value), media_type="application/json")

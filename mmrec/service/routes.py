@@ -1,9 +1,9 @@
-"""The routes: each reads a request, calls one verb of Recommender, and writes what it gave."""
+"""The routes: each reads a request, calls one method of Recommender, and answers what it gave."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 from urllib.parse import unquote
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
@@ -13,67 +13,58 @@ from pydantic import AfterValidator, ValidationError
 from mmrec.data.rows import located
 from mmrec.errors import UnknownItem
 from mmrec.service import models, uploads
-from mmrec.service import models as bodies
-from mmrec.service import uploads as items
-from mmrec.service.core import Core
-from mmrec.service.errors import dump
+from mmrec.service.core import Call, Service
+from mmrec.service.errors import Json, dump
 from mmrec.service.jobs import Progress
-from mmrec.service.uploads import PICTURES
 from mmrec.types import Item, Rejection
 
-router = APIRouter(responses=bodies.ERRORS)
+router = APIRouter(responses=models.ERRORS)
 ItemId = Annotated[str, Path(description="Any id, percent-encoded."), AfterValidator(unquote)]
 Where = Annotated[models.Where | None, Query()]
-JSON = "application/json"
 
 
-@router.post("/items", response_model=models.Ingested, openapi_extra=bodies.ITEMS)
-async def add_items(request: Request) -> Response:
-    """Takes a batch of items in, new and changed; one bad item does not stop the others."""
-    core, sent = _core(request), await uploads.sent_by(request)
+@router.post("/items", response_model=models.Ingested, openapi_extra=models.ITEMS)
+async def add_items(request: Request, core: Service) -> Response:
+    """Ingests a batch of items, new and changed; one bad item does not stop the others."""
+    sent = await uploads.sent_by(request)
 
     def read() -> list[Item | Rejection]:
-        rows = uploads.rows_of(sent, "items", core.settings.max_batch)
-        return uploads.items_of(rows, sent, core.shop.path / PICTURES)
+        return uploads.items_of(uploads.rows_of(sent, "items", core.settings.max_batch), sent, core.shop)
 
-    return _json(await core.ingest(await core.read(read)))
+    return Json(await core.ingest(await core.encode(read)))
 
 
 @router.get("/items", response_model=models.ItemPage)
 async def browse(
-    request: Request, where: Where = None, offset: Annotated[int, Query(ge=0, le=2**31)] = 0,
+    core: Service, where: Where = None, offset: Annotated[int, Query(ge=0, le=2**31)] = 0,
     limit: Annotated[int, Query(ge=1, le=1_000)] = 50,
 ) -> Response:
     """Items in the order of their ids, all or those that a condition keeps."""
-    core = _core(request)
-    return _json(await core.read(items.page, core.shop, where, offset, limit))
+    return Json(await core.read(uploads.page, core.shop, where, offset, limit))
 
 
 @router.get("/items/{item_id}", response_model=models.ItemShown)
-async def get_item(request: Request, item_id: ItemId) -> Response:
+async def get_item(core: Service, item_id: ItemId) -> Response:
     """An item as it was ingested."""
-    core = _core(request)
-    return _json(items.shown((await core.read(core.shop.get, [item_id]))[0]))
+    return Json(uploads.shown((await core.read(core.shop.get, [item_id]))[0]))
 
 
 @router.delete("/items/{item_id}")
-async def delete_item(request: Request, item_id: ItemId) -> Response:
+async def delete_item(core: Service, item_id: ItemId) -> Response:
     """Takes an item out of the catalogue; interactions with it stay."""
-    core = _core(request)
     if not await core.write(core.shop.delete, [item_id]):
         raise UnknownItem(f"{item_id!r} is not in the catalogue: nothing was deleted")
-    return _json({"deleted": 1})
+    return Json({"deleted": 1})
 
 
 @router.get("/items/{item_id}/image", response_class=Response)
 async def get_image(
-    request: Request, item_id: ItemId, n: Annotated[int, Query(ge=0, lt=32)] = 0,
+    core: Service, item_id: ItemId, n: Annotated[int, Query(ge=0, lt=32)] = 0,
     size: Annotated[int, Query(ge=16, le=1_024)] = 1_024,
     if_none_match: Annotated[str | None, Header()] = None,
 ) -> Response:
     """An item's picture as a JPEG, its longest side `size` pixels at most."""
-    core = _core(request)
-    tag, jpeg = await core.read(items.picture, core.shop, item_id, n, size, if_none_match)
+    tag, jpeg = await core.read(uploads.picture, core.shop, item_id, n, size, if_none_match)
     headers = {"ETag": tag, "Cache-Control": "private, max-age=60"}
     if jpeg is None:
         return Response(None, 304, headers)
@@ -82,44 +73,46 @@ async def get_image(
 
 @router.get("/items/{item_id}/similar", response_model=models.Results)
 async def similar_to_item(
-    request: Request, item_id: ItemId, by: Annotated[models.Space, Query()] = "content",
+    request: Request, core: Service, item_id: ItemId, by: Annotated[models.Space, Query()] = "content",
     k: Annotated[models.K, Query()] = 10, where: Where = None,
 ) -> Response:
     """Items like one of the catalogue."""
-    return await _found(request, "similar", {"item_id": item_id, "by": by, "k": k, "where": where})
+    return await _found(request, core, "similar", {"item_id": item_id, "by": by, "k": k, "where": where})
 
 
-@router.post("/similar", response_model=models.Results, openapi_extra=bodies.SIMILAR)
-async def similar(request: Request) -> Response:
+@router.post("/similar", response_model=models.Results, openapi_extra=models.SIMILAR)
+async def similar(request: Request, core: Service) -> Response:
     """Items like words and pictures that are not in the catalogue."""
     sent = await uploads.sent_by(request)
-    return await _found(request, "similar", await _core(request).read(like_this, sent))
+    return await _found(request, core, "similar", await core.read(similar_arguments, sent))
 
 
 @router.post("/search", response_model=models.Results)
-async def search(request: Request, body: models.SearchRequest) -> Response:
+async def search(request: Request, core: Service, body: models.SearchRequest) -> Response:
     """Items for words, a picture and a history: one ranking for each, fused."""
     asked = body.options()
     if "image" in asked:
         asked["image"] = located(asked["image"], None)
-    return await _found(request, "search", asked)
+    return await _found(request, core, "search", asked)
 
 
 @router.post("/recommend", response_model=models.Results)
-async def recommend(request: Request, body: models.RecommendRequest) -> Response:
+async def recommend(request: Request, core: Service, body: models.RecommendRequest) -> Response:
     """Items for a user, for a history nobody has seen, for a taste in words, or for nobody in particular."""
-    found = await _core(request).recommended(request.scope["mmrec.request_id"], body.options())
-    return Response(found, media_type=JSON)
+    asked = body.options()
+    if "taste" in asked:  # whose words a model has to encode
+        await request.scope["mmrec.enter_lane"]("encode")
+    return await _found(request, core, "recommend", asked)
 
 
-@router.post("/interactions", response_model=models.Recorded, openapi_extra=bodies.INTERACTIONS)
-async def record(request: Request) -> Response:
-    """Keeps behaviour; what is recorded already is not doubled."""
-    core, sent = _core(request), await uploads.sent_by(request)
+@router.post("/interactions", response_model=models.Recorded, openapi_extra=models.INTERACTIONS)
+async def record(request: Request, core: Service) -> Response:
+    """Records interactions; what is recorded already is not doubled."""
+    sent = await uploads.sent_by(request)
     rows = await core.read(uploads.rows_of, sent, "interactions", core.settings.max_batch)
     report = await core.record(await core.read(uploads.interactions_of, rows))
 
-    def work() -> bytes:
+    def answer() -> bytes:
         if core.watcher:
             refused = {rejection.line for rejection in report.rejections}
             core.watcher.acted([row for n, row in enumerate(rows, 1) if n not in refused])
@@ -131,47 +124,47 @@ async def record(request: Request) -> Response:
             ],
         })
 
-    return Response(await core.read(work), media_type=JSON)
+    return Json(await core.read(answer))
 
 
 @router.post("/fit", status_code=202, response_model=models.JobShown)
-async def fit(request: Request, body: models.FitRequest | None = None) -> Response:
+async def fit(request: Request, core: Service, body: models.FitRequest | None = None) -> Response:
     """Starts to train on what was recorded; the answer names the job to ask for its progress."""
-    core, options = _core(request), body.options() if body else {}
+    options = body.options() if body else {}
 
     def work(progress: Progress) -> dict[str, Any]:
         return core.shop.fit(**options, device=core.settings.device, progress=progress).as_dict()
 
-    return _json(core.jobs.start("fit", work, request.scope["mmrec.request_id"]).as_dict(), 202)
+    return Json(core.jobs.start("fit", work, request.scope["mmrec.request_id"]).as_dict(), 202)
 
 
 @router.get("/jobs/{job_id}", response_model=models.JobShown)
-async def get_job(request: Request, job_id: str) -> Response:
+async def get_job(core: Service, job_id: str) -> Response:
     """A job: its state, its progress, and its result or error."""
-    return _json(_core(request).jobs.get(job_id).as_dict())
+    return Json(core.jobs.get(job_id).as_dict())
 
 
 @router.get("/health/live")
 async def live() -> Response:
     """Whether the process answers at all."""
-    return _json({"status": "live"})
+    return Json({"status": "live"})
 
 
 @router.get("/health/ready")
-async def ready(request: Request) -> Response:
+async def ready(core: Service) -> Response:
     """Whether models and vectors are loaded; 503 until then."""
-    _core(request).warmth.check()
-    return _json({"status": "ready"})
+    core.readiness.check()
+    return Json({"status": "ready"})
 
 
 @router.get("/metrics", response_class=Response)
-async def metrics(request: Request) -> Response:
-    """Figures for Prometheus."""
-    return Response(_core(request).metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+async def metrics(core: Service) -> Response:
+    """Metrics for Prometheus."""
+    return Response(core.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-def like_this(sent: uploads.Sent) -> dict[str, Any]:
-    """The options of `similar` in a body.
+def similar_arguments(sent: uploads.Sent) -> dict[str, Any]:
+    """The arguments of `similar` in a body.
 
     Raises:
         DataError: a picture's base64 is damaged.
@@ -192,15 +185,5 @@ def _typed(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {**fields, "k": int(k)} if k.isascii() and k.isdigit() and len(k) < 10 else dict(fields)
 
 
-async def _found(request: Request, verb: str, asked: dict[str, Any]) -> Response:
-    core = _core(request)
-    body = await core.found(verb, request.scope["mmrec.request_id"], getattr(core.shop, verb), asked)
-    return Response(body, media_type=JSON)
-
-
-def _core(request: Request) -> Core:
-    return cast(Core, request.app.state.core)
-
-
-def _json(value: Any, status: int = 200) -> Response:
-    return Response(dump(value), status, media_type=JSON)
+async def _found(request: Request, core: Service, method: str, asked: Mapping[str, Any]) -> Response:
+    return Json(await core.found(Call(request.scope["mmrec.request_id"], method, asked)))

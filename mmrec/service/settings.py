@@ -24,20 +24,21 @@ class ServiceSettings(BaseModel):
     Attributes:
         host: address to listen at; another than the machine's own needs `api_keys`.
         port: 0 takes any free one.
-        api_keys: any of them opens every route; without one, only this machine's own programs are served.
+        api_keys: each of them gives access to every route; without one, only this machine's own programs are
+            served.
         max_body: bytes of a request's body.
         max_batch: items or interactions of one request.
         rate: requests a second of one key, or of one client where no key is needed; 0 sets no limit.
         burst: requests that may come at once after a pause.
         timeout: seconds until a request is given up.
-        threads: requests that read the store at the same time, one for each core unless told; one more
-            writes.
-        in_flight: requests that are worked on.
-        waiting: requests that wait for it; one more is sent away.
+        threads: requests that read the store at the same time, one for each core unless set. Two more threads
+            wait for encoders, and one writes.
+        in_flight: requests that are worked on: as many that read, that encode, and that write.
+        waiting: requests of each of these kinds that wait for it; one more is refused.
         device: of torch, to train on; None takes the CPU.
 
     Raises:
-        ConfigError: on construction through `make` and `read`, for an unknown or unfit setting.
+        ConfigError: on construction by `make` and `read`, for a setting that is unknown or out of range.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -75,7 +76,7 @@ class ServiceSettings(BaseModel):
 
     @classmethod
     def make(cls, **settings: Any) -> ServiceSettings:
-        """Settings that are fit to serve, with our own error, which never shows a key."""
+        """Checked settings; the error of a wrong one never shows a key."""
         try:
             made = cls.model_validate(settings)
         except ValidationError as error:
@@ -92,7 +93,7 @@ class ServiceSettings(BaseModel):
 
     @classmethod
     def read(cls, environment: Mapping[str, str], **given: Any) -> ServiceSettings:
-        """Settings from the environment's `MMREC_...` variables; what is given and not None goes first."""
+        """Settings from the environment's `MMREC_...` variables; what is given and not None comes first."""
         variables = {name: PREFIX + name.upper() for name in cls.model_fields}
         found = {name: environment[v] for name, v in variables.items() if v in environment}
         return cls.make(**found | {name: value for name, value in given.items() if value is not None})

@@ -1,4 +1,4 @@
-"""A shop's items as HTTP shows them: what became of each row of a batch, pages to browse, pictures."""
+"""Items over HTTP: bodies read as items and interactions, what became of them, and items as answers."""
 
 from __future__ import annotations
 
@@ -7,25 +7,31 @@ import io
 import json
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import chain, islice
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import chain, count, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
+from starlette.requests import Request
+
 from mmrec.data import images
-from mmrec.data.files import item_as_dict, replacing
+from mmrec.data.files import replacing
 from mmrec.data.image_formats import Limits, format_of
-from mmrec.data.rows import BAD, interaction_from_dict, item_from_dict, rejected
+from mmrec.data.rows import BAD, interaction_from_dict, item_as_dict, item_from_dict, located, rejected
 from mmrec.errors import DataError, UnknownItem
 from mmrec.recommender import Recommender
-from mmrec.types import Interaction, Item, Rejection, is_url
+from mmrec.types import IMAGE, Interaction, Item, Rejection, is_url
 
-if TYPE_CHECKING:
-    from starlette.requests import Request
+log = logging.getLogger(__name__)
 
-PICTURES = "pictures"  # folder of a store: uploaded pictures, named by what is in them
+T = TypeVar("T")
+PICTURES = "pictures"  # folder of a store: uploaded pictures, named by their contents
+OUTCOMES = ("added", "updated", "unchanged", "rejected")
+QUALITY = 88  # of a JPEG
+_LINES = count(1)  # tell the rows of all requests apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,102 +98,103 @@ def rows_of(sent: Sent, name: str, most: int) -> list[Any]:
     return rows
 
 
-def items_of(rows: Sequence[Any], sent: Sent, folder: Path) -> list[Item | Rejection]:
-    """The item or the rejection of each row, their `line` counted from 1; pictures are kept in a folder.
+def items_of(rows: Sequence[Any], sent: Sent, shop: Recommender) -> list[Item | Rejection]:
+    """The item or the rejection of each row; no two rows of any requests have the same `line`.
 
-    A picture is `{"base64": ...}` or names an uploaded file. Paths and addresses are not followed: they would
-    let a client read what only this machine may.
+    A picture is `{"base64": ...}` or names an uploaded file, and is kept in the store's folder. Paths and
+    addresses are not followed: they would let a client read what only this machine may.
     """
     files = {name: data for _, name, data in sent.files}
-    return [_item(row, line, files, folder) for line, row in enumerate(rows, start=1)]
+    return [_taken(row, next(_LINES), partial(_item, files=files, shop=shop)) for row in rows]
 
 
 def interactions_of(rows: Sequence[Any]) -> list[Interaction | Rejection]:
     """The interaction or the rejection of each row, their `line` counted from 1."""
-    return [_interaction(row, line) for line, row in enumerate(rows, start=1)]
+    return [_taken(row, line, _interaction) for line, row in enumerate(rows, start=1)]
 
 
-def keep(data: bytes, folder: Path) -> Path:
-    """Keeps a picture that passes the gate, under the name of its contents.
-
-    Raises:
-        DataError: the picture cannot be used, or the disk refuses.
-    """
-    images.decode(data)
-    path = folder / (hashlib.sha256(data).hexdigest() + format_of(data).suffixes[0])
-    if not path.exists():
-        folder.mkdir(exist_ok=True)
-        with replacing(path) as file:
-            file.write(data)
-    return path
-
-
-def _item(row: Any, line: int, files: Mapping[str, bytes], folder: Path) -> Item | Rejection:
+def _taken(row: Any, line: int, make: Callable[[dict[str, Any], int], T]) -> T | Rejection:
     try:
-        given = row.get("image") if _object(row) else None
-        sources = given if isinstance(given, list) else [] if given in (None, "") else [given]
-        uploaded = [_uploaded(source, files) for source in sources]
-        item = item_from_dict({**row, "image": uploaded}, line=line)
-        return replace(item, image=[keep(data, folder) for data in item.images])  # type: ignore[arg-type]
+        if not isinstance(row, dict):
+            raise DataError(f"a row must be a JSON object, got {type(row).__name__}")
+        return make(row, line)
     except BAD as error:
         return rejected(error, row if isinstance(row, dict) else None, line=line)
 
 
-def _interaction(row: Any, line: int) -> Interaction | Rejection:
-    try:
-        _object(row)
-        return interaction_from_dict({k: v for k, v in row.items() if k != "request_id"}, line=line)
-    except BAD as error:
-        return rejected(error, row if isinstance(row, dict) else None, line=line)
+def _interaction(row: dict[str, Any], line: int) -> Interaction:
+    return interaction_from_dict({k: v for k, v in row.items() if k != "request_id"}, line=line)
 
 
-def _object(row: Any) -> bool:
-    if not isinstance(row, dict):
-        raise DataError(f"a row must be a JSON object, got {type(row).__name__}")
-    return True
+def _item(row: dict[str, Any], line: int, files: Mapping[str, bytes], shop: Recommender) -> Item:
+    given = row.get(IMAGE)
+    sources = given if isinstance(given, list) else [] if given in (None, "") else [given]
+    pictures = [_uploaded(source, files) for source in sources]
+    check = images.check if IMAGE in shop.encoders else images.decode  # an encoder decodes them itself
+    for picture in pictures:
+        check(picture)
+    paths = [path_of(picture, shop) for picture in pictures]
+    item = item_from_dict({**row, IMAGE: paths}, line=line)
+    for path, picture in zip(paths, pictures, strict=True):
+        keep(picture, path)
+    return item
 
 
-def _uploaded(source: Any, files: Mapping[str, bytes]) -> Any:
-    """The bytes that a name stands for; `{"base64": ...}` as it is, to be decoded with the row."""
+def _uploaded(source: Any, files: Mapping[str, bytes]) -> bytes:
     if isinstance(source, str):
         if source not in files:
             raise DataError(
                 f"image {source[:80]!r} names no uploaded file (paths and addresses are not followed): upload"
-                " it in a multipart body, or send it as {\"base64\": ...}", field="image",
+                " it in a multipart body, or send it as {\"base64\": ...}", field=IMAGE,
             )
         return files[source]
     if not (isinstance(source, dict) and set(source) == {"base64"}):
-        raise DataError("image must be {\"base64\": ...} or the name of an uploaded file", field="image")
-    return source
+        raise DataError("image must be {\"base64\": ...} or the name of an uploaded file", field=IMAGE)
+    data: bytes = located(source, None)
+    return data
 
 
-log = logging.getLogger(__name__)
-OUTCOMES = ("added", "updated", "unchanged", "rejected")
-QUALITY = 88  # of a JPEG
+def path_of(picture: bytes, shop: Recommender) -> Path:
+    """Where an uploaded picture is kept, under the name of its contents."""
+    return shop.path / PICTURES / (hashlib.sha256(picture).hexdigest() + format_of(picture).suffixes[0])
+
+
+def keep(picture: bytes, path: Path) -> None:
+    """Writes an uploaded picture, unless it is there already.
+
+    Raises:
+        DataError: the disk refuses.
+    """
+    if not path.exists():
+        path.parent.mkdir(exist_ok=True)
+        with replacing(path) as file:
+            file.write(picture)
 
 
 def ingest(shop: Recommender, batches: Sequence[Sequence[Item | Rejection]]) -> list[dict[str, Any]]:
-    """Takes batches of different senders in, one after the other, in a single write.
+    """Ingests batches of different senders, one after the other, in a single write.
+
+    Args:
+        batches: their rows, no two of them with the same `line`.
 
     Returns:
         For each batch the counts of `Recommender.ingest`, and the outcome of each row.
     """
-    rows = [replace(row, line=line) for line, row in enumerate(chain.from_iterable(batches), start=1)]
-    outcomes = iter(_outcomes(shop, rows))
-    return [_summed(list(islice(outcomes, len(batch)))) for batch in batches]
+    outcomes = iter(_outcomes(shop, list(chain.from_iterable(batches))))
+    return [_counted(list(islice(outcomes, len(batch)))) for batch in batches]
 
 
 def _outcomes(shop: Recommender, rows: Sequence[Item | Rejection]) -> Iterator[dict[str, Any]]:
-    """What became of each row, which `line` tells from the others."""
     ids = list({row.item_id: None for row in rows if isinstance(row, Item)})
-    before = shop._catalogue.lookup(ids)
+    before = shop.catalogue.lookup(ids)
     report = shop.ingest(rows)
-    after = shop._catalogue.lookup(ids)
+    after = shop.catalogue.lookup(ids)
     refused = {rejection.line: rejection for rejection in report.rejections}
     last = {row.item_id: row.line for row in rows if row.line not in refused}
     for row in rows:
         if no := refused.get(row.line):
-            yield {"item_id": no.item_id, "outcome": "rejected", "reason": no.reason, "field": no.field}
+            reason = _without_paths(no.reason, row)
+            yield {"item_id": no.item_id, "outcome": "rejected", "reason": reason, "field": no.field}
             continue
         what = "updated"  # also a row that a later one replaced
         if row.item_id is not None and last[row.item_id] == row.line:
@@ -196,7 +203,15 @@ def _outcomes(shop: Recommender, rows: Sequence[Item | Rejection]) -> Iterator[d
         yield {"item_id": row.item_id, "outcome": what}
 
 
-def _summed(outcomes: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _without_paths(reason: str, row: Item | Rejection) -> str:
+    """A reason that numbers a picture in place of naming its path on this machine."""
+    pictures = row.images if isinstance(row, Item) else ()
+    for n, path in enumerate(pictures, start=1):
+        reason = reason.replace(repr(str(path)[:300]), f"{n} of {len(pictures)}")
+    return reason
+
+
+def _counted(outcomes: Sequence[dict[str, Any]]) -> dict[str, Any]:
     tally = Counter(outcome["outcome"] for outcome in outcomes)
     return {**{what: tally[what] for what in OUTCOMES}, "items": outcomes}
 
@@ -213,7 +228,7 @@ def page(shop: Recommender, where: str | None, offset: int, limit: int) -> dict[
 
 def shown(item: Item) -> dict[str, Any]:
     """An item as JSON, its pictures as addresses of this service rather than paths of its machine."""
-    row = {name: value for name, value in item_as_dict(item).items() if name != "image"}
+    row = {name: value for name, value in item_as_dict(item).items() if name != IMAGE}
     address = f"/items/{quote(item.item_id, safe='')}/image"
     return {**row, "images": [f"{address}?n={n}" for n in range(len(item.images))]}
 

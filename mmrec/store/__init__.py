@@ -1,1 +1,1 @@
-"""A shop on disk: its tables, the road of an item into them, its interactions, and conditions over attributes."""
+"""A shop on disk: its tables, how items get into them, its interactions, and conditions over attributes."""

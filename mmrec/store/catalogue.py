@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
-from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 
 from mmrec.config import Config
 from mmrec.encoders.base import Encoder, Vectors
-from mmrec.errors import StoreError
-from mmrec.model import saved
+from mmrec.errors import StoreBusy, StoreError
 from mmrec.model.content import ENOUGH, ContentPlan, Fields
 from mmrec.model.saved import Head
 from mmrec.model.towers import Towers
 from mmrec.store import schema
+from mmrec.store.models import Models
 from mmrec.store.open import Store
-from mmrec.store.tables import KeyedTable
+from mmrec.store.tables import WRITTEN, KeyedTable
 from mmrec.store.where import Where
 from mmrec.types import Item
+
+MANY = 10_000  # items from which on an index of their ids saves more time than it costs
+FEW = 4_096  # rows that may be left to the end of a rewrite, when nobody else can write
+PASSES = 5  # over what others wrote meanwhile, before the rest is done at the end all the same
 
 
 class Stored(NamedTuple):
@@ -39,12 +43,14 @@ class Draft(NamedTuple):
         digest: of all that was given.
         digests: of each field that an encoder reads.
         before: what the store holds under its id.
+        inputs: what its encoders read, by field; empty where it is to be read from the item.
     """
 
     item: Item
     digest: str
     digests: Mapping[str, str]
     before: Stored | None
+    inputs: Mapping[str, Sequence[Any]] = MappingProxyType({})
 
 
 class Serving(NamedTuple):
@@ -74,8 +80,7 @@ class Catalogue:
     ) -> None:
         self.store, self.config, self.encoders, self.towers = store, config, encoders, towers
         self.table: KeyedTable = store.table("items", schema.BASE)
-        self._plans: dict[int, ContentPlan] = {}
-        self._trained: dict[int, Towers] = {}
+        self.models = Models(store.files)
 
     @property
     def serial(self) -> int:
@@ -90,33 +95,21 @@ class Catalogue:
     @property
     def plan(self) -> ContentPlan:
         """The content plan that serves."""
-        return self._plan_of(self.serial)
+        return self.models.plan(self.serial)
 
     def serving(self) -> Serving:
         """What serves now, also after another process trained or rebuilt."""
         facts = self.store.facts
         serial, head = int(facts.get("serial", 0)), int(facts.get("head", 0))
-        return Serving(self._plan_of(serial), f"vector_{serial}", self._towers_of(head))
+        return Serving(self.models.plan(serial), f"vector_{serial}", self._towers_of(head))
 
     def head(self) -> Head | None:
         """The trained head that serves, if any, with all that training can go on from."""
         head = int(self.store.facts.get("head", 0))
-        return saved.load(self._head_path(head)) if head else None
-
-    def _plan_of(self, serial: int) -> ContentPlan:
-        if not serial:
-            return ContentPlan()
-        if serial not in self._plans:
-            self._plans = {serial: ContentPlan.load(self._plan_path(serial))}
-        return self._plans[serial]
+        return self.models.head(head) if head else None
 
     def _towers_of(self, head: int) -> Towers:
-        """Those of a trained head, or what serves without one."""
-        if not head:
-            return self.towers
-        if head not in self._trained:
-            self._trained = {head: saved.load(self._head_path(head)).towers}
-        return self._trained[head]
+        return self.models.towers(head) if head else self.towers
 
     def lookup(self, item_ids: Sequence[str]) -> dict[str, Stored]:
         """What is stored of these items, those that are."""
@@ -141,121 +134,161 @@ class Catalogue:
         return self.serving().rows(fields, item_ids or [""] * fields.n)
 
     def write(self, drafts: Sequence[Draft], fields: Fields, now: datetime) -> None:
-        """Upserts embedded items in one step; makes room for fields seen for the first time."""
+        """Upserts embedded items in one step; rewrites all vectors if a field is embedded for the first time.
+
+        A new attribute can be filtered by at once; it takes part in vectors when all are next rewritten.
+        """
         times = [d.item.added_at or (d.before.added_at if d.before else now) for d in drafts]
         items, digests = [d.item for d in drafts], [(d.digest, d.digests) for d in drafts]
         with self.store.writer():
-            covered = self.serial > 0 and self.plan.covers(fields, self.config)
+            serving = self.serving()
+            covered = self.serial > 0 and serving.plan.covers(fields, self.config)
             ids = [item.item_id for item in items]
-            vectors = self.vectors_of(fields, ids) if covered and self.plan.dim else None
-            rows = schema.rows(items, times, digests, fields, vectors, self.vector_column)
-            rows = _with_nulls(rows, self.table.schema)
-            self.table.add_columns([rows.schema.field(n) for n in rows.schema.names])
-            if not covered:
-                self.store.save_facts(stale=True)  # a killed process leaves rows without vectors: see `mend`
+            vectors = serving.rows(fields, ids) if serving.plan.dim else None
+            rows = schema.rows(items, times, digests, fields, vectors, serving.column)
+            known = self.table.schema
+            rows = _with_nulls(rows, known)
+            self.table.add_columns([field for field in rows.schema if field.name not in known.names])
+            if not covered:  # should this process be killed, `mend` finishes the work
+                self.store.save_facts(stale=self._staler())
             self.table.upsert(rows)
-            if not covered:
-                self.rebuild()
+        if not covered:
+            self.rebuild()
 
     def rebuild(self, *, anew: bool = False) -> None:
         """Estimates the content plan again and rewrites every vector; nothing is encoded.
 
-        The new column is complete before `store.json` names it: killed at any point, the old one serves.
+        Others read and write meanwhile. What served before serves until all is done, also if this is killed.
 
         Args:
             anew: whether to start from no plan, as the one that serves cannot be read.
+
+        Raises:
+            StoreBusy: another process is rewriting the vectors.
         """
-        with self.store.writer():
-            columns = schema.field_columns(self.table.schema)
-            sample = schema.fields_of(self.table.scan(["item_id", *columns], last=ENOUGH))
-            plan, serial = ContentPlan() if anew else self.plan, self.serial + 1
-            plan = plan.fitted(sample, self.config)
-            self._drop_unused()  # of a rebuild that was killed
-            self._fill(serial, plan, self._towers_of(int(self.store.facts.get("head", 0))))
-            plan.save(self._plan_path(serial))
-            self.store.save_facts(serial=serial, stale=False)
-            self._drop_unused()
+        with self.store.rewriting():
+            stale, serial = self.store.facts.get("stale", 0), self._next_serial()
+            plan = self._fitted(ContentPlan() if anew else self.plan)
+            self._rewrite(serial, plan, self._towers_of(int(self.store.facts.get("head", 0))), stale)
 
     def adopt(self, head: Head | None, **facts: Any) -> None:
-        """Lets a trained head serve, or none: rewrites every vector in one pass, then swaps.
+        """Lets a trained head serve, or none, and keeps facts with it: otherwise as `rebuild`.
 
-        Killed at any point, what served before serves on.
-
-        Args:
-            facts: to keep with it.
+        The content plan stays as it is, unless attributes wait for their part in it.
         """
-        with self.store.writer():
-            serial, plan = self.serial + 1, self.plan
-            self._drop_unused()
+        with self.store.rewriting():
+            serial, plan = self._next_serial(), self.plan
+            plan = self._fitted(plan) if self._attributes_wait() else plan
             if head is not None:
-                saved.save(self._head_path(serial), head)
-            self._fill(serial, plan, head.towers if head else self.towers)
-            plan.save(self._plan_path(serial))
-            self.store.save_facts(serial=serial, stale=False, head=serial if head else 0, **facts)
-            self._drop_unused()
+                self.models.write_head(serial, head)
+                facts["head"] = serial
+            self._rewrite(serial, plan, head.towers if head else self.towers, **{"head": 0} | facts)
 
     def mend(self) -> bool:
-        """Rebuilds the vectors if a killed process left some out; says whether it did."""
+        """Rebuilds the vectors if a killed process left a new field or setting out; says whether it did."""
         if not self.store.refresh().get("stale"):
             return False
-        with self.store.writer():
-            if self.store.facts.get("stale"):  # else the process that left them out was only not done yet
+        with self.store.rewriting():
+            if self.store.facts.get("stale"):  # else another process has done so by now
                 self.rebuild()
         return True
 
-    def settle(self, before: Config) -> None:
+    def change_settings(self, before: Config) -> None:
         """Keeps new settings; rewrites the vectors if the fields' weights are others than before."""
         was, now = ((c.weights, c.attribute_weight) for c in (before, self.config))
-        changes = {"stale": True} if was != now and self.table.count() else {}
         with self.store.writer():
+            changes = {"stale": self._staler()} if was != now and self.table.count() else {}
             self.store.save_facts(config=self.config.model_dump(mode="json"), **changes)
-            self.mend()
+        self.mend()
 
     def finish(self) -> None:
-        """After a change of many rows: better estimates, full-text index, compaction - each when it pays."""
-        with self.store.writer():
-            n = self.table.count()
+        """After a change of many rows: better estimates, indices, compaction - each when it pays."""
+        n = self.table.count()
+        if n:
+            with self.store.writer():
+                self.table.index_text("document")
+                if n >= MANY:
+                    self.table.index_key("item_id")  # else each look-up reads all the ids
+        # not beside another's rewrite, which reads a version that tidying might remove
+        with suppress(StoreBusy), self.store.rewriting(patient=False):
             if n and self.plan.outgrown(n):
                 self.rebuild()
-            if n:
-                self.table.index_text("document")
-            self.table.tidy()
+            with self.store.writer():
+                self.table.tidy()
 
-    def _fill(self, serial: int, plan: ContentPlan, towers: Towers) -> None:
-        if not plan.dim:
-            return  # no item has a field that weighs anything: there is nothing to search, and no column
-        column, columns = f"vector_{serial}", schema.field_columns(self.table.schema)
-        serving = Serving(plan, column, towers)
-        dim = serving.rows(Fields(0), []).shape[1]
-        self.table.add_columns([schema.vector_field(column, dim)])
-        filled = 0
-        for batch in self.table.batches(["item_id", *columns]):
+    def _staler(self) -> int:
+        """The next number of `stale`: a rebuild leaves one that came after its beginning to the next."""
+        return int(self.store.facts.get("stale", 0)) + 1
+
+    def _attributes_wait(self) -> bool:
+        """Whether there are attributes that weigh something and take no part in the content yet."""
+        slots, weights = {slot.name for slot in self.plan.slots}, self.config.weights
+        names = schema.attribute_types(self.table.schema).keys() - slots
+        return any(weights.get(name, self.config.attribute_weight) > 0 for name in names)
+
+    def _fitted(self, plan: ContentPlan) -> ContentPlan:
+        columns = schema.field_columns(self.table.schema)
+        sample = schema.fields_of(self.table.scan(["item_id", *columns], last=ENOUGH))
+        return plan.fitted(sample, self.config)
+
+    def _next_serial(self) -> int:
+        with self.store.writer():
+            self._drop_unused()  # of a rewrite that was killed
+            return self.serial + 1
+
+    def _rewrite(
+        self, serial: int, plan: ContentPlan, towers: Towers, done: int | None = None, **facts: Any
+    ) -> None:
+        """Writes all vectors into a new column while others write rows, then lets it serve.
+
+        Args:
+            done: `stale` at the beginning, if nothing that it stands for is left to do.
+        """
+        serving = Serving(plan, f"vector_{serial}", towers)
+        left = self._write_column(serving) if plan.dim else None  # else no item has anything that weighs
+        with self.store.writer():
+            if self.serial != serial - 1:
+                raise StoreBusy("another process rewrote the vectors meanwhile: try again")
+            missing = self.table.count(left) - self._fill(serving, left) if left else 0
+            if missing:
+                raise StoreError(
+                    f"{missing} of {self.table.count()} vectors could not be rewritten; those of before serve"
+                    " on. Run `mmrec doctor` on the store"
+                )
+            self.models.write_plan(serial, plan)
+            if done is not None and self.store.facts.get("stale", 0) == done:
+                facts["stale"] = False
+            self.store.save_facts(serial=serial, **facts)
+            self._drop_unused()
+
+    def _write_column(self, serving: Serving) -> str:
+        """Writes the vectors of all rows; returns a condition on the few that others changed since."""
+        dim, where = serving.rows(Fields(0), []).shape[1], None
+        with self.store.writer():
+            self.table.add_columns([schema.vector_field(serving.column, dim), WRITTEN])
+        for _ in range(PASSES):
+            before = self.table.version
+            self._fill(serving, where)
+            where = f"{serving.column} IS NULL OR {self.table.written_since(before)}"
+            if self.table.count(where) <= FEW:
+                break
+        return str(where)
+
+    def _fill(self, serving: Serving, where: str | None) -> int:
+        """Writes the vectors of the rows that a condition keeps, batch by batch; returns how many."""
+        filled, columns = 0, schema.field_columns(self.table.schema)
+        for batch in self.table.batches(["item_id", *columns], where):
             ids = batch["item_id"].to_pylist()
-            rows = schema.vector_rows(ids, serving.rows(schema.fields_of(batch), ids), column)
-            filled += self.table.upsert(rows, update_only=True)[1]
-        if filled != self.table.count():
-            raise StoreError(
-                f"{filled} of {self.table.count()} vectors were rewritten; those of before serve on. Run"
-                " `mmrec doctor` on the store"
-            )
+            rows = schema.vector_rows(ids, serving.rows(schema.fields_of(batch), ids), serving.column)
+            with self.store.writer():  # unstamped, as nothing that serves has changed
+                filled += self.table.upsert(rows, update_only=True, stamp=False)[1]
+        return filled
 
     def _drop_unused(self) -> None:
         """Drops vector columns, plans and heads that do not serve: the ones before, and of killed writes."""
         vectors = [n for n in self.table.schema.names if n.startswith("vector_")]
         self.table.drop_columns([n for n in vectors if n != self.vector_column])
-        for path in self.store.path.glob("content-*.safetensors"):
-            if path != self._plan_path(self.serial):
-                path.unlink(missing_ok=True)
-        head = self._head_path(int(self.store.facts.get("head", 0)))
-        for folder in (*self.store.path.glob("head-*"), *self.store.path.glob(".head-*")):
-            if folder != head:
-                shutil.rmtree(folder, ignore_errors=True)
-
-    def _head_path(self, head: int) -> Path:
-        return self.store.path / f"head-{head}"
-
-    def _plan_path(self, serial: int) -> Path:
-        return self.store.path / f"content-{serial}.safetensors"
+        self.models.keep_only(self.serial, int(self.store.facts.get("head", 0)))
 
 
 def _with_nulls(rows: pa.Table, wanted: pa.Schema) -> pa.Table:

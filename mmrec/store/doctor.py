@@ -10,24 +10,16 @@ import numpy as np
 import pyarrow as pa
 
 from mmrec.data.files import item_from_dict
-from mmrec.encoders.base import Vectors
+from mmrec.encoders.modality import modality_of
 from mmrec.errors import MmrecError, StoreError
-from mmrec.search.latest import Index
-from mmrec.search.snapshot import Snapshot
-from mmrec.search.topk import Scorer
 from mmrec.store import schema
 from mmrec.store.catalogue import Catalogue
-from mmrec.store.interactions import Journal
-from mmrec.types import IMAGE
+from mmrec.store.interactions import Interactions
 
 SHOWN = 20  # item ids listed for each problem
-SAMPLED = 20  # items whose neighbours are searched to measure the recall
-NEAREST = 10
-BLOCK = 65_536  # rows scored at once in float64
-ROUNDING = 1e-6
 
 
-def examine(catalogue: Catalogue, journal: Journal, *, mend: bool = True) -> dict[str, Any]:
+def examine(catalogue: Catalogue, behaviour: Interactions, *, mend: bool = True) -> dict[str, Any]:
     """Checks a store and mends what can be mended without the items' sources.
 
     A row whose content is damaged loses its digest, so that the next ingest of that item writes it anew.
@@ -58,55 +50,29 @@ def examine(catalogue: Catalogue, journal: Journal, *, mend: bool = True) -> dic
             action = "marked: the next ingest of these items writes them anew"
         problems.append(_problem(what, item_ids, action))
     if mend:
-        with catalogue.store.writer():
-            for table in (catalogue.table, journal.table):
+        with catalogue.store.rewriting(), catalogue.store.writer():
+            for table in (catalogue.table, behaviour.table):
                 table.tidy(force=True)
     return {
         "healthy": not problems, "problems": problems,
-        "items": catalogue.table.health(), "interactions": journal.table.health(),
-        "vector_column": catalogue.vector_column, "search": _search(catalogue),
+        "items": catalogue.table.health(), "interactions": behaviour.table.health(),
+        "vector_column": catalogue.vector_column,
         "dim": None if broken and not mend else catalogue.plan.dim,
     }
 
 
-def census(snapshot: Snapshot, journal: Journal) -> dict[str, Any]:
+def census(catalogue: Catalogue, behaviour: Interactions) -> dict[str, Any]:
     """Counts, fields, encoders and sizes, JSON-ready."""
-    catalogue, slots = snapshot.catalogue, snapshot.plan.slots
+    serving = catalogue.serving()
+    slots = serving.plan.slots
     return {
-        "items": len(snapshot), "interactions": journal.table.count(), "fitted": snapshot.towers.trained,
+        "items": catalogue.table.count(), "interactions": behaviour.table.count(),
+        "fitted": serving.towers.trained,
         "fields": {slot.name: {"kind": slot.kind, "dim": slot.dim, "weight": slot.weight} for slot in slots},
-        "spaces": list(snapshot.spaces), "dim": snapshot.plan.dim,
+        "dim": serving.plan.dim,
         "encoders": {m: r["fingerprint"]["model"] for m, r in catalogue.store.facts["encoders"].items()},
         "bytes": catalogue.table.health()["bytes"],
     }
-
-
-def _search(catalogue: Catalogue) -> dict[str, Any]:
-    """Which road serves searches, and the share of the true nearest that it finds for some items."""
-    try:
-        snapshot = Index(catalogue).now()
-        scorer = snapshot.scorer(snapshot.serving)
-    except MmrecError as error:
-        return {"road": "none", "why": str(error)}
-    x, rng = scorer.matrix, np.random.default_rng(0)
-    queries = x[rng.integers(0, len(x), SAMPLED)] if len(x) else x
-    shares = [_recall(scorer, query) for query in queries if query.any()]
-    road = "exact: 8-bit codes name the candidates" if scorer.coded else "exact: one matrix product"
-    return {
-        "road": road, "queries": len(shares),
-        f"recall_at_{NEAREST}": float(np.mean(shares)) if shares else None,
-    }
-
-
-def _recall(scorer: Scorer, query: Vectors) -> float:
-    """Share of the nearest rows by float64 scores that a search finds; one that ties with them counts."""
-    scores = np.concatenate([
-        scorer.matrix[start : start + BLOCK].astype(np.float64) @ query  # [block, d] @ [d] -> [block]
-        for start in range(0, len(scorer), BLOCK)
-    ])
-    k = min(NEAREST, len(scores))
-    least = np.partition(scores, -k)[-k] - ROUNDING * np.abs(scores).max()
-    return float((scores[scorer.top(query, k).positions] >= least).sum() / k)
 
 
 def _is_broken(read: Callable[[], object]) -> bool:
@@ -147,7 +113,7 @@ def _fault(facts: dict[str, Any], embedded: set[str], catalogue: Catalogue) -> s
         return "record cannot be read"
     if any(digests.get(name) != schema.digest(text) for name, text in item.text.items()):
         return "text differs from its digest"
-    wanted = {n for n in digests if (IMAGE if n == IMAGE else "text") in catalogue.encoders}
+    wanted = {name for name in digests if modality_of(name).name in catalogue.encoders}
     return "embedding missing" if wanted - embedded else None
 
 

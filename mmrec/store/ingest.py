@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,18 +13,22 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from mmrec.data import images
-from mmrec.data.files import item_as_dict
-from mmrec.encoders.base import Encoder, Vectors
+from mmrec.data.rows import item_as_dict, rejected
+from mmrec.encoders.base import Vectors
+from mmrec.encoders.modality import MODALITIES, TEXT, Modality, modality_of
 from mmrec.errors import DataError
 from mmrec.model.content import Embedded, Fields
 from mmrec.store import schema
 from mmrec.store.catalogue import Catalogue, Draft, Stored
-from mmrec.types import IMAGE, LABELS, IngestReport, Item, Rejection
+from mmrec.types import IngestReport, Item, Rejection
 
-SMALLEST, LARGEST = 256, 4_096  # items of a chunk: what an interruption costs at most
-BRISK, SLOW = 2.0, 8.0  # seconds a chunk should take; the size follows
-REMEMBERED = 20_000  # texts whose embedding is kept for the next item that says the same
+SMALLEST, LARGEST = 256, 4_096  # items of a chunk
+BRISK = 2.0  # seconds; a chunk that takes less may be bigger, whatever it is spent on
+LONG = 30.0  # seconds of encoding that an interruption may cost
+SHARE = 0.1  # of the encoding's seconds: what a write may take before chunks grow
+HELD = 64 * 2**20  # bytes of pictures kept between their digest and their encoding; others are read again
+REMEMBERED = 20_000  # inputs whose embedding is kept for the next item that has the same
+Place = tuple[int, str]  # position of an item and a field
 Progress = Callable[[int], None]
 Accept = Callable[[Sequence[str]], None]
 
@@ -42,7 +45,9 @@ class Intake:
         self.counts = {"added": 0, "updated": 0, "unchanged": 0}
         self.rejections: list[Rejection] = []
         self.encoder_calls = 0
-        self._memory: OrderedDict[str, Vectors] = OrderedDict()
+        self._memory: dict[Any, Vectors] = {}  # by modality and input
+        self._held = 0  # bytes, of this chunk
+        self._encoding = 0.0  # seconds, of this chunk
 
     def run(
         self, rows: Iterable[Item | Rejection], progress: Progress | None = None, accept: Accept | None = None
@@ -66,16 +71,14 @@ class Intake:
         )
 
     def _chunks(self, rows: Iterable[Item | Rejection]) -> Iterator[list[Item | Rejection]]:
-        """Chunks that take some seconds each, whatever the encoders."""
         size, chunk = SMALLEST, []
         for row in rows:
             chunk.append(row)
             if len(chunk) >= size or (self.strict and isinstance(row, Rejection)):
-                before = time.perf_counter()
+                started, self._encoding = time.perf_counter(), 0.0
                 yield chunk
-                seconds, chunk = time.perf_counter() - before, []
-                size = min(LARGEST, 2 * size) if seconds < BRISK else size
-                size = max(SMALLEST, size // 2) if seconds > SLOW else size
+                seconds, chunk = time.perf_counter() - started, []
+                size = next_size(size, self._encoding, seconds - self._encoding)
         if chunk:
             yield chunk
 
@@ -88,24 +91,27 @@ class Intake:
         taken: list[str] = []
         while waiting:
             outcome = self._store([versions[-1] for versions in waiting.values()])
+            again: dict[str, list[Item]] = {}
             for item_id, versions in waiting.items():
-                what = outcome.get(item_id)
-                if what is None:  # strict, and beyond the row that stops it
-                    waiting[item_id] = []
-                elif isinstance(what, Rejection):
+                what = outcome.get(item_id)  # None, if strict and beyond the row that stops it
+                if isinstance(what, Rejection):
                     self.rejections.append(what)
-                    waiting[item_id] = versions[:-1]
-                else:
+                    again[item_id] = versions[:-1]
+                elif what:
                     self.counts[what] += 1
                     self.counts["updated"] += len(versions) - 1  # rows that a later one replaced
                     taken.append(item_id)
-                    waiting[item_id] = []
-            waiting = {item_id: versions for item_id, versions in waiting.items() if versions}
-        self.rejections += [_as_rejection(row) for row in chunk if not isinstance(row, Item)]
+            waiting = {item_id: versions for item_id, versions in again.items() if versions}
+        self.rejections += [
+            row if isinstance(row, Rejection) else Rejection(
+                reason=f"expected an mmrec.Item, got {type(row).__name__}: build Items, see read_items")
+            for row in chunk if not isinstance(row, Item)
+        ]
         return taken
 
     def _store(self, items: Sequence[Item]) -> dict[str, str | Rejection]:
         """What became of items with different ids: a count's name, or a rejection."""
+        self._held = 0
         stored = self.catalogue.lookup([item.item_id for item in items])
         types = schema.attribute_types(self.catalogue.table.schema)
         outcome: dict[str, str | Rejection] = {}
@@ -114,35 +120,42 @@ class Intake:
             try:
                 draft = self._draft(item, stored.get(item.item_id), types)
             except DataError as error:
-                outcome[item.item_id] = _rejection(item, error)
+                outcome[item.item_id] = _refused(item, error)
                 if self.strict:
                     break
                 continue
-            if draft.before and draft.before.digest == draft.digest:
-                outcome[item.item_id] = "unchanged"
-            else:
+            if draft:
                 drafts.append(draft)
+            else:
+                outcome[item.item_id] = "unchanged"
         if drafts:
             outcome |= self._write(drafts)
         return outcome
 
-    def _draft(self, item: Item, before: Stored | None, types: dict[str, pa.DataType]) -> Draft:
-        """The item with its digests.
+    def _draft(self, item: Item, before: Stored | None, types: dict[str, pa.DataType]) -> Draft | None:
+        """The item with its digests and what its encoders read; None if it is unchanged.
 
         Raises:
             DataError: a picture cannot be read, or an attribute does not fit its column.
         """
         schema.check_types(item, types)
-        digests = {name: schema.digest(text) for name, text in item.text.items()}
-        if words := schema.labels(item):
-            digests[LABELS] = schema.digest("\n".join(words))
-        if item.images and IMAGE in self.catalogue.encoders:  # else nobody looks at them
-            digests[IMAGE] = schema.digest(" ".join(images.digest(source) for source in item.images))
+        digests: dict[str, str] = {}
+        inputs: dict[str, Sequence[Any]] = {}
+        held = self._held
+        for modality in MODALITIES.values():
+            if modality is TEXT or modality.name in self.catalogue.encoders:  # else nobody reads it
+                for field, values in modality.inputs(item).items():
+                    inputs[field], told, size = modality.read(values, HELD - held)
+                    digests[field] = schema.digest(told)
+                    held += size
         for name, value in item.attributes.items():
             types.setdefault(name, schema.arrow_type(value))  # a later item of the chunk must agree
         added_at = item.added_at and item.added_at.isoformat()
-        whole = json.dumps([schema.record(item), digests, added_at], sort_keys=True)
-        return Draft(item, schema.digest(whole), digests, before)
+        whole = schema.digest(json.dumps([schema.record(item), digests, added_at], sort_keys=True))
+        if before and before.digest == whole:
+            return None
+        self._held = held
+        return Draft(item, whole, digests, before, inputs)
 
     def _write(self, drafts: list[Draft]) -> dict[str, str | Rejection]:
         fields, failures = self.fields(drafts)
@@ -151,92 +164,70 @@ class Intake:
             good = [i for i in good if i < min(failures)]
         if good:
             self.catalogue.write([drafts[i] for i in good], _only(fields, good), datetime.now(UTC))
-        outcome: dict[str, str | Rejection] = {
-            drafts[i].item.item_id: "updated" if drafts[i].before else "added" for i in good
-        }
-        return outcome | {drafts[i].item.item_id: _rejection(drafts[i].item, e) for i, e in failures.items()}
+        items = [draft.item for draft in drafts]
+        refused = {items[i].item_id: _refused(items[i], error) for i, error in failures.items()}
+        return refused | {items[i].item_id: "updated" if drafts[i].before else "added" for i in good}
 
     def fields(self, drafts: Sequence[Draft]) -> tuple[Fields, dict[int, Exception]]:
-        """Embeddings and attributes of drafts: what did not change is read, the rest encoded."""
-        kept = self._kept(drafts)
-        embeddings: dict[str, Embedded] = {}
+        """Embeddings and attributes of drafts, and by position the errors of those that cannot be encoded."""
+        vectors = self._kept(drafts)
         failures: dict[int, Exception] = {}
-        if IMAGE in self.catalogue.encoders:
-            part, failures = self._images(drafts, kept)
-            embeddings |= part
-        if "text" in self.catalogue.encoders:
-            embeddings |= self._texts(drafts, kept, failures)
+        for modality in reversed(MODALITIES.values()):  # text last: it costs no call for what failed before
+            if modality.name in self.catalogue.encoders:
+                encoded, failed = self._encoded(modality, {
+                    (i, field): values for i, draft in enumerate(drafts) if i not in failures
+                    for field, values in (draft.inputs or modality.inputs(draft.item)).items()
+                    if (i, field) not in vectors and modality_of(field) is modality
+                })
+                vectors |= encoded
+                failures |= failed
         names = dict.fromkeys(name for d in drafts for name in d.item.attributes)
         attributes = {name: [d.item.attributes.get(name) for d in drafts] for name in names}
-        return Fields(len(drafts), embeddings, attributes), failures
+        return Fields(len(drafts), _stacked(vectors, len(drafts)), attributes), failures
 
-    def _kept(self, drafts: Sequence[Draft]) -> dict[tuple[int, str], Vectors]:
-        """Stored embeddings of fields that are as before, by (position, field)."""
-        same = {
-            d.item.item_id: (i, names) for i, d in enumerate(drafts)
-            if d.before and (names := _unchanged(d.digests, json.loads(d.before.digests)))
-        }
-        dims = schema.embedding_dims(self.catalogue.table.schema)
-        columns = [schema.EMBEDDING + name for name in dims]
-        kept: dict[tuple[int, str], Vectors] = {}
-        if same and columns:
-            found = self.catalogue.table.read(list(same), columns)
-            fields = schema.fields_of(found)
-            for row, item_id in enumerate(found["item_id"].to_pylist()):
-                position, names = same[item_id]
-                for name in names & fields.embeddings.keys():
-                    values, present = fields.embeddings[name]
-                    if present[row]:
-                        kept[position, name] = values[row]
+    def _kept(self, drafts: Sequence[Draft]) -> dict[Place, Vectors]:
+        """Stored embeddings [e] of fields that are as before."""
+        positions = {draft.item.item_id: i for i, draft in enumerate(drafts) if draft.before}
+        columns = [schema.EMBEDDING + name for name in schema.embedding_dims(self.catalogue.table.schema)]
+        kept: dict[Place, Vectors] = {}
+        if not positions or not columns:
+            return kept
+        found = self.catalogue.table.read(list(positions), columns)
+        fields = schema.fields_of(found)
+        for row, item_id in enumerate(found["item_id"].to_pylist()):
+            position = positions[item_id]
+            _, _, now, stored, _ = drafts[position]
+            before = json.loads(stored.digests) if stored else {}
+            for name, (values, present) in fields.embeddings.items():
+                if present[row] and name in now and now[name] == before.get(name):
+                    kept[position, name] = values[row]
         return kept
 
-    def _texts(
-        self, drafts: Sequence[Draft], kept: dict[tuple[int, str], Vectors], failures: Container[int]
-    ) -> dict[str, Embedded]:
-        """Every named text of every draft that has not failed, and the sum of its categories."""
-        items = [(i, draft.item) for i, draft in enumerate(drafts) if i not in failures]
-        wanted = {(i, name): [text] for i, item in items for name, text in item.text.items()}
-        wanted |= {(i, LABELS): words for i, item in items if (words := schema.labels(item))}
-        known = self._encoded([t for place, texts in wanted.items() if place not in kept for t in texts])
-        parts = {name: _empty(len(drafts), self.catalogue.encoders["text"]) for _, name in wanted}
-        for (i, name), texts in wanted.items():
-            vector = kept.get((i, name))
-            parts[name].values[i] = np.sum([known[t] for t in texts], axis=0) if vector is None else vector
-            parts[name].present[i] = True
-        return parts
-
-    def _encoded(self, texts: Sequence[str]) -> dict[str, Vectors]:
-        """Unit embeddings [e] by text; equal texts are encoded once."""
-        unique = dict.fromkeys(texts)
-        new = [text for text in unique if text not in self._memory]
-        vectors = self.catalogue.encoders["text"].embed([[text] for text in new]) if new else ()
-        known = dict(zip(new, vectors, strict=True))
-        known |= {text: self._memory[text] for text in unique if text not in known}
-        self.encoder_calls += len(new)
-        self._remember(known)
-        return known
-
-    def _images(
-        self, drafts: Sequence[Draft], kept: dict[tuple[int, str], Vectors]
-    ) -> tuple[dict[str, Embedded], dict[int, Exception]]:
-        """The pictures of every draft, and the errors of those that cannot be read, by position."""
-        encoder = self.catalogue.encoders[IMAGE]
-        having = [i for i, d in enumerate(drafts) if d.item.images]
-        new = [i for i in having if (i, IMAGE) not in kept]
-        vectors, errors = encoder.embed_or_reject([drafts[i].item.images for i in new])
-        failures = {new[j]: error for j, error in errors.items()}
-        self.encoder_calls += sum(len(drafts[i].item.images) for i in new if i not in failures)
-        part = _empty(len(drafts), encoder)
-        part.present[having] = True
-        part.values[new] = vectors
-        for i in set(having) - set(new):
-            part.values[i] = kept[i, IMAGE]
-        return ({IMAGE: part} if having else {}), failures
-
-    def _remember(self, known: dict[str, Vectors]) -> None:
-        self._memory.update(known)
-        while len(self._memory) > REMEMBERED:
-            self._memory.popitem(last=False)
+    def _encoded(
+        self, modality: Modality, inputs: Mapping[Place, Sequence[Any]]
+    ) -> tuple[dict[Place, Vectors], dict[int, Exception]]:
+        """Embeddings [e] of new inputs, and the errors of items that cannot be encoded, by position."""
+        if not inputs:
+            return {}, {}  # and the encoder need not be loaded
+        name, alone = modality.name, modality.repeats
+        keys: dict[Place, list[Any]] = {
+            place: [(name, value) for value in values] if alone else [place]
+            for place, values in inputs.items()
+        }
+        new = {
+            key: [key[1]] if alone else inputs[key]
+            for part in keys.values() for key in part if key not in self._memory
+        }
+        started = time.perf_counter()
+        vectors, errors = self.catalogue.encoders[name].embed_or_reject(list(new.values()))
+        self._encoding += time.perf_counter() - started
+        bad = {key: errors[n] for n, key in enumerate(new) if n in errors}
+        known = self._memory | dict(zip(new, vectors, strict=True))
+        self.encoder_calls += sum(len(values) for key, values in new.items() if key not in bad)
+        if alone:
+            self._memory = dict([one for one in known.items() if one[0] not in bad][-REMEMBERED:])
+        encoded = {place: np.sum([known[key] for key in part], axis=0) for place, part in keys.items()}
+        return encoded, {i: bad[key] for (i, _), part in keys.items() for key in part if key in bad}
 
 
 def encode_alone(catalogue: Catalogue, item: Item) -> Fields:
@@ -251,12 +242,27 @@ def encode_alone(catalogue: Catalogue, item: Item) -> Fields:
     return fields
 
 
-def _unchanged(now: Any, before: dict[str, str]) -> set[str]:
-    return {name for name, value in now.items() if before.get(name) == value}
+def next_size(size: int, encoding: float, storing: float) -> int:
+    """Items of the next chunk after one of this size: big enough that writing it costs little beside it.
+
+    Args:
+        encoding: seconds in the encoders: what an interruption would have cost.
+        storing: seconds of all else, most of them fixed costs of a write; they never make chunks smaller.
+    """
+    if encoding > LONG:
+        return max(SMALLEST, size // 2)
+    cheap = encoding + storing < BRISK or storing > SHARE * encoding
+    return min(LARGEST, 2 * size) if cheap and 2 * encoding < LONG else size
 
 
-def _empty(n: int, encoder: Encoder) -> Embedded:
-    return Embedded(np.zeros((n, encoder.dim), np.float32), np.zeros(n, np.bool_))
+def _stacked(vectors: Mapping[Place, Vectors], n: int) -> dict[str, Embedded]:
+    """Embeddings of n items by field."""
+    fields: dict[str, Embedded] = {}
+    for (i, name), vector in vectors.items():
+        if name not in fields:
+            fields[name] = Embedded(np.zeros((n, len(vector)), np.float32), np.zeros(n, np.bool_))
+        fields[name].values[i], fields[name].present[i] = vector, True
+    return fields
 
 
 def _only(fields: Fields, rows: Sequence[int]) -> Fields:
@@ -269,26 +275,12 @@ def _only(fields: Fields, rows: Sequence[int]) -> Fields:
     )
 
 
-def _as_rejection(row: object) -> Rejection:
-    if isinstance(row, Rejection):
-        return row
-    return Rejection(reason=f"expected an mmrec.Item, got {type(row).__name__}: build Items, see read_items")
-
-
-def _rejection(item: Item, error: Exception) -> Rejection:
-    return Rejection(
-        reason=str(error), item_id=item.item_id, field=getattr(error, "field", None), line=item.line,
-        row=_row(item),
-    )
-
-
-def _row(item: Item) -> dict[str, Any]:
-    """The item as JSON, without PIL images if one of them cannot even be written down."""
+def _refused(item: Item, error: Exception) -> Rejection:
     try:
-        return item_as_dict(item)
+        row = item_as_dict(item)
     except Exception:  # Pillow raises whatever there is for an image that was closed or cut off
-        kept = [image for image in item.images if isinstance(image, str | Path | bytes)]
-        return item_as_dict(replace(item, image=kept))
+        row = item_as_dict(replace(item, image=[i for i in item.images if isinstance(i, str | Path | bytes)]))
+    return rejected(error, row, line=item.line)
 
 
 def _refusal(rejection: Rejection) -> DataError:

@@ -20,11 +20,16 @@ from mmrec.errors import DataError
 from mmrec.store import schema
 from mmrec.store.files import Freshness
 from mmrec.store.open import Store
-from mmrec.store.tables import KeyedTable, literals
+from mmrec.store.tables import WRITTEN, KeyedTable, literals
 from mmrec.types import Interaction, RecordReport, Rejection
 
-COUNTED_COLUMNS = ("item_id", "kind", "weight", "time")
-Worths = Callable[[pa.Table], NDArray[np.float64]]
+COLUMNS = ("item_id", "kind", "weight", "time")
+CHUNK = 50_000  # interactions of one write
+MOST = 100_000  # interactions, and users without any, whose histories are kept in memory
+INDEX_CACHE = 24 * 2**20  # bytes; of an index a page at a time is looked up, and each click makes new ones
+KEEP = timedelta(minutes=1)  # of versions: a click each makes thousands, and a scan is done in seconds
+Rows = Sequence[Mapping[str, Any]]
+Weigh = Callable[[pa.Table], NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -42,26 +47,26 @@ class Popularity:
     newest: float = -np.inf
     counts: Mapping[str, float] = field(default_factory=dict)
 
-    def at(self, table: KeyedTable, worths: Worths, half_life: float) -> Popularity:
+    def at(self, table: KeyedTable, weigh: Weigh, half_life: float) -> Popularity:
         """The counts of a later version, by reading what was written since; of all, if some is gone.
 
         Args:
-            table: frozen.
-            worths: of rows.
+            table: the interactions, frozen.
+            weigh: gives the weights [n] of rows.
             half_life: in days.
         """
         total, where = table.count(), table.written_since(self.version)
-        new = table.scan(COUNTED_COLUMNS, where) if self.rows and where else None
+        new = table.scan(COLUMNS, where) if self.rows and where else None
         if new is None or self.rows + new.num_rows != total:
-            return Popularity()._with(table.scan(COUNTED_COLUMNS), table.version, worths, half_life)
-        return self._with(new, table.version, worths, half_life)
+            return Popularity()._with(table.scan(COLUMNS), table.version, weigh, half_life)
+        return self._with(new, table.version, weigh, half_life)
 
-    def _with(self, new: pa.Table, version: int, worths: Worths, half_life: float) -> Popularity:
+    def _with(self, new: pa.Table, version: int, weigh: Weigh, half_life: float) -> Popularity:
         if not new.num_rows:
             return Popularity(version, self.rows, self.newest, self.counts)
         days = new["time"].cast(pa.int64()).to_numpy() / 86_400e6  # microseconds -> days
         newest = max(self.newest, float(days.max()))
-        counts = np.maximum(worths(new), 0) * 0.5 ** ((newest - days) / half_life)
+        counts = np.maximum(weigh(new), 0) * 0.5 ** ((newest - days) / half_life)
         table = pa.table({"item_id": new["item_id"], "n": counts})
         sums = table.group_by("item_id").aggregate([("n", "sum")])
         faded = 0.5 ** ((newest - self.newest) / half_life)
@@ -71,16 +76,11 @@ class Popularity:
         return Popularity(version, self.rows + new.num_rows, newest, merged)
 
 
-COLUMNS = ("item_id", "kind", "weight", "time")
-MOST = 100_000  # interactions, and users without any, that are kept
-Rows = Sequence[Mapping[str, Any]]
-
-
 class Histories:
     """Interactions by user, of the newest version of their table.
 
-    A shopper asks several times before the next click, and the table is slower to find a user's rows than
-    all the rest of a recommendation takes.
+    A user asks several times before the next click, and finding the rows in the table takes longer than all
+    the rest of a recommendation.
     """
 
     def __init__(self, table: KeyedTable) -> None:
@@ -132,17 +132,12 @@ class Histories:
         return found
 
 
-CHUNK = 50_000  # interactions of one write
-INDEX_CACHE = 24 * 2**20  # bytes; of an index a page at a time is looked up, and each click makes new ones
-KEEP = timedelta(minutes=1)  # of versions: a click each makes thousands, and a scan is done in seconds
-
-
-class Journal:
-    """The interactions table of a store."""
+class Interactions:
+    """The interactions of a store: who did what with which item, and when."""
 
     def __init__(self, store: Store, config: Config) -> None:
         self.store, self.config = store, config
-        self.table = store.table("interactions", schema.INTERACTIONS, INDEX_CACHE)
+        self.table = store.table("interactions", schema.INTERACTIONS.append(WRITTEN), INDEX_CACHE)
         self._lock = threading.Lock()
         self._freshness, self._histories = Freshness(self.table), Histories(self.table)
         self._popularity = Popularity()
@@ -169,7 +164,8 @@ class Journal:
             if strict and rejections:
                 line = f"line {rejections[0].line}: " if rejections[0].line else ""
                 raise DataError(line + rejections[0].reason, field=rejections[0].field)
-        self._finish()
+        if added:
+            self._finish()
         return RecordReport(
             added=added, unchanged=unchanged, rejected=len(rejections), rejections=tuple(rejections)
         )
@@ -179,12 +175,12 @@ class Journal:
         if len(batches) == 1:
             return [self.record(batches[0])]
         parts = [_keyed([row for row in batch if isinstance(row, Interaction)]) for batch in batches]
-        acts = {key: act for part in reversed(parts) for key, act in part.items()}  # of two, the first stands
+        first = {key: one for part in reversed(parts) for key, one in part.items()}
         with self.store.writer():
-            known = set(self._known(list(acts)))
-            if acts:
-                self._append(acts)
-        self._finish()
+            known = set(self.table.read(list(first), ["key"])["key"].to_pylist())
+            if first:
+                self._append(first)
+                self._finish()
         reports = []
         for batch, part in zip(batches, parts, strict=True):
             refused = tuple(_refused(row) for row in batch if not isinstance(row, Interaction))
@@ -202,7 +198,8 @@ class Journal:
 
     def history(self, user: str) -> list[tuple[str, float]]:
         """(item, weight) of a user's interactions, oldest first; a disliking kind weighs less than 0."""
-        return [(row["item_id"], self.worth(row["kind"]) * row["weight"]) for row in self._histories.of(user)]
+        rows = self._histories.of(user)
+        return [(row["item_id"], self.weight_of(row["kind"]) * row["weight"]) for row in rows]
 
     def popularity(self) -> Mapping[str, float]:
         """Decayed, weighted count of each item's interactions; dislikes count nothing.
@@ -212,38 +209,30 @@ class Journal:
         with self._lock:
             if self._popularity.version != self._freshness.version():
                 now, half_life = self.table.frozen(), self.config.popularity_half_life
-                self._popularity = self._popularity.at(now, self.worths, half_life)
+                self._popularity = self._popularity.at(now, self.weights_of, half_life)
             return self._popularity.counts
 
-    def worth(self, kind: str) -> float:
+    def weight_of(self, kind: str) -> float:
         """Weight of a kind; one that the settings do not name counts as much as a click."""
         return self.config.kind_weights.get(kind, 1.0)
 
-    def worths(self, rows: pa.Table) -> NDArray[np.float64]:
+    def weights_of(self, rows: pa.Table) -> NDArray[np.float64]:
         """Kind's weight x own weight [n] of rows of the table; negative for dislikes."""
         kinds = rows["kind"].combine_chunks().dictionary_encode()
-        worth = np.array([self.worth(kind) for kind in kinds.dictionary.to_pylist()], np.float64)
-        return worth[kinds.indices.to_numpy()] * rows["weight"].to_numpy()
-
-    def _known(self, keys: Sequence[str]) -> list[str]:
-        """Those of the keys that are recorded."""
-        found: list[str] = self.table.read(keys, ["key"])["key"].to_pylist() if keys else []
-        return found
+        weights = np.array([self.weight_of(kind) for kind in kinds.dictionary.to_pylist()], np.float64)
+        return weights[kinds.indices.to_numpy()] * rows["weight"].to_numpy()
 
     def _finish(self) -> None:
         """After a write: indices, and compaction when it pays."""
         with self.store.writer():
-            if self.table.count():
-                self.table.index_key("key")  # else every write reads all the keys
-                self.table.index_key("user_id")
+            self.table.index_key("key")  # else every write reads all the keys
+            self.table.index_key("user_id")
             self.table.tidy(keep=KEEP)
 
     def _append(self, interactions: Mapping[str, Interaction]) -> int:
-        acts = list(interactions.values())
-        rows = pa.table(
-            [list(interactions), [i.user_id for i in acts], [i.item_id for i in acts], [i.kind for i in acts],
-             [i.weight for i in acts], [i.time for i in acts]], schema=schema.ACTS,
-        )
+        names = schema.INTERACTIONS.names[1:]
+        columns = [[getattr(one, name) for one in interactions.values()] for name in names]
+        rows = pa.table([list(interactions), *columns], schema=schema.INTERACTIONS)
         with self.store.writer():
             inserted, _ = self.table.upsert(rows, insert_only=True)
         return inserted
@@ -255,8 +244,8 @@ def _keyed(interactions: Sequence[Interaction]) -> dict[str, Interaction]:
 
 
 def _key(i: Interaction) -> str:
-    facts = "\x1f".join((i.user_id, i.item_id, i.kind, i.time.isoformat()))
-    return hashlib.blake2b(facts.encode(), digest_size=16).hexdigest()
+    text = "\x1f".join((i.user_id, i.item_id, i.kind, i.time.isoformat()))
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def _chunks(

@@ -12,64 +12,76 @@ from typing import Any
 import pyarrow as pa
 
 from mmrec.config import Config
-from mmrec.data.files import replacing
 from mmrec.encoders.base import Encoder
-from mmrec.encoders.bound import choose_encoders
+from mmrec.encoders.modality import BoundEncoders, choose_encoders, encoder_names
 from mmrec.errors import StoreBusy, StoreError, StoreMismatch
-from mmrec.store.tables import INDEX_CACHE, KeyedTable, connect
+from mmrec.store.files import LocalFiles, StoreFiles
+from mmrec.store.tables import INDEX_CACHE, KeyedTable
 
 FORMAT = 1  # of the folder; a store of another format is refused
+FACTS = "store.json"
+WRITER, REWRITE = "writer.lock", "rebuild.lock"
+QUARANTINE = "quarantine.lock"  # of the rejected rows, which are kept beside the store's own files
 
 
 class Store:
     """One shop on disk.
 
     Attributes:
+        files: where it lies.
         facts: what `store.json` says; change it through `save_facts`.
     """
 
-    def __init__(self, path: Path, facts: dict[str, Any], wait: float) -> None:
-        from filelock import FileLock
-
-        self.path, self.facts = path, facts
-        self._mutex = threading.RLock()
+    def __init__(self, files: StoreFiles, facts: dict[str, Any], wait: float) -> None:
+        self.files, self.facts, self.wait = files, facts, wait
         self._reading = threading.Lock()  # a thread that reads old facts must not set them after new ones
-        self._lock = FileLock(path / "writer.lock", timeout=wait, thread_local=False)
+        self._locks = {name: (threading.RLock(), files.lock(name)) for name in (WRITER, REWRITE)}
         self._tables: dict[str, KeyedTable] = {}
 
-    @classmethod
-    def exists(cls, path: Path) -> bool:
-        """Whether the folder is a store."""
-        return (path / "store.json").is_file()
+    @property
+    def path(self) -> Path:
+        """The folder."""
+        return Path(self.files.uri)
 
     @classmethod
-    def create(cls, path: Path, facts: Mapping[str, Any], wait: float) -> Store:
-        """Makes the folder of a new store; one that another process made in the meantime keeps its facts.
+    def exists(cls, place: Path | StoreFiles) -> bool:
+        """Whether a place holds a store."""
+        try:
+            return FACTS in _files_of(place).names()
+        except OSError:  # it is a file
+            return False
+
+    @classmethod
+    def create(cls, place: Path | StoreFiles, facts: Mapping[str, Any], wait: float) -> Store:
+        """Makes a new store; one that another process made in the meantime keeps its facts.
 
         Raises:
             StoreError: the path is a file, or a folder that holds something else.
         """
-        taken = path.exists() and (not path.is_dir() or any(map(_is_foreign, path.iterdir())))
-        if taken and not cls.exists(path):  # asked last, as store.json comes before the tables
-            raise StoreError(f"{path} exists and is no mmrec store: give another path, or an empty folder")
-        path.mkdir(parents=True, exist_ok=True)
-        store = cls(path, {"format": FORMAT, **facts}, wait)
-        with store._alone():
-            if cls.exists(path):
+        files = _files_of(place)
+        if _is_taken(files) and not cls.exists(files):  # asked last, as store.json comes before the tables
+            raise StoreError(
+                f"{files.uri} exists and is no mmrec store: give another path, or an empty folder"
+            )
+        files.make()
+        store = cls(files, {"format": FORMAT, **facts}, wait)
+        with store._alone(WRITER):
+            if cls.exists(files):
                 store.refresh()
             else:
                 store.save_facts()
         return store
 
     @classmethod
-    def open(cls, path: Path, wait: float) -> Store:
+    def open(cls, place: Path | StoreFiles, wait: float) -> Store:
         """Opens a store that exists.
 
         Raises:
             StoreError: `store.json` is damaged.
             StoreMismatch: the store is of another format.
         """
-        return cls(path, _read_facts(path), wait)
+        files = _files_of(place)
+        return cls(files, _read_facts(files), wait)
 
     def table(self, name: str, schema: pa.Schema, index_cache: int = INDEX_CACHE) -> KeyedTable:
         """A table of the store, made at its first use.
@@ -77,89 +89,130 @@ class Store:
         Args:
             index_cache: bytes of its indices that may be held in memory.
         """
-        with self._mutex:
+        with self._locks[WRITER][0]:
             if name not in self._tables:
-                with nullcontext() if KeyedTable.exists(self.path, name) else self._alone():
-                    self._tables[name] = KeyedTable(connect(self.path, index_cache), self.path, name, schema)
+                with nullcontext() if KeyedTable.exists(self.files, name) else self._alone(WRITER):
+                    self._tables[name] = KeyedTable(self.files, name, schema, index_cache)
             return self._tables[name]
 
     @contextmanager
     def writer(self) -> Iterator[None]:
-        """Holds the writer's lock, of this process's threads and of all processes.
+        """Holds the writer's lock, of this process's threads and of all processes, for one short write.
 
         Raises:
             StoreBusy: another process held it for longer than the store waits.
         """
-        with self._alone():
+        with self._alone(WRITER):
             self.refresh()
             yield
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
-        from filelock import Timeout
+    def rewriting(self, *, patient: bool = True) -> Iterator[None]:
+        """Holds the right to rewrite all vectors, while others still write rows. Taken before `writer`.
 
-        with self._mutex:
-            try:
-                self._lock.acquire()
-            except Timeout:
-                raise StoreBusy(
-                    f"another process has been writing to {self.path} for {self._lock.timeout:g} s: try again"
-                    " later, or open with a longer `wait`"
-                ) from None
-            try:
-                yield
-            finally:
-                self._lock.release()
+        Args:
+            patient: whether to wait for whoever rewrites them now.
+
+        Raises:
+            StoreBusy: somebody does, for longer than the store waits.
+        """
+        with self._alone(REWRITE, patient):
+            self.refresh()
+            yield
+
+    @contextmanager
+    def _alone(self, name: str, patient: bool = True) -> Iterator[None]:
+        mutex, lock = self._locks[name]
+        wait = self.wait if patient else 0.0
+        doing = "writing to" if name == WRITER else "rewriting the vectors of"
+        busy = StoreBusy(
+            f"another process has been {doing} {self.path} for {wait:g} s: try again later, or open with a"
+            " longer `wait`"
+        )
+        if not mutex.acquire(blocking=patient):
+            raise busy
+        try:
+            lock.acquire(wait)
+        except TimeoutError:
+            mutex.release()
+            raise busy from None
+        try:
+            yield
+        finally:
+            lock.release()
+            mutex.release()
 
     def refresh(self) -> dict[str, Any]:
         """The facts as another process may have changed them."""
         with self._reading:
-            self.facts = _read_facts(self.path)
+            self.facts = _read_facts(self.files)
             return self.facts
 
     def save_facts(self, **changes: Any) -> None:
         """Changes facts in one step: complete beside, then swapped in."""
         facts = {**self.facts, **changes}
         with self._reading:
-            with replacing(self.path / "store.json") as file:
-                file.write(json.dumps(facts, indent=1, ensure_ascii=False).encode())
+            self.files.write(FACTS, json.dumps(facts, indent=1, ensure_ascii=False).encode())
             self.facts = facts
 
 
-def _is_foreign(path: Path) -> bool:
-    """Whether a file is none that the making of a store begins with."""
-    return not path.name.startswith(("writer.lock", ".store.json"))
+def _files_of(place: Path | StoreFiles) -> StoreFiles:
+    return LocalFiles(place) if isinstance(place, Path) else place
 
 
-def _read_facts(path: Path) -> dict[str, Any]:
+def _is_taken(files: StoreFiles) -> bool:
+    """Whether the place is a file, or holds one that the making of a store does not begin with."""
     try:
-        facts: dict[str, Any] = dict(json.loads((path / "store.json").read_bytes()))
+        return any(not name.startswith((WRITER, REWRITE, QUARANTINE, f".{FACTS}")) for name in files.names())
+    except OSError:
+        return True
+
+
+def _read_facts(files: StoreFiles) -> dict[str, Any]:
+    try:
+        with files.open(FACTS) as file:
+            facts: dict[str, Any] = dict(json.loads(file.read()))
     except (OSError, ValueError, TypeError) as error:
-        raise StoreError(f"cannot read {path / 'store.json'}: {error}. Restore it from a backup") from error
+        raise StoreError(f"cannot read {files.uri}/{FACTS}: {error}. Restore it from a backup") from error
     if facts.get("format") != FORMAT:
         raise StoreMismatch(
-            f"{path} is a store of format {facts.get('format')}, this mmrec reads format {FORMAT}: install"
-            " the version that made it, or ingest into a new store"
+            f"{files.uri} is a store of format {facts.get('format')}, this mmrec reads format {FORMAT}:"
+            " install the version that made it, or ingest into a new store"
         )
     return facts
 
 
-def new_store(
-    path: Path, settings: Config, encoders: Mapping[str, Encoder] | None, device: str | None, wait: float
-) -> tuple[Store, dict[str, Encoder]]:
-    """A new store and its encoders, chosen once and for all.
+def open_store(
+    path: Path, config: Config | Mapping[str, Any] | None, encoders: Mapping[str, Encoder] | None,
+    device: str | None, wait: float, create: bool,
+) -> tuple[Store, Config, Config, BoundEncoders]:
+    """A store that exists or is made, the settings it keeps, those that shall serve, and its encoders.
 
     Raises:
-        EncodeError: a model cannot be found.
-        StoreError: the path holds something else.
+        ConfigError: a setting is unknown or out of range.
+        EncodeError: a model cannot be found (new store).
+        StoreError: the path is no store, or damaged.
+        StoreMismatch: the store was made by other encoders.
     """
-    names = {"text": settings.text_encoder, "image": settings.image_encoder}
-    record, loaded = choose_encoders(names, encoders, device)
+    if Store.exists(path):
+        store = Store.open(path, wait)
+    elif create:
+        store, encoders = _new_store(path, Config.make(config), encoders, device, wait)
+    else:
+        raise StoreError(f"{path} is no mmrec store: make one with `mmrec ingest {path} FILE`")
+    kept, settings = settings_of(store, config)
+    return store, kept, settings, BoundEncoders(store.facts["encoders"], encoders, device)
+
+
+def _new_store(
+    path: Path, settings: Config, encoders: Mapping[str, Encoder] | None, device: str | None, wait: float
+) -> tuple[Store, dict[str, Encoder]]:
+    record, loaded = choose_encoders(encoder_names(settings), encoders, device)
     facts = {"config": settings.model_dump(mode="json"), "encoders": record}
     return Store.create(path, facts, wait), loaded  # the facts are another's if a process was faster
 
 
-def settle(store: Store, config: Config | Mapping[str, Any] | None) -> tuple[Config, Config]:
+def settings_of(store: Store, config: Config | Mapping[str, Any] | None) -> tuple[Config, Config]:
     """The settings that a store keeps, and those that shall serve: other weights, never other encoders.
 
     Raises:
@@ -169,15 +222,12 @@ def settle(store: Store, config: Config | Mapping[str, Any] | None) -> tuple[Con
     kept = Config.make(store.facts["config"])
     if config is None:
         return kept, kept
-    asked, recorded = Config.make(config), store.facts["encoders"]
-    for modality, was, wish in (
-        ("text", kept.text_encoder, asked.text_encoder), ("image", kept.image_encoder, asked.image_encoder)
-    ):
+    asked, recorded, names = Config.make(config), store.facts["encoders"], encoder_names(kept)
+    for modality, wanted in encoder_names(asked).items():
         has = recorded.get(modality, {"name": "none"})["name"]
-        if wish not in ("auto", was, has):
+        if wanted not in ("auto", names[modality], has):
             raise StoreMismatch(
-                f"this store was made with the {modality} encoder {has!r}, not {wish!r}: leave"
+                f"this store was made with the {modality} encoder {has!r}, not {wanted!r}: leave"
                 f" {modality}_encoder out, or ingest into a new store"
             )
-    same = {"text_encoder": kept.text_encoder, "image_encoder": kept.image_encoder}
-    return kept, asked.model_copy(update=same)
+    return kept, asked.model_copy(update={f"{modality}_encoder": name for modality, name in names.items()})

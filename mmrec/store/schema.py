@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -31,6 +30,7 @@ import pyarrow as pa
 
 from mmrec.data.files import item_as_dict, item_from_dict
 from mmrec.encoders.base import Vectors
+from mmrec.encoders.modality import categories
 from mmrec.errors import DataError
 from mmrec.model.content import Embedded, Fields
 from mmrec.store.tables import WRITTEN
@@ -46,7 +46,7 @@ BASE = pa.schema([
     pa.field("added_at", TIME),
     WRITTEN,
 ])
-ACTS = pa.schema([
+INTERACTIONS = pa.schema([
     pa.field("key", pa.string(), nullable=False),
     pa.field("user_id", pa.string()),
     pa.field("item_id", pa.string()),
@@ -54,10 +54,7 @@ ACTS = pa.schema([
     pa.field("weight", pa.float64()),
     pa.field("time", TIME),
 ])
-INTERACTIONS = ACTS.append(WRITTEN)
 ATTRIBUTE, EMBEDDING = "a_", "e_"
-MAX_LABEL = 64  # characters of a category that is taken for words
-_WORD = re.compile(r"[^\W\d_]{2}")  # two letters in a row
 NOUNS = {
     pa.string(): "text", pa.float64(): "numbers", pa.bool_(): "true or false", TIME: "dates",
     pa.list_(pa.string()): "lists of strings",
@@ -103,17 +100,7 @@ def check_types(item: Item, known: Mapping[str, pa.DataType]) -> None:
 
 def document(item: Item) -> str:
     """Every word that full-text search shall find the item by: its texts and its categories."""
-    return "\n".join([*item.text.values(), *_categories(item)])
-
-
-def labels(item: Item) -> list[str]:
-    """The categories that are words ("mug", "dark blue"), not codes or sentences: what an encoder reads."""
-    return sorted({v for v in _categories(item) if len(v) <= MAX_LABEL and _WORD.search(v)})
-
-
-def _categories(item: Item) -> list[str]:
-    values = [[v] if isinstance(v, str) else v for v in item.attributes.values()]
-    return [label for value in values if isinstance(value, list) for label in value]
+    return "\n".join([*item.text.values(), *categories(item)])
 
 
 def digest(text: str) -> str:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from copy import copy
 from datetime import timedelta
-from pathlib import Path
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
 
 from mmrec.errors import StoreError
-from mmrec.store.files import Syncing
+from mmrec.store.files import StoreFiles
 
 log = logging.getLogger(__name__)
 
@@ -39,18 +39,23 @@ STOP_WORDS = [
 
 
 class KeyedTable:
-    """A LanceDB table with one string key, which is its first column."""
+    """A LanceDB table with one string key, which is its first column.
 
-    def __init__(self, connection: Any, folder: Path, name: str, schema: pa.Schema) -> None:
-        self.name, self.folder, self.key = name, folder / f"{name}.lance", schema.names[0]
-        self._connection = connection
-        self._disk = Syncing(self.folder)
+    Args:
+        index_cache: bytes of its indices that may be held in memory.
+    """
+
+    def __init__(
+        self, files: StoreFiles, name: str, schema: pa.Schema, index_cache: int = INDEX_CACHE
+    ) -> None:
+        self.name, self.key, self._files = name, schema.names[0], files
+        self._connection = connection = _connect(files.uri, index_cache)
         self._unseen = LOOK  # writes since the last look at whether there is something to tidy
         self._indexed: set[str] = set()
         self._stamps, self._can_stamp = WRITTEN.name in schema.names, False
         self._schema: pa.Schema | None = None  # of a table that does not change
         self._heal()
-        if self.exists(folder, name):
+        if self.exists(files, name):
             self._table = _lance(f"open table {name}", lambda: connection.open_table(name))
         else:
             self._table = _lance(f"make table {name}", lambda: connection.create_table(name, schema=schema))
@@ -58,9 +63,9 @@ class KeyedTable:
             self.sync()
 
     @staticmethod
-    def exists(folder: Path, name: str) -> bool:
+    def exists(files: StoreFiles, name: str) -> bool:
         """Whether the table has been made, rather than begun."""
-        return any(folder.glob(f"{name}.lance/_versions/*.manifest"))
+        return any(file.endswith(".manifest") for file in files.names(f"{name}.lance/_versions"))
 
     @property
     def schema(self) -> pa.Schema:
@@ -72,6 +77,10 @@ class KeyedTable:
         """Grows with every change, by any process."""
         return int(self._table.version)
 
+    def stamp(self) -> Hashable | None:
+        """Differs after the next change, by any process; None if that cannot be told yet."""
+        return self._files.stamp(f"{self.name}.lance/_versions")
+
     def frozen(self) -> KeyedTable:
         """The table as it is now, for reading alone: later changes, by any process, do not show in it."""
         still = copy(self)
@@ -80,23 +89,25 @@ class KeyedTable:
         still._schema = still._table.schema  # LanceDB takes milliseconds to tell it
         return still
 
-    def count(self) -> int:
-        """Number of rows."""
-        return int(self._table.count_rows())
+    def count(self, where: str | None = None) -> int:
+        """Number of rows, or of those that a SQL condition keeps."""
+        return _lance(f"count {self.name}", lambda: int(self._table.count_rows(where)))
 
     def scan(
         self, columns: Sequence[str], where: str | None = None, *, last: int | None = None
     ) -> pa.Table:
         """All rows, those that a SQL condition keeps, or the `last` that were written."""
-        query = self._table.search().select(list(columns))
-        query = query.where(where) if where else query
+        query = self._query(columns, where)
         query = query.offset(max(0, self.count() - last)) if last else query
         return _lance(f"read {self.name}", query.to_arrow)
 
+    def _query(self, columns: Sequence[str], where: str | None) -> Any:
+        query = self._table.search().select(list(columns))
+        return query.where(where) if where else query
+
     def batches(self, columns: Sequence[str], where: str | None = None) -> Iterator[pa.Table]:
         """All rows, or those that a SQL condition keeps, streamed from one version of the table."""
-        query = self._table.search().select(list(columns))
-        query = query.where(where) if where else query
+        query = self._query(columns, where)
         for batch in _lance(f"read {self.name}", lambda: query.to_batches(STREAM)):
             yield pa.Table.from_batches([batch])
 
@@ -107,9 +118,12 @@ class KeyedTable:
         return pa.concat_tables([self.scan(wanted, f"{self.key} IN ({literals(b)})") for b in blocks])
 
     def upsert(
-        self, rows: pa.Table, *, insert_only: bool = False, update_only: bool = False
+        self, rows: pa.Table, *, insert_only: bool = False, update_only: bool = False, stamp: bool = True
     ) -> tuple[int, int]:
         """Writes rows whose keys differ from one another; returns (inserted, updated), verified.
+
+        Args:
+            stamp: whether `written_since` shall tell of them.
 
         Raises:
             StoreError: the table did not take every row; the version before is then restored.
@@ -118,7 +132,7 @@ class KeyedTable:
         merge = merge if insert_only else merge.when_matched_update_all()
         merge = merge if update_only else merge.when_not_matched_insert_all()
         before = self.version
-        rows = self._stamped(rows, before)
+        rows = self._stamped(rows, before) if stamp else rows
         # "null": LanceDB refuses null vectors by default, and an absent field is exactly that
         done = _lance(f"write {self.name}", lambda: merge.execute(rows, on_bad_vectors="null"))
         inserted, updated = int(done.num_inserted_rows), int(done.num_updated_rows)
@@ -148,16 +162,19 @@ class KeyedTable:
 
     def delete(self, keys: Sequence[str]) -> int:
         """Deletes the rows of these keys; returns how many there were."""
-        before = self.count()
+        gone = 0
         for start in range(0, len(keys), BLOCK):
-            condition = f"{self.key} IN ({literals(keys[start : start + BLOCK])})"
-            _lance(f"delete from {self.name}", lambda c=condition: self._table.delete(c))  # type: ignore[misc]
+            block = literals(keys[start : start + BLOCK])
+            gone += _lance(f"delete from {self.name}", partial(self._delete, f"{self.key} IN ({block})"))
         self.sync()
-        return before - self.count()
+        return gone
+
+    def _delete(self, where: str) -> int:
+        return int(self._table.delete(where).num_deleted_rows)
 
     def add_columns(self, fields: Sequence[pa.Field]) -> None:
         """Adds columns that the table lacks, null in every row."""
-        known = set(self.schema.names)
+        known = set(self.schema.names) if fields else ()
         missing = [f for f in fields if f.name not in known]
         if missing:
             _lance(f"add columns to {self.name}", lambda: self._table.add_columns(pa.schema(missing)))
@@ -182,20 +199,20 @@ class KeyedTable:
         """Makes the full-text (BM25) index of a column, if it has none."""
         from lancedb.index import FTS
 
-        if not self.indexed(column):
-            config = FTS(
-                base_tokenizer="simple", language=LANGUAGE, max_token_length=LONGEST, stem=True,
-                custom_stop_words=STOP_WORDS, ascii_folding=True,
-            )
-            _lance("make the text index", lambda: self._table.create_index(column, config=config))
-            self.sync()
+        self._make_index(column, FTS(
+            base_tokenizer="simple", language=LANGUAGE, max_token_length=LONGEST, stem=True,
+            custom_stop_words=STOP_WORDS, ascii_folding=True,
+        ))
 
     def index_key(self, column: str) -> None:
         """Makes the scalar index of a column that is looked up by value, if it has none."""
-        if not self.indexed(column):
-            from lancedb.index import BTree
+        from lancedb.index import BTree
 
-            _lance("make a scalar index", lambda: self._table.create_index(column, config=BTree()))
+        self._make_index(column, BTree())
+
+    def _make_index(self, column: str, config: Any) -> None:
+        if not self.indexed(column):
+            _lance(f"index {column}", lambda: self._table.create_index(column, config=config))
             self.sync()
 
     def match(self, words: str, column: str, k: int, where: str | None = None) -> list[tuple[str, float]]:
@@ -210,12 +227,11 @@ class KeyedTable:
 
     def health(self) -> dict[str, Any]:
         """Rows, versions, files, bytes on disk and how many rows each index covers."""
-        files = [p for p in self.folder.rglob("*") if p.is_file()]
         return {
             "rows": self.count(),
             "versions": len(self._table.list_versions()),
             "fragments": int(self._table.stats()["fragment_stats"]["num_fragments"]),
-            "bytes": sum(p.stat().st_size for p in files),
+            "bytes": self._files.size(f"{self.name}.lance"),
             "indices": {
                 index.name: {"indexed": index.num_indexed_rows, "waiting": index.num_unindexed_rows}
                 for index in self._table.list_indices()
@@ -242,16 +258,17 @@ class KeyedTable:
 
     def sync(self) -> None:
         """Forces what was written to the disk; LanceDB itself never does."""
-        self._disk.sync()
+        self._files.sync(f"{self.name}.lance")
 
     def _heal(self) -> None:
         """Removes manifests of zero length (a power cut's), which would make the table unopenable."""
-        for manifest in self.folder.glob("_versions/*.manifest"):
-            if manifest.stat().st_size == 0:
-                manifest.unlink()
+        folder = f"{self.name}.lance/_versions"
+        for manifest in self._files.names(folder):
+            if manifest.endswith(".manifest") and self._files.size(f"{folder}/{manifest}") == 0:
+                self._files.remove(f"{folder}/{manifest}")
                 log.warning(
                     "%s: removed an empty manifest (%s), as a power cut leaves; the version before serves."
-                    " What was ingested in that moment is to be ingested again", self.name, manifest.name,
+                    " What was ingested in that moment is to be ingested again", self.name, manifest,
                 )
 
 
@@ -260,16 +277,13 @@ def literals(values: Sequence[str]) -> str:
     return ", ".join("'" + value.replace("'", "''") + "'" for value in values)
 
 
-def connect(path: Path, index_cache: int = INDEX_CACHE) -> Any:
-    """A LanceDB connection to a folder, with caches that leave memory for the vectors.
-
-    Under steady writes they fill with what is known of versions that are gone.
-    """
+def _connect(uri: str, index_cache: int) -> Any:
+    """A connection whose caches leave memory for the vectors; steady writes fill them with what is gone."""
     import lancedb
 
     session = lancedb.Session(index_cache_size_bytes=index_cache, metadata_cache_size_bytes=METADATA_CACHE)
     # interval 0: every read sees what other processes have written by then
-    return lancedb.connect(path, read_consistency_interval=timedelta(0), session=session)
+    return lancedb.connect(uri, read_consistency_interval=timedelta(0), session=session)
 
 
 def _lance(what: str, act: Callable[[], T]) -> T:

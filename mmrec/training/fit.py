@@ -9,9 +9,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from mmrec.encoders.base import Vectors
 from mmrec.errors import DataError, NotFitted
 from mmrec.evaluate.logs import Log, log_of_shop
 from mmrec.evaluate.splits import rows_of
@@ -19,8 +20,8 @@ from mmrec.model.saved import Head
 from mmrec.search.snapshot import Snapshot
 from mmrec.search.vectors import CONTENT
 from mmrec.store.catalogue import Catalogue
-from mmrec.store.interactions import Journal
-from mmrec.training.guard import Verdict, may_serve, rivals, verdicts
+from mmrec.store.interactions import Interactions
+from mmrec.training.guard import SITUATIONS, Verdict, may_serve
 from mmrec.training.model import MANY, Report, TwoTower
 
 WARM = 10  # times fewer epochs of a warm start than of a whole training
@@ -36,10 +37,10 @@ class FitReport:
         items: with interactions.
         interactions: that were learned from, one for each user and item.
         seconds: wall time.
-        warm_start: whether it went on from the head before; what was validated then still holds.
+        warm_start: whether it went on from the head before.
         ordered: whether it learned what comes next.
         served: whether the head serves; plain content does if it does not.
-        verdicts: what serves in each situation and why, with figures of validation.
+        verdicts: what serves in each situation and why, with figures of users who decided nothing.
         fields: weight of each field in the content tower.
         curves: loss by stage and epoch, with seconds.
     """
@@ -61,41 +62,69 @@ class FitReport:
 
 
 def fit(
-    catalogue: Catalogue, snapshot: Snapshot, journal: Journal, *, warm_start: bool, ordered: bool,
+    catalogue: Catalogue, snapshot: Snapshot, behaviour: Interactions, *, warm_start: bool, ordered: bool,
     epochs: int | None, seed: int, device: str | None, progress: Report | None,
 ) -> FitReport:
-    """Trains a head on all recorded wishes and lets it serve, if the guard agrees; see `Recommender.fit`."""
-    began = time.perf_counter()
+    """Trains a head on all recorded positives, and lets it serve.
+
+    Nothing is encoded again; one pass rewrites the vectors. What served before serves on until all of it is
+    done, also if the process is killed. Items that come later have their vectors at once.
+
+    The head is judged beside the best baseline by users who decided nothing, or after a warm start by what
+    was recorded since the head before. Where a baseline is better, the part of the head that is nearest to
+    it serves; where plain content ranks all items better, the head does not serve. The report says so.
+
+    Args:
+        warm_start: go on from the head that serves with what was recorded since; its blend is kept as far as
+            the judgement allows.
+        ordered: learn what comes next in time, in place of what belongs together; good where the last
+            click says most. A warm start keeps to what the head before did.
+        epochs: passes over all users; None takes what is usual.
+        seed: the same gives the same head, on one device.
+        device: of torch, such as `"cuda"`; None takes the CPU.
+        progress: called with what is going on: `stage`, and of a training `epoch`, `loss`, `seconds`.
+
+    Raises:
+        DataError: there are too few interactions, or an argument cannot be used.
+        NotFitted: `warm_start` without a head to go on from.
+    """
+    began, curves = time.perf_counter(), list[Mapping[str, Any]]()
     before = _before(catalogue) if warm_start else None
-    log = log_of_shop(journal, snapshot.ids)
+    version = behaviour.table.frozen().version  # before the log is read: what comes meanwhile is not learned
+    log = log_of_shop(behaviour, snapshot.ids)
     train = rows_of(log, np.ones(len(log.items), np.bool_))
     _check(log, np.diff(train.indptr))
     plan = before.towers.plan if before else snapshot.plan
-    content = snapshot.content_by(plan) if before else snapshot.space(CONTENT)
-    curves: list[Mapping[str, Any]] = []
     model = TwoTower(
-        spans=plan.spans, ids=snapshot.ids, ordered=ordered, even=True, seed=seed, device=device,
-        watch=_watch(curves, progress),
+        spans=plan.spans, ids=snapshot.ids, ordered=ordered, even=True, guarded=True, seed=seed,
+        device=device, watch=_watch(curves, progress),
     )
     if before:
-        model = refining(before, model, train.shape[0])
-    if epochs is not None:
-        recipe = replace(model.settings.recipe, epochs=_checked(epochs))
-        model = replace(model, settings=replace(model.settings, recipe=recipe))
-    model.fit(train, content)
-    found = _remembered(before) if before else _judged(model, content, progress)
-    served = may_serve(found)
-    report = FitReport(
-        users=len(log.user_ids), items=len(model.towers.ids), interactions=train.nnz,
-        seconds=time.perf_counter() - began, warm_start=warm_start, ordered=model.ordered, served=served,
-        verdicts=found, fields=dict(model.kernel.weights), curves=tuple(curves),
-    )
-    towers = replace(model.towers, plan=plan, dislike_weight=catalogue.config.dislike_weight)
+        since = _recorded_since(behaviour, log, catalogue.store.facts.get("fitted_version"))
+        model = replace(refining(before, model, train.shape[0]), since=since)
+    model = model if epochs is None else _with_epochs(model, epochs)
+    model.fit(train, snapshot.content_by(plan) if before else snapshot.space(CONTENT))
+    report = _report(model, before, log, curves, time.perf_counter() - began)
     if progress:
         progress({"stage": "writing vectors"})
-    head = Head(towers, model.behaviour.learned, report.as_dict()) if served else None
-    catalogue.adopt(head, fitted_at=datetime.now(UTC).isoformat())
+    towers = replace(model.towers, plan=plan, dislike_weight=catalogue.config.dislike_weight)
+    head = Head(towers, model.behaviour.embeddings, report.as_dict()) if report.served else None
+    catalogue.adopt(head, fitted_at=datetime.now(UTC).isoformat(), fitted_version=version)
     return replace(report, seconds=time.perf_counter() - began)
+
+
+def _report(
+    model: TwoTower, before: Head | None, log: Log, curves: Sequence[Mapping[str, Any]], seconds: float
+) -> FitReport:
+    """The report of a fitted model; situations that it was not judged in are as at the head before."""
+    kept = {} if before is None else dict(zip(SITUATIONS, before.report["verdicts"], strict=True))
+    found = {name: Verdict.from_dict(one) for name, one in kept.items()} | dict(model.verdicts)
+    verdicts = tuple(found[name] for name in SITUATIONS)
+    return FitReport(
+        users=len(log.user_ids), items=len(model.towers.ids), interactions=len(log.items), seconds=seconds,
+        warm_start=before is not None, ordered=model.ordered, served=may_serve(verdicts), verdicts=verdicts,
+        fields=dict(model.kernel.weights), curves=tuple(curves),
+    )
 
 
 def _before(catalogue: Catalogue) -> Head:
@@ -117,7 +146,7 @@ def _check(log: Log, lengths: NDArray[np.int32]) -> None:
 
 
 def refining(before: Head, model: TwoTower, users: int) -> TwoTower:
-    """A model that goes on from a head with the log of so many users: nothing is validated anew.
+    """A model that goes on from a head with the log of so many users: nothing is chosen anew.
 
     With many users it has fewer epochs, and the metric of content is kept.
     """
@@ -129,10 +158,11 @@ def refining(before: Head, model: TwoTower, users: int) -> TwoTower:
     return replace(model, before=before, ordered=ordered, settings=settings)
 
 
-def _checked(epochs: int) -> int:
+def _with_epochs(model: TwoTower, epochs: int) -> TwoTower:
     if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1:
         raise DataError(f"epochs must be a whole number from 1 up, got {epochs!r}", field="epochs")
-    return epochs
+    recipe = replace(model.settings.recipe, epochs=epochs)
+    return replace(model, settings=replace(model.settings, recipe=recipe))
 
 
 def _watch(curves: list[Mapping[str, Any]], progress: Report | None) -> Report:
@@ -145,11 +175,17 @@ def _watch(curves: list[Mapping[str, Any]], progress: Report | None) -> Report:
     return watch
 
 
-def _judged(model: TwoTower, content: Vectors, progress: Report | None) -> tuple[Verdict, ...]:
-    if progress:
-        progress({"stage": "comparing with baselines"})
-    return verdicts(model.figures, rivals(model.inner, content), model.towers.blend)
-
-
-def _remembered(before: Head) -> tuple[Verdict, ...]:
-    return tuple(Verdict(**one) for one in before.report["verdicts"])
+def _recorded_since(behaviour: Interactions, log: Log, version: int | None) -> NDArray[np.bool_] | None:
+    """Which interactions of the log [n] were recorded after a version of their table; None if unknown."""
+    where = None if version is None else behaviour.table.written_since(version)
+    if where is None:
+        return None
+    rows = behaviour.table.scan(["user_id", "item_id", "time"], where)
+    users, items = (
+        np.array(pc.index_in(rows[name], value_set=pa.array(ids, pa.string())).fill_null(-1), np.int64)
+        for name, ids in (("user_id", log.user_ids), ("item_id", log.item_ids))
+    )
+    n = len(log.item_ids)
+    pairs = (users * n + items)[(users >= 0) & (items >= 0)]
+    later = np.isin(log.users.astype(np.int64) * n + log.items, pairs)
+    return later & np.isin(log.times, rows["time"].cast(pa.int64()).to_numpy())  # else it was known before

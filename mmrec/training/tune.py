@@ -1,4 +1,4 @@
-"""How much each field says of behaviour: weights that predict items best from all the others."""
+"""What a fit decides on its validation: the blend of the parts, and the weight of each field."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from mmrec.encoders.base import Vectors
 from mmrec.evaluate.logs import Setting
-from mmrec.evaluate.metrics import METRICS, hits_of
+from mmrec.evaluate.metrics import hits_of, ndcg
 from mmrec.evaluate.run import best_candidates
 from mmrec.model.behaviour import Behaviour
 from mmrec.model.kernel_ridge import FieldKernel, Spans, folds_left_out
-from mmrec.model.trained import USUAL_METRIC, USUAL_PLACES, Blend, Shares, spreads_of, trusted
-from mmrec.training.validation import Parts, history_sums, ndcg_of, parts_of
+from mmrec.model.trained import USUAL_EMBEDDINGS, USUAL_METRIC, Blend, Shares, covariances_of, trusted
+from mmrec.training.validation import ItemParts, Parts, history_sums, ndcg_of
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -26,7 +26,7 @@ CALIBRATED = 0.98  # the same for cold items beside warm ones, of whom a validat
 USUAL = Blend()
 LIFTED = (USUAL.cold_gain, USUAL.cold_offset)  # gain and offset of cold items by the item-cold protocol
 EVEN = (1.0, 0.0)  # of cold items that are asked for as often as others
-PLACES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)  # shares of the places beside the linear part
+EMBEDDINGS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)  # shares of the item embeddings beside the linear part
 METRIC = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)  # shares of the metric beside both
 PRIORS = (0.0, 2.0, 10.0)
 FADES = (1.0, 0.98, 0.9, 0.8, 0.7, 0.5)
@@ -34,51 +34,54 @@ GAINS = (0.7, 1.0, 1.2, 1.4, 1.7, 2.0, 2.4)
 OFFSETS = (-0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.0, 1.5)
 
 
-class Lesson(NamedTuple):
-    """What was learned of a part of a log, and what the rest asks.
+class InnerFit(NamedTuple):
+    """What was learned of the inner training part.
 
     Attributes:
-        hot: places of the items that somebody chose [n].
+        hot: positions of the items that somebody chose [n].
         behaviour: of these.
         metric: of all items [items, p].
         predicted: what content predicts of all items [items, t]; of each hot one, as the others have it.
-        settings: what is asked.
     """
 
     hot: NDArray[np.intp]
     behaviour: Behaviour
     metric: Vectors
     predicted: Vectors
-    settings: Mapping[str, Setting]
+
+    def items(self, prior: float, fade: float) -> ItemParts:
+        """All items as the parts see them, with these settings of a blend."""
+        targets = self.predicted.copy()
+        targets[self.hot] = trusted(self.behaviour, self.predicted[self.hot], prior)
+        covariances = covariances_of(self.behaviour, self.metric[self.hot])
+        base = self.behaviour.embeddings.base
+        return ItemParts(self.hot, targets, self.metric, self.behaviour.dims, base, covariances, fade)
 
 
-def chosen_blend(
-    lesson: Lesson, *, ordered: bool, even: bool = False
-) -> tuple[Blend, dict[str, float]]:
-    """The best blend, and its ndcg@20 in each setting.
+def chosen_blend(fit: InnerFit, settings: Mapping[str, Setting], *, ordered: bool, even: bool) -> Blend:
+    """The blend that ranks best in the settings, by ndcg@20.
 
     Args:
         ordered: whether the order of a history may count.
+        even: as of `calibrated`.
+    """
+    fades = FADES if ordered else FADES[:1]
+    fade = max(fades, key=lambda fade: _usually(fit, settings, USUAL.prior, fade))
+    prior = max(PRIORS, key=lambda prior: _usually(fit, settings, prior, fade))
+    items = fit.items(prior, fade)
+    warm, short, cold = (_shares(items, settings[name]) for name in ("warm", "short", "cold"))
+    blend = Blend(warm=warm, short=short.within(warm), cold=cold, prior=prior, fade=fade)
+    return calibrated(items, settings, blend, even=even)
+
+
+def calibrated(items: ItemParts, settings: Mapping[str, Setting], blend: Blend, *, even: bool) -> Blend:
+    """The blend with the gain and offset of cold items that rank best beside warm ones.
+
+    Args:
         even: whether new items are asked for as often as known ones; then they need no lift as a rule.
     """
-    figures = {}
-    fades = FADES if ordered else FADES[:1]
-    fade = max(fades, key=lambda fade: _usually(lesson, USUAL.prior, fade))
-    prior = max(PRIORS, key=lambda prior: _usually(lesson, prior, fade))
-    warm, figures["warm"] = _shares(lesson, "warm", prior, fade)
-    short, figures["short"] = _shares(lesson, "short", prior, fade)
-    cold, figures["cold"] = _shares(lesson, "cold", prior, fade)
-    blend = Blend(warm=warm, short=short, cold=cold, prior=prior, fade=fade)
-    (gain, offset), figures["overall"] = _calibration(lesson, blend, EVEN if even else LIFTED)
-    return replace(blend, cold_gain=gain, cold_offset=offset), figures
-
-
-def _calibration(
-    lesson: Lesson, blend: Blend, wanted: tuple[float, float]
-) -> tuple[tuple[float, float], float]:
-    """Gain and offset of cold items beside warm ones, near to those wanted, and the ndcg."""
-    parts, setting = _parts(lesson, "overall", blend.prior, blend.fade), lesson.settings["overall"]
-    new = np.isin(setting.candidates, lesson.settings["cold"].candidates)
+    setting, (gain, offset) = settings["overall"], EVEN if even else LIFTED
+    parts, new = items.scores(setting), ~np.isin(setting.candidates, items.known)
     warm, cold = parts.mixed(blend.warm), Parts(*(part[:, new] for part in parts)).mixed(blend.cold)
 
     def tried(gain: float, offset: float) -> float:
@@ -87,10 +90,10 @@ def _calibration(
         return ndcg_of(scores, setting)
 
     by_gain = {
-        gain: usual({one: tried(gain, one) for one in OFFSETS}, wanted[1], CALIBRATED) for gain in GAINS
+        gain: usual({one: tried(gain, one) for one in OFFSETS}, offset, CALIBRATED) for gain in GAINS
     }
-    gain, figure = usual({gain: found for gain, (_, found) in by_gain.items()}, wanted[0], CALIBRATED)
-    return (gain, by_gain[gain][0]), figure
+    gain, _ = usual({gain: found for gain, (_, found) in by_gain.items()}, gain, CALIBRATED)
+    return replace(blend, cold_gain=gain, cold_offset=by_gain[gain][0])
 
 
 def usual(figures: Mapping[float, float], wanted: float, close: float = CLOSE) -> tuple[float, float]:
@@ -104,29 +107,21 @@ def usual(figures: Mapping[float, float], wanted: float, close: float = CLOSE) -
     return setting, figures[setting]
 
 
-def _shares(lesson: Lesson, name: str, prior: float, fade: float) -> tuple[Shares, float]:
-    """Shares of the parts in a setting, and its ndcg: of the places first, then of the metric."""
-    parts, setting = _parts(lesson, name, prior, fade), lesson.settings[name]
+def _shares(items: ItemParts, setting: Setting) -> Shares:
+    """Shares of the parts in a setting: of the embeddings first, then of the metric."""
+    parts = items.scores(setting)
 
-    def tried(places: float, metric: float) -> float:
-        return ndcg_of(parts.mixed(Shares.of(places, metric)), setting)
+    def tried(embeddings: float, metric: float) -> float:
+        return ndcg_of(parts.mixed(Shares.of(embeddings, metric)), setting)
 
-    places, _ = usual({share: tried(share, USUAL_METRIC) for share in PLACES}, USUAL_PLACES)
-    metric, figure = usual({share: tried(places, share) for share in METRIC}, USUAL_METRIC)
-    return Shares.of(places, metric), figure
+    embeddings, _ = usual({share: tried(share, USUAL_METRIC) for share in EMBEDDINGS}, USUAL_EMBEDDINGS)
+    metric, _ = usual({share: tried(embeddings, share) for share in METRIC}, USUAL_METRIC)
+    return Shares.of(embeddings, metric)
 
 
-def _usually(lesson: Lesson, prior: float, fade: float) -> float:
+def _usually(fit: InnerFit, settings: Mapping[str, Setting], prior: float, fade: float) -> float:
     """Ndcg of the usual shares in warm items."""
-    return ndcg_of(_parts(lesson, "warm", prior, fade).mixed(USUAL.warm), lesson.settings["warm"])
-
-
-def _parts(lesson: Lesson, name: str, prior: float, fade: float) -> Parts:
-    behaviour, hot = lesson.behaviour, lesson.hot
-    targets = lesson.predicted.copy()
-    targets[hot] = trusted(behaviour, lesson.predicted[hot], prior)
-    spreads = spreads_of(behaviour, lesson.metric[hot])
-    return parts_of(behaviour, targets, lesson.metric, spreads, lesson.settings[name], fade)
+    return ndcg_of(fit.items(prior, fade).scores(settings["warm"]).mixed(USUAL.warm), settings["warm"])
 
 
 MOST_ITEMS = 1_500  # that are predicted
@@ -158,13 +153,13 @@ def weighed_fields(
     kernel = FieldKernel.of(content[some], spans, start)
     parts = list(kernel.by_field(content[some], content[some]))
     folds = np.array_split(rng.permutation(len(some)), min(FOLDS, len(some)))
-    questions = [_question(train[users], behaviour, some[fold]) for fold in folds]
-    targets = behaviour.taken[some]
+    users_of = [_fold_users(train[users], behaviour, some[fold]) for fold in folds]
+    targets = behaviour.linear_output[some]
 
     def tried(weights: Mapping[str, float]) -> float:
         gram = replace(kernel, weights=weights).mixed(parts, content[some], content[some])
         predicted = folds_left_out(gram, targets, ridge, folds)
-        return float(np.mean([one.ndcg(new) for one, new in zip(questions, predicted, strict=True)]))
+        return float(np.mean([one.ndcg(new) for one, new in zip(users_of, predicted, strict=True)]))
 
     if len(spans) == 1:
         return kernel  # there is nothing to weigh it against
@@ -188,7 +183,7 @@ def _climbed(weights: dict[str, float], tried: Callable[[Mapping[str, float]], f
     return weights
 
 
-class _Question(NamedTuple):
+class _FoldUsers(NamedTuple):
     """Users who chose some of the items of a fold.
 
     Attributes:
@@ -205,12 +200,12 @@ class _Question(NamedTuple):
         nothing = self.chosen[:, :0].copy()
         nothing.resize(self.chosen.shape)
         top = best_candidates(self.sums @ predicted.T, nothing, every, 20)  # [u, r] @ [r, f]
-        return float(METRICS["ndcg"](hits_of(top, self.chosen), np.diff(self.chosen.indptr)).mean())
+        return float(ndcg(hits_of(top, self.chosen), np.diff(self.chosen.indptr)).mean())
 
 
-def _question(histories: csr_matrix, behaviour: Behaviour, fold: NDArray[np.intp]) -> _Question:
+def _fold_users(histories: csr_matrix, behaviour: Behaviour, fold: NDArray[np.intp]) -> _FoldUsers:
     chosen = histories[:, fold]
     asked = np.diff(chosen.indptr) > 0
-    given = behaviour.given.copy()
-    given[fold] = 0
-    return _Question(history_sums(histories[asked], given, 1.0), chosen[asked])
+    inputs = behaviour.linear_input.copy()
+    inputs[fold] = 0
+    return _FoldUsers(history_sums(histories[asked], inputs, 1.0), chosen[asked])

@@ -1,4 +1,4 @@
-"""Scores of a setting by each part of a head, made once, so that every blend of them costs one sum."""
+"""The validation within a fit: its questions, and what the parts of a head answer to them, each made once."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from numpy.typing import NDArray
 
 from mmrec.encoders.base import Vectors
 from mmrec.errors import DataError
-from mmrec.evaluate.logs import Setting
-from mmrec.evaluate.metrics import METRICS, hits_of
+from mmrec.evaluate.logs import Places, Setting
+from mmrec.evaluate.metrics import Values, hits_of, ndcg
 from mmrec.evaluate.run import best_candidates
-from mmrec.model.behaviour import Behaviour
-from mmrec.model.trained import SHORT, Shares, Spreads, split_targets, user_parts
+from mmrec.model.trained import SHORT, Blend, ByPart, Shares, split_targets, user_parts
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 COLD_SHARE = 0.2  # of the items that somebody chose
 FOUND_SHARE = 0.1  # of the interactions with the others
-MOST_USERS = 3_000  # who are asked
+MOST_USERS = 3_000  # who choose the blend; half as many others judge it
 MOST_SCORES = 40_000_000  # of all of them together
+FEWEST = 10  # users without whom nothing is judged
 
 
 class Inner(NamedTuple):
@@ -31,11 +31,14 @@ class Inner(NamedTuple):
     Attributes:
         train: what is left to learn from [users, items].
         settings: `cold`, `warm`, `overall` as in the item-cold protocol; `short` is `warm` for the first
-            few items of the same histories.
+            few items of the same histories. They choose the blend.
+        judging: the same questions to other users, who choose nothing; a log of so few users that fewer than
+            `FEWEST` of them could be asked is judged by those that choose.
     """
 
     train: csr_matrix
     settings: Mapping[str, Setting]
+    judging: Mapping[str, Setting]
 
 
 def inner_split(
@@ -55,30 +58,72 @@ def inner_split(
     cold = rng.permutation(chosen)[: round(COLD_SHARE * len(chosen))]
     is_cold = np.isin(train.indices, cold)
     found = ~is_cold & (_last(train, ~is_cold) if ordered else rng.random(train.nnz) < FOUND_SHARE)
-    left = _kept(train, ~is_cold & ~found)
-    warm, new = _kept(train, found), _kept(train, is_cold)
-    hot = np.unique(left.indices).astype(np.int32)
-    new_items = np.setdiff1d(chosen, hot).astype(np.int32)
-    most = min(MOST_USERS, max(200, MOST_SCORES // train.shape[1]))
-    asked = np.sort(rng.permutation(train.shape[0])[:most])
-    rows = {name: matrix[asked] for name, matrix in (("left", left), ("warm", warm), ("new", new))}
-    beginnings = _first(rows["left"], SHORT)
-    every = np.union1d(hot, new_items).astype(np.int32)
-    asked_new = rows["new"].multiply(np.isin(np.arange(train.shape[1]), new_items[::2])).tocsr()
-    if even:
-        asked_new = _kept(rows["new"], rng.random(rows["new"].nnz) < FOUND_SHARE)
-    settings = {
-        "cold": _setting("cold", rows["left"], rows["new"], new_items),
-        "warm": _setting("warm", rows["left"], rows["warm"], hot),
-        "overall": _setting("overall", rows["left"], rows["warm"] + asked_new, every),
-        "short": _setting("short", beginnings, rows["warm"], hot),
-    }
+    left = kept(train, ~is_cold & ~found)
+    known = np.unique(left.indices).astype(np.int32)
+    parts = left, kept(train, found), kept(train, is_cold)
+    users, most = rng.permutation(train.shape[0]), min(MOST_USERS, max(200, MOST_SCORES // train.shape[1]))
+    first = min(most, -(-2 * len(users) // 3))
+    new = np.setdiff1d(chosen, known).astype(np.int32)
+
+    def asked(some: NDArray[np.intp], rng: np.random.Generator) -> dict[str, Setting]:
+        history, warm, cold = (part[np.sort(some)] for part in parts)
+        if even:
+            beside = kept(cold, rng.random(cold.nnz) < FOUND_SHARE)
+        else:
+            beside = cold.multiply(np.isin(np.arange(train.shape[1]), new[::2])).tocsr()
+        return settings_of(history, warm, cold, beside, known, new)
+
+    judges = rng.spawn(1)[0]  # apart, so that they change no other draw
+    settings, judging = asked(users[:first], rng), asked(users[first : first + most // 2], judges)
     if empty := [name for name, setting in settings.items() if not setting.relevant.nnz]:
         raise DataError(
             f"{train.nnz} interactions of {train.shape[0]} users leave nothing to ask of {empty[0]} items in"
             " a validation: record more of them"
         )
-    return Inner(left, settings)
+    enough = {name: setting for name, setting in judging.items() if setting.relevant.shape[0] >= FEWEST}
+    return Inner(left, settings, settings | enough)
+
+
+def later_settings(
+    train: csr_matrix, since: NDArray[np.bool_], known: NDArray[np.intp], rng: np.random.Generator
+) -> tuple[csr_matrix, dict[str, Setting]]:
+    """The earlier interactions, and questions about the later ones, to users who had a history by then.
+
+    Args:
+        train: histories [users, items], earlier and later interactions together.
+        since: which of them are the later ones [nnz].
+        known: positions of the items that are not new.
+
+    Returns:
+        Histories [users, items], and the settings that `FEWEST` users can be asked, of `inner_split`'s names.
+    """
+    is_known, earlier = np.isin(train.indices, known), kept(train, ~since)
+    new = np.setdiff1d(train.indices[since], known).astype(np.int32)
+    later = kept(train, since & is_known), kept(train, since & ~is_known)
+    asked = np.flatnonzero(np.diff(earlier.indptr) * np.diff(kept(train, since).indptr))
+    some = np.sort(rng.permutation(asked)[: MOST_USERS // 2])
+    history, warm, cold = (part[some] for part in (earlier, *later))
+    found = settings_of(history, warm, cold, cold, np.sort(known).astype(np.int32), new)
+    return earlier, {name: one for name, one in found.items() if one.relevant.shape[0] >= FEWEST}
+
+
+def settings_of(
+    histories: csr_matrix, warm: csr_matrix, cold: csr_matrix, beside: csr_matrix, known: Places, new: Places
+) -> dict[str, Setting]:
+    """The four questions to users of these histories [users, items].
+
+    Args:
+        warm, cold: what they chose of known and of new items, [users, items] each.
+        beside: what of the latter is asked among all items [users, items].
+        known, new: positions of the known and of the new items.
+    """
+    every = np.union1d(known, new).astype(np.int32)
+    return {
+        "cold": _setting("cold", histories, cold, new),
+        "warm": _setting("warm", histories, warm, known),
+        "overall": _setting("overall", histories, warm + beside, every),
+        "short": _setting("short", _first(histories, SHORT), warm, known),
+    }
 
 
 def _setting(
@@ -91,8 +136,8 @@ def _setting(
 def _last(train: csr_matrix, counted: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Which interaction [nnz] is the last counted one of its user."""
     users = np.repeat(np.arange(train.shape[0]), np.diff(train.indptr))
-    places = np.flatnonzero(counted)
-    ends = places[np.append(users[places][1:] != users[places][:-1], True)] if len(places) else places
+    at = np.flatnonzero(counted)
+    ends = at[np.append(users[at][1:] != users[at][:-1], True)] if len(at) else at
     last = np.zeros(train.nnz, np.bool_)
     last[ends] = True
     return last
@@ -101,10 +146,10 @@ def _last(train: csr_matrix, counted: NDArray[np.bool_]) -> NDArray[np.bool_]:
 def _first(histories: csr_matrix, most: int) -> csr_matrix:
     """The first so many items of each history."""
     ranks = np.arange(histories.nnz) - np.repeat(histories.indptr[:-1], np.diff(histories.indptr))
-    return _kept(histories, ranks < most)
+    return kept(histories, ranks < most)
 
 
-def _kept(matrix: csr_matrix, mask: NDArray[np.bool_]) -> csr_matrix:
+def kept(matrix: csr_matrix, mask: NDArray[np.bool_]) -> csr_matrix:
     """The same rows with some of their entries [nnz], in their order."""
     from scipy.sparse import csr_matrix
 
@@ -117,7 +162,7 @@ class Parts(NamedTuple):
     """Scores [u, n] of n candidates by each part of a head, each of deviation 1 for every user."""
 
     linear: Vectors
-    places: Vectors
+    embeddings: Vectors
     metric: Vectors
 
     def mixed(self, shares: Shares) -> Vectors:
@@ -128,31 +173,61 @@ class Parts(NamedTuple):
                 scores += np.float32(share) * part
         return scores
 
-
-def parts_of(
-    behaviour: Behaviour, targets: Vectors, metric: Vectors, spreads: Spreads, setting: Setting,
-    fade: float = 1.0,
-) -> Parts:
-    """What the parts say to a setting, from targets [items, t] and metric [items, p] of all items."""
-    given, taken, heard = split_targets(targets, behaviour.dims)
-    sums = history_sums(setting.histories, np.hstack([given, metric]), fade)
-    users = user_parts(sums, behaviour.learned.base, spreads)
-    items = (taken, heard, metric)
-    return Parts(*(u @ x[setting.candidates].T for u, x in zip(users, items, strict=True)))  # [u, d] @ [d, n]
+    def among_all(self, blend: Blend, new: NDArray[np.bool_]) -> Vectors:
+        """Scores [u, n] of known items and of those that are new [n], as a blend brings them together."""
+        scores = self.mixed(blend.warm)
+        cold = Parts(*(part[:, new] for part in self)).mixed(blend.cold)
+        scores[:, new] = np.float32(blend.cold_gain) * cold + np.float32(blend.cold_offset)
+        return scores
 
 
-def history_sums(histories: csr_matrix, given: Vectors, fade: float) -> Vectors:
-    """What histories [u, items] of wishes say together [u, m], each row oldest first, at norm 1."""
+class ItemParts(NamedTuple):
+    """All items as a head's parts see them.
+
+    Attributes:
+        known: positions of the items that somebody chose.
+        targets: of all items, their own or predicted ones [items, t].
+        metric: of all items [items, p].
+        dims: widths of linear part and item embeddings.
+        base: of the item embeddings [h].
+        covariances: of the outputs.
+        fade: weight of an item of a history against the one after it.
+    """
+
+    known: NDArray[np.intp]
+    targets: Vectors
+    metric: Vectors
+    dims: tuple[int, int]
+    base: Vectors
+    covariances: ByPart
+    fade: float = 1.0
+
+    def scores(self, setting: Setting) -> Parts:
+        """What the parts answer to a setting."""
+        inputs, linear, embedded = split_targets(self.targets, self.dims)
+        sums = history_sums(setting.histories, np.hstack([inputs, self.metric]), self.fade)
+        users = user_parts(sums, self.base, self.covariances)
+        items = (linear, embedded, self.metric)
+        return Parts(*(u @ x[setting.candidates].T for u, x in zip(users, items, strict=True)))  # [u, n] each
+
+
+def history_sums(histories: csr_matrix, inputs: Vectors, fade: float) -> Vectors:
+    """Sums [u, m] of the inputs [items, m] of histories [u, items], oldest first; weights at norm 1."""
     lengths = np.diff(histories.indptr)
     ages = np.repeat(histories.indptr[1:], lengths) - 1 - np.arange(histories.nnz)  # 0 for the last
     faded = histories.astype(np.float32)
     faded.data = np.float32(fade) ** ages.astype(np.float32)
     norms = np.sqrt(np.asarray(faded.power(2).sum(axis=1)))  # [u, 1]
-    sums: Vectors = (faded @ given) / np.maximum(norms, 1e-12)  # [u, items] @ [items, m]
+    sums: Vectors = (faded @ inputs) / np.maximum(norms, 1e-12)  # [u, items] @ [items, m]
     return np.asarray(sums, np.float32)
 
 
-def ndcg_of(scores: Vectors, setting: Setting, k: int = 20) -> float:
-    """Mean ndcg of scores [u, n] of a setting's n candidates; what is in a history is never ranked."""
+def ndcgs_of(scores: Vectors, setting: Setting, k: int = 20) -> Values:
+    """Ndcg [u] of scores [u, n] of a setting's n candidates; what is in a history is never ranked."""
     top = best_candidates(scores, setting.histories, setting.candidates, k)
-    return float(METRICS["ndcg"](hits_of(top, setting.relevant), np.diff(setting.relevant.indptr)).mean())
+    return ndcg(hits_of(top, setting.relevant), np.diff(setting.relevant.indptr))
+
+
+def ndcg_of(scores: Vectors, setting: Setting) -> float:
+    """Their mean."""
+    return float(ndcgs_of(scores, setting).mean())

@@ -12,17 +12,18 @@ from functools import partial
 from pathlib import Path
 
 import faiss
+import lancedb
 import numpy as np
 import pyarrow.parquet as pq
-from measure import Row, Vectors, catalogue, in_turns, numpy_columns, numpy_top, recall, shoppers
+from measure import Row, Vectors, catalogue, in_turns, numpy_columns, numpy_top, queries, recall
 from numpy.typing import NDArray
 from PIL import Image
 from stores import store_of
 
 from mmrec import Item, Recommender
 from mmrec.ranking.diversity import Spread, select
-from mmrec.ranking.request import Plan
-from mmrec.search.latest import Index
+from mmrec.ranking.request import Request
+from mmrec.search.latest import LatestSnapshot
 from mmrec.search.topk import Scorer
 from mmrec.store import schema
 from mmrec.types import WORDS
@@ -55,7 +56,7 @@ def similar_in(path: Path, args: argparse.Namespace) -> Row:
 def hybrid_in(path: Path, args: argparse.Namespace) -> tuple[Row, str]:
     """`search` in a real store beside its text encoder alone, and the share of each stage."""
     shop = Recommender.open(path, create=False)
-    snapshot, encoder = shop._index.now(), shop.encoders["text"]
+    snapshot, encoder = shop.snapshot(), shop.encoders["text"]
     vectors = {words: encoder.embed([[words]])[0] for words in QUERIES}
     times = in_turns({
         "ours": lambda words: shop.search(words, k=args.k),
@@ -77,7 +78,7 @@ def fresh_in(path: Path, args: argparse.Namespace) -> Row:
     with tempfile.TemporaryDirectory() as folder:
         shop = Recommender.open(shutil.copytree(path, Path(folder) / path.name), create=False)
         text, image, rng = shop.encoders["text"], shop.encoders["image"], np.random.default_rng(0)
-        ids = shop._index.now().ids[:: max(1, len(shop) // 50)]
+        ids = shop.snapshot().ids[:: max(1, len(shop) // 50)]
         items = [
             Item(
                 item_id=f"fresh {n}", image=_photo(rng), attributes=old.attributes,
@@ -121,7 +122,7 @@ def growth(args: argparse.Namespace, sizes: Sequence[int], plot: Path) -> None:
             "mmrec": lambda q, s=scorer: s.top(q, args.k),
             "X @ q, argpartition": partial(numpy_top, x, args.k),
             "faiss IndexFlatIP": lambda q, f=flat: f.search(q[None], args.k),
-        }, shoppers(x, 50), args.seconds / 2)
+        }, queries(x, 50), args.seconds / 2)
         for name, values in found.items():
             times.setdefault(name, []).append(1e3 * float(np.median(values)))
     figure, axes = pyplot.subplots(figsize=(6, 4), layout="constrained")
@@ -140,7 +141,7 @@ def _recommend(
     users = _users(shop, histories)
     flat = faiss.IndexFlatIP(args.d)
     flat.add(x)
-    table = shop._catalogue.table._table
+    table = lancedb.connect(shop.path).open_table("items")
     calls: dict[str, Callable[[int], object]] = {
         "ours": lambda i: shop.recommend(history=histories[i], k=args.k),
         "X @ q, argpartition": lambda i: numpy_top(x, args.k, users[i]),
@@ -150,7 +151,7 @@ def _recommend(
     }
     times = in_turns(calls, range(len(histories)), 2 * args.seconds)
     some = range(40)
-    place = shop._index.now().position
+    place = shop.snapshot().position
     results = [shop.recommend(history=histories[i], k=args.k) for i in some]
     found = [np.array([place[r.item_id] for r in page]) for page in results]
     others = [np.setdiff1d(np.arange(len(x)), [place[h] for h in histories[i]]) for i in some]
@@ -178,7 +179,7 @@ def _many(shop: Recommender, x: Vectors, histories: list[list[str]], args: argpa
 
 
 def _similar(shop: Recommender, args: argparse.Namespace, name: str = "made-up items") -> Row:
-    snapshot = shop._index.now()
+    snapshot = shop.snapshot()
     x, ids = snapshot.space("content"), snapshot.ids[:: max(1, len(snapshot) // 200)]
     rows = [snapshot.position[i] for i in ids]
     times = in_turns({
@@ -193,8 +194,8 @@ def _similar(shop: Recommender, args: argparse.Namespace, name: str = "made-up i
 
 
 def _diverse(shop: Recommender, histories: list[list[str]], args: argparse.Namespace) -> Row:
-    snapshot = shop._index.now()
-    x, pool = snapshot.space("content"), Plan(k=args.k, diversity=.3).pool
+    snapshot = shop.snapshot()
+    x, pool = snapshot.space("content"), Request(k=args.k, diversity=.3).pool
     hits = [snapshot.search("content", user, pool) for user in _users(shop, histories[:50])]
     times = in_turns({
         "ours": lambda i: select(hits[i].scores, args.k, spreads=[Spread(x[hits[i].positions], .3)]),
@@ -206,14 +207,14 @@ def _diverse(shop: Recommender, histories: list[list[str]], args: argparse.Names
 
 def _loading(shop: Recommender, folder: Path, args: argparse.Namespace) -> Row:
     """From the table on disk to vectors that can be searched."""
-    file, column = folder / "vectors.parquet", shop._catalogue.vector_column
-    pq.write_table(shop._catalogue.table.scan(["item_id", column]), file, compression="none")
+    file, column = folder / "vectors.parquet", shop.catalogue.vector_column
+    pq.write_table(shop.catalogue.table.scan(["item_id", column]), file, compression="none")
     times = in_turns({
-        "ours": lambda _: Index(shop._catalogue).now().scorer("content"),
+        "ours": lambda _: LatestSnapshot(shop.catalogue).now().scorer("content"),
         "pyarrow": lambda _: pq.read_table(file, columns=[column]),
     }, [0], args.seconds)
     stored = schema.matrix(pq.read_table(file)[column], args.d).values
-    same = np.mean(Index(shop._catalogue).now().space("content") == stored)
+    same = np.mean(LatestSnapshot(shop.catalogue).now().space("content") == stored)
     beside = "pyarrow, the column"
     return Row(f"loading {args.n:,}", times["ours"], beside, times["pyarrow"], 3.0, float(same))
 
@@ -227,11 +228,11 @@ def _photo(rng: np.random.Generator) -> bytes:
 
 def _histories(shop: Recommender) -> list[list[str]]:
     """Of one to five items each."""
-    ids, rng = shop._index.now().ids, np.random.default_rng(4)
+    ids, rng = shop.snapshot().ids, np.random.default_rng(4)
     return [[ids[p] for p in rng.integers(0, len(ids), rng.integers(1, 6))] for _ in range(HISTORIES)]
 
 
 def _users(shop: Recommender, histories: Sequence[Sequence[str]]) -> NDArray[np.float32]:
-    snapshot = shop._index.now()
+    snapshot = shop.snapshot()
     places = [[snapshot.position[i] for i in history] for history in histories]
     return snapshot.towers.users(snapshot.remembered, places, [np.ones(len(p)) for p in places])

@@ -26,9 +26,9 @@ import numpy as np
 import pyarrow.parquet as pq
 
 import quality
+from dropoutnet import DropoutNet
 from mmrec.encoders.base import Vectors, unit
-from mmrec.evaluate.baselines import ALS, EASE, ContentKNN, ContentRidge, DropoutNet, Popularity
-from mmrec.evaluate.baselines.counting import Baseline
+from mmrec.evaluate.baselines import ALS, EASE, Baseline, ContentKNN, ContentRidge, Popularity
 from mmrec.evaluate.contest import tune
 from mmrec.evaluate.logs import Log, Split, log_of_positions
 from mmrec.evaluate.run import evaluate
@@ -48,10 +48,10 @@ class World(NamedTuple):
 
 
 def films(asked: argparse.Namespace) -> World:
-    """MovieLens-1M: every rating as a wish, and all films that were rated or ingested."""
+    """MovieLens-1M: every rating as a positive, and all films that were rated or ingested."""
     shop = quality.open_store(asked.data, asked.stores, "movielens-1m")
     table = pq.read_table(asked.data / "movielens-1m" / "ratings.parquet").to_pandas()
-    snapshot = shop._index.now()
+    snapshot = shop.snapshot()
     rated = table["item"].astype(str)
     missing = sorted(set(rated) - set(snapshot.ids))
     ids = [*snapshot.ids, *missing]
@@ -67,9 +67,9 @@ def films(asked: argparse.Namespace) -> World:
 
 
 def beauty(asked: argparse.Namespace) -> World:
-    """Amazon-Beauty: every purchase as a wish, in the order of the sequences."""
+    """Amazon-Beauty: every purchase as a positive, in the order of the sequences."""
     shop = quality.open_store(asked.data, asked.stores, "amazon-beauty", "items.jsonl")
-    snapshot = shop._index.now()
+    snapshot = shop.snapshot()
     with (asked.data / "amazon-beauty" / "sequences.jsonl").open() as file:
         rows = [json.loads(line) for line in file]
     users, items, times = np.array([
@@ -184,7 +184,7 @@ def case_time(asked: argparse.Namespace) -> None:
     before.fit(early, world.content)
     whole = TwoTower(spans=world.spans)
     seconds["whole"] = _seconds(whole, split.train, world.content)
-    head = Head(before.towers, before.behaviour.learned, {})
+    head = Head(before.towers, before.behaviour.embeddings, {})
     warm = refining(head, TwoTower(spans=world.spans), split.train.shape[0])
     seconds["warm"] = _seconds(warm, split.train, world.content)
     figures = {

@@ -1,4 +1,4 @@
-"""What the speed benchmarks share: made-up vectors, contenders by turns, recall, rows of the table."""
+"""What the speed benchmarks share: made-up vectors, contenders in turns, recall, rows of the table."""
 
 from __future__ import annotations
 
@@ -50,15 +50,15 @@ class Row:
 
 
 def catalogue(n: int, d: int, seed: int = 0) -> Vectors:
-    """Unit rows [n, d] with a spectrum that falls as 1 / i, turned so that no column is an axis."""
+    """Unit rows [n, d] with a spectrum that falls as 1 / i, rotated so that no column is an axis."""
     rng = np.random.default_rng(seed)
-    turn = np.linalg.qr(rng.standard_normal((d, d)))[0] / np.sqrt(np.arange(1, d + 1))[:, None]
-    x = rng.standard_normal((n, d), dtype=np.float32) @ turn.astype(np.float32)  # [n, d] @ [d, d] -> [n, d]
+    rotation = np.linalg.qr(rng.standard_normal((d, d)))[0] / np.sqrt(np.arange(1, d + 1))[:, None]
+    x = rng.standard_normal((n, d), dtype=np.float32) @ rotation.astype(np.float32)  # [n, d] @ [d, d]
     return x / np.linalg.norm(x, axis=1, keepdims=True)
 
 
-def shoppers(x: Vectors, b: int, seed: int = 1) -> Vectors:
-    """Queries [b, d] of norm 1: means of one to five rows, and noise."""
+def queries(x: Vectors, b: int, seed: int = 1) -> Vectors:
+    """Queries [b, d] of norm 1, like users: means of one to five rows, and noise."""
     rng = np.random.default_rng(seed)
     means = np.array([x[rng.integers(0, len(x), rng.integers(1, 6))].mean(axis=0) for _ in range(b)])
     noisy = means + rng.normal(0, .02, means.shape)
@@ -81,23 +81,23 @@ def numpy_rows(x: Vectors, k: int, Q: Vectors) -> list[NDArray[np.intp]]:
 
 
 def in_turns(
-    contenders: Mapping[str, Callable[[Any], object]], queries: Sequence[Any], seconds: float
+    contenders: Mapping[str, Callable[[Any], object]], asked: Sequence[Any], seconds: float
 ) -> Times:
-    """Seconds of each call, the contenders by turns until the time is up."""
+    """Seconds of each call with one of the queries asked, the contenders in turns until the time is up."""
     times: dict[str, list[float]] = {name: [] for name in contenders}
     end, calls = time.perf_counter() + seconds, 0
     while calls == 0 or time.perf_counter() < end:
         for name, contender in contenders.items():
-            asked = [queries[(calls + i) % len(queries)] for i in range(TURN)]
-            times[name] += _turn(contender, asked)
+            some = [asked[(calls + i) % len(asked)] for i in range(TURN)]
+            times[name] += _turn(contender, some)
         calls += TURN
     return {name: np.array(values) for name, values in times.items()}
 
 
-def _turn(contender: Callable[[Any], object], queries: Sequence[Any]) -> list[float]:
-    """Seconds of the calls of one turn, without those that warm up: a slow one does so by a single call."""
+def _turn(contender: Callable[[Any], object], asked: Sequence[Any]) -> list[float]:
+    """Seconds of the calls of one turn, without those that warm up: one call if they are slow."""
     times: list[float] = []
-    for query in queries:
+    for query in asked:
         started = time.perf_counter()
         contender(query)
         times.append(time.perf_counter() - started)

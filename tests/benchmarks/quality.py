@@ -21,41 +21,42 @@ from mmrec.evaluate.metrics import ndcg_at_k, recall_at_k
 
 OFFLINE = {"text_encoder": "all-MiniLM-L6-v2", "image_encoder": "efficientnet-lite0"}
 
-Wish = tuple[str, frozenset[str], str | None]
+Query = tuple[str, frozenset[str], str | None]
 
 
-def wish(words: str, *types: str, colour: str | None = None) -> Wish:
-    """A shopper's words; relevant are garments of these types and, where one is said, this colour."""
+def query(words: str, *types: str, colour: str | None = None) -> Query:
+    """Words of a search; relevant are garments of these types and, where one is given, this colour."""
     return words, frozenset(types), colour
 
 
 NIGHT = ("Pyjama set", "Pyjama bottom", "Pyjama jumpsuit/playsuit", "Night gown")
 # Twenty to choose settings by, and twenty others to report.
-QUERIES: Mapping[str, Sequence[Wish]] = {
+QUERIES: Mapping[str, Sequence[Query]] = {
     "validation": (
-        wish("red dress", "Dress", colour="Red"), wish("white socks", "Socks", colour="White"),
-        wish("black leggings", "Leggings/Tights", colour="Black"), wish("denim jacket", "Jacket"),
-        wish("baseball cap", "Cap/peaked", "Cap"), wish("silk scarf", "Scarf"), wish("trainers", "Sneakers"),
-        wish("bikini", "Bikini top", "Swimwear bottom", "Swimwear set"), wish("ankle boots", "Boots"),
-        wish("black blazer", "Blazer", colour="Black"), wish("summer skirt", "Skirt"),
-        wish("green hoodie", "Hoodie", colour="Green"), wish("pink pyjamas", *NIGHT, colour="Pink"),
-        wish("silver necklace", "Necklace", colour="Silver"), wish("finger rings", "Ring"),
-        wish("gloves for winter", "Gloves"), wish("beige trousers", "Trousers", colour="Beige"),
-        wish("polo shirt", "Polo shirt"), wish("hair slides", "Hair clip", "Hair/alice band", "Hairband"),
-        wish("thin black tights", "Underwear Tights", colour="Black"),
+        query("red dress", "Dress", colour="Red"), query("white socks", "Socks", colour="White"),
+        query("black leggings", "Leggings/Tights", colour="Black"), query("denim jacket", "Jacket"),
+        query("baseball cap", "Cap/peaked", "Cap"), query("silk scarf", "Scarf"),
+        query("trainers", "Sneakers"), query("ankle boots", "Boots"),
+        query("bikini", "Bikini top", "Swimwear bottom", "Swimwear set"),
+        query("black blazer", "Blazer", colour="Black"), query("summer skirt", "Skirt"),
+        query("green hoodie", "Hoodie", colour="Green"), query("pink pyjamas", *NIGHT, colour="Pink"),
+        query("silver necklace", "Necklace", colour="Silver"), query("finger rings", "Ring"),
+        query("gloves for winter", "Gloves"), query("beige trousers", "Trousers", colour="Beige"),
+        query("polo shirt", "Polo shirt"), query("hair slides", "Hair clip", "Hair/alice band", "Hairband"),
+        query("thin black tights", "Underwear Tights", colour="Black"),
     ),
     "test": (
-        wish("black ankle socks", "Socks", colour="Black"), wish("sunglasses", "Sunglasses"),
-        wish("blue denim jeans", "Trousers", colour="Blue"), wish("leather belt", "Belt"),
-        wish("warm knitted jumper", "Sweater", "Cardigan"), wish("evening dress", "Dress"),
-        wish("white cotton shirt", "Shirt", "Blouse", colour="White"), wish("pyjamas", *NIGHT),
-        wish("swimming costume", "Swimsuit", "Swimwear bottom", "Bikini top", "Swimwear set"),
-        wish("pink bra", "Bra", colour="Pink"), wish("black dress", "Dress", colour="Black"),
-        wish("hooded sweatshirt", "Hoodie", "Sweater"), wish("winter coat", "Coat", "Jacket"),
-        wish("high heels", "Pumps", "Heeled sandals", "Wedge"), wish("running tights", "Leggings/Tights"),
-        wish("gold earrings", "Earring", "Earrings", colour="Gold"),
-        wish("woolly hat", "Hat/beanie", "Beanie"), wish("grey t-shirt", "T-shirt", colour="Grey"),
-        wish("shoulder bag", "Bag", "Cross-body bag"), wish("blue shorts", "Shorts", colour="Blue"),
+        query("black ankle socks", "Socks", colour="Black"), query("sunglasses", "Sunglasses"),
+        query("blue denim jeans", "Trousers", colour="Blue"), query("leather belt", "Belt"),
+        query("warm knitted jumper", "Sweater", "Cardigan"), query("evening dress", "Dress"),
+        query("white cotton shirt", "Shirt", "Blouse", colour="White"), query("pyjamas", *NIGHT),
+        query("swimming costume", "Swimsuit", "Swimwear bottom", "Bikini top", "Swimwear set"),
+        query("pink bra", "Bra", colour="Pink"), query("black dress", "Dress", colour="Black"),
+        query("hooded sweatshirt", "Hoodie", "Sweater"), query("winter coat", "Coat", "Jacket"),
+        query("high heels", "Pumps", "Heeled sandals", "Wedge"), query("running tights", "Leggings/Tights"),
+        query("gold earrings", "Earring", "Earrings", colour="Gold"),
+        query("woolly hat", "Hat/beanie", "Beanie"), query("grey t-shirt", "T-shirt", colour="Grey"),
+        query("shoulder bag", "Bag", "Cross-body bag"), query("blue shorts", "Shorts", colour="Blue"),
     ),
 }
 
@@ -128,7 +129,7 @@ def bought_together(shop: Recommender, data: Path, by: str) -> float:
 def text_search(shop: Recommender, data: Path, part: str) -> dict[str, float]:
     """Mean ndcg@10 over the queries of a part, of full text alone, vectors alone, and both fused."""
     rows = _records(data / "hm-fashion" / "items.jsonl")
-    snapshot = shop._index.now()
+    snapshot = shop.snapshot()
     ways: dict[str, Callable[[str], list[str]]] = {
         "full text": lambda q: [snapshot.ids[place] for place in snapshot.match(q, 10)],
         "vectors": lambda q: [r.item_id for r in shop.similar(text=q, k=10)],

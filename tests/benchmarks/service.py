@@ -165,7 +165,7 @@ async def overloaded(port: int, items: int, seconds: float) -> None:
     )
 
 
-async def together(port: int, pid: int, items: int, seconds: float) -> None:
+async def reads_and_writes(port: int, pid: int, items: int, seconds: float) -> None:
     """Four reads for each write; the service's memory over time."""
     import psutil
 
@@ -231,7 +231,7 @@ async def measured(port: int, pid: int, items: int, seconds: float, minutes: flo
     await load(port, recommend(items, random.Random(3)), 1)
     await compared(port, items, seconds)
     await overloaded(port, items, seconds / 3)
-    await together(port, pid, items, 60 * minutes)
+    await reads_and_writes(port, pid, items, 60 * minutes)
 
 
 def main() -> None:

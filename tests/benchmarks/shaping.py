@@ -1,4 +1,4 @@
-"""What shaping a page costs and brings: `python tests/benchmarks/shaping.py [--data DIR] [--stores DIR]`.
+"""What diversity and exploration of a page cost and gain: `python tests/benchmarks/shaping.py [--data DIR]`.
 
 A head is fitted on published item-cold splits of MovieLens-1M, its new items calibrated as `fit` does for
 a shop, and ranks all films for each user of `overall`. Its list of 20 is compared with the most diverse one
@@ -22,17 +22,16 @@ from rich.table import Table
 import quality
 from mmrec import Recommender
 from mmrec.encoders.base import Vectors, unit
-from mmrec.evaluate.beyond import diversity
 from mmrec.evaluate.logs import Setting
-from mmrec.evaluate.metrics import METRICS, hits_of
+from mmrec.evaluate.metrics import METRICS, diversity, hits_of
 from mmrec.evaluate.run import best_candidates
 from mmrec.ranking.diversity import Spread, label_rows, select
 from mmrec.ranking.exploration import Pool, explore
-from mmrec.ranking.request import Exploration, Plan
+from mmrec.ranking.request import Exploration, Request
 from mmrec.training.model import TwoTower
 
 K = 20
-POOL = Plan(k=K, diversity=0.3).pool
+POOL = Request(k=K, diversity=0.3).pool
 NEW = 200  # cold films among which is drawn
 DIALS, SHARES = (0.1, 0.3, 0.5), (0.1, 0.2)
 

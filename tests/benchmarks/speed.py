@@ -20,7 +20,7 @@ from pathlib import Path
 import calls
 import faiss
 import numpy as np
-from measure import Row, catalogue, in_turns, numpy_columns, numpy_rows, numpy_top, recall, shoppers
+from measure import Row, catalogue, in_turns, numpy_columns, numpy_rows, numpy_top, queries, recall
 from rich.console import Console
 from rich.table import Table
 
@@ -34,7 +34,7 @@ HEADINGS = ("case", "p50 ms", "p99 / p50", "beside it", "its p50", "ratio", "to 
 def one_by_one(n: int, args: argparse.Namespace) -> tuple[list[Row], list[str]]:
     """One query at a time among n rows, and with a filter that keeps 1%; lines about memory."""
     x = catalogue(n, args.d)
-    Q, k = shoppers(x, 200), args.k
+    Q, k = queries(x, 200), args.k
     started = time.perf_counter()
     scorer = Scorer(x)
     built = time.perf_counter() - started
@@ -62,7 +62,7 @@ def one_by_one(n: int, args: argparse.Namespace) -> tuple[list[Row], list[str]]:
 def many_at_once(args: argparse.Namespace) -> list[Row]:
     """A batch of users, their histories hidden; the time of the whole batch."""
     x, k = catalogue(args.n, args.d), args.k
-    Q, scorer = shoppers(x, args.users), Scorer(x)
+    Q, scorer = queries(x, args.users), Scorer(x)
     history = list(np.random.default_rng(3).integers(0, args.n, (args.users, 20)))
     times = in_turns({
         "ours": lambda Q: scorer.top_many(Q, k, exclude=history),

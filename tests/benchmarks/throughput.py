@@ -22,7 +22,7 @@ from rich.table import Table
 from ingest.read import read_source
 from mmrec import IngestReport, Item, Recommender
 from mmrec.encoders.base import Encoder
-from mmrec.store import schema
+from mmrec.encoders.modality import labels
 from quality import OFFLINE
 
 BLOCK = 256  # pictures prepared at a time: tensors of a whole catalogue would not fit
@@ -47,7 +47,7 @@ def measure(path: Path, store: Path) -> Row:
             warm_up(encoder, rows)
         first = shop.ingest(iter(rows))
         items = [row for row in rows if isinstance(row, Item) and row.item_id in shop]
-        texts = {t for item in items for t in (*item.text.values(), *schema.labels(item))}
+        texts = {t for item in items for t in (*item.text.values(), *labels(item))}
         bare = forward(shop.encoders["text"], sorted(texts))
         bare += forward(shop.encoders["image"], [image for item in items for image in item.images])
         again = shop.ingest(iter(rows))

@@ -1,9 +1,10 @@
-"""What a write costs whoever reads after it: `python tests/benchmarks/writes.py [--n ITEMS] [--acts CLICKS]`.
+"""What a write costs the next reader: `python tests/benchmarks/writes.py [--n ITEMS] [--acts CLICKS]`.
 
 Over a store of made-up vectors and interactions, in turns in one process: the catalogue with one item more,
 beside loading it as a whole; popularity with one click more, beside counting all; a user's history asked for
-again, beside finding it in the table; and a click's way to the disk, beside a bare LanceDB table of the same
-rows that has no index on its keys. What both ways of reading give in the end is compared.
+again, beside finding it in the table; and recording a click, beside a bare LanceDB table of the same rows
+that has no index on its keys. What both ways of reading give in the end is compared. What `ingest` costs as a
+catalogue grows is measured by `ingestion.py`.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from rich.table import Table
 from stores import store_of
 
 from mmrec import Interaction, Item, Recommender
-from mmrec.search.latest import Index
+from mmrec.search.latest import LatestSnapshot
 from mmrec.search.vectors import CONTENT
 from mmrec.store.interactions import Popularity
 
@@ -37,7 +38,7 @@ Act = Callable[[], object]
 
 
 def by_turns(acts: Mapping[str, Act], write: Act | None = None) -> Times:
-    """Seconds of each act, by turns; before each a write that they do not count."""
+    """Seconds of each act, in turns; before each a write that is not counted."""
     times: dict[str, list[float]] = {name: [] for name in acts}
     for _, (name, act) in itertools.product(range(TURNS), acts.items()):
         if write:
@@ -50,7 +51,7 @@ def by_turns(acts: Mapping[str, Act], write: Act | None = None) -> Times:
 
 def items(shop: Recommender) -> Row:
     """One item written, until the catalogue can be searched with it."""
-    serial, index = itertools.count(), Index(shop._catalogue)
+    serial, index = itertools.count(), LatestSnapshot(shop.catalogue)
 
     def write() -> None:
         shop.ingest([Item(item_id=f"new {next(serial)}", attributes={"brand": f"b{next(serial) % 500}"})])
@@ -59,23 +60,23 @@ def items(shop: Recommender) -> Row:
     index.now().space(CONTENT)
     times = by_turns({
         "ours": lambda: index.now().scorer(CONTENT),
-        "whole": lambda: Index(shop._catalogue).now().scorer(CONTENT),
+        "whole": lambda: LatestSnapshot(shop.catalogue).now().scorer(CONTENT),
     }, write)
-    same = np.mean(index.now().space(CONTENT) == Index(shop._catalogue).now().space(CONTENT))
+    same = np.mean(index.now().space(CONTENT) == LatestSnapshot(shop.catalogue).now().space(CONTENT))
     case = f"an item more among {len(shop):,}"
     return Row(case, times["ours"], "loading all", times["whole"], None, float(same))
 
 
 def popularity(shop: Recommender, click: Act, acts: int) -> Row:
     """One click recorded, until what is popular is known."""
-    journal, half_life = shop._journal, shop.config.popularity_half_life
+    behaviour, half_life = shop.behaviour, shop.config.popularity_half_life
 
     def whole() -> Popularity:
-        return Popularity().at(journal.table.frozen(), journal.worths, half_life)
+        return Popularity().at(behaviour.table.frozen(), behaviour.weights_of, half_life)
 
-    journal.popularity()
-    times = by_turns({"ours": journal.popularity, "whole": whole}, click)
-    ours, theirs = journal.popularity(), whole().counts
+    behaviour.popularity()
+    times = by_turns({"ours": behaviour.popularity, "whole": whole}, click)
+    ours, theirs = behaviour.popularity(), whole().counts
     same = np.mean([np.isclose(ours[item_id], count) for item_id, count in theirs.items()])
     case = f"a click more among {acts:,}"
     return Row(case, times["ours"], "counting all", times["whole"], None, float(same))
@@ -83,17 +84,24 @@ def popularity(shop: Recommender, click: Act, acts: int) -> Row:
 
 def histories(shop: Recommender) -> Row:
     """A user's history, for the second time."""
-    users, kept = itertools.cycle([f"u{n}" for n in range(TURNS)]), shop._journal._histories
-    before = {user: list(kept.of(user)) for user in itertools.islice(users, TURNS)}
-    times = by_turns({"ours": lambda: kept.of(next(users)), "table": lambda: kept._read(next(users))})
-    same = np.mean([kept.of(user) == rows == kept._read(user) for user, rows in before.items()])
+    names, behaviour = [f"u{n}" for n in range(TURNS)], shop.behaviour
+    users = itertools.cycle(names)
+
+    def found(user: str) -> list[tuple[str, float]]:
+        rows = behaviour.table.scan(["item_id", "kind", "weight", "time"], f"user_id = '{user}'")
+        rows = rows.sort_by([("time", "ascending"), ("item_id", "ascending")])
+        return list(zip(rows["item_id"].to_pylist(), behaviour.weights_of(rows).tolist(), strict=True))
+
+    before = {user: behaviour.history(user) for user in names}
+    times = by_turns({"ours": lambda: behaviour.history(next(users)), "table": lambda: found(next(users))})
+    same = np.mean([behaviour.history(user) == rows == found(user) for user, rows in before.items()])
     return Row("a history asked for again", times["ours"], "finding it", times["table"], None, float(same))
 
 
 def clicks(shop: Recommender, click: Act, folder: Path, acts: int) -> Row:
-    """One click to the disk, with indices and all."""
+    """One click recorded on the disk, indices included."""
     columns = ["key", "user_id", "item_id", "kind", "weight", "time"]
-    rows = pa.table(dict(zip(columns, shop._journal.table.scan(columns), strict=True)))  # of no primary key
+    rows = pa.table(dict(zip(columns, shop.behaviour.table.scan(columns), strict=True)))  # of no primary key
     bare, serial = lancedb.connect(folder).create_table("bare", rows), itertools.count()
 
     def merge() -> None:

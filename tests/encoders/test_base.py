@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmrec.encoders.base import Encoder, Fingerprint, unit
+from mmrec.encoders.base import FEW, TURN, Encoder, Fingerprint, unit
 from mmrec.encoders.toy import ToyImage, ToyText
 from mmrec.errors import DataError, EncodeError
 
@@ -194,6 +195,82 @@ def test_several_threads_get_right_answers(make):
         answers = pool.map(lambda shift: encoder.embed(words[shift:] + words[:shift]), shifts)
         for shift, answer in zip(shifts, answers, strict=True):
             np.testing.assert_allclose(answer, np.roll(expected, -shift, axis=0), atol=1e-6)
+
+
+class Interrupted(Compass):
+    """In its second batch, has another thread embed a query, and goes on once that waits for its turn."""
+
+    def __init__(self, log: list[str]) -> None:
+        super().__init__()
+        self.log, self.pool, self.asked = log, ThreadPoolExecutor(1), None
+
+    def forward(self, pieces: Sequence[str]) -> np.ndarray:
+        self.log.append("bulk")
+        if len(self.log) == 2:
+            self.asked = self.pool.submit(Logged(self.log).embed, [["n"]])
+            while not (TURN.waiting or self.asked.done()):
+                time.sleep(0.001)
+        return super().forward(pieces)
+
+
+class Logged(Compass):
+    def __init__(self, log: list[str]) -> None:
+        super().__init__()
+        self.log = log
+
+    def forward(self, pieces: Sequence[str]) -> np.ndarray:
+        self.log.append("query")
+        return super().forward(pieces)
+
+
+def test_a_query_waits_for_no_more_than_the_batch_that_is_in_hand():
+    log: list[str] = []
+    encoder = Interrupted(log)
+    encoder.embed([["n"]] * 40)
+    assert log == ["bulk", "bulk", "query", *["bulk"] * 8]
+    assert encoder.asked.result(60).tolist() == [[0, 1]]
+    encoder.pool.shutdown()
+
+
+def test_inputs_are_prepared_while_another_encoder_has_its_turn():
+    encoder, others = Decoding(), 2 * FEW
+    with ThreadPoolExecutor(1) as pool:
+        with TURN.turn(urgent=False):
+            done = pool.submit(encoder.embed, [["n"]] * others)
+            while encoder.most < encoder.batch_size:
+                time.sleep(0.001)
+            assert not encoder.batches
+        assert done.result(60).shape == (others, 2)
+
+
+def test_one_picture_is_prepared_without_starting_threads():
+    class Here(Decoding):
+        def pieces(self, value: str) -> list[str]:
+            assert threading.current_thread() is threading.main_thread()
+            return super().pieces(value)
+
+    assert Here().embed([["ne"]]).shape == (1, 2)
+
+
+class Asking(Compass):
+    """A model that uses another one."""
+
+    def forward(self, pieces: Sequence[str]) -> np.ndarray:
+        return Compass().embed([[piece] for piece in pieces])
+
+
+def test_an_encoder_may_use_another():
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(Asking().embed, [["n"]] * 20).result(60).shape == (20, 2)
+
+
+def test_an_error_ends_the_turn():
+    with pytest.raises(EncodeError):
+        Faulty(np.zeros((1, 1))).embed([["n"]] * 20)
+    with pytest.raises(TypeError):
+        Faulty({}).embed([["n"]])
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(Compass().embed, [["n"]]).result(60).shape == (1, 2)
 
 
 def test_unit_brings_rows_to_norm_1_and_leaves_zeros():

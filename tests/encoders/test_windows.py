@@ -1,4 +1,4 @@
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mmrec.encoders.text import cut
@@ -23,7 +23,6 @@ def test_no_window_is_too_long(parts, limit):
 
 
 @given(LONG, st.integers(128, 256))
-@settings(deadline=None)
 def test_a_word_that_is_short_beside_a_window_is_whole_in_one(parts, limit):
     windows = cut(" ".join(parts), words, limit)
     assert all(window.tokens == words(window.text) <= limit for window in windows)
@@ -34,7 +33,6 @@ def test_a_word_that_is_short_beside_a_window_is_whole_in_one(parts, limit):
 @given(st.lists(st.booleans(), max_size=2_000), st.integers(4, 100))
 @example([False] * 1_200, 20)
 @example([False] * 1_000 + [True] * 1_000, 30)
-@settings(deadline=None)
 def test_no_character_is_lost_or_moved_where_spaces_are_rare(spaced, limit):
     text = "".join(chr(0x4E00 + i) + " " * space for i, space in enumerate(spaced))  # each character once
     windows = cut(text, len, limit)

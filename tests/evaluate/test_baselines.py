@@ -8,18 +8,10 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_matrix, eye
 
+from dropoutnet import DropoutNet
 from mmrec.encoders.base import unit
 from mmrec.errors import DataError, MissingExtra, NotFitted
-from mmrec.evaluate.baselines import (
-    ALS,
-    BASELINES,
-    EASE,
-    ContentKNN,
-    ContentRidge,
-    DropoutNet,
-    ItemKNN,
-    Popularity,
-)
+from mmrec.evaluate.baselines import ALS, BASELINES, EASE, ContentKNN, ContentRidge, ItemKNN, Popularity
 from mmrec.evaluate.baselines.factors import kernel_ridge
 from mmrec.model.closed_form import truncated_svd
 
@@ -27,6 +19,7 @@ from mmrec.model.closed_form import truncated_svd
 SMALL = csr_matrix(np.array([[1, 1, 0, 0], [1, 1, 1, 0], [1, 0, 0, 0]], np.float32))
 EVERYTHING = eye(4, dtype=np.float32, format="csr")  # a history of each item alone shows the weights
 PLAIN = np.eye(4, dtype=np.float32)
+EVERY = [*BASELINES.values(), DropoutNet]
 QUICK: dict[type, dict[str, Any]] = {ALS: {"factors": 4}, DropoutNet: {"factors": 4, "steps": 30}}
 
 
@@ -73,7 +66,7 @@ def found_cold(model: Any, world: dict[str, Any]) -> float:
     return float(np.mean([np.isin(want, top).mean() for want, top in pairs]))
 
 
-@pytest.mark.parametrize("kind", BASELINES)
+@pytest.mark.parametrize("kind", EVERY)
 def test_every_baseline_scores_unseen_users_also_one_without_a_history(kind):
     histories = csr_matrix(np.array([[0, 0, 0, 0], [0, 1, 1, 0], [0, 0, 0, 1]], np.float32))
     scores = fitted(kind).score(histories)
@@ -82,7 +75,7 @@ def test_every_baseline_scores_unseen_users_also_one_without_a_history(kind):
     assert np.isfinite(scores).all()
 
 
-@pytest.mark.parametrize("kind", BASELINES)
+@pytest.mark.parametrize("kind", EVERY)
 def test_every_baseline_refuses_what_does_not_fit(kind):
     with pytest.raises(NotFitted, match="call fit"):
         kind().score(SMALL)
@@ -96,7 +89,7 @@ def test_every_baseline_refuses_what_does_not_fit(kind):
         fitted(kind).score(csr_matrix((1, 5), dtype=np.float32))
 
 
-@pytest.mark.parametrize("kind", BASELINES)
+@pytest.mark.parametrize("kind", EVERY)
 def test_fitting_twice_gives_the_same_scores_and_leaves_its_arguments_alone(kind):
     train, content = random_train(), np.random.default_rng(1).normal(size=(12, 5)).astype(np.float32)
     before = train.toarray(), content.copy()
@@ -106,7 +99,7 @@ def test_fitting_twice_gives_the_same_scores_and_leaves_its_arguments_alone(kind
     assert_array_equal(content, before[1])
 
 
-@pytest.mark.parametrize("kind", BASELINES)
+@pytest.mark.parametrize("kind", EVERY)
 def test_every_grid_holds_settings_of_its_model_and_none_gets_more_tries(kind):
     assert len({tuple(settings.items()) for settings in kind.grid}) == len(kind.grid)
     assert len(kind.grid) == (1 if kind is Popularity else 6)
@@ -115,7 +108,8 @@ def test_every_grid_holds_settings_of_its_model_and_none_gets_more_tries(kind):
 
 
 def test_names_are_different():
-    assert len({kind().name for kind in BASELINES}) == len(BASELINES)
+    assert len({kind().name for kind in EVERY}) == len(EVERY)
+    assert all(kind().name == name for name, kind in BASELINES.items())
 
 
 def test_popularity_counts():
@@ -231,17 +225,25 @@ def test_als_without_its_library_says_what_to_install(monkeypatch):
 
 
 @pytest.mark.parametrize("kernel", ["rbf", "linear"])
-def test_the_ridge_is_that_of_sklearn(kernel):
-    from sklearn.kernel_ridge import KernelRidge
-    from sklearn.metrics import pairwise_distances
+def test_the_ridge_solves_its_normal_equations_with_gamma_in_units_of_the_median(kernel):
+    from scipy.spatial.distance import cdist, pdist
 
     rng = np.random.default_rng(0)
     known, new = (unit(rng.normal(size=(n, 6)).astype(np.float32)) for n in (30, 8))
     targets = rng.normal(size=(30, 3)).astype(np.float32)
-    squares = pairwise_distances(known, metric="sqeuclidean")[np.triu_indices(30, k=1)]
-    oracle = KernelRidge(kernel=kernel, alpha=0.3, gamma=2.0 / np.median(squares)).fit(known, targets)
+    gamma = 2.0 / np.median(pdist(known, "sqeuclidean"))
+    gram, cross = (
+        x @ known.T if kernel == "linear" else np.exp(-gamma * cdist(x, known, "sqeuclidean"))
+        for x in (known, new)
+    )
+    expected = cross @ np.linalg.solve(gram + 0.3 * np.eye(30), targets)
     ours = kernel_ridge(known, targets, new, kernel=kernel, gamma=2.0, alpha=0.3)
-    assert_allclose(ours, oracle.predict(new), rtol=1e-3, atol=1e-4)
+    assert_allclose(ours, expected, rtol=1e-3, atol=1e-4)
+    assert ours.dtype == np.float32
+
+
+def test_a_ridge_with_nothing_to_predict_predicts_nothing():
+    assert kernel_ridge(PLAIN, PLAIN[:, :2], PLAIN[:0]).shape == (0, 2)
 
 
 def test_the_content_ridge_is_ease_for_warm_items_and_its_factors_for_cold_ones(brands):

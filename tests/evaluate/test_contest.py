@@ -15,7 +15,7 @@ import pytest
 from ingest.demo import make_shop
 from mmrec import Interaction, Recommender
 from mmrec.errors import DataError, MissingExtra
-from mmrec.evaluate.baselines import ALS, Popularity
+from mmrec.evaluate.baselines import ALS, BASELINES, Baseline, Grid, Popularity
 from mmrec.evaluate.contest import JUDGES, chosen, row_of, split_of, tables_of
 from mmrec.evaluate.logs import log_of_shop
 from mmrec.training.model import TwoTower
@@ -59,7 +59,7 @@ def fitted():
 
 @pytest.fixture
 def hasty(monkeypatch):
-    monkeypatch.setattr("mmrec.evaluate.contest.TwoTower", Hasty)
+    monkeypatch.setattr("mmrec.training.model.TwoTower", Hasty)
     Hasty.made.clear()
 
 
@@ -69,19 +69,19 @@ def reported(demo, tmp_path_factory):
     path = tmp_path_factory.mktemp("report") / "report.html"
     Hasty.made.clear()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mmrec.evaluate.contest.TwoTower", Hasty)
+        patch.setattr("mmrec.training.model.TwoTower", Hasty)
         entries = demo.evaluate(seed=1, models=WITH_HEAD, page=path)
     return entries, path.read_text(encoding="utf-8"), fitted()
 
 
 def test_the_log_of_a_shop_holds_wishes_for_items_it_has(demo, caplog):
-    ids = demo._index.now().ids
-    wishes = log_of_shop(demo._journal, ids)
-    everything = log_of_shop(demo._journal, ids, every_kind=True)
+    ids = demo.snapshot().ids
+    wishes = log_of_shop(demo.behaviour, ids)
+    everything = log_of_shop(demo.behaviour, ids, every_kind=True)
     assert len(wishes.users) < len(everything.users)  # dislikes are no wishes
     assert everything.item_ids == tuple(ids)
     with caplog.at_level(logging.WARNING):
-        fewer = log_of_shop(demo._journal, ids[:-20])
+        fewer = log_of_shop(demo.behaviour, ids[:-20])
     assert len(fewer.users) < len(wishes.users)
     assert "outside the catalogue" in caplog.text
 
@@ -123,14 +123,14 @@ def test_the_table_marks_the_best_and_the_json_holds_every_figure(entries):
 
 @pytest.mark.parametrize("protocol", sorted(JUDGES))
 def test_every_protocol_has_a_judge_among_its_settings(demo, protocol):
-    split = split_of(log_of_shop(demo._journal, demo._index.now().ids), protocol, 3)
+    split = split_of(log_of_shop(demo.behaviour, demo.snapshot().ids), protocol, 3)
     assert split.protocol == protocol
     assert JUDGES[protocol] in split.validation
     assert split.validation.keys() == split.test.keys()
 
 
 def test_a_published_split_is_taken_as_it_is(demo, tmp_path):
-    log = log_of_shop(demo._journal, demo._index.now().ids)
+    log = log_of_shop(demo.behaviour, demo.snapshot().ids)
     cold = set(np.unique(log.items)[::5].tolist())  # every fifth item
     warm_parts = ["train"] * 8 + ["warm_val", "warm_test"]
     parts = [
@@ -157,6 +157,8 @@ def test_what_cannot_be_asked_is_refused(demo):
         demo.evaluate(protocol="best")
     with pytest.raises(DataError, match=r"'SASRec'.*EASE"):
         chosen(["SASRec"])
+    with pytest.raises(DataError, match=r"no baseline is 'SASRec': choose from .*EASE.*mmrec"):
+        demo.evaluate(models=["EASE", "SASRec"])
     with pytest.raises(DataError, match="item-cold alone"):
         demo.evaluate(protocol="warm", parts="parts.parquet")
 
@@ -182,6 +184,12 @@ def test_the_head_learns_what_belongs_together_elsewhere(reported):
     assert [model.ordered for model in reported[2]] == [False, False]
 
 
+def test_the_head_is_told_where_each_field_lies_in_the_content(demo, reported):
+    spans = demo.snapshot().plan.spans
+    assert spans
+    assert [model.spans for model in reported[2]] == [spans, spans]
+
+
 def test_the_page_has_every_model_every_chart_and_the_curves_of_the_head(reported):
     entries, html, _ = reported
     rows = [row.rstrip(" *=") for row in re.findall(r'<th scope="row">(.+?)</th>', html)]
@@ -196,6 +204,34 @@ def test_the_page_has_every_model_every_chart_and_the_curves_of_the_head(reporte
     assert "mmrec, validation" in rows
     last = [one["loss"] for one in entries[2].curves if one["stage"] == "training"][-1]
     assert f"<td>{last:.4g}</td></tr>" in html.split('<th scope="row">mmrec, training</th>')[1][:200]
+
+
+@dataclass(kw_only=True)
+class ByPosition(Baseline):
+    """A toy: ranks the catalogue in its order, or backwards."""
+
+    name: str = "by position"
+    sign: int = 1
+    grid: ClassVar[Grid] = ({"sign": 1}, {"sign": -1})
+
+    def _learn(self, train, content, /):
+        if self.watch:
+            self.watch({"stage": "started"})
+            self.watch({"epoch": 1, "loss": 0.5})
+
+    def _rank(self, histories, /):
+        places = self.sign * np.arange(histories.shape[1], dtype=np.float32)
+        return np.tile(places, (histories.shape[0], 1))
+
+
+def test_a_new_baseline_is_registered_and_nothing_else(demo, monkeypatch):
+    monkeypatch.setitem(BASELINES, "by position", ByPosition)
+    assert list(chosen(None)) == list(BASELINES)
+    popularity, toy = demo.evaluate(seed=1, models=["by position", "popularity"])
+    assert (popularity.model, toy.model) == ("popularity", "by position")
+    assert [one.settings for one in toy.tries] == list(ByPosition.grid)
+    assert toy.results["overall"].top.shape == popularity.results["overall"].top.shape
+    assert toy.curves == [{"epoch": 1, "loss": 0.5}]
 
 
 def test_asking_for_a_page_changes_no_result(entries, reported):
@@ -257,7 +293,7 @@ def test_behaviour_that_is_too_little_to_split_is_said(tmp_path):
 
 def test_a_baseline_without_its_library_is_left_out_unless_it_is_asked_for(demo, monkeypatch, caplog):
     monkeypatch.setitem(sys.modules, "implicit", None)  # as if it were not installed
-    monkeypatch.setattr("mmrec.evaluate.contest.BASELINES", (Popularity, ALS))
+    monkeypatch.setattr("mmrec.evaluate.contest.BASELINES", {"popularity": Popularity, "ALS": ALS})
     with caplog.at_level(logging.WARNING):
         assert [entry.model for entry in demo.evaluate(seed=1)] == ["popularity"]
     assert "ALS is left out" in caplog.text

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -12,6 +13,12 @@ from mmrec.errors import DataError
 from mmrec.evaluate import metrics
 from mmrec.evaluate.metrics import (
     Interval,
+    cold_share,
+    coverage,
+    diversity,
+    exposure,
+    gini,
+    head_share,
     hit_rate_at_k,
     hits_of,
     map_at_k,
@@ -19,11 +26,16 @@ from mmrec.evaluate.metrics import (
     mean_intervals,
     mrr_at_k,
     ndcg_at_k,
+    novelty,
     precision_at_k,
     recall_at_k,
 )
 
-METRICS = (recall_at_k, precision_at_k, hit_rate_at_k, ndcg_at_k, mrr_at_k, map_at_k)
+METRICS = {
+    "recall": recall_at_k, "precision": precision_at_k, "hit_rate": hit_rate_at_k, "ndcg": ndcg_at_k,
+    "mrr": mrr_at_k, "map": map_at_k,
+}
+EMPTY = np.array([[-1, -1]])
 
 
 # Worked by hand
@@ -74,7 +86,7 @@ def test_map_is_the_mean_of_the_precisions_at_relevant_ranks() -> None:
 
 
 def test_a_ranking_that_is_too_short_misses_and_a_longer_one_is_cut() -> None:
-    for metric in METRICS:
+    for metric in METRICS.values():
         np.testing.assert_array_equal(metric([[], ["x", "a"]], [{"a"}, {"a"}], 1), [0, 0])
     np.testing.assert_allclose(ndcg_at_k([["a"]], [{"a"}], 10), [1])
 
@@ -91,7 +103,7 @@ users = st.integers(2, 12).flatmap(lambda n: st.tuples(
 ))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(users)
 def test_ndcg_agrees_with_scikit_learn(user) -> None:
     sklearn_metrics = pytest.importorskip("sklearn.metrics")
@@ -102,7 +114,7 @@ def test_ndcg_agrees_with_scikit_learn(user) -> None:
     np.testing.assert_allclose(ours, [sklearn_metrics.ndcg_score(truth, scores, k=k)], rtol=1e-9)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(users)
 def test_map_of_a_whole_ranking_agrees_with_scikit_learn(user) -> None:
     sklearn_metrics = pytest.importorskip("sklearn.metrics")
@@ -112,7 +124,7 @@ def test_map_of_a_whole_ranking_agrees_with_scikit_learn(user) -> None:
     np.testing.assert_allclose(ours, [sklearn_metrics.average_precision_score(truth, scores)], rtol=1e-9)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(users)
 def test_every_metric_agrees_with_its_definition_written_as_a_loop(user) -> None:
     order, relevant, k = user
@@ -129,7 +141,7 @@ def test_every_metric_agrees_with_its_definition_written_as_a_loop(user) -> None
         np.testing.assert_allclose(ours, [value], rtol=1e-12)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(users, min_size=1, max_size=5), st.integers(1, 14))
 def test_positions_and_lists_of_ids_give_the_same_hits(asked, k) -> None:
     truth = np.zeros((len(asked), 12))
@@ -140,18 +152,17 @@ def test_positions_and_lists_of_ids_give_the_same_hits(asked, k) -> None:
     hits, counts = hits_of(top, csr_matrix(truth)), truth.sum(axis=1).astype(int)
     rankings = [[str(i) for i in order] for order, _, _ in asked]
     wanted = [set(map(str, relevant)) for _, relevant, _ in asked]
-    for metric in METRICS:
-        name = metric.__name__.removesuffix("_at_k")
+    for name, metric in METRICS.items():
         np.testing.assert_array_equal(metrics.METRICS[name](hits, counts), metric(rankings, wanted, k))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(users)
 def test_metrics_lie_between_zero_and_one_and_a_swap_towards_the_top_never_hurts(user) -> None:
     order, relevant, k = user
     ranking, wanted = [str(i) for i in order], {str(i) for i in relevant}
     better = sorted(ranking, key=lambda i: i not in wanted)
-    for metric in METRICS:
+    for metric in METRICS.values():
         low, high = metric([ranking], [wanted], k)[0], metric([better], [wanted], k)[0]
         assert 0 <= low <= high <= 1 + 1e-12
 
@@ -159,7 +170,7 @@ def test_metrics_lie_between_zero_and_one_and_a_swap_towards_the_top_never_hurts
 # What cannot be measured
 
 
-@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
 def test_lists_that_do_not_fit_are_refused(metric) -> None:
     with pytest.raises(DataError, match="2 rankings for 1 users"):
         metric([["a"], ["b"]], [{"a"}], 1)
@@ -169,10 +180,82 @@ def test_lists_that_do_not_fit_are_refused(metric) -> None:
         metric([["a", "a"]], [{"a"}], 2)
 
 
-@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
 def test_a_user_with_nothing_relevant_is_refused_and_named(metric) -> None:
     with pytest.raises(DataError, match="user 1 has nothing relevant"):
         metric([["a"], ["a"]], [{"a"}, set()], 1)
+
+
+# Of lists, right or wrong
+
+
+def test_novelty_is_the_mean_of_bits_with_one_added_to_each_count() -> None:
+    # Counts 3, 1, 0, 0 become 4, 2, 1, 1 of 8: 1, 2, 3 and 3 bits.
+    popularity = np.array([3, 1, 0, 0])
+    np.testing.assert_allclose(novelty(np.array([[0, 1], [1, 2], [3, -1]]), popularity), [1.5, 2.5, 3])
+    np.testing.assert_array_equal(novelty(EMPTY, popularity), [0])
+
+
+def test_the_head_is_a_tenth_of_what_was_touched_rounded_up() -> None:
+    popularity = np.array([0] * 20 + [1] * 9 + [5, 5])  # 11 touched: a head of two, 29 and 30
+    top = np.array([[29, 30, 20, 0], [28, 29, -1, -1], [0, 1, 2, 3], [-1, -1, -1, -1]])
+    np.testing.assert_allclose(head_share(top, popularity), [0.5, 0.5, 0, 0])
+
+
+def test_of_equally_popular_items_the_first_is_the_head_and_cold_ones_never_are() -> None:
+    np.testing.assert_array_equal(head_share(np.array([[0], [1]]), np.array([2, 2])), [1, 0])
+    np.testing.assert_array_equal(head_share(np.array([[0], [1]]), np.array([0, 0])), [0, 0])
+
+
+def test_cold_share_is_of_what_is_shown() -> None:
+    top = np.array([[0, 1, 2], [2, 1, -1], [-1, -1, -1]])
+    np.testing.assert_allclose(cold_share(top, np.array([4, 0, 1])), [1 / 3, 1 / 2, 0])
+
+
+def test_diversity_is_one_less_the_mean_cosine_of_pairs() -> None:
+    x = np.array([[2, 0], [0, 1], [1, 0], [-3, 0], [0, 0]], np.float32)
+    top = np.array([[0, 2, -1], [0, 1, -1], [0, 3, -1], [0, 1, 2]])
+    np.testing.assert_allclose(diversity(top, x), [0, 1, 2, 2 / 3], atol=1e-6)
+
+
+def test_items_without_content_are_not_thought_diverse() -> None:
+    x = np.array([[2, 0], [0, 0], [1, 0]], np.float32)
+    top = np.array([[0, 1, 2], [0, 1, -1], [-1, -1, -1]])
+    np.testing.assert_allclose(diversity(top, x), [0, 0, 0], atol=1e-6)
+
+
+def test_diversity_agrees_with_a_loop_over_pairs() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(40, 7)).astype(np.float32)
+    top = np.array([rng.permutation(40)[:6] for _ in range(1_500)])  # more than one block
+    cosine = np.corrcoef(np.hstack([x, -x]))  # rows of mean 0, so that correlation is the cosine
+    loop = [1 - np.mean([cosine[a, b] for a, b in itertools.combinations(row, 2)]) for row in top[:50]]
+    np.testing.assert_allclose(diversity(top, x)[:50], loop, atol=1e-5)
+    np.testing.assert_allclose(diversity(top[1_400:], x), diversity(top, x)[1_400:], atol=1e-5)
+
+
+def test_exposure_counts_lists_by_candidate_in_their_order() -> None:
+    top, candidates = np.array([[5, 2], [2, -1]]), np.array([2, 3, 5, 9])
+    np.testing.assert_array_equal(exposure(top, candidates), [2, 0, 1, 0])
+    np.testing.assert_array_equal(exposure(EMPTY, candidates), [0, 0, 0, 0])
+
+
+def test_coverage_is_the_share_that_anybody_sees() -> None:
+    assert coverage(np.array([2.0, 0, 1, 0])) == 0.5
+
+
+def test_gini_by_hand() -> None:
+    assert gini(np.array([3.0, 3, 3])) == 0
+    assert gini(np.array([0.0, 7, 0])) == 1
+    # Sorted 1, 1, 2, 4: (-3 - 1 + 2 + 12) / (3 * 8).
+    assert gini(np.array([4.0, 1, 2, 1])) == pytest.approx(10 / 24)
+    assert gini(np.array([5.0])) == gini(np.zeros(4)) == 0
+
+
+def test_gini_agrees_with_the_mean_difference_of_pairs() -> None:
+    shown = np.random.default_rng(1).poisson(3, 30).astype(float)
+    differences = np.abs(shown[:, None] - shown).sum() / (30 * 29)
+    assert gini(shown) == pytest.approx(differences / (2 * shown.mean()))
 
 
 # Intervals

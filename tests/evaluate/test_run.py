@@ -11,8 +11,16 @@ from mmrec.encoders.base import Vectors
 from mmrec.errors import DataError
 from mmrec.evaluate import splits
 from mmrec.evaluate.logs import Setting, log_of_positions
-from mmrec.evaluate.metrics import recall_at_k
-from mmrec.evaluate.run import Result, compare, evaluate, evaluate_split, rank, shuffled
+from mmrec.evaluate.metrics import METRICS, coverage, exposure, gini, recall_at_k
+from mmrec.evaluate.run import (
+    Result,
+    compare,
+    evaluate,
+    evaluate_split,
+    exposure_interval,
+    rank,
+    shuffled,
+)
 
 
 class Fixed:
@@ -83,7 +91,7 @@ def test_a_list_that_ends_early_is_filled_with_minus_one(two: Setting) -> None:
     assert rank(Fixed([9, 5, 4, 3, 8, 7]), two, k=8)[0].tolist() == [4, 5, 1, 2, 3, -1, -1, -1]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.integers(0, 10**6), st.integers(1, 12), st.integers(1, 7))
 def test_ranking_agrees_with_sorting_each_user_alone(seed, k, batch) -> None:
     rng = np.random.default_rng(seed)
@@ -184,6 +192,30 @@ def test_a_split_is_checked_and_all_its_settings_are_asked() -> None:
     split.train.indices[0] = split.cold[0]
     with pytest.raises(DataError, match="occur in training, which is a leak"):
         evaluate_split(model, split, rng=rng)
+
+
+def test_a_new_metric_is_registered_and_nothing_else(two: Setting, monkeypatch) -> None:
+    def first(hits, counts):
+        """Whether the best item is relevant, as a share of all relevant ones."""
+        return hits[:, 0] / counts
+
+    monkeypatch.setitem(METRICS, "first", first)
+    result = run(Fixed([0, 1, 2, 3, 0, 0]), two)
+    assert result.values["first@2"].tolist() == [0.5, 0]
+    assert result.means["first@2"].mean == 0.25
+    assert compare(result, result, "first@2").p == 1
+
+
+@pytest.mark.parametrize("statistic", [coverage, gini])
+def test_the_interval_of_a_total_holds_it_and_is_as_wide_as_other_users_would_make_it(statistic) -> None:
+    rng, items = np.random.default_rng(2), np.arange(400)
+    chances = 1 / (1 + items)
+    crowds = [rng.choice(items, size=(300, 3), p=chances / chances.sum()) for _ in range(300)]
+    spread = np.std([statistic(exposure(top, items)) for top in crowds])
+    interval = exposure_interval(statistic, crowds[0], items, rng=np.random.default_rng(3))
+    assert interval.mean == statistic(exposure(crowds[0], items))
+    assert 0 < interval.low < interval.mean < interval.high < 1
+    assert 0.8 < (interval.high - interval.low) / (2 * 1.96 * spread) < 1.6  # the wide side
 
 
 # Comparisons

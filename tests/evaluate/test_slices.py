@@ -139,7 +139,7 @@ def test_a_result_of_another_setting_or_length_is_refused(three):
 
 
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=60), st.integers(1, 12))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_bins_hold_what_their_names_say_in_order(values, size):
     bins, names = _quantiles(np.array(values), size)
     assert 1 <= len(names) <= size
@@ -152,7 +152,7 @@ def test_bins_hold_what_their_names_say_in_order(values, size):
 
 
 @given(st.lists(st.integers(0, 1_000), min_size=10, max_size=80, unique=True))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_different_values_are_cut_into_equal_parts(values):
     sizes = np.bincount(_quantiles(np.array(values), 5)[0])
     assert len(sizes) == 5
@@ -160,7 +160,7 @@ def test_different_values_are_cut_into_equal_parts(values):
 
 
 @given(st.integers(0, 2**32 - 1))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_bins_together_hold_every_pair_and_every_hit(seed):
     dice = np.random.default_rng(seed)
     both = dice.integers(0, 3, (15, 20))  # 0 nothing, 1 seen, 2 relevant

@@ -246,7 +246,7 @@ logs = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(logs, st.integers(0, 3))
 def test_whatever_the_log_each_row_is_ordered_by_time_and_no_answer_is_seen(rows, seed) -> None:
     users, items, times = np.array(rows).T

@@ -8,6 +8,7 @@ import subprocess
 import threading
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import count
 
 import httpcore
@@ -75,21 +76,21 @@ def server(certificate):
     served.server_close()
 
 
-class Dialler(httpcore.SyncBackend):
-    """Notes each address that is dialled, and reaches the test's server instead of it."""
+class Rerouted(httpcore.SyncBackend):
+    """Notes each address that is connected to, and reaches the test's server instead of it."""
 
     def __init__(self, server):
-        self.port, self.dialled = server.server_address[1], []
+        self.port, self.asked = server.server_address[1], []
 
     def connect_tcp(self, host, port, *args, **kwargs):
-        self.dialled.append((host, port))
+        self.asked.append((host, port))
         return super().connect_tcp("127.0.0.1", self.port, *args, **kwargs)
 
 
 @pytest.fixture
 def network(server, certificate):
     tls = ssl.create_default_context(cafile=str(certificate[0]))
-    return Network(look_up=lambda host, port: [PUBLIC], dialler=Dialler(server), tls=tls)
+    return Network(look_up=lambda host, port: [PUBLIC], backend=Rerouted(server), tls=tls)
 
 
 def page(body, status=200, length=True, **headers):
@@ -104,8 +105,12 @@ def page(body, status=200, length=True, **headers):
     return answer
 
 
-def fetch_one(url, folder, network, **options):
-    (result,) = fetch_images([Item(item_id="a", image=url)], folder, network=network, **options)
+PATIENT = FetchLimits(seconds=600)
+
+
+def fetch_one(url, folder, network, limits=PATIENT, **options):
+    items = [Item(item_id="a", image=url)]
+    (result,) = fetch_images(items, folder, network=network, limits=limits, **options)
     return result
 
 
@@ -128,7 +133,7 @@ def test_a_picture_lands_in_the_folder_and_decodes(server, network, tmp_path, ki
     assert images.decode(path).size == (20, 10)
     assert list(path.parent.iterdir()) == [path]
     assert server.asked == [("shop.test", "/a?size=2")]
-    assert network.dialler.dialled == [(PUBLIC, 443)]
+    assert network.backend.asked == [(PUBLIC, 443)]
 
 
 def test_what_is_there_is_not_downloaded_again_unless_asked(server, network, tmp_path):
@@ -154,7 +159,7 @@ def test_order_is_kept_and_one_failure_does_not_stop_the_rest(server, network, t
     for n in range(3 * WORKERS):
         server.pages[f"/{n}"] = slow if n % 5 == 0 else page(b"gone", 404) if n % 5 == 1 else page(picture())
         rows.append(Item(item_id=str(n), image=[local, f"https://shop.test/{n}"], line=n))
-    found = list(fetch_images(iter(rows), tmp_path, network=network))
+    found = list(fetch_images(iter(rows), tmp_path, network=network, limits=PATIENT))
     assert found[:3] == rows[:3]
     assert [result.item_id for result in found[3:]] == [str(n) for n in range(3 * WORKERS)]
     for n, result in enumerate(found[3:]):
@@ -168,7 +173,7 @@ def test_order_is_kept_and_one_failure_does_not_stop_the_rest(server, network, t
 def test_a_rejection_holds_the_row_as_it_was(server, network, tmp_path):
     server.pages["/a"] = page(b"", 500)
     item = Item(item_id="a", text={"title": "Mug"}, image="https://shop.test/a", line=7)
-    (result,) = fetch_images([item], tmp_path, network=network)
+    (result,) = fetch_images([item], tmp_path, network=network, limits=PATIENT)
     assert_rejected(result, "https://shop.test/a: answered with status 500", tmp_path)
     assert result.line == 7
     assert result.row["item_id"] == "a"
@@ -193,7 +198,7 @@ def test_items_are_read_only_a_little_ahead(network, tmp_path):
 ])
 def test_an_address_that_is_not_plain_https_is_refused(server, network, tmp_path, url, words):
     assert_rejected(fetch_one(url, tmp_path, network), words, tmp_path)
-    assert network.dialler.dialled == []
+    assert network.backend.asked == []
 
 
 @pytest.mark.parametrize("host", [
@@ -203,12 +208,12 @@ def test_an_address_that_is_not_plain_https_is_refused(server, network, tmp_path
     "[64:ff9b::7f00:1]", "[2002:7f00:1::]",
 ])
 def test_a_private_host_is_refused_in_every_spelling(server, network, tmp_path, host):
-    system = Network(look_up=look_up, dialler=network.dialler, tls=network.tls)
+    system = Network(look_up=look_up, backend=network.backend, tls=network.tls)
     result = fetch_one(f"https://{host}/a", tmp_path, system)
     assert isinstance(result, Rejection)
     refusals = ("public internet", "could not be fetched", "no valid URL")
     assert any(words in result.reason for words in refusals), result.reason
-    assert network.dialler.dialled == []
+    assert network.backend.asked == []
 
 
 PRIVATE = [
@@ -223,9 +228,9 @@ PRIVATE = [
 def test_a_name_that_leads_to_a_private_address_is_refused(network, tmp_path, address):
     assert not is_public(address)
     for answer in ([address], [PUBLIC, address]):
-        way = Network(look_up=lambda host, port, a=answer: a, dialler=network.dialler, tls=network.tls)
-        assert_rejected(fetch_one("https://shop.test/a", tmp_path, way), address, tmp_path)
-    assert network.dialler.dialled == []
+        other = Network(look_up=lambda host, port, a=answer: a, backend=network.backend, tls=network.tls)
+        assert_rejected(fetch_one("https://shop.test/a", tmp_path, other), address, tmp_path)
+    assert network.backend.asked == []
 
 
 @pytest.mark.parametrize("address", [PUBLIC, OTHER, "8.8.8.8", "2a00:1450::1"])
@@ -233,33 +238,33 @@ def test_ordinary_addresses_are_public(address):
     assert is_public(address)
 
 
-def test_the_address_that_was_checked_is_the_one_dialled(server, network, tmp_path):
+def test_the_address_that_was_checked_is_the_one_connected_to(server, network, tmp_path):
     server.pages["/a"] = page(picture())
     answers = iter([[PUBLIC], ["127.0.0.1"], ["127.0.0.1"]])
-    way = Network(look_up=lambda host, port: next(answers), dialler=network.dialler, tls=network.tls)
-    assert isinstance(fetch_one("https://shop.test/a", tmp_path, way), Item)
-    assert network.dialler.dialled == [(PUBLIC, 443)]
-    assert_rejected(fetch_one("https://shop.test/a", tmp_path, way, refresh=True), "127.0.0.1")
-    assert network.dialler.dialled == [(PUBLIC, 443)]
+    other = Network(look_up=lambda host, port: next(answers), backend=network.backend, tls=network.tls)
+    assert isinstance(fetch_one("https://shop.test/a", tmp_path, other), Item)
+    assert network.backend.asked == [(PUBLIC, 443)]
+    assert_rejected(fetch_one("https://shop.test/a", tmp_path, other, refresh=True), "127.0.0.1")
+    assert network.backend.asked == [(PUBLIC, 443)]
 
 
 def test_the_next_address_is_tried_when_one_does_not_answer(server, network, tmp_path):
     server.pages["/a"] = page(picture())
 
-    class Half(Dialler):
+    class Half(Rerouted):
         def connect_tcp(self, host, port, *args, **kwargs):
             if host == OTHER:
                 raise httpcore.ConnectError("no route")
             return super().connect_tcp(host, port, *args, **kwargs)
 
-    way = Network(look_up=lambda host, port: [OTHER, PUBLIC], dialler=Half(server), tls=network.tls)
-    assert isinstance(fetch_one("https://shop.test/a", tmp_path, way), Item)
+    other = Network(look_up=lambda host, port: [OTHER, PUBLIC], backend=Half(server), tls=network.tls)
+    assert isinstance(fetch_one("https://shop.test/a", tmp_path, other), Item)
 
 
 def test_the_certificate_must_be_of_the_host_that_was_asked(server, network, tmp_path):
     result = fetch_one("https://other.test/a", tmp_path, network)
     assert_rejected(result, "CERTIFICATE_VERIFY_FAILED", tmp_path)
-    strict = Network(look_up=network.look_up, dialler=network.dialler)
+    strict = Network(look_up=network.look_up, backend=network.backend)
     assert_rejected(fetch_one("https://shop.test/a", tmp_path, strict), "CERTIFICATE_VERIFY_FAILED", tmp_path)
     assert server.asked == []
 
@@ -280,15 +285,15 @@ def test_a_redirect_is_followed(server, network, tmp_path):
 def test_a_redirect_goes_through_the_same_checks(server, network, tmp_path, target, words):
     server.pages["/a"] = page(b"", 302, Location=target)
     addresses = {"shop.test": [PUBLIC], "inner.test": ["10.0.0.1"]}
-    way = Network(look_up=lambda host, port: addresses[host], dialler=network.dialler, tls=network.tls)
-    assert_rejected(fetch_one("https://shop.test/a", tmp_path, way), words, tmp_path)
+    other = Network(look_up=lambda host, port: addresses[host], backend=network.backend, tls=network.tls)
+    assert_rejected(fetch_one("https://shop.test/a", tmp_path, other), words, tmp_path)
     assert len(server.asked) == (6 if target == "/a" else 1)
 
 
 @pytest.mark.parametrize("length", [True, False])
 def test_a_body_over_the_limit_is_refused(server, network, tmp_path, length):
     server.pages["/a"] = page(picture() + bytes(5000), length=length)
-    result = fetch_one("https://shop.test/a", tmp_path, network, limits=FetchLimits(bytes=1000))
+    result = fetch_one("https://shop.test/a", tmp_path, network, limits=replace(PATIENT, bytes=1000))
     assert_rejected(result, "bigger than 1,000 bytes", tmp_path)
 
 
@@ -305,6 +310,9 @@ def test_what_is_no_picture_is_rejected_and_not_kept(server, network, tmp_path, 
 def test_a_body_shorter_than_announced_is_rejected(server, network, tmp_path):
     server.pages["/a"] = page(picture(), length=False, Content_Length="100000")
     assert_rejected(fetch_one("https://shop.test/a", tmp_path, network), "could not be fetched", tmp_path)
+
+
+# Each of these takes several times the seconds that its download gets, and would then end in another way.
 
 
 def drip(handler):
@@ -329,21 +337,20 @@ def redirect_slowly(handler):
 @pytest.mark.parametrize("answer", [drip, drip_headers, redirect_slowly])
 def test_a_slow_server_is_left_at_the_deadline(server, network, tmp_path, answer):
     server.pages["/a"] = answer
-    began = time.monotonic()
     result = fetch_one("https://shop.test/a", tmp_path, network, limits=FetchLimits(seconds=0.4))
-    assert time.monotonic() - began < 2
     assert_rejected(result, "took over 0.4 s", tmp_path)
 
 
 def test_a_slow_look_up_is_left_at_the_deadline(network, tmp_path):
+    left = threading.Event()
+
     def slow(host, port):
-        time.sleep(1)
+        assert left.wait(600)
         return [PUBLIC]
 
-    way = Network(look_up=slow, dialler=network.dialler, tls=network.tls)
-    began = time.monotonic()
-    result = fetch_one("https://shop.test/a", tmp_path, way, limits=FetchLimits(seconds=0.2))
-    assert time.monotonic() - began < 0.9
+    other = Network(look_up=slow, backend=network.backend, tls=network.tls)
+    result = fetch_one("https://shop.test/a", tmp_path, other, limits=FetchLimits(seconds=0.2))
+    left.set()
     assert_rejected(result, "took over 0.2 s", tmp_path)
 
 
@@ -356,7 +363,7 @@ def silent_port():
 
 def test_a_server_without_a_greeting_is_left_at_the_deadline(network, tmp_path):
     with silent_port() as listener:
-        network.dialler.port = listener.getsockname()[1]
+        network.backend.port = listener.getsockname()[1]
         result = fetch_one("https://shop.test/a", tmp_path, network, limits=FetchLimits(seconds=0.2))
     assert_rejected(result, "took over 0.2 s", tmp_path)
 
@@ -365,8 +372,8 @@ def test_an_unknown_host_is_rejected(network, tmp_path):
     def unknown(host, port):
         raise socket.gaierror("no such name")
 
-    way = Network(look_up=unknown, dialler=network.dialler, tls=network.tls)
-    assert_rejected(fetch_one("https://shop.test/a", tmp_path, way), "shop.test is not known", tmp_path)
+    other = Network(look_up=unknown, backend=network.backend, tls=network.tls)
+    assert_rejected(fetch_one("https://shop.test/a", tmp_path, other), "shop.test is not known", tmp_path)
 
 
 def test_proxies_of_the_environment_are_not_used(server, network, tmp_path, monkeypatch):

@@ -1,8 +1,11 @@
 import json
+import multiprocessing
+import threading
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 import pytest
 
-from ingest.quarantine import Quarantine
+from ingest.quarantine import DOWNLOADS, LOCK, Quarantine
 from mmrec.errors import DataError
 from mmrec.types import Item, Rejection
 
@@ -30,8 +33,8 @@ def mend(quarantine, number, **changes):
 def test_a_rejected_row_is_kept_with_all_that_is_needed_to_mend_it(quarantine):
     assert quarantine.merge([bad("a", 3, field="added_at")], [], "shop.csv") == 1
     assert contents(quarantine) == [{
-        "item_id": "a", "field": "added_at", "reason": "too odd", "source": "shop.csv", "line": 3,
-        "row": {"item_id": "a", "added_at": "soon"},
+        "item_id": "a", "field": "added_at", "reason": "too odd", "source": "shop.csv", "folder": None,
+        "line": 3, "row": {"item_id": "a", "added_at": "soon"},
     }]
     assert quarantine.ids() == {"a"}
 
@@ -42,7 +45,7 @@ def test_there_is_no_file_without_rejections(quarantine):
     assert not quarantine.path.exists()
     quarantine.merge([bad("a")], [], "shop.csv")
     quarantine.merge([], {"a"}, "shop.csv")
-    assert list(quarantine.path.parent.iterdir()) == []
+    assert [path.name for path in quarantine.path.parent.iterdir()] == [LOCK]
 
 
 def test_the_newest_rejection_of_an_item_stays_and_others_are_untouched(quarantine):
@@ -125,6 +128,96 @@ def test_a_line_with_odd_parts_is_a_rejection(quarantine, line):
 def test_rows_that_no_utf8_can_say_are_kept(quarantine):
     quarantine.merge([bad("a", row={"item_id": "a", "text": {"t": "\ud800"}})], [], "shop.csv")
     assert contents(quarantine)[0]["row"]["text"] == {"t": "\ud800"}
+
+
+def merge_many(path, first, count):
+    """Merges one new rejection after the other; also run by other processes."""
+    for n in range(first, first + count):
+        Quarantine(path).merge([bad(f"i{n}", n)], [], "shop.csv")
+
+
+def test_threads_that_merge_at_once_lose_nothing(quarantine):
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda n: merge_many(quarantine.path, 25 * n, 25), range(4)))
+    assert quarantine.ids() == {f"i{n}" for n in range(100)}
+
+
+def test_processes_that_merge_at_once_lose_nothing(quarantine):
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(2, context) as pool:
+        list(pool.map(merge_many, [quarantine.path] * 2, [0, 60], [60, 60]))
+    assert quarantine.ids() == {f"i{n}" for n in range(120)}
+
+
+def test_a_merge_waits_for_the_one_before(quarantine, monkeypatch):
+    """One merge stands still between its reading and its writing: the other one must not read meanwhile."""
+    read, go_on, write = threading.Event(), threading.Event(), Quarantine._write
+
+    def slow_write(self, lines):
+        read.set()
+        assert go_on.wait(60)
+        write(self, lines)
+
+    monkeypatch.setattr(Quarantine, "_write", slow_write)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(quarantine.merge, [bad("a")], [], "one.csv")
+        assert read.wait(60)
+        second = pool.submit(Quarantine(quarantine.path).merge, [bad("b")], [], "two.csv")
+        go_on.set()
+        assert (first.result(60), second.result(60)) == (1, 2)
+    assert quarantine.ids() == {"a", "b"}
+
+
+def test_a_lock_that_cannot_be_made_is_our_error(tmp_path):
+    (tmp_path / LOCK).mkdir()
+    with pytest.raises(DataError, match="cannot lock"):
+        Quarantine(tmp_path / "quarantine.jsonl").merge([bad("a")], [], "shop.csv")
+
+
+def test_the_lock_is_no_foreign_file_to_a_new_store(tmp_path, open_shop):
+    Quarantine(tmp_path / "shop.mmrec" / "quarantine.jsonl").merge([], [], "shop.csv")
+    with open_shop("shop.mmrec") as shop:
+        assert (shop.path / LOCK).exists()
+        assert shop.doctor()["healthy"]
+
+
+@pytest.fixture
+def feed(tmp_path, picture):
+    """A feed's folder with a picture inside, and one beside it."""
+    picture("feed/in.png", "red")
+    picture("out.png", "blue")
+    return tmp_path / "feed"
+
+
+def pictured(path):
+    return bad("a", row={"item_id": "a", "image": str(path)})
+
+
+def test_a_retry_asks_again_for_the_permission_that_a_picture_needs(quarantine, feed):
+    quarantine.merge([pictured(feed / "../out.png")], [], "shop.csv", feed)
+    for _ in range(2):
+        (still,) = quarantine.retry_rows()
+        assert "--image-root" in still.reason
+        quarantine.merge([still], [], None)
+        assert contents(quarantine)[0]["folder"] == str(feed)
+    for allowed in ({"image_root": feed.parent}, {"allow_outside": True}):
+        (item,) = quarantine.retry_rows(**allowed)
+        assert item.images == (str(feed / "../out.png"),)
+
+
+def test_a_retry_takes_pictures_of_the_source_and_those_that_were_downloaded(quarantine, feed, picture):
+    fetched = picture(f"{DOWNLOADS}/fetched.png", "green")
+    quarantine.merge([pictured(feed / "in.png"), bad("b", row={"item_id": "b", "image": str(fetched)})], [],
+                     "shop.csv", feed)
+    assert [item.images for item in quarantine.retry_rows()] == [(str(feed / "in.png"),), (str(fetched),)]
+
+
+def test_a_retry_knows_no_folder_of_a_row_that_came_without(quarantine, feed):
+    quarantine.merge([pictured(feed / "in.png")], [], "shop.csv")
+    (row,) = quarantine.retry_rows()
+    assert isinstance(row, Rejection)
+    (row,) = quarantine.retry_rows(image_root=feed)
+    assert isinstance(row, Item)
 
 
 def test_a_file_that_cannot_be_read_is_our_error(tmp_path):

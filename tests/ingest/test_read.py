@@ -1,5 +1,8 @@
 import json
+from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from ingest.read import cleaned, open_rows, read_source
@@ -49,8 +52,8 @@ def test_a_row_its_source_rejects_finds_its_picture_from_anywhere(table):
 def test_a_canonical_file_is_read_as_it_is(tmp_path, format):
     written = [Item(item_id="a", text={"title": "<b>kept</b>"}), Item(item_id="b", text={"title": "x"})]
     write_items(tmp_path / "items.jsonl", written)
-    rows, total = open_rows(tmp_path / "items.jsonl", format=format)
-    assert (list(rows), total()) == (written, 2)
+    opened = open_rows(tmp_path / "items.jsonl", format=format)
+    assert (list(opened.rows), opened.total(), opened.folder) == (written, 2, tmp_path)
 
 
 def test_the_rows_of_a_table_are_counted(table):
@@ -75,3 +78,109 @@ def test_options_without_meaning_and_absent_paths_are_errors(tmp_path, table):
         read_source(table, format="excel")
     with pytest.raises(DataError, match="check the path"):
         read_source(tmp_path / "absent.csv")
+
+
+# where the pictures of a source may lie
+
+
+def csv_feed(folder, path):
+    (folder / "feed.csv").write_text(f'sku,title,photo\na,Mug,"{path}"\n')
+    return folder / "feed.csv", {"columns": COLUMNS_OF_FEED}
+
+
+def flat_feed(folder, path):
+    (folder / "feed.jsonl").write_text(json.dumps({"sku": "a", "title": "Mug", "photo": [path]}))
+    return folder / "feed.jsonl", {"columns": COLUMNS_OF_FEED}
+
+
+def flat_parquet_feed(folder, path):
+    columns = {"sku": ["a"], "title": ["Mug"], "photo": [{"bytes": None, "path": path}]}
+    pq.write_table(pa.table(columns), folder / "feed.parquet")
+    return folder / "feed.parquet", {"columns": COLUMNS_OF_FEED}
+
+
+def canonical_feed(folder, path):
+    (folder / "items.jsonl").write_text(json.dumps({"item_id": "a", "text": {"title": "Mug"}, "image": path}))
+    return folder / "items.jsonl", {}
+
+
+def canonical_parquet_feed(folder, path):
+    pq.write_table(pa.table({"item_id": ["a"], "image": [path]}), folder / "items.parquet")
+    return folder / "items.parquet", {}
+
+
+def movielens_feed(folder, path):
+    row = {"item_id": "a", "title": "Mug", "year": 1995, "genres": ["War"], "plot": "Short.", "image": path}
+    (folder / "items.jsonl").write_text(json.dumps(row))
+    return folder, {"format": "movielens"}
+
+
+def folder_feed(folder, path):
+    (folder.parent / "table.csv").write_text(f'sku,title,photo\na,Mug,"{path}"\n')
+    return folder, {"table": folder.parent / "table.csv", "columns": COLUMNS_OF_FEED}
+
+
+COLUMNS_OF_FEED = Columns(id="sku", text="title", image="photo", attributes=())
+each_feed = pytest.mark.parametrize("make", [
+    csv_feed, flat_feed, flat_parquet_feed, canonical_feed, canonical_parquet_feed, movielens_feed,
+    folder_feed,
+])
+
+
+@pytest.fixture
+def feed(tmp_path, picture):
+    """A feed's folder with a picture and links, and a picture that is not its own."""
+    picture("feed/photos/in.png", "red")
+    picture("private/out.png", "blue")
+    (tmp_path / "feed/leaving.png").symlink_to(tmp_path / "private/out.png")
+    return tmp_path / "feed"
+
+
+def first_of(source, options, **allowed):
+    return next(iter(read_source(source, **options, **allowed)))
+
+
+@each_feed
+@pytest.mark.parametrize("path", ["photos/in.png", "{feed}/photos/in.png", "photos/../photos/in.png"])
+def test_a_picture_in_the_folder_of_the_source_is_taken(feed, make, path):
+    item = first_of(*make(feed, path.format(feed=feed)))
+    assert [Path(image).resolve() for image in item.images] == [feed / "photos/in.png"]
+
+
+@each_feed
+@pytest.mark.parametrize("path", ["../private/out.png", "{feed}/../private/out.png", "leaving.png"])
+def test_a_picture_outside_is_taken_if_that_is_allowed_alone(feed, make, path):
+    path = path.format(feed=feed)
+    refused = first_of(*make(feed, path))
+    assert (refused.item_id, refused.field) == ("a", "image")
+    assert "--allow-outside" in refused.reason
+    assert refused.row["image"] in (str(feed / path), [str(feed / path)])
+    refused = first_of(*make(feed, path), image_root=feed / "photos")
+    assert "--image-root DIR" in refused.reason
+    for allowed in ({"allow_outside": True}, {"image_root": feed.parent / "private"}):
+        assert first_of(*make(feed, path), **allowed).images == (str(feed / path),)
+
+
+@each_feed
+def test_a_picture_that_is_not_in_the_folder_is_looked_for_in_the_image_root(feed, make):
+    item = first_of(*make(feed, "out.png"), image_root=feed.parent / "private")
+    assert item.images == (str(feed.parent / "private" / "out.png"),)
+
+
+@each_feed
+def test_a_file_url_is_refused_whatever_is_allowed(feed, make):
+    assert "file: URL" in first_of(*make(feed, f"file://{feed}/photos/in.png"), allow_outside=True).reason
+
+
+def test_a_picture_of_a_folder_that_is_a_link_to_elsewhere_is_refused(feed):
+    taken = {row.item_id: isinstance(row, Item) for row in read_source(feed, format="images")}
+    assert taken == {"photos/in": True, "leaving": False}
+
+
+def test_a_table_in_memory_has_its_pictures_in_the_working_directory(feed, monkeypatch):
+    monkeypatch.chdir(feed)
+    photos = ["photos/in.png", "../private/out.png"]
+    frame = pa.table({"sku": ["a", "b"], "title": ["Mug", "Cup"], "photo": photos})
+    source = from_frame(frame, columns=COLUMNS_OF_FEED)
+    assert [isinstance(row, Item) for row in cleaned(source)] == [True, False]
+    assert all(isinstance(row, Item) for row in cleaned(source, allow_outside=True))

@@ -255,7 +255,7 @@ def test_a_folder_with_a_table_beside_its_pictures_is_asked_about(tmp_path: Path
 CELL = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.data(), delimiter=st.sampled_from(",;\t|"))
 def test_any_table_that_the_csv_module_writes_is_read_back(
     data: st.DataObject, delimiter: str, tmp_path_factory: pytest.TempPathFactory
@@ -510,7 +510,7 @@ def test_pictures_without_a_row_are_items_and_those_of_rejected_rows_are_not(tmp
     assert [row["item_id"] for row in good(source)] == ["z", "y", "mugs/IMG_0012"]
     (rejected,) = bad(source)
     assert rejected.row is not None
-    assert Path(rejected.row["image"]).is_file()
+    assert (source.folder / rejected.row["image"]).is_file()
 
 
 # ---- MovieLens
@@ -604,7 +604,7 @@ def test_times_of_ratings_keep_the_order_of_each_user(tmp_path: Path) -> None:
     ]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(rows=st.lists(st.tuples(st.integers(1, 3), st.booleans()), min_size=1, max_size=30))
 def test_any_gaps_in_the_timestamps_leave_the_order(
     rows: list[tuple[int, bool]], tmp_path_factory: pytest.TempPathFactory
@@ -669,14 +669,14 @@ def test_kaggles_articles_read_as_the_same_garments(tmp_path: Path) -> None:
 def test_what_a_source_yields_can_be_written_as_a_canonical_file(tmp_path: Path) -> None:
     source = open_source(jsonl(tmp_path / "shop.jsonl", LAMP, MUG))
     write_items(tmp_path / "items.jsonl", [Item(**row) for row in good(source)])
-    read = read_items(tmp_path / "items.jsonl")
+    read = read_items(tmp_path / "items.jsonl", allow_outside=True)  # the picture of "a1" lies elsewhere
     assert [item.item_id for item in read if isinstance(item, Item)] == ["a1", "a2"]
 
 
 # ---- hostile input of any kind
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(
     name=st.sampled_from(["csv", "tsv", "jsonl", "parquet", "zip", "csv.gz"]),
     damage=st.lists(st.tuples(st.integers(0, 20_000), st.binary(max_size=4)), min_size=1, max_size=6),

@@ -1,4 +1,4 @@
-"""The metric of content: whitened to begin with, then turned so that items of one history lie together."""
+"""The metric of content: whitened to begin with, then projected so that items of one history lie together."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from scipy.sparse import csr_matrix
 
 from mmrec.encoders.base import unit
 from mmrec.model.contrastive import Recipe
-from mmrec.model.metric import FIELD_DROPOUT, Metric, _Metric, learned_metric, whitened
+from mmrec.model.metric import FIELD_DROPOUT, Metric, _MetricNet, learned_metric, whitened
 
 QUICK = Recipe(dim=16, epochs=30, learning_rate=0.02, batch_size=32)
 SPANS = {"taste": slice(0, 4), "noise": slice(4, 16)}
@@ -58,7 +58,7 @@ def test_places_have_norm_one_or_none():
 def test_fields_are_dropped_in_training_and_not_for_good():
     histories, content, _ = world(items=2_000, users=10)
     kept = content.copy()
-    net = _Metric(Metric(np.eye(16, dtype=np.float32)), histories, content, SPANS, None)
+    net = _MetricNet(Metric(np.eye(16, dtype=np.float32)), histories, content, SPANS, None)
     net.begin(torch.Generator().manual_seed(0))
     lacking = (net.items[:, :4] == 0).all(dim=1).float().mean()
     assert float(lacking) == pytest.approx(FIELD_DROPOUT, abs=0.03)

@@ -53,7 +53,7 @@ def test_a_history_that_says_nothing_gives_zeros(history, given_weights):
     towers = IdentityTowers(0.5)
     user = towers.user(history, given_weights)
     assert not user.any()
-    assert not towers.contributions(history, given_weights, AXES[1]).any()
+    assert not towers.attributions(history, given_weights, user).any()
 
 
 @given(histories(), st.floats(0, 2))
@@ -64,12 +64,20 @@ def test_a_user_has_norm_1_or_0(known, dislike_weight):
     assert norm == pytest.approx(1, abs=1e-5) or norm == 0
 
 
-@given(histories(), st.floats(0, 2), arrays(np.float32, 3, elements=NUMBERS))
-def test_contributions_sum_to_the_score(known, dislike_weight, vector):
-    towers, vector = IdentityTowers(dislike_weight), unit(vector[None])[0]
-    parts = towers.contributions(*known, vector)
-    assert parts.shape == known[1].shape
-    assert parts.sum() == pytest.approx(float(towers.user(*known) @ vector), abs=1e-3)
+@given(histories(), st.floats(0, 2))
+def test_attributions_sum_to_the_user(known, dislike_weight):
+    towers = IdentityTowers(dislike_weight)
+    user = towers.user(*known)
+    parts = towers.attributions(*known, user)
+    assert parts.shape == known[0].shape
+    np.testing.assert_allclose(parts.sum(axis=0), user, atol=1e-3)
+
+
+def test_an_item_is_attributed_its_weight_of_the_user():
+    towers = IdentityTowers(0.5)
+    user = towers.user(AXES[:2], weights(3, -1))
+    parts = towers.attributions(AXES[:2], weights(3, -1), user)
+    np.testing.assert_allclose(parts, np.array([[1, 0, 0], [0, -0.5, 0]]) / np.sqrt(1.25), atol=1e-6)
 
 
 @given(histories())
@@ -96,12 +104,3 @@ def test_every_part_of_an_untrained_row_is_the_row():
     towers = IdentityTowers(0.5)
     assert not towers.trained
     assert towers.searched(AXES) is towers.remembered(AXES) is AXES
-
-
-@given(histories(), arrays(np.float32, (3, 3), elements=NUMBERS))
-def test_contributions_to_many_results_are_those_to_each(known, vectors):
-    towers = IdentityTowers(0.5)
-    parts = towers.contributions(*known, vectors)
-    assert parts.shape == (3, len(known[1]))
-    for row, vector in zip(parts, vectors, strict=True):
-        np.testing.assert_allclose(row, towers.contributions(*known, vector), atol=1e-4)

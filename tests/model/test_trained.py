@@ -43,8 +43,8 @@ class Halved:
     def user(self, history, weights):
         return (weights @ history @ self.lift()).astype(np.float32)  # [L] @ [L, 6] @ [6, 8] -> [8]
 
-    def contributions(self, history, weights, vectors):
-        return vectors @ (weights[:, None] * history @ self.lift()).T  # [..., 8] @ [8, L] -> [..., L]
+    def attributions(self, history, weights, user):
+        return weights[:, None] * history @ self.lift()  # [L, 6] @ [6, 8] -> [L, 8]
 
 
 @pytest.fixture
@@ -52,15 +52,15 @@ def trained(open_shop, red_blue):
     """The red and blue shop, after its towers were trained elsewhere."""
     shop = open_shop()
     shop.ingest(red_blue)
-    before = shop._index.now().space("content").copy()
-    shop._catalogue.towers = Halved()
-    shop._catalogue.rebuild()
+    before = shop.snapshot().space("content").copy()
+    shop.catalogue.towers = Halved()
+    shop.catalogue.rebuild()
     return shop, before
 
 
 def test_content_is_computed_from_what_is_stored(trained):
     shop, before = trained
-    snapshot = shop._index.now()
+    snapshot = shop.snapshot()
     np.testing.assert_allclose(snapshot.space("content"), before, atol=1e-6)
     assert snapshot.space(SEARCHED).shape == (8, 8)
     assert snapshot.remembered.shape == (8, 6)
@@ -70,7 +70,7 @@ def test_content_is_computed_from_what_is_stored(trained):
 
 def test_users_are_searched_in_the_trained_space_with_reasons(trained):
     shop, _ = trained
-    snapshot, towers = shop._index.now(), shop._catalogue.towers
+    snapshot, towers = shop.snapshot(), shop.catalogue.towers
     x, r = snapshot.space(SEARCHED), snapshot.remembered
     user = towers.user(r[[4, 0]], np.array([1, -1], np.float32))
     found = shop.recommend(history=["r0"], dislikes=["b0"], k=6)
@@ -90,7 +90,7 @@ def test_users_are_searched_in_the_trained_space_with_reasons(trained):
 
 def test_similar_by_behaviour_is_the_cosine_of_what_is_remembered(trained, red_blue_shop, paint):
     shop, before = trained
-    unit_rows, ids = unit(before[:, :6]), shop._index.now().ids
+    unit_rows, ids = unit(before[:, :6]), shop.snapshot().ids
     for result in shop.similar("r0", by="behaviour"):
         assert result.score == pytest.approx(unit_rows[4] @ unit_rows[ids.index(result.item_id)], abs=1e-5)
         assert [(x.source, x.name) for x in result.reasons] == [("field", "behaviour")]
@@ -101,8 +101,8 @@ def test_similar_by_behaviour_is_the_cosine_of_what_is_remembered(trained, red_b
 
 def test_items_come_to_the_towers_with_their_ids_and_queries_with_none(trained, paint):
     shop, _ = trained
-    towers = shop._catalogue.towers
-    assert sorted(i for i in towers.seen if i) == shop._index.now().ids
+    towers = shop.catalogue.towers
+    assert sorted(i for i in towers.seen if i) == shop.snapshot().ids
     towers.seen.clear()
     shop.ingest([Item(item_id="new", text={"title": "red mug"})])
     assert "new" in towers.seen

@@ -5,7 +5,7 @@ import pytest
 from scipy.spatial.distance import cdist, pdist
 
 from mmrec.errors import DataError
-from mmrec.monitor.figures import ALPHA, FEWEST, drift, mmd_test, psi
+from mmrec.monitor.drift import ALPHA, FEWEST, drift, mmd_test, psi
 
 
 def rng(seed=0):

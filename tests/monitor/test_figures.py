@@ -7,7 +7,7 @@ import pytest
 
 from mmrec.errors import DataError
 from mmrec.monitor.figures import Tally, clicked, figures, windows
-from mmrec.monitor.records import CLICKS, IMPRESSIONS
+from mmrec.monitor.log import CLICKS, IMPRESSIONS
 
 NOON = datetime(2025, 3, 1, 12, tzinfo=UTC)
 

@@ -1,9 +1,12 @@
 """The log on disk: whole files whatever happens, few of them, and no longer than they should be kept."""
 
+import errno
 import os
+import threading
 from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -48,7 +51,7 @@ def test_batches_share_a_file_until_it_is_full_or_the_hour_is_over(log):
     assert numbers(log) == [1, 2, 3, 4, 5, 6, 7]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(batches=st.lists(st.tuples(st.integers(1, 9), st.integers(0, 2)), max_size=8))
 def test_no_row_is_lost_or_doubled_whatever_the_batches(batches, tmp_path_factory):
     log = ParquetLog(tmp_path_factory.mktemp("log"), SCHEMA, keep_days=10, most_rows=5)
@@ -105,14 +108,33 @@ def test_a_damaged_file_is_left_out_and_named(log, caplog):
     assert "2025-03-01T12-broken.parquet is left out" in caplog.text
 
 
-def test_what_the_disk_refuses_leaves_the_log_as_it_was(log):
+def test_what_the_disk_refuses_leaves_the_log_as_it_was(log, monkeypatch):
     put(log, 1)
-    file = log.folder / names(log)[0]
-    beside = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-    beside.mkdir()  # a folder where the new file should come
-    with pytest.raises((DataError, OSError)):
-        put(log, 2)
+    before = names(log)
+
+    def full(table, file, **options):
+        file.write(b"PAR1 and no more")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pq, "write_table", full)
+        with pytest.raises((DataError, OSError), match="No space left"):
+            put(log, 2)
+    assert names(log) == before
     assert numbers(log) == [1]
-    beside.rmdir()
     put(log, 2)
     assert numbers(log) == [1, 2]
+
+
+def test_writers_of_one_process_have_files_of_their_own_too(tmp_path):
+    logs = [ParquetLog(tmp_path / "log", SCHEMA, keep_days=10) for _ in range(4)]
+    threads = [
+        threading.Thread(target=lambda log=log, n=n: [put(log, 100 * n + m) for m in range(20)])
+        for n, log in enumerate(logs)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert numbers(logs[0]) == [100 * n + m for n in range(4) for m in range(20)]
+    assert len(names(logs[0])) == 4  # and nothing unfinished

@@ -17,12 +17,12 @@ OTHERS = {
 }
 
 
-def single(reward, propensity, shopper=None):
+def single(reward, propensity, user=None):
     """A log of pages of one slot."""
     n = np.arange(len(reward))
     return Logged(
         np.array(reward, float), np.array(propensity, float), n, np.zeros_like(n),
-        n if shopper is None else np.array(shopper),
+        n if user is None else np.array(user),
     )
 
 
@@ -87,7 +87,7 @@ def covered(world, logs, logged_of, name, spoil=lambda propensities: propensitie
             for s, page in zip(who, pages, strict=True)
         ]
         log = logged_of(pages, clicks)
-        log = Logged(log.reward, spoil(log.propensity), log.page, log.slot, log.shopper)
+        log = Logged(log.reward, spoil(log.propensity), log.page, log.slot, log.user)
         found = estimate(name, log, np.concatenate(target))
         hits += [each.low <= truth <= each.high for each in (found.ips, found.snips)]
     return hits / RUNS, found

@@ -2,19 +2,18 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import numpy as np
+import pyarrow as pa
 import pytest
-import typer
 from fastapi.testclient import TestClient
-from typer.testing import CliRunner
 
 from mmrec import Item, Recommender
-from mmrec.cli_services import plug
 from mmrec.errors import DataError
 from mmrec.monitor.impressions import ImpressionLog, watching
+from mmrec.monitor.log import read_impressions
 from mmrec.monitor.offpolicy import with_share
-from mmrec.monitor.records import read_impressions
 from mmrec.monitor.report import monitor, tables_of
 from mmrec.ranking.request import Exploration
 from mmrec.service.app import create_app
@@ -116,8 +115,6 @@ def test_a_real_shop_s_log_tells_how_another_share_would_do(world, tmp_path):
 
 def test_another_share_has_the_chances_that_exploration_gives(world, served, watched):
     """Propensities are turned into those of another share without the ranking or the pool."""
-    import pyarrow as pa
-
     rng = np.random.default_rng(0)
     for share in (0.0, 0.05, 0.5, 1.0):
         policy = Exploration(share=share, temperature=served.temperature)
@@ -129,8 +126,6 @@ def test_another_share_has_the_chances_that_exploration_gives(world, served, wat
 
 
 def test_shares_that_cannot_be_told_are_refused():
-    import pyarrow as pa
-
     with pytest.raises(DataError, match="share must lie"):
         with_share(1.5)
     with pytest.raises(DataError, match="one half"):
@@ -194,12 +189,9 @@ def test_the_service_logs_what_it_shows_and_what_is_clicked(open_shop, red_blue,
     assert all(row["propensity"] == 1 for row in rows if row["explore"] == 0)
 
 
-@pytest.fixture(scope="module")
-def run():
-    app = typer.Typer()
-    plug(app)
-    app.command()(lambda: None)  # a second command, so that the first keeps its name
-    return lambda *arguments: CliRunner().invoke(app, ["monitor", *map(str, arguments)])
+@pytest.fixture
+def run(mmrec):
+    return partial(mmrec, "monitor")
 
 
 def test_the_command_prints_json_or_tables(run, watched):

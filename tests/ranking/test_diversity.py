@@ -257,11 +257,11 @@ NAN = np.array([[1, 0, 0], [np.nan, 0, 0], [0, 0, 1]], np.float32)
 
 
 @pytest.mark.parametrize(("call", "words"), [
-    (lambda: spread_page([1, 2, 3], X, 2, np.nan), "dial must be a number from 0 to 1, got nan"),
-    (lambda: spread_page([1, 2, 3], X, 2, 1.01), r"dial .* got 1\.01"),
-    (lambda: spread_page([1, 2, 3], X, 2, -0.1), r"dial .* got -0\.1"),
-    (lambda: spread_page([1, 2, 3], X, 2, True), "dial .* got True"),
-    (lambda: spread_page([1, 2, 3], X, 2, "0.5"), r"dial .* got '0\.5'"),
+    (lambda: spread_page([1, 2, 3], X, 2, np.nan), "weight must be a number from 0 to 1, got nan"),
+    (lambda: spread_page([1, 2, 3], X, 2, 1.01), r"weight .* got 1\.01"),
+    (lambda: spread_page([1, 2, 3], X, 2, -0.1), r"weight .* got -0\.1"),
+    (lambda: spread_page([1, 2, 3], X, 2, True), "weight .* got True"),
+    (lambda: spread_page([1, 2, 3], X, 2, "0.5"), r"weight .* got '0\.5'"),
     (lambda: spread_page([1, 2, 3], X, 0, 0.5), "k must be a whole number from 1"),
     (lambda: select([1, 2, 3], -1), "k must be a whole number from 1 .* got -1"),
     (lambda: check_k(10_001), "k must be a whole number from 1 to 10,000"),

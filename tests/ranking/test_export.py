@@ -75,11 +75,11 @@ def test_an_export_that_cannot_be_is_refused(busy, tmp_path, options):
     assert not (tmp_path / "no.parquet").exists()
 
 
-def test_histories_are_those_of_the_journal(busy):
-    users = recorded(busy._journal)
+def test_histories_are_those_that_were_recorded(busy):
+    users = recorded(busy.behaviour)
     assert users == sorted(users)
-    for user, acts in histories(busy._journal, [*users, "nobody"]).items():
-        assert acts == busy._journal.history(user)
+    for user, acts in histories(busy.behaviour, [*users, "nobody"]).items():
+        assert acts == busy.behaviour.history(user)
 
 
 def test_the_command_writes_the_same(busy, mmrec, tmp_path):

@@ -31,19 +31,36 @@ def test_fusion_by_hand():
     assert weighed[2] == {"vectors": pytest.approx(0.1 / 62)}
 
 
-@given(
-    ranked=st.dictionaries(st.sampled_from(["words", "vectors", "third"]),
-                           st.lists(st.integers(0, 8), unique=True)),
-    rrf_k=st.integers(1, 100),
-)
-def test_fusion_is_a_sum_over_rankings_with_ties_by_position(ranked, rrf_k):
-    scores = {}
-    for ranking in ranked.values():
-        for rank, place in enumerate(ranking, 1):
-            scores[place] = scores.get(place, 0) + 1 / (rrf_k + rank)
-    fused = fuse(ranked, rrf_k)
-    assert list(fused) == sorted(scores, key=lambda place: (-scores[place], place))
-    assert {place: sum(parts.values()) for place, parts in fused.items()} == scores
+RANKED = st.dictionaries(
+    st.sampled_from(["words", "vectors", "third"]), st.lists(st.integers(0, 8), unique=True), min_size=1)
+
+
+@given(RANKED, st.integers(1, 100))
+def test_who_ranks_no_lower_anywhere_comes_no_later(ranked, rrf_k):
+    order = list(fuse(ranked, rrf_k))
+    assert set(order) == {place for ranking in ranked.values() for place in ranking}
+    rank = {(name, place): n for name, ranking in ranked.items() for n, place in enumerate(ranking)}
+    for a in order:
+        for b in order:
+            ranks = [(rank.get((name, a), 99), rank.get((name, b), 99)) for name in ranked]
+            if all(of_a <= of_b for of_a, of_b in ranks) and ranks != [(y, x) for x, y in ranks]:
+                assert order.index(a) < order.index(b)
+
+
+@given(RANKED, st.integers(1, 100), st.floats(0.5, 4))
+def test_weights_scale_what_their_ranking_gives_and_nothing_else(ranked, rrf_k, weight):
+    plain, weighed = fuse(ranked, rrf_k), fuse(ranked, rrf_k, {"words": weight})
+    for place, parts in plain.items():
+        for name, part in parts.items():
+            assert weighed[place][name] == pytest.approx(part * (weight if name == "words" else 1))
+
+
+def test_a_lower_constant_trusts_the_first_ranks_more():
+    """One ranking's first against an item that stands third in two: 1/(c+1) against 2/(c+3)."""
+    rankings = {"words": [1, 8, 5], "vectors": [7, 6, 5]}
+    assert list(fuse(rankings, 60))[0] == 5
+    assert list(fuse(rankings, 1))[:3] == [1, 5, 7]  # 1/2 each, a tie that position breaks
+    assert fuse({"a": [3], "b": [3]}, 1) == {3: {"a": 0.5, "b": 0.5}}
 
 
 def test_weights_of_a_call_stand_before_the_settings():

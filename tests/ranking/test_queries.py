@@ -6,7 +6,7 @@ import pytest
 from mmrec.encoders.toy import ToyImage, ToyText
 from mmrec.errors import DataError
 from mmrec.ranking.users import Query, point_of
-from mmrec.search.latest import Index
+from mmrec.search.latest import LatestSnapshot
 from mmrec.search.vectors import CONTENT
 from mmrec.store.ingest import Intake
 from mmrec.types import WORDS
@@ -16,10 +16,10 @@ from mmrec.types import WORDS
 def ask(catalogue, red_blue):
     """The snapshot of the red-blue catalogue, and where a query lies in one of its spaces."""
     Intake(catalogue).run(red_blue)
-    snapshot = Index(catalogue).now()
+    snapshot = LatestSnapshot(catalogue).now()
 
     def ask_(query, by=CONTENT):
-        return snapshot, point_of(catalogue, snapshot, query, by)
+        return snapshot, point_of(snapshot, query, by)
 
     return ask_
 

@@ -13,9 +13,8 @@ from mmrec.errors import DataError, StoreError, UnknownItem
 from mmrec.model.towers import IdentityTowers
 from mmrec.search import snapshot
 from mmrec.search import topk as scoring
-from mmrec.search.changes import Changes
-from mmrec.search.latest import Index
-from mmrec.search.vectors import BEHAVIOUR, CONTENT, SEARCHED
+from mmrec.search.latest import LatestSnapshot
+from mmrec.search.vectors import BEHAVIOUR, CONTENT, SEARCHED, Changes
 from mmrec.store import schema
 from mmrec.store.ingest import Intake
 from mmrec.store.tables import KeyedTable
@@ -25,7 +24,7 @@ from mmrec.types import WORDS
 @pytest.fixture
 def index(catalogue, red_blue):
     Intake(catalogue).run(red_blue)
-    return Index(catalogue)
+    return LatestSnapshot(catalogue)
 
 
 def add(catalogue, *ids):
@@ -73,11 +72,11 @@ def test_a_space_that_is_not_there_is_refused_with_those_that_are(index):
 
 def test_places_of_unknown_items_are_refused_by_name(index):
     snapshot = index.now()
-    assert snapshot.places(["r1", "b0", "r1"]).tolist() == [5, 0, 5]
+    assert snapshot.positions_of(["r1", "b0", "r1"]).tolist() == [5, 0, 5]
     with pytest.raises(UnknownItem, match="'x' is not in the catalogue"):
-        snapshot.places(["r0", "x"])
+        snapshot.positions_of(["r0", "x"])
     with pytest.raises(UnknownItem, match="and 2 more are not"):
-        snapshot.places([f"x{n}" for n in range(7)])
+        snapshot.positions_of([f"x{n}" for n in range(7)])
 
 
 def test_excluded_and_masked_rows_are_never_found(index):
@@ -238,7 +237,7 @@ def test_a_snapshot_brought_up_to_date_is_what_a_new_reader_sees(catalogue, towe
     monkeypatch.setattr(scoring, "SMALL", 10)
     catalogue.towers = towers
     add(catalogue, *(f"g{n:02d}" for n in range(60)))
-    index = Index(catalogue)
+    index = LatestSnapshot(catalogue)
     spaces = (CONTENT, "title", WORDS, *([BEHAVIOUR, SEARCHED] if towers.trained else []))
     for step in range(6):
         if step % 3 < 2:
@@ -248,7 +247,7 @@ def test_a_snapshot_brought_up_to_date_is_what_a_new_reader_sees(catalogue, towe
             ])
         if step % 3:
             catalogue.table.delete([f"g{step + 20:02d}"])
-        now, new = index.now(), Index(catalogue).now()
+        now, new = index.now(), LatestSnapshot(catalogue).now()
         assert now.ids == new.ids
         assert now.position == new.position
         assert now.facts.equals(new.facts)
@@ -265,7 +264,7 @@ def test_words_are_matched_alike_in_memory_and_on_the_disk(catalogue, monkeypatc
         Item(item_id=f"g{n}", text={"title": title}, attributes={"price": n})
         for n, title in enumerate(["red mug", "a blue mug of red clay", "mugs", "red red chair", "lamp"])
     ])
-    now, asked = Index(catalogue).now(), [("red mug", None), ("mugs", "price > 0"), ("sofa", None)]
+    now, asked = LatestSnapshot(catalogue).now(), [("red mug", None), ("mugs", "price > 0"), ("sofa", None)]
     in_memory = [now.match(words, 3, where=where) for words, where in asked]
     monkeypatch.setattr("mmrec.search.snapshot.MOST_DOCUMENTS", 4)
     assert [now.match(words, 3, where=where) for words, where in asked] == in_memory
@@ -274,7 +273,7 @@ def test_words_are_matched_alike_in_memory_and_on_the_disk(catalogue, monkeypatc
 
 def test_of_a_catalogue_that_was_read_once_only_new_rows_are_read(catalogue, monkeypatch):
     add(catalogue, *(f"g{n:02d}" for n in range(60)))
-    index, rows = Index(catalogue), []
+    index, rows = LatestSnapshot(catalogue), []
     index.now().space(CONTENT)
     scan = KeyedTable.scan
 
@@ -293,7 +292,7 @@ def test_of_a_catalogue_that_was_read_once_only_new_rows_are_read(catalogue, mon
 def held_up(catalogue, monkeypatch):
     """An index whose next snapshot is being made in a thread, until it is let go."""
     add(catalogue, *(f"g{n:02d}" for n in range(60)))
-    index, began, may = Index(catalogue), threading.Event(), threading.Event()
+    index, began, may = LatestSnapshot(catalogue), threading.Event(), threading.Event()
     index.now().space(CONTENT)
     merged = Changes.merged_table
 
@@ -316,7 +315,7 @@ def held_up(catalogue, monkeypatch):
 
 def test_a_hasty_reader_goes_on_with_what_serves_until_the_next_is_made(held_up):
     index, begin = held_up
-    index.hasty = True
+    index.serve_stale = True
     thread, may = begin(index.catch_up)
     assert "h1" not in index.now().position
     may.set()
@@ -334,8 +333,8 @@ def test_a_reader_who_is_not_hasty_waits_for_the_newest(held_up):
 
 def test_a_hasty_index_has_all_ready_that_was_asked_of_the_snapshot_before(catalogue, monkeypatch):
     add(catalogue, *(f"g{n:02d}" for n in range(60)))
-    index = Index(catalogue)
-    index.hasty = True
+    index = LatestSnapshot(catalogue)
+    index.serve_stale = True
     index.catch_up()  # nobody has asked for anything: there is nothing to bring up to date
     for name in (CONTENT, "title"):
         index.now().space(name)
@@ -350,8 +349,8 @@ def test_a_hasty_index_has_all_ready_that_was_asked_of_the_snapshot_before(catal
 
 def test_when_a_head_takes_over_what_it_searches_is_ready(catalogue, monkeypatch):
     add(catalogue, *(f"g{n:02d}" for n in range(60)))
-    index = Index(catalogue)
-    index.hasty = True
+    index = LatestSnapshot(catalogue)
+    index.serve_stale = True
     index.now().space(CONTENT)
     catalogue.towers = Halved(0.5)
     catalogue.rebuild()
@@ -364,7 +363,7 @@ def test_when_a_head_takes_over_what_it_searches_is_ready(catalogue, monkeypatch
 def test_a_space_that_nobody_asks_for_any_more_is_forgotten(catalogue, monkeypatch):
     monkeypatch.setattr(snapshot, "FORGOTTEN", 6)
     add(catalogue, *(f"g{n:02d}" for n in range(60)))
-    index = Index(catalogue)
+    index = LatestSnapshot(catalogue)
     for name in (CONTENT, "title"):
         index.now().space(name)
     for n in range(8):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmrec.search.text import LONGEST, STOP_WORDS, terms_of
-from mmrec.store.tables import KeyedTable, connect
+from mmrec.store.files import LocalFiles
+from mmrec.store.tables import KeyedTable
 
 SCHEMA = pa.schema([pa.field("key", pa.string(), nullable=False), pa.field("words", pa.string())])
 
@@ -26,11 +27,11 @@ def test_no_stop_word_is_a_term():
     assert terms_of(" ".join(STOP_WORDS)) == {}
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 @given(texts=st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=30), min_size=1, max_size=6))
 def test_the_index_on_the_disk_finds_a_text_by_each_of_its_terms_and_by_nothing_else(tmp_path_factory, texts):
     folder = tmp_path_factory.mktemp("rows")
-    table = KeyedTable(connect(folder), folder, "rows", SCHEMA)
+    table = KeyedTable(LocalFiles(folder), "rows", SCHEMA)
     table.upsert(pa.table([[str(n) for n in range(len(texts))], texts], schema=SCHEMA))
     table.index_text("words")
     for words in texts:

@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmrec.search import text as fulltext
-from mmrec.search.changes import Changes, Part, numbered
 from mmrec.search.text import FullText
-from mmrec.store.tables import KeyedTable, connect
+from mmrec.search.vectors import Changes, Part, numbered
+from mmrec.store.files import LocalFiles
+from mmrec.store.tables import KeyedTable
 
 DOCUMENTS = ["red mug", "a blue mug", "red red chair of wood", "", "wooden chair", "mugs, mugs and mugs"]
 WORDS = ["red", "mug", "chair", "wooden", "lamp", "the"]
@@ -58,7 +59,7 @@ def test_scores_are_those_of_the_formula():
 def test_the_index_on_the_disk_ranks_alike(tmp_path):
     rng = np.random.default_rng(0)
     texts = [" ".join(rng.choice([*WORDS, "a1", "b2"], rng.integers(1, 9))) for _ in range(300)]
-    table = KeyedTable(connect(tmp_path), tmp_path, "rows", pa.schema(
+    table = KeyedTable(LocalFiles(tmp_path), "rows", pa.schema(
         [pa.field("key", pa.string(), nullable=False), pa.field("words", pa.string())]))
     table.upsert(pa.table([[f"{n:03}" for n in range(300)], texts], schema=table.schema))
     table.index_text("words")

@@ -12,9 +12,9 @@ from hypothesis.extra.numpy import arrays
 from mmrec.errors import DataError
 from mmrec.search import codes
 from mmrec.search import topk as scoring
-from mmrec.search.changes import Changes, Part
 from mmrec.search.codes import Codes, FaissScan, IntegerScan
 from mmrec.search.topk import Scorer
+from mmrec.search.vectors import Changes, Part
 
 EIGHTHS = st.integers(-8, 8).map(lambda i: i / 8)  # float32 sums of products are exact, so ties are real
 

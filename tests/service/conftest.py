@@ -58,7 +58,7 @@ def crowd(shop: Recommender) -> Recommender:
     return shop
 
 
-def until(true: Callable[[], bool], seconds: float = 10.0) -> None:
+def until(true: Callable[[], bool], seconds: float = 120.0) -> None:
     """Waits until something is true."""
     end = time.monotonic() + seconds
     while not true():
@@ -74,7 +74,7 @@ def wait_until() -> Callable[..., None]:
 
 COMMAND = [
     sys.executable, "-c",
-    "from mmrec.cli import app; from mmrec.cli_services import plug; plug(app); app()", "serve",
+    "from mmrec.cli import app; app()", "serve",
 ]
 
 
@@ -90,11 +90,11 @@ def running() -> Callable[..., Any]:
         )
         try:
             address = json.loads(process.stdout.readline())["address"]  # type: ignore[union-attr]
-            until(lambda: httpx.get(address + "/health/ready").status_code == 200, 30)
+            until(lambda: httpx.get(address + "/health/ready").status_code == 200)
             yield address
         finally:
             process.terminate()
-            process.communicate(timeout=30)
+            process.communicate(timeout=120)
 
     return run
 

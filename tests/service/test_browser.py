@@ -26,7 +26,7 @@ OPTIONS = [  # quiet, and able to run as root
 ]
 COMMAND = [
     sys.executable, "-c",
-    "from mmrec.cli import app; from mmrec.cli_services import plug; plug(app); app()", "serve",
+    "from mmrec.cli import app; app()", "serve",
 ]
 KEY = "0123456789abcdef"
 PLATES = 52  # more than one page of the catalogue, with the red mugs and the blue lamps

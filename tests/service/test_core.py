@@ -8,7 +8,7 @@ import pytest
 
 from mmrec import Item, Rejection
 from mmrec.errors import UnknownItem
-from mmrec.service.core import Core
+from mmrec.service.core import Call, Core
 from mmrec.service.settings import ServiceSettings
 
 
@@ -27,7 +27,7 @@ def batches(core, monkeypatch):
 
     def gated(requests):
         if not sizes:
-            three.wait(10)
+            three.wait(120)
         sizes.append(len(requests))
         return verb(requests)
 
@@ -39,9 +39,10 @@ def asked(core, three, requests):
     """The answers to requests, of which the first begins alone."""
 
     async def ask():
-        tasks = [asyncio.create_task(core.recommended(f"r{n}", one)) for n, one in enumerate(requests)]
+        calls = [Call(f"r{n}", "recommend", one) for n, one in enumerate(requests)]
+        tasks = [asyncio.create_task(core.found(call)) for call in calls]
         await asyncio.sleep(0)
-        await asyncio.to_thread(three.wait, 10)
+        await asyncio.to_thread(three.wait, 120)
         return await asyncio.gather(*tasks, return_exceptions=True)
 
     return asyncio.run(ask())
@@ -60,21 +61,21 @@ def test_those_who_wait_share_one_search_and_have_their_own_answers(core, batche
 
 
 @pytest.mark.parametrize("where", ["finding", "telling"])
-def test_a_failure_that_nobody_foresaw_befalls_the_one_who_caused_it_alone(core, batches, monkeypatch, where):
-    told, shown, verb = core._told, [], core.shop.recommend_each
+def test_an_unexpected_failure_befalls_the_one_who_caused_it_alone(core, batches, monkeypatch, where):
+    shown, verb = [], core.shop.recommend_each
 
-    def failing(one, results, seconds):
-        if where == "telling" and one.request_id == "r2":
-            raise RuntimeError("a bug")
-        shown.append(one.request_id)
-        return told(one, results, seconds)
+    class Failing:
+        def shown(self, request_id, *_):
+            if where == "telling" and request_id == "r2":
+                raise RuntimeError("a bug")
+            shown.append(request_id)
 
     def finding(requests):
         if where == "finding" and {"k": 3} in requests:
             raise RuntimeError("a bug")
         return verb(requests)
 
-    monkeypatch.setattr(core, "_told", failing)
+    core.watcher = Failing()
     monkeypatch.setattr(core.shop, "recommend_each", finding)
     answers = asked(core, batches[1], [{"k": n} for n in (1, 2, 3, 4)])
     assert isinstance(answers[2], RuntimeError)
@@ -86,14 +87,14 @@ def test_items_that_wait_are_taken_in_by_one_write_and_each_sender_is_told_of_it
     core, began, may = Core(shop, ServiceSettings()), threading.Event(), threading.Event()
     batches = [
         [Item(item_id="a", text={"title": "mug"}, line=1)],
-        [Item(item_id="b", text={"title": "lamp"}, line=1), Rejection(reason="no name", line=2)],
-        [Item(item_id="b", text={"title": "red lamp"}, line=1)],
+        [Item(item_id="b", text={"title": "lamp"}, line=2), Rejection(reason="no name", line=3)],
+        [Item(item_id="b", text={"title": "red lamp"}, line=4)],
     ]
     writes, verb = [], shop.ingest
 
     def gated(rows):
         began.set()
-        assert may.wait(10)
+        assert may.wait(120)
         writes.append(len(rows))
         return verb(rows)
 
@@ -101,7 +102,7 @@ def test_items_that_wait_are_taken_in_by_one_write_and_each_sender_is_told_of_it
 
     async def ask():
         tasks = [asyncio.create_task(core.ingest(batches[0]))]
-        await asyncio.to_thread(began.wait, 10)
+        await asyncio.to_thread(began.wait, 120)
         tasks += [asyncio.create_task(core.ingest(batch)) for batch in batches[1:]]
         await asyncio.sleep(0)
         may.set()
@@ -120,7 +121,7 @@ def test_items_that_wait_are_taken_in_by_one_write_and_each_sender_is_told_of_it
 
 def test_a_taste_in_words_does_not_hold_the_others_up(core, batches):
     async def ask():
-        return await core.recommended("r", {"taste": "red", "k": 2})
+        return await core.found(Call("r", "recommend", {"taste": "red", "k": 2}))
 
     assert len(json.loads(asyncio.run(ask()))["results"]) == 2
     assert batches[0] == []

@@ -49,7 +49,7 @@ def test_the_curl_lines_run_as_written(address, tmp_path):
         assert WRITTEN in line
         done = subprocess.run(
             ["bash", "-c", line.replace(WRITTEN, address).replace("JOB_ID", job_id)], cwd=tmp_path,
-            capture_output=True, text=True, timeout=30, env=os.environ | {"CURL_HOME": str(tmp_path)},
+            capture_output=True, text=True, timeout=120, env=os.environ | {"CURL_HOME": str(tmp_path)},
         )
         assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
         answers[line] = done.stdout

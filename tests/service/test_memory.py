@@ -11,8 +11,8 @@ import pytest
 CODE = textwrap.dedent("""
     import sys, threading
     import numpy as np, psutil
-    from mmrec.cli_services import give_back
-    if sys.argv[1] == "give back" and not give_back():
+    from mmrec.cli_services import release_freed_memory
+    if sys.argv[1] == "give back" and not release_freed_memory():
         print("none")
         sys.exit()
 

@@ -27,7 +27,7 @@ def test_requests_are_counted_by_route_method_and_status(client):
     assert count("GET", "none", "404") == 2
     assert count("other", "/items/{item_id}", "405") == 1
     assert seen["mmrec_request_seconds_count", ("route", "/items/{item_id}")] == 4
-    assert 0 < seen["mmrec_request_seconds_sum", ("route", "/items/{item_id}")] < 10
+    assert seen["mmrec_request_seconds_sum", ("route", "/items/{item_id}")] > 0
 
 
 def test_results_are_counted_by_rung(client):

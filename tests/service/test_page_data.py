@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from mmrec import Interaction, Item
 from mmrec.monitor import report
 from mmrec.monitor.impressions import watching
-from mmrec.service import page_data as live
+from mmrec.service import page_data
 
 KEY = "0123456789abcdef"
-FILES = sorted(path.name for path in live.PAGE.iterdir() if path.suffix in live.TYPES)
+FILES = sorted(path.name for path in page_data.PAGE.iterdir() if path.suffix in page_data.TYPES)
 
 
 def address(name):
@@ -25,8 +25,8 @@ def address(name):
 def test_a_file_has_its_type_and_strict_headers(client, name):
     answer = client.get(address(name))
     assert answer.status_code == 200
-    assert answer.content == (live.PAGE / name).read_bytes()
-    assert answer.headers["content-type"] == live.TYPES[(live.PAGE / name).suffix]
+    assert answer.content == (page_data.PAGE / name).read_bytes()
+    assert answer.headers["content-type"] == page_data.TYPES[(page_data.PAGE / name).suffix]
     policy = dict(rule.split(" ", 1) for rule in answer.headers["content-security-policy"].split("; "))
     assert policy["default-src"] == policy["base-uri"] == policy["frame-ancestors"] == "'none'"
     assert policy["script-src"] == policy["style-src"] == policy["connect-src"] == "'self'"
@@ -49,17 +49,18 @@ def test_what_a_browser_has_already_is_not_sent_again(client):
 
 def test_the_page_names_nothing_but_its_own_files():
     for name in FILES:
-        source = (live.PAGE / name).read_text(encoding="utf-8")
+        source = (page_data.PAGE / name).read_text(encoding="utf-8")
         assert set(re.findall(r"/static/([\w.-]+)", source)) <= set(FILES), name
         assert set(re.findall(r"https?://[^\"'/]+", source)) <= {"http://www.w3.org"}, name
         assert not re.search(r"\binnerHTML\b|\beval\(|document\.write", source), name
-    page = (live.PAGE / "index.html").read_text(encoding="utf-8")
+    page = (page_data.PAGE / "index.html").read_text(encoding="utf-8")
     assert not re.search(r"<style|\sstyle=|\son\w+=|<script(?![^>]*\ssrc=)", page)
 
 
 @pytest.mark.parametrize("path", [
-    "/static/", "/static/index.html", "/static/live.py", "/static/../live.py", "/static/%2e%2e/live.py",
-    "/static/..%2flive.py", "/static/..%5clive.py", "/static/%2fetc/passwd", "/static//etc/passwd",
+    "/static/", "/static/index.html", "/static/page_data.py", "/static/../page_data.py",
+    "/static/%2e%2e/page_data.py", "/static/..%2fpage_data.py", "/static/..%5cpage_data.py",
+    "/static/%2fetc/passwd", "/static//etc/passwd",
     "/static/app.js%00", "/static/page/app.js", "/page/app.js",
 ])
 def test_no_path_leads_out_of_the_page(client, path):
@@ -83,11 +84,11 @@ def test_the_page_needs_no_key_and_what_it_shows_does(serve, red_blue_shop):
 
 
 def test_the_page_is_there_before_the_shop_is(client):
-    warmth = client.app.state.core.warmth
-    warmth.ready = False
+    readiness = client.app.state.core.readiness
+    readiness.ready = False
     assert client.get("/").status_code == 200
     assert client.get("/stats").status_code == 503
-    warmth.ready = True
+    readiness.ready = True
     assert client.get("/stats").status_code == 200
 
 
@@ -116,7 +117,8 @@ def test_cards_tell_what_is_cold_and_what_is_new(own, shop):
 
 
 @pytest.mark.parametrize("body", [
-    {}, {"item_ids": "r0"}, {"item_ids": ["r0"] * (live.MOST_CARDS + 1)}, {"item_ids": [""]}, {"ids": ["r0"]},
+    {}, {"item_ids": "r0"}, {"item_ids": ["r0"] * (page_data.MOST_CARDS + 1)}, {"item_ids": [""]},
+    {"ids": ["r0"]},
 ])
 def test_cards_are_asked_for_by_a_list_of_bounded_length(client, body):
     assert client.post("/cards", json=body).status_code == 422
@@ -173,7 +175,7 @@ def test_the_quarantine_tells_why_but_not_where(own, shop, mmrec, picture, tmp_p
 def test_the_quarantine_comes_in_pages_and_survives_damage(own, shop):
     lines = [json.dumps({"item_id": f"i{n}", "reason": "no price", "line": n}) for n in range(5)]
     damaged = ["{", "[]", '{"row": 3, "line": "x", "source": 7}', '{"row": {"text": ["a"]}}', ""]
-    path = shop.path / live.QUARANTINE
+    path = shop.path / page_data.QUARANTINE
     path.write_bytes("\n".join([*lines, *damaged]).encode() + b"\n\xff\n")
     page = own.get("/quarantine?offset=3&limit=2").json()
     assert (page["total"], [row["item_id"] for row in page["rows"]]) == (10, ["i3", "i4"])
@@ -181,14 +183,14 @@ def test_the_quarantine_comes_in_pages_and_survives_damage(own, shop):
     assert len(rest) == 5
     assert "damaged" in rest[0]["reason"]
     assert "damaged" in rest[-1]["reason"]
-    for asked in ("limit=0", f"limit={live.MOST_ROWS + 1}", "offset=-1", "limit=x"):
+    for asked in ("limit=0", f"limit={page_data.MOST_ROWS + 1}", "offset=-1", "limit=x"):
         assert own.get(f"/quarantine?{asked}").status_code == 422
 
 
 def test_a_long_rejected_row_is_cut(own, shop):
     text = {str(n): "t" * 9_000 for n in range(99)}
     row = {"item_id": "x" * 9_000, "reason": "r" * 9_000, "row": {"text": text}}
-    (shop.path / live.QUARANTINE).write_text(json.dumps(row), encoding="utf-8")
+    (shop.path / page_data.QUARANTINE).write_text(json.dumps(row), encoding="utf-8")
     assert len(own.get("/quarantine").content) < 15_000
 
 
@@ -200,7 +202,7 @@ def test_a_reason_names_no_folder_of_its_picture(folders, quoted):
     folders = [f"{name}-folder" for name in folders]
     path = "/" + "/".join([*folders, "mug.jpg"])
     told = f"picture {path!r} is damaged" if quoted else f"{path}: is damaged"
-    reason = live._without_folders(told, [path])
+    reason = page_data.without_folders(told, [path])
     assert "mug.jpg" in reason
     assert not [name for name in folders if name in reason]
 
@@ -214,7 +216,7 @@ def test_a_reason_names_no_folder_of_its_picture(folders, quoted):
     ("expected text and/or image", "expected text and/or image"),
 ])
 def test_paths_of_no_known_picture_are_cut_too(reason, wanted):
-    assert live._without_folders(reason, None) == wanted
+    assert page_data.without_folders(reason, None) == wanted
 
 
 def luminance(colour):
@@ -231,7 +233,7 @@ def contrast(one, other):
 
 
 def test_colours_contrast_in_light_and_in_dark():
-    style = (live.PAGE / "style.css").read_text(encoding="utf-8")
+    style = (page_data.PAGE / "style.css").read_text(encoding="utf-8")
     light, dark = (dict(re.findall(r"--([\w-]+): (#\w+)", block))
                    for block in re.findall(r":root \{(.*?)\}", style, re.DOTALL))
     texts = [(word, ground) for word in ("ink", "quiet", "accent") for ground in ("paper", "card")]

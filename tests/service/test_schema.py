@@ -42,7 +42,7 @@ def test_no_request_makes_the_service_fail(routes):
     seen, faults = [], []
 
     @settings(
-        max_examples=CASES, deadline=None, database=None, phases=[Phase.generate],
+        max_examples=CASES, database=None, phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
     @given(data=st.data())

@@ -6,7 +6,9 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -14,13 +16,15 @@ from itertools import count
 import numpy as np
 import pytest
 
-from mmrec import Item
+from mmrec import Interaction, Item
 from mmrec.encoders.base import unit
-from mmrec.errors import StoreError
+from mmrec.errors import StoreBusy, StoreError
 from mmrec.model.content import ContentPlan
+from mmrec.model.towers import IdentityTowers
 from mmrec.store import schema, tables
 from mmrec.store.catalogue import Catalogue
 from mmrec.store.ingest import Intake
+from mmrec.store.interactions import Interactions
 from mmrec.store.open import Store
 from mmrec.store.tables import KeyedTable
 
@@ -143,10 +147,10 @@ def test_items_with_the_fields_of_before_rewrite_nothing(catalogue):
 def test_a_field_of_no_weight_rewrites_nothing_either(open_shop):
     shop = open_shop(weights={"year": 0})
     shop.ingest(mugs(0, 100, year=1990))
-    serial = shop._catalogue.serial
+    serial = shop.catalogue.serial
     shop.ingest(mugs(100, 110, year=1991))
-    assert shop._catalogue.serial == serial
-    assert_fresh(shop._catalogue)
+    assert shop.catalogue.serial == serial
+    assert_fresh(shop.catalogue)
 
 
 def test_a_text_that_joins_hides_the_attribute_of_its_name(catalogue):
@@ -173,11 +177,43 @@ def test_a_field_that_joins_a_large_catalogue_is_in_the_sample(catalogue, monkey
     monkeypatch.setattr("mmrec.store.catalogue.ENOUGH", 8)
     ingest(catalogue, *mugs(0, 20))
     ingest(catalogue, *mugs(20, 24, price=100), *mugs(24, 26, price=140))
+    catalogue.rebuild()
     slot = catalogue.plan.slot("price")
     assert slot.centre == pytest.approx(100)
     serial = catalogue.serial
     ingest(catalogue, *mugs(26, 27, price=130))
     assert catalogue.serial == serial
+    assert_fresh(catalogue)
+
+
+def test_an_attribute_that_joins_waits_until_vectors_are_rewritten_anyway(catalogue):
+    ingest(catalogue, *mugs(0, 10))
+    serial, plan = catalogue.serial, catalogue.plan
+    ingest(catalogue, *mugs(10, 13, price=3, brand="Acme"), *mugs(0, 1, price=4))
+    assert (catalogue.serial, catalogue.plan) == (serial, plan)
+    assert schema.attribute_types(catalogue.table.schema).keys() == {"price", "brand"}  # for conditions
+    assert all(vector.any() for vector in stored(catalogue).values())
+    assert_fresh(catalogue)
+    ingest(catalogue, *mugs(13, 20))  # it has doubled
+    assert [slot.name for slot in catalogue.plan.slots] == ["title", "price", "brand"]
+    assert_fresh(catalogue)
+
+
+def test_a_training_takes_waiting_attributes_in(catalogue):
+    ingest(catalogue, *mugs(0, 10))
+    plan = catalogue.plan
+    catalogue.adopt(None)
+    assert catalogue.plan.slots == plan.slots
+    ingest(catalogue, *mugs(10, 13, price=3))
+    catalogue.adopt(None)
+    assert [slot.name for slot in catalogue.plan.slots] == ["title", "price"]
+    assert_fresh(catalogue)
+
+
+def test_attributes_do_not_wait_where_there_is_nothing_else_to_find_items_by(catalogue):
+    ingest(catalogue, *(Item(item_id=f"bare {n}") for n in range(9)))
+    ingest(catalogue, Item(item_id="priced", attributes={"price": 3}))
+    assert stored(catalogue)["priced"].any()
     assert_fresh(catalogue)
 
 
@@ -203,9 +239,9 @@ def test_the_towers_decide_the_width_of_a_vector(catalogue):
 def test_a_rebuild_that_misses_rows_is_refused(catalogue, red_blue, monkeypatch):
     Intake(catalogue).run(red_blue)
     serial, batches = catalogue.serial, KeyedTable.batches
-    short = lambda table, columns: (batch.slice(1) for batch in batches(table, columns))  # noqa: E731
+    short = lambda *asked: (batch.slice(1) for batch in batches(*asked))  # noqa: E731
     monkeypatch.setattr(KeyedTable, "batches", short)
-    with pytest.raises(StoreError, match="7 of 8 vectors"):
+    with pytest.raises(StoreError, match="1 of 8 vectors"):
         catalogue.rebuild()
     assert catalogue.serial == serial
     monkeypatch.undo()
@@ -238,6 +274,112 @@ def test_a_rebuild_reads_one_version_in_batches(catalogue, monkeypatch):
     catalogue.rebuild()
     assert len(stored(catalogue)) == 11
     assert_fresh(catalogue)
+
+
+class Halting(IdentityTowers):
+    """Towers that stop in the middle of a rewrite, in every thread but the main one."""
+
+    def __init__(self) -> None:
+        super().__init__(0.5)
+        self.began, self.may = threading.Event(), threading.Event()
+
+    def items(self, content: np.ndarray, ids: list[str]) -> np.ndarray:
+        if ids and threading.current_thread() is not threading.main_thread():
+            self.began.set()
+            assert self.may.wait(60)
+        return super().items(content, ids)
+
+
+@pytest.fixture
+def halted(catalogue):
+    """Goes on in another thread with a rewrite, of which nothing is written before the block ends."""
+
+    @contextmanager
+    def halted(rewrite: Callable[[], object]) -> Iterator[None]:
+        catalogue.towers = Halting()
+        with ThreadPoolExecutor(1) as other:
+            done = other.submit(rewrite)
+            assert catalogue.towers.began.wait(60)
+            try:
+                yield
+            finally:
+                catalogue.towers.may.set()
+            done.result()
+
+    return halted
+
+
+@pytest.mark.parametrize("rewrite", [Catalogue.rebuild, lambda catalogue: catalogue.adopt(None)])
+def test_items_and_clicks_are_taken_while_vectors_are_rewritten(catalogue, halted, monkeypatch, rewrite):
+    monkeypatch.setattr(tables, "STREAM", 4)
+    ingest(catalogue, *mugs(0, 11))
+    serial, clicks = catalogue.serial, Interactions(catalogue.store, catalogue.config)
+    with halted(lambda: rewrite(catalogue)):
+        clicks.record([Interaction(user_id="u", item_id="i1")])
+        ingest(catalogue, *mugs(11, 13), Item(item_id="i2", text={"title": "blue lamp"}))
+        ingest(reopened(catalogue), Item(item_id="i3", text={"title": "green pan"}))  # by another handle
+        catalogue.table.delete(["i4"])
+        assert catalogue.serial == serial
+    assert catalogue.serial == serial + 1
+    assert clicks.history("u") == [("i1", 1.0)]
+    assert catalogue.table.count() == 12
+    assert_fresh(catalogue)
+    assert serving(catalogue) == only(serial + 1)
+
+
+def test_more_changes_than_may_be_left_to_the_end_are_gone_over_again(catalogue, halted, monkeypatch):
+    monkeypatch.setattr("mmrec.store.catalogue.FEW", 2)
+    ingest(catalogue, *mugs(0, 20))
+    with halted(catalogue.rebuild):
+        ingest(catalogue, *(Item(item_id=f"i{n}", text={"title": f"blue lamp {n}"}) for n in range(9)))
+    assert_fresh(catalogue)
+
+
+def test_one_rewrites_the_vectors_at_a_time_and_others_leave_its_column_alone(catalogue, halted):
+    ingest(catalogue, *mugs(0, 9))
+    impatient = Catalogue(
+        Store.open(catalogue.store.path, wait=0.05), catalogue.config, catalogue.encoders, catalogue.towers
+    )
+    with halted(catalogue.rebuild):
+        for rewrite in (impatient.rebuild, lambda: impatient.adopt(None)):
+            with pytest.raises(StoreBusy, match="rewriting the vectors"):
+                rewrite()
+        ingest(impatient, *mugs(9, 20))  # outgrows the plan, which is left to the next
+        assert impatient.plan.seen == 9
+    assert_fresh(catalogue)
+    ingest(catalogue, *mugs(20, 21))
+    assert catalogue.plan.seen == 21
+    assert_fresh(catalogue)
+
+
+def test_what_must_be_rewritten_once_more_is_not_forgotten(catalogue, halted):
+    ingest(catalogue, *mugs(0, 9))
+    new = Item(item_id="n", text={"title": "lamp", "plot": "it shines"})
+    other = Store.open(catalogue.store.path, wait=0.05)
+    impatient = Catalogue(other, catalogue.config, catalogue.encoders, catalogue.towers)
+    with halted(catalogue.rebuild), pytest.raises(StoreBusy):
+        ingest(impatient, new)
+    assert [slot.name for slot in catalogue.plan.slots] == ["title"]
+    assert stored(catalogue)["n"].any()
+    assert catalogue.mend()
+    assert [slot.name for slot in catalogue.plan.slots] == ["title", "plot"]
+    assert_fresh(catalogue)
+
+
+def test_a_large_catalogue_has_an_index_of_its_ids(catalogue, monkeypatch):
+    monkeypatch.setattr("mmrec.store.catalogue.MANY", 10)
+    ingest(catalogue, *mugs(0, 9))
+    assert not catalogue.table.indexed("item_id")
+    ingest(catalogue, *mugs(9, 12))
+    assert catalogue.table.indexed("item_id")
+    ingest(catalogue, *mugs(10, 15))  # some that the index knows, some that it does not
+    assert catalogue.lookup(["i0", "i11", "i14", "i15"]).keys() == {"i0", "i11", "i14"}
+    for turn in range(3):  # of compaction, after which updates must still come through
+        catalogue.table.tidy(force=True)
+        ingest(catalogue, *mugs(0, 15, price=turn))
+        assert {item.attributes["price"] for item in catalogue.get(["i0", "i14"]).values()} == {turn}
+        catalogue.rebuild()
+        assert_fresh(catalogue)
 
 
 @pytest.fixture
@@ -322,7 +464,7 @@ def killed(*args, **more):
     return upsert(*args, **more)
 
 tables.KeyedTable.upsert = killed
-Recommender.open(sys.argv[1])._catalogue.rebuild()
+Recommender.open(sys.argv[1]).catalogue.rebuild()
 """
 
 
@@ -335,16 +477,16 @@ def test_a_killed_process_leaves_vectors_that_serve(open_shop):
         assert done.returncode == -signal.SIGKILL
         assert shop.similar("i0", k=20) == open_shop().similar("i0", k=20) == before
     assert shop.doctor()["healthy"]
-    shop._catalogue.rebuild()
-    assert_fresh(shop._catalogue)
-    assert serving(shop._catalogue) == only(shop._catalogue.serial)
+    shop.catalogue.rebuild()
+    assert_fresh(shop.catalogue)
+    assert serving(shop.catalogue) == only(shop.catalogue.serial)
 
 
 @pytest.mark.parametrize("damage", [b"", None], ids=["empty", "gone"])
 def test_a_lost_content_plan_is_made_anew_by_the_doctor(open_shop, damage):
     shop = open_shop()
     shop.ingest([*mugs(0, 4, price=3), Item(item_id="lamp", text={"title": "lamp"}, attributes={"price": 9})])
-    before, path = shop.similar("i0"), shop.path / f"content-{shop._catalogue.serial}.safetensors"
+    before, path = shop.similar("i0"), shop.path / f"content-{shop.catalogue.serial}.safetensors"
     path.unlink()
     if damage is not None:
         path.write_bytes(damage)
@@ -354,7 +496,7 @@ def test_a_lost_content_plan_is_made_anew_by_the_doctor(open_shop, damage):
     assert shop.doctor(mend=False)["problems"][0]["what"] == "content plan cannot be read"
     assert not shop.doctor()["healthy"]
     assert shop.doctor()["healthy"]
-    assert_fresh(shop._catalogue)
+    assert_fresh(shop.catalogue)
     assert [r.item_id for r in shop.similar("i0")] == [r.item_id for r in before]
 
 
@@ -365,6 +507,6 @@ def test_other_weights_rewrite_the_vectors_of_a_store_and_encode_nothing(
     shop.ingest(mugs(0, 5, price=3))
     again = open_shop(weights={"price": 4.0})
     assert calls(again) == (0, 0)
-    assert again._catalogue.plan.slot("price").weight == 4.0
-    assert_fresh(again._catalogue)
-    assert open_shop(weights={"price": 4.0})._catalogue.serial == again._catalogue.serial
+    assert again.catalogue.plan.slot("price").weight == 4.0
+    assert_fresh(again.catalogue)
+    assert open_shop(weights={"price": 4.0}).catalogue.serial == again.catalogue.serial

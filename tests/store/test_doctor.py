@@ -11,12 +11,12 @@ from mmrec.search.hits import Hits
 from mmrec.store import schema
 from mmrec.store.doctor import examine
 from mmrec.store.ingest import Intake
-from mmrec.store.interactions import Journal
+from mmrec.store.interactions import Interactions
 
 
 @pytest.fixture
-def journal(catalogue):
-    return Journal(catalogue.store, catalogue.config)
+def behaviour(catalogue):
+    return Interactions(catalogue.store, catalogue.config)
 
 
 @pytest.fixture
@@ -36,8 +36,8 @@ def record_of(catalogue, item_id):
     return json.loads(catalogue.table.read([item_id], ["record"])["record"][0].as_py())
 
 
-def test_a_sound_store_is_healthy(filled, journal):
-    report = examine(filled, journal)
+def test_a_sound_store_is_healthy(filled, behaviour):
+    report = examine(filled, behaviour)
     assert (report["healthy"], report["problems"]) == (True, [])
     assert report["items"]["rows"] == 8
     assert report["items"]["bytes"] > 0
@@ -47,29 +47,29 @@ def test_a_sound_store_is_healthy(filled, journal):
     json.dumps(report)
 
 
-def test_the_doctor_names_the_road_of_a_large_catalogue_and_measures_it(filled, journal, monkeypatch):
+def test_the_doctor_names_the_road_of_a_large_catalogue_and_measures_it(filled, behaviour, monkeypatch):
     monkeypatch.setattr("mmrec.search.topk.SMALL", 4)
-    found = examine(filled, journal)["search"]
+    found = examine(filled, behaviour)["search"]
     assert (found["road"], found["recall_at_10"]) == ("exact: 8-bit codes name the candidates", 1.0)
     nothing = Hits(np.zeros(0, np.intp), np.zeros(0, np.float32))
     monkeypatch.setattr("mmrec.search.topk.Scorer.top", lambda *_: nothing)
-    assert examine(filled, journal)["search"]["recall_at_10"] == 0.0
+    assert examine(filled, behaviour)["search"]["recall_at_10"] == 0.0
 
 
-def test_an_empty_store_is_healthy(catalogue, journal):
-    assert examine(catalogue, journal)["healthy"]
+def test_an_empty_store_is_healthy(catalogue, behaviour):
+    assert examine(catalogue, behaviour)["healthy"]
 
 
-def test_items_without_any_field_are_healthy(catalogue, journal):
+def test_items_without_any_field_are_healthy(catalogue, behaviour):
     Intake(catalogue).run([Item(item_id="bare")])
-    assert examine(catalogue, journal)["healthy"]
+    assert examine(catalogue, behaviour)["healthy"]
     Intake(catalogue).run([Item(item_id="titled", text={"title": "mug"})])
-    assert examine(catalogue, journal)["healthy"]
+    assert examine(catalogue, behaviour)["healthy"]
 
 
-def test_the_doctor_covers_every_row_by_the_text_index(filled, journal):
+def test_the_doctor_covers_every_row_by_the_text_index(filled, behaviour):
     Intake(filled).run([Item(item_id=f"n{n}", text={"title": "chair"}) for n in range(5)])
-    (index,) = examine(filled, journal)["items"]["indices"].values()
+    (index,) = examine(filled, behaviour)["items"]["indices"].values()
     assert index == {"indexed": 13, "waiting": 0}
 
 
@@ -116,11 +116,11 @@ DAMAGES = [
 
 
 @pytest.mark.parametrize(("damage", "what"), DAMAGES)
-def test_damage_is_found_marked_and_healed_by_the_next_ingest(filled, journal, red_blue, damage, what):
+def test_damage_is_found_marked_and_healed_by_the_next_ingest(filled, behaviour, red_blue, damage, what):
     encoders = filled.encoders["text"], filled.encoders["image"]
     damage(filled, "r1")
     damage(filled, "b2")
-    report = examine(filled, journal)
+    report = examine(filled, behaviour)
     assert not report["healthy"]
     (problem,) = report["problems"]
     assert what in problem["what"]
@@ -130,52 +130,52 @@ def test_damage_is_found_marked_and_healed_by_the_next_ingest(filled, journal, r
     healed = Intake(filled).run(red_blue)
     assert (healed.updated, healed.unchanged) == (2, 6)  # what is sound is left alone
     assert [e.calls - n for e, n in zip(encoders, before, strict=True)] == [4, 2]
-    assert examine(filled, journal)["healthy"]
+    assert examine(filled, behaviour)["healthy"]
     assert filled.get(["r1"])["r1"].text["title"] == "red mug"
     assert Intake(filled).run(red_blue).unchanged == 8
 
 
 @pytest.mark.parametrize(("damage", "what"), DAMAGES)
-def test_without_mending_the_doctor_only_tells(filled, journal, red_blue, damage, what):
+def test_without_mending_the_doctor_only_tells(filled, behaviour, red_blue, damage, what):
     damage(filled, "r1")
     version = filled.table.version
     for _ in range(2):
-        report = examine(filled, journal, mend=False)
+        report = examine(filled, behaviour, mend=False)
         assert [(p["items"], p["done"]) for p in report["problems"]] == [(["r1"], "nothing")]
     assert filled.table.version == version
 
 
-def test_a_marked_row_is_told_until_it_is_healed(filled, journal, red_blue):
+def test_a_marked_row_is_told_until_it_is_healed(filled, behaviour, red_blue):
     _other_text(filled, "r1")
-    examine(filled, journal)
-    report = examine(filled, journal)
+    examine(filled, behaviour)
+    report = examine(filled, behaviour)
     assert not report["healthy"]
     assert [p["items"] for p in report["problems"]] == [["r1"]]
     Intake(filled).run(red_blue)
-    assert examine(filled, journal)["healthy"]
+    assert examine(filled, behaviour)["healthy"]
 
 
-def test_rows_left_without_vectors_by_a_killed_ingest_are_mended_at_once(filled, journal):
+def test_rows_left_without_vectors_by_a_killed_ingest_are_mended_at_once(filled, behaviour):
     _no_vector(filled, "r1")
     with filled.store.writer():
         filled.store.save_facts(stale=True)
-    told = examine(filled, journal, mend=False)
+    told = examine(filled, behaviour, mend=False)
     assert {p["done"] for p in told["problems"]} == {"nothing"}
-    report = examine(filled, journal)
+    report = examine(filled, behaviour)
     assert [p["done"] for p in report["problems"]] == ["rebuilt"]
-    assert examine(filled, journal)["healthy"]
+    assert examine(filled, behaviour)["healthy"]
 
 
-def test_at_most_twenty_items_of_a_problem_are_named(catalogue, journal):
+def test_at_most_twenty_items_of_a_problem_are_named(catalogue, behaviour):
     Intake(catalogue).run([Item(item_id=f"m{n:02}", text={"title": "mug"}) for n in range(25)])
     for n in range(25):
         write(catalogue, f"m{n:02}", record="{")
-    (problem,) = examine(catalogue, journal)["problems"]
+    (problem,) = examine(catalogue, behaviour)["problems"]
     assert (problem["count"], len(problem["items"])) == (25, 20)
 
 
-def test_mending_compacts_the_tables(catalogue, journal):
+def test_mending_compacts_the_tables(catalogue, behaviour):
     for n in range(6):
         Intake(catalogue).run([Item(item_id=f"m{n}", text={"title": "mug"})])
     before = catalogue.table.health()["fragments"]
-    assert examine(catalogue, journal)["items"]["fragments"] < before
+    assert examine(catalogue, behaviour)["items"]["fragments"] < before

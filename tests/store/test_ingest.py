@@ -1,14 +1,17 @@
 """The road of an item: every row accounted for, nothing encoded twice, nothing lost when stopped."""
 
+import hashlib
 import io
 import json
+import os
 import subprocess
 import sys
 import textwrap
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -16,6 +19,7 @@ from mmrec import Item, Recommender, Rejection
 from mmrec.encoders.toy import ToyImage, ToyText
 from mmrec.errors import DataError, StoreMismatch
 from mmrec.store import ingest as intake
+from mmrec.store.catalogue import Catalogue
 from mmrec.store.ingest import encode_alone
 
 
@@ -82,7 +86,7 @@ def _row(draw):
     return item_id, draw(st.sampled_from(["red mug", "blue lamp", ""])), picture, price
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12)
 @given(batches=st.lists(st.lists(_row(), max_size=9), min_size=1, max_size=3))
 def test_rows_are_added_updated_unchanged_or_rejected_and_the_store_is_a_dict(
     tmp_path_factory, small_chunks, paint, batches
@@ -383,17 +387,143 @@ def test_progress_and_accepted_ids_sum_to_what_was_taken(shop, small_chunks):
     assert again == ["m0000"]  # an unchanged one is in the store too
 
 
-def test_chunks_grow_while_they_are_brisk_and_shrink_when_slow(shop, monkeypatch):
-    clock = iter(range(10**6))
+class Clock:
+    """Time that passes only while a chunk is encoded or stored: so many seconds for each of its items."""
+
+    def __init__(self, monkeypatch, *, encoding=0.0, storing=0.0):
+        self.now = 0.0
+        monkeypatch.setattr(intake, "time", self)
+        self.slow(monkeypatch, ToyText, "forward", lambda pieces: encoding * len(pieces))
+        self.slow(monkeypatch, Catalogue, "write", lambda drafts, *_: storing)
+
+    def perf_counter(self):
+        return self.now
+
+    def slow(self, monkeypatch, owner, name, seconds):
+        real = getattr(owner, name)
+
+        def slower(this, *arguments):
+            self.now += seconds(*arguments)
+            return real(this, *arguments)
+
+        monkeypatch.setattr(owner, name, slower)
+
+
+def test_chunks_grow_while_they_are_brisk_and_shrink_while_they_take_long(shop, monkeypatch):
     monkeypatch.setattr(intake, "SMALLEST", 2)
     monkeypatch.setattr(intake, "LARGEST", 8)
     sizes = []
+    Clock(monkeypatch)
     shop.ingest(mugs(30), progress=sizes.append)
     assert sizes == [2, 4, 8, 8, 8]
-    monkeypatch.setattr(intake.time, "perf_counter", lambda: 100.0 * next(clock))
     sizes.clear()
-    shop.ingest(mugs(6), progress=sizes.append)
+    Clock(monkeypatch, encoding=100)
+    shop.ingest([mug(f"n{i}", f"blue lamp {i}") for i in range(6)], progress=sizes.append)
     assert sizes == [2, 2, 2]
+
+
+def test_chunks_grow_where_a_write_is_dear(shop, monkeypatch):
+    monkeypatch.setattr(intake, "SMALLEST", 2)
+    monkeypatch.setattr(intake, "LARGEST", 8)
+    sizes = []
+    Clock(monkeypatch, encoding=1, storing=50)
+    shop.ingest(mugs(30), progress=sizes.append)
+    assert sizes == [2, 4, 8, 8, 8]
+
+
+@pytest.mark.parametrize(("encoding", "storing", "size"), [
+    (0.5, 0.1, 512),  # brisk
+    (10, 0.2, 256), (10, 3, 512), (10, 300, 512),  # a write is a small share, or not
+    (20, 10, 256),  # twice as many would take too long to lose
+    (40, 40, 256), (400, 0, 256),  # no smaller than the smallest
+])
+def test_a_chunk_is_as_big_as_makes_its_write_cheap(encoding, storing, size):
+    assert intake.next_size(256, encoding, storing) == size
+
+
+@pytest.mark.parametrize(("size", "encoding", "storing", "expected"), [
+    (4096, 0.5, 0.1, 4096), (1024, 31, 0.1, 512), (1024, 29, 900, 1024), (1024, 60, 900, 512),
+])
+def test_only_encoding_makes_chunks_smaller(size, encoding, storing, expected):
+    assert intake.next_size(size, encoding, storing) == expected
+
+
+# read once
+
+@pytest.fixture
+def openings(monkeypatch):
+    """Names of the files that were opened through `os.open`, in order."""
+    opened, real = [], os.open
+
+    def counting(path, *arguments):
+        opened.append(Path(path).name)
+        return real(path, *arguments)
+
+    monkeypatch.setattr(os, "open", counting)
+    return opened
+
+
+@pytest.mark.parametrize(("held", "times"), [(2**20, 1), (0, 2)])
+def test_a_picture_is_read_once_as_far_as_memory_goes(shop, picture, openings, monkeypatch, held, times):
+    monkeypatch.setattr(intake, "HELD", held)
+    names = [f"{colour}.png" for colour in ("red", "blue", "green")]
+    items = [mug(name, image=picture(name, name.removesuffix(".png"))) for name in names]
+    openings.clear()
+    assert counts(shop.ingest(items)) == (3, 0, 0, 0)
+    assert [openings.count(name) for name in names] == [times] * 3
+    assert shop.similar(image=items[1].images, by="image")[0].score == pytest.approx(1, abs=1e-3)
+    openings.clear()
+    assert counts(shop.ingest(items)) == (0, 0, 3, 0)
+    assert [openings.count(name) for name in names] == [1] * 3
+
+
+def test_the_pictures_held_are_bounded_and_unchanged_ones_are_not_held(shop, picture, openings, monkeypatch):
+    paths = [picture(f"{n}.png", "red") for n in range(4)]
+    size = paths[0].stat().st_size
+    monkeypatch.setattr(intake, "HELD", 2 * size)
+    shop.ingest([mug("known", image=paths[:2])])
+    openings.clear()
+    shop.ingest([mug("known", image=paths[:2]), mug("one", image=paths[2]), mug("two", image=paths[3])])
+    assert [openings.count(path.name) for path in paths] == [1, 1, 1, 1]
+    openings.clear()
+    shop.ingest([mug("three", image=paths[:3])])
+    assert [openings.count(path.name) for path in paths] == [1, 1, 2, 0]
+
+
+def test_digests_are_those_of_earlier_versions(shop, picture):
+    """A store of an earlier version must see its items as unchanged."""
+
+    def short(text):
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+    paths = [picture("a.png", "red"), picture("b.png", "blue")]
+    item = mug(image=paths, attributes={"kind": "mug", "tags": ["dark blue", "7"]})
+    shop.ingest([item])
+    stored = shop.catalogue.lookup(["a"])["a"]
+    digests = json.loads(stored.digests)
+    assert digests == {
+        "title": short("red mug"), "_labels": short("dark blue\nmug"),
+        "image": short(" ".join(hashlib.sha256(path.read_bytes()).hexdigest() for path in paths)),
+    }
+    record = {
+        "item_id": "a", "text": {"title": "red mug"}, "image": [str(path) for path in paths],
+        "attributes": {"kind": "mug", "tags": ["dark blue", "7"]},
+    }
+    written = json.dumps(record, ensure_ascii=False, sort_keys=True)
+    assert stored.digest == short(json.dumps([written, digests, None], sort_keys=True))
+
+
+def test_a_text_that_its_encoder_refuses_rejects_that_item_alone(open_shop):
+    class Picky(ToyText):
+        def pieces(self, value):
+            if "?" in value:
+                raise DataError("no questions: write a statement", field="text")
+            return [value]
+
+    shop = open_shop(encoders={"text": Picky()})
+    report = shop.ingest([mug("a"), mug("b", "what?"), mug("c", "blue lamp"), mug("d", "what?")])
+    assert (counts(report), report.encoder_calls) == ((2, 0, 0, 2), 2)
+    assert {r.item_id for r in report.rejections} == {"b", "d"}
 
 
 # what an item may be made of

@@ -4,34 +4,34 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmrec import Interaction, Rejection, read_interactions
 from mmrec.config import Config
 from mmrec.data.files import write_interactions
 from mmrec.errors import DataError
-from mmrec.store.interactions import Journal
+from mmrec.store.interactions import Interactions
 from mmrec.store.open import Store
 
 MAY = datetime(2024, 5, 1, tzinfo=UTC)
 
 
 @pytest.fixture
-def open_journal(tmp_path):
-    """The journal of the test's store, with these settings."""
+def open_interactions(tmp_path):
+    """The behaviour of the test's store, with these settings."""
 
     def open_(**config):
         path = tmp_path / "shop.mmrec"
         store = Store.open(path, 5.0) if path.exists() else Store.create(path, {}, 5.0)
-        return Journal(store, Config(**config))
+        return Interactions(store, Config(**config))
 
     return open_
 
 
 @pytest.fixture
-def journal(open_journal):
-    return open_journal()
+def behaviour(open_interactions):
+    return open_interactions()
 
 
 def act(item_id="a", user_id="u", days=0.0, **more):
@@ -43,110 +43,110 @@ def counts(report):
     return report.added, report.unchanged, report.rejected
 
 
-def test_a_file_recorded_twice_adds_nothing(journal, tmp_path):
+def test_a_file_recorded_twice_adds_nothing(behaviour, tmp_path):
     acts = [act("a"), act("a", days=1), act("b", kind="like"), act("b", "v"), act("b", kind="view")]
     write_interactions(tmp_path / "clicks.jsonl", acts)
-    assert counts(journal.record(read_interactions(tmp_path / "clicks.jsonl"))) == (5, 0, 0)
-    assert counts(journal.record(read_interactions(tmp_path / "clicks.jsonl"))) == (0, 5, 0)
-    assert journal.table.count() == 5
-    assert len(journal.history("u")) == 4
+    assert counts(behaviour.record(read_interactions(tmp_path / "clicks.jsonl"))) == (5, 0, 0)
+    assert counts(behaviour.record(read_interactions(tmp_path / "clicks.jsonl"))) == (0, 5, 0)
+    assert behaviour.table.count() == 5
+    assert len(behaviour.history("u")) == 4
 
 
-def test_the_same_act_twice_in_one_call_is_one(journal):
-    assert counts(journal.record([act(), act(), act(kind="like")])) == (2, 1, 0)
+def test_the_same_act_twice_in_one_call_is_one(behaviour):
+    assert counts(behaviour.record([act(), act(), act(kind="like")])) == (2, 1, 0)
 
 
-def test_rows_that_are_no_interactions_are_rejections(journal):
-    report = journal.record([act(), "click", Rejection(reason="unreadable", line=4)])
+def test_rows_that_are_no_interactions_are_rejections(behaviour):
+    report = behaviour.record([act(), "click", Rejection(reason="unreadable", line=4)])
     assert counts(report) == (1, 0, 2)
     assert {r.line: r.reason for r in report.rejections} == {
         None: "expected an mmrec.Interaction, got str", 4: "unreadable",
     }
 
 
-def test_strict_stops_at_the_first_rejection(journal):
+def test_strict_stops_at_the_first_rejection(behaviour):
     with pytest.raises(DataError, match="line 4: unreadable"):
-        journal.record([act(), Rejection(reason="unreadable", line=4)], strict=True)
-    assert journal.history("u") == [("a", 1.0)]
+        behaviour.record([act(), Rejection(reason="unreadable", line=4)], strict=True)
+    assert behaviour.history("u") == [("a", 1.0)]
 
 
-def test_progress_counts_every_row(journal):
+def test_progress_counts_every_row(behaviour):
     moved = []
-    journal.record([act(), "click", act()], progress=moved.append)
+    behaviour.record([act(), "click", act()], progress=moved.append)
     assert sum(moved) == 3
-    assert counts(journal.record([])) == (0, 0, 0)
+    assert counts(behaviour.record([])) == (0, 0, 0)
 
 
-def test_a_history_is_oldest_first_weighed_by_kind(journal):
-    journal.record([
+def test_a_history_is_oldest_first_weighed_by_kind(behaviour):
+    behaviour.record([
         act("new", days=1, kind="purchase"), act("old", days=9), act("mid", days=5, kind="dislike"),
         act("half", days=4, kind="like", weight=0.5), act("odd", days=3, kind="shared"),
         act("none", days=2, weight=0.0), act("theirs", "v"),
     ])
-    assert journal.history("u") == [
+    assert behaviour.history("u") == [
         ("old", 1.0), ("mid", -1.0), ("half", 1.0), ("odd", 1.0), ("none", 0.0), ("new", 3.0),
     ]
-    assert [i.item_id for i in journal.interactions("u")] == ["old", "mid", "half", "odd", "none", "new"]
-    assert journal.interactions("u")[0] == act("old", days=9)
+    assert [i.item_id for i in behaviour.interactions("u")] == ["old", "mid", "half", "odd", "none", "new"]
+    assert behaviour.interactions("u")[0] == act("old", days=9)
 
 
-def test_a_history_follows_the_settings(open_journal):
-    open_journal().record([act("a", kind="like"), act("b", kind="return", days=1)])
-    weighed = open_journal(kind_weights={"like": 5.0, "return": -2.0})
+def test_a_history_follows_the_settings(open_interactions):
+    open_interactions().record([act("a", kind="like"), act("b", kind="return", days=1)])
+    weighed = open_interactions(kind_weights={"like": 5.0, "return": -2.0})
     assert weighed.history("u") == [("b", -2.0), ("a", 5.0)]
 
 
 @pytest.mark.parametrize("user", ["nobody", "o'neil", "' OR 1=1 --", "ü\u00a0x", "u%"])
-def test_a_user_gets_only_their_own_history(journal, user):
-    journal.record([act(), act("b", "other")])
-    assert journal.history(user) == []
-    journal.record([act("mine", user)])
-    assert journal.history(user) == [("mine", 1.0)]
+def test_a_user_gets_only_their_own_history(behaviour, user):
+    behaviour.record([act(), act("b", "other")])
+    assert behaviour.history(user) == []
+    behaviour.record([act("mine", user)])
+    assert behaviour.history(user) == [("mine", 1.0)]
 
 
-def test_popularity_by_hand(journal):
-    journal.record([
+def test_popularity_by_hand(behaviour):
+    behaviour.record([
         act("a", "u", days=0), act("a", "v", days=30), act("a", "w", days=60),  # 1 + 1/2 + 1/4
         act("b", "u", days=30, kind="purchase"),  # 3 / 2
         act("c", "u", days=0, weight=0.2),
         act("d", "u", days=0, kind="dislike"), act("d", "v", days=30, kind="view"),  # 0 + 0.5 / 2
     ])
-    assert journal.popularity() == pytest.approx({"a": 1.75, "b": 1.5, "c": 0.2, "d": 0.25})
+    assert behaviour.popularity() == pytest.approx({"a": 1.75, "b": 1.5, "c": 0.2, "d": 0.25})
 
 
-def test_the_half_life_is_a_setting(open_journal):
-    open_journal().record([act("a"), act("b", days=10)])
-    assert open_journal(popularity_half_life=10).popularity()["b"] == pytest.approx(0.5)
-    assert open_journal(popularity_half_life=5).popularity()["b"] == pytest.approx(0.25)
+def test_the_half_life_is_a_setting(open_interactions):
+    open_interactions().record([act("a"), act("b", days=10)])
+    assert open_interactions(popularity_half_life=10).popularity()["b"] == pytest.approx(0.5)
+    assert open_interactions(popularity_half_life=5).popularity()["b"] == pytest.approx(0.25)
 
 
-def test_popularity_is_of_now(journal, open_journal):
-    assert journal.popularity() == {}
-    journal.record([act("a")])
-    assert journal.popularity() == {"a": 1.0}
-    assert journal.popularity() is journal.popularity()  # counted once
-    open_journal().record([act("b", days=-30)])  # by another handle: a's act is now 30 days old
-    assert journal.popularity() == pytest.approx({"a": 0.5, "b": 1.0})
+def test_popularity_is_of_now(behaviour, open_interactions):
+    assert behaviour.popularity() == {}
+    behaviour.record([act("a")])
+    assert behaviour.popularity() == {"a": 1.0}
+    assert behaviour.popularity() is behaviour.popularity()  # counted once
+    open_interactions().record([act("b", days=-30)])  # by another handle: a's act is now 30 days old
+    assert behaviour.popularity() == pytest.approx({"a": 0.5, "b": 1.0})
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8)
 @given(acts=st.lists(st.builds(
     act, st.sampled_from("abc"), st.sampled_from("uv"), st.integers(0, 90),
     kind=st.sampled_from(["view", "click", "like", "purchase", "dislike", "other"]),
     weight=st.sampled_from([0.0, 0.5, 1.0, 4.0]),
 ), max_size=20))
-def test_the_journal_is_a_set_of_acts(tmp_path_factory, acts):
+def test_the_interactions_are_a_set_of_acts(tmp_path_factory, acts):
     config = Config()
-    journal = Journal(Store.create(tmp_path_factory.mktemp("j") / "s", {}, 5.0), config)
+    behaviour = Interactions(Store.create(tmp_path_factory.mktemp("j") / "s", {}, 5.0), config)
     known = {}
     for i in acts:
         known.setdefault((i.user_id, i.item_id, i.kind, i.time), i)
-    assert counts(journal.record(acts)) == (len(known), len(acts) - len(known), 0)
-    assert counts(journal.record(acts)) == (0, len(acts), 0)
-    assert len(journal.interactions("u")) == sum(user == "u" for user, *_ in known)
+    assert counts(behaviour.record(acts)) == (len(known), len(acts) - len(known), 0)
+    assert counts(behaviour.record(acts)) == (0, len(acts), 0)
+    assert len(behaviour.interactions("u")) == sum(user == "u" for user, *_ in known)
     newest = max((i.time for i in known.values()), default=MAY)
-    for item_id, worth in journal.popularity().items():
-        mine = [i for i in journal.interactions("u") + journal.interactions("v") if i.item_id == item_id]
+    for item_id, worth in behaviour.popularity().items():
+        mine = [i for i in behaviour.interactions("u") + behaviour.interactions("v") if i.item_id == item_id]
         assert worth == pytest.approx(sum(
             max(0.0, config.kind_weights.get(i.kind, 1.0)) * i.weight
             * np.exp2(-(newest - i.time) / timedelta(days=config.popularity_half_life)) for i in mine
@@ -159,13 +159,13 @@ ACTS = st.builds(
 BATCHES = st.lists(st.lists(st.one_of(ACTS, st.just("click")), max_size=4), max_size=4)
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15)
 @given(before=st.lists(st.builds(act, st.sampled_from("ab")), max_size=1), batches=BATCHES)
 def test_batches_in_one_write_come_to_what_they_come_to_one_by_one(tmp_path_factory, before, batches):
     folder = tmp_path_factory.mktemp("j")
-    one_by_one, together = (Journal(Store.create(folder / name, {}, 5.0), Config()) for name in "st")
-    for journal in (one_by_one, together):
-        journal.record(before)
+    one_by_one, together = (Interactions(Store.create(folder / name, {}, 5.0), Config()) for name in "st")
+    for behaviour in (one_by_one, together):
+        behaviour.record(before)
     version = together.table.version
     reports = together.record_many(batches)
     assert reports == [one_by_one.record(batch) for batch in batches]
@@ -178,10 +178,10 @@ def test_batches_in_one_write_come_to_what_they_come_to_one_by_one(tmp_path_fact
         assert together.table.version <= version + 1
 
 
-def test_versions_of_single_clicks_do_not_pile_up(journal, monkeypatch):
+def test_versions_of_single_clicks_do_not_pile_up(behaviour, monkeypatch):
     monkeypatch.setattr("mmrec.store.interactions.KEEP", timedelta(milliseconds=1))
     for n in range(60):
-        journal.record([act(f"i{n}")])
-    assert journal.table.version > 60
-    assert journal.table.health()["versions"] < 50
-    assert len(journal.history("u")) == 60
+        behaviour.record([act(f"i{n}")])
+    assert behaviour.table.version > 60
+    assert behaviour.table.health()["versions"] < 50
+    assert len(behaviour.history("u")) == 60

@@ -11,12 +11,13 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmrec.errors import StoreError
 from mmrec.store import tables
-from mmrec.store.tables import BLOCK, MOST_FRAGMENTS, KeyedTable, connect, literals
+from mmrec.store.files import LocalFiles
+from mmrec.store.tables import BLOCK, MOST_FRAGMENTS, KeyedTable, literals
 
 SCHEMA = pa.schema([
     pa.field("key", pa.string(), nullable=False), pa.field("n", pa.int64()), pa.field("words", pa.string()),
@@ -30,7 +31,7 @@ KEYS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_s
 
 
 def open_table(folder: Path) -> KeyedTable:
-    return KeyedTable(connect(folder), folder, "rows", SCHEMA)
+    return KeyedTable(LocalFiles(folder), "rows", SCHEMA)
 
 
 @pytest.fixture
@@ -77,6 +78,33 @@ def test_some_columns_alone_can_be_updated(table):
     assert table.upsert(part, update_only=True) == (0, 1)
     found = table.scan(["key", "n", "words"]).sort_by("key").to_pydict()
     assert found == {"key": ["a", "b"], "n": [1, 2], "words": ["new", "red mug"]}
+
+
+def test_rows_written_since_a_version_are_told_unless_they_are_not_stamped(tmp_path):
+    table = KeyedTable(LocalFiles(tmp_path), "rows", SCHEMA.append(tables.WRITTEN))
+    table.upsert(rows({"a": 1, "b": 2}))
+    before = table.version
+    table.upsert(rows({"b": 3, "c": 4}))
+    part = pa.table([["a"], ["new"]], schema=pa.schema([SCHEMA.field("key"), SCHEMA.field("words")]))
+    assert table.upsert(part, update_only=True, stamp=False) == (0, 1)
+    assert sorted(table.scan(["key"], table.written_since(before))["key"].to_pylist()) == ["b", "c"]
+    assert (table.count(), table.count("n > 3"), table.count("words = 'new'")) == (3, 1, 1)
+    with pytest.raises(StoreError, match="could not count rows"):
+        table.count("no such column = 1")
+
+
+def test_parts_of_rows_are_updated_after_compaction_with_an_index_on_the_key(table):
+    table.upsert(rows({f"k{n}": 0 for n in range(200)}))
+    table.index_key("key")
+    for turn in range(3):
+        table.tidy(force=True)
+        table.upsert(rows({f"late {turn}": 0}))  # which the index does not know yet
+        keys = [*contents(table)]
+        two = pa.schema([SCHEMA.field("key"), SCHEMA.field("words")])
+        part = pa.table([keys, [f"turn {turn}"] * len(keys)], schema=two)
+        assert table.upsert(part, update_only=True) == (0, len(keys))
+        assert set(table.scan(["words"])["words"].to_pylist()) == {f"turn {turn}"}
+        assert table.read([f"late {turn}"], ["words"])["words"].to_pylist() == [f"turn {turn}"]
 
 
 class Forgetful:
@@ -131,7 +159,7 @@ def test_odd_keys_are_keys_like_others(table):
     assert sorted(contents(table)) == sorted(ODD[1::2])
 
 
-@settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15)
 @given(written=st.dictionaries(KEYS, st.integers(0, 9), min_size=1, max_size=6),
        asked=st.lists(KEYS | st.sampled_from(ODD), max_size=6))
 def test_only_the_keys_that_are_asked_for_are_read_and_deleted(table, written, asked):
@@ -340,11 +368,12 @@ WRITER = """
 import sys
 from pathlib import Path
 import pyarrow as pa
-from mmrec.store.tables import KeyedTable, connect
+from mmrec.store.files import LocalFiles
+from mmrec.store.tables import KeyedTable
 
 folder = Path(sys.argv[1])
 schema = pa.schema([pa.field("key", pa.string(), nullable=False), ("n", pa.int64())])
-table = KeyedTable(connect(folder), folder, "rows", schema)
+table = KeyedTable(LocalFiles(folder), "rows", schema)
 table.upsert(pa.table([["a", "b"], [5, 6]], schema=schema))
 """
 

@@ -167,17 +167,17 @@ class Shop(RuleBasedStateMachine):
     def ingest_what_must_be_refused(self, item_id: str, image: str | bytes) -> None:
         bad = Item(item_id=item_id, text={"title": "never"}, image=image)
         wrong = Item(item_id=item_id, attributes={"price": "cheap"})
-        has_price = "a_price" in self.shop._catalogue.table.schema.names
+        has_price = "a_price" in self.shop.catalogue.table.schema.names
         report = self.shop.ingest([bad, wrong] if has_price else [bad])
         assert report.rejected == report.rows == 1 + has_price
 
     @rule()
     def tidy(self) -> None:
-        self.shop._catalogue.table.tidy(force=True)
+        self.shop.catalogue.table.tidy(force=True)
 
     @rule()
     def rebuild(self) -> None:
-        self.shop._catalogue.rebuild()
+        self.shop.catalogue.rebuild()
 
     @rule()
     def reopen(self) -> None:
@@ -208,7 +208,7 @@ class Shop(RuleBasedStateMachine):
 
     @invariant()
     def vectors_are_those_of_a_fresh_encoding(self) -> None:
-        catalogue, found = self.shop._catalogue, self.vectors()
+        catalogue, found = self.shop.catalogue, self.vectors()
         fields, failures = Intake(catalogue).fields([Draft(i, "", {}, None) for i in self.items.values()])
         assert not failures
         expected = catalogue.vectors_of(fields)
@@ -228,7 +228,7 @@ class Shop(RuleBasedStateMachine):
 
     def vectors(self) -> dict[str, np.ndarray]:
         """The vector of each row, as it is searched; of no width where no item has had any field."""
-        catalogue = self.shop._catalogue
+        catalogue = self.shop.catalogue
         catalogue.store.refresh()  # the other handle may have rebuilt them
         if catalogue.vector_column not in catalogue.table.schema.names:
             return {item_id: np.zeros(0, np.float32) for item_id in self.items}
@@ -243,8 +243,7 @@ class Shop(RuleBasedStateMachine):
 def test_a_store_agrees_with_a_dict_whatever_is_done_to_it():
     Shop.steps = 0
     run_state_machine_as_test(Shop, settings=settings(
-        max_examples=EXAMPLES, stateful_step_count=STEPS, deadline=None,
-        suppress_health_check=list(HealthCheck),
+        max_examples=EXAMPLES, stateful_step_count=STEPS, suppress_health_check=list(HealthCheck),
     ))
     print(f"{Shop.steps} steps, no difference")
     assert Shop.steps >= (2_000 if os.environ.get("CI") else 200)

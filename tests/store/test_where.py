@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmrec.errors import DataError
@@ -114,15 +114,17 @@ def test_mask_reads_chunks_slices_and_hidden_values_of_missing_lists() -> None:
     assert where.mask(pa.table({"genres": lists})).tolist() == [False, True]
 
 
-def test_mask_of_100_000_rows_takes_milliseconds() -> None:
+def test_a_mask_is_far_quicker_than_a_loop_over_its_rows() -> None:
+    """Beside the turning of the same rows into Python values, which takes as long as any loop over them."""
     where = parse("price < 30 and category in ('mug', 'lamp') or 'Comedy' not in genres", COLUMNS)
     many = table(ROWS * 25_000)
-    seconds = []
-    for _ in range(5):
+
+    def seconds(work: Callable[[], object]) -> float:
         start = time.perf_counter()
-        where.mask(many)
-        seconds.append(time.perf_counter() - start)
-    assert min(seconds) < 0.05
+        work()
+        return time.perf_counter() - start
+
+    assert min(seconds(lambda: where.mask(many)) for _ in range(5)) < seconds(many.to_pylist) / 3
 
 
 @pytest.mark.parametrize(("expression", "message"), [
@@ -304,7 +306,7 @@ ROW = st.fixed_dictionaries({}, optional={
 
 
 @given(CONDITIONS, st.lists(ROW, max_size=8))
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200)
 def test_mask_is_the_oracle_row_by_row(condition: Condition, rows: list[dict[str, Any]]) -> None:
     text, holds = condition
     assert parse(text, COLUMNS).mask(table(rows)).tolist() == [holds(row) is True for row in rows]
@@ -343,7 +345,7 @@ LANCE = drawn_rows(120)
 
 
 @given(condition=CONDITIONS)
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150)
 def test_lancedb_finds_what_mask_keeps(found_in_lancedb: Any, condition: Condition) -> None:
     text, holds = condition
     mask = parse(text, COLUMNS).mask(table(LANCE)).tolist()
@@ -352,7 +354,7 @@ def test_lancedb_finds_what_mask_keeps(found_in_lancedb: Any, condition: Conditi
 
 
 @given(value=TEXT)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_lancedb_takes_every_string_literally(found_in_lancedb: Any, value: str) -> None:
     text = f"item_id in ('7', {value!r})"
     assert found_in_lancedb(text) == [row["item_id"] in ("7", value) for row in LANCE]
@@ -370,6 +372,4 @@ def test_lancedb_takes_every_string_literally(found_in_lancedb: Any, value: str)
 def test_lancedb_agrees_on_the_deepest_longest_and_hardest_filters(
     found_in_lancedb: Any, expression: str
 ) -> None:
-    start = time.perf_counter()
     assert found_in_lancedb(expression) == parse(expression, COLUMNS).mask(table(LANCE)).tolist()
-    assert time.perf_counter() - start < 5

@@ -13,8 +13,6 @@ import pytest
 
 from mmrec import Interaction, Item, Recommender
 from mmrec.errors import DataError, NotFitted, StoreError
-from mmrec.model.trained import Blend
-from mmrec.training.guard import may_serve, verdicts
 
 TITLES = {"r": "crimson mug cup", "b": "navy lamp light"}
 TOY = {"text_encoder": "toy-text", "image_encoder": "toy-image"}
@@ -115,7 +113,7 @@ def test_dislikes_push_away(trained):
 def test_a_seed_gives_the_same_head(recorded, trained, copy):
     with copy(recorded) as shop:
         shop.fit(epochs=EPOCHS)
-        ids = shop._index.now().ids
+        ids = shop.snapshot().ids
         same = shop.score_many(histories=[["tr-pr-0"], ["tb-pb-3"]], items=ids)
     with Recommender.open(trained[0]) as other:
         np.testing.assert_array_equal(
@@ -135,19 +133,6 @@ def test_the_report_says_what_serves_and_why(trained):
     for stage in ("validation", "training"):
         assert [c["epoch"] for c in report.curves if c["stage"] == stage] == list(range(1, EPOCHS + 1))
     assert json.loads(json.dumps(report.as_dict()))["fields"].keys() == {"title", "image"}
-
-
-def test_a_head_worse_than_plain_content_does_not_serve():
-    head = {"warm": 0.3, "short": 0.2, "cold": 0.1, "overall": 0.1}
-    others = {name: {"content kNN": 0.2, "EASE": 0.25} for name in head}
-    found = verdicts(head, others, Blend())
-    assert not may_serve(found)
-    assert "plain content ranks all items better" in found[0].why
-    better = verdicts(head | {"overall": 0.3}, others, Blend())
-    assert may_serve(better)
-    assert "EASE 0.2500" in better[1].why
-    assert "a baseline is better" in better[1].why
-    assert "the head is best" in better[0].why
 
 
 KILLED = """

@@ -1,4 +1,4 @@
-"""EASE: all items of training against each other, in closed form."""
+"""What every baseline shares, and those that count or compare: popularity, nearest neighbours, and EASE."""
 
 from __future__ import annotations
 
@@ -18,19 +18,24 @@ if TYPE_CHECKING:
     from scipy.sparse import csc_matrix, csr_matrix
 
 Grid = Sequence[Mapping[str, Any]]
+Watch = Callable[[Mapping[str, Any]], None]
+MOST_ITEMS = 20_000  # of training, for EASE
+_BLOCK = 1024  # items whose similarities to all others are held at once
 
 
 @dataclass(kw_only=True)
 class Baseline(ABC):
-    """A `Model` whose fields are its hyper-parameters.
+    """A model whose fields are its hyper-parameters; a subclass writes `_learn` and `_rank`.
 
     Attributes:
         name: what tables call it.
         grid: settings to try on validation; six for every baseline that has any.
+        watch: called with the progress of `fit`, by models that report it.
     """
 
     name: str = "baseline"
     grid: ClassVar[Grid]
+    watch: Watch | None = field(default=None, init=False, repr=False)
     _items: int = field(default=0, init=False, repr=False)  # 0 before `fit`
 
     def fit(self, train: csr_matrix, content: Vectors) -> None:
@@ -62,18 +67,17 @@ class Baseline(ABC):
         return self._rank(histories.astype(np.float32))
 
     @abstractmethod
-    def _learn(self, train: csr_matrix, content: Vectors, /) -> None: ...
+    def _learn(self, train: csr_matrix, content: Vectors, /) -> None:
+        """`fit` on arguments that were checked."""
 
     @abstractmethod
-    def _rank(self, histories: csr_matrix, /) -> Vectors: ...
-
-
-_BLOCK = 1024  # items whose similarities to all others are held at once
+    def _rank(self, histories: csr_matrix, /) -> Vectors:
+        """`score` of histories that were checked."""
 
 
 @dataclass(kw_only=True)
 class Popularity(Baseline):
-    """The same for everyone: how often an item was chosen."""
+    """The number of users who chose an item, the same for everyone."""
 
     name: str = "popularity"
     grid: ClassVar[Grid] = ({},)
@@ -88,11 +92,11 @@ class Popularity(Baseline):
 
 @dataclass(kw_only=True)
 class ContentKNN(Baseline):
-    """Cosine of an item's content with the mean content of the history; behaviour teaches it nothing.
+    """Cosine of an item's content with the mean content of the history; it learns nothing from behaviour.
 
     Args:
         neighbours: compare an item only with this many that are nearest to it; None with the mean of all.
-        centre: take the catalogue's mean off the content first, which says the same of every item.
+        centre: subtract the mean of all content first.
     """
 
     name: str = "content kNN"
@@ -120,7 +124,7 @@ class ContentKNN(Baseline):
 
 @dataclass(kw_only=True)
 class ItemKNN(Baseline):
-    """Sum of an item's similarities to the history, by users in common.
+    """Sum of an item's similarities to the items of the history, by the users that two items share.
 
     Similarity of two items is their cosine over users, a . b / (|a| |b| + shrinkage).
 
@@ -128,7 +132,7 @@ class ItemKNN(Baseline):
 
     Args:
         neighbours: how many of the items nearest to an item count for it.
-        shrinkage: trust in similarities of items that few have chosen; more trusts them less.
+        shrinkage: lowers the similarities of items that few users have chosen.
     """
 
     name: str = "item kNN"
@@ -144,42 +148,14 @@ class ItemKNN(Baseline):
         norms = np.sqrt(np.asarray(columns.power(2).sum(axis=0)).ravel())  # [items]
 
         def cosines(block: slice) -> Vectors:
-            together = (columns.T @ columns[:, block]).toarray()  # [items, b]
+            shared = (columns.T @ columns[:, block]).toarray()  # [items, b]
             scale = np.outer(norms, norms[block])  # [items, b]
-            return np.divide(together, scale + self.shrinkage, out=together, where=scale > 0)
+            return np.divide(shared, scale + self.shrinkage, out=shared, where=scale > 0)
 
         self._similar = _nearest(cosines, len(norms), self.neighbours)
 
     def _rank(self, histories: csr_matrix, /) -> Vectors:
         return (histories @ self._similar).toarray()
-
-
-def _nearest(similarities: Callable[[slice], Vectors], n: int, neighbours: int) -> csc_matrix:
-    """Similarities [n, n] of each item (a column) to its nearest others; what is not positive is left out."""
-    from scipy.sparse import csc_matrix, hstack
-
-    blocks = []
-    for start in range(0, n, _BLOCK):
-        block = similarities(slice(start, start + _BLOCK))  # [n, b]
-        width = np.arange(block.shape[1])
-        block[start + width, width] = 0  # an item is not its own neighbour
-        best = np.argpartition(-block, min(neighbours, n) - 1, axis=0)[:neighbours]  # [k, b]
-        values = np.maximum(np.take_along_axis(block, best, axis=0), 0)  # [k, b]
-        places = (best.ravel(), np.broadcast_to(width, best.shape).ravel())  # [k, b] -> [k * b] each
-        blocks.append(csc_matrix((values.ravel(), places), shape=block.shape))
-    similar = hstack(blocks, format="csc")
-    similar.eliminate_zeros()
-    return similar
-
-
-def _centred(content: Vectors) -> Vectors:
-    """Content less the mean of the items that have any; an item without stays at zero."""
-    filled = np.linalg.norm(content, axis=1, keepdims=True) > 0  # [items, 1]
-    centred: Vectors = (content - content.sum(axis=0) / max(filled.sum(), 1)) * filled
-    return centred
-
-
-MOST_ITEMS = 20_000  # of training
 
 
 @dataclass(kw_only=True)
@@ -189,7 +165,7 @@ class EASE(Baseline):
     Source: Steck 2019, Embarrassingly shallow autoencoders for sparse data, eq. 8.
 
     Args:
-        l2: weight of the squared norm of the regressions; more of it for fewer users.
+        l2: weight of the squared norm of the regressions; fewer users need a greater one.
     """
 
     name: str = "EASE"
@@ -218,6 +194,31 @@ def regressions(train: csr_matrix, l2: float) -> tuple[NDArray[np.intp], Vectors
         raise DataError(
             f"EASE inverts a dense matrix of all items in training: {len(warm)} of them take"
             f" {12e-9 * len(warm) ** 2:.1f} GB and more, and it takes at most {MOST_ITEMS}."
-            " Use ALS, DropoutNet or ItemKNN, which stay small"
+            " Use ALS or ItemKNN, which stay small"
         )
     return warm, closed_form.regressions(train[:, warm], l2)
+
+
+def _nearest(similarities: Callable[[slice], Vectors], n: int, neighbours: int) -> csc_matrix:
+    """Similarities [n, n] of each item (a column) to its nearest others, the positive ones alone."""
+    from scipy.sparse import csc_matrix, hstack
+
+    blocks = []
+    for start in range(0, n, _BLOCK):
+        block = similarities(slice(start, start + _BLOCK))  # [n, b]
+        width = np.arange(block.shape[1])
+        block[start + width, width] = 0  # an item is not its own neighbour
+        best = np.argpartition(-block, min(neighbours, n) - 1, axis=0)[:neighbours]  # [k, b]
+        values = np.maximum(np.take_along_axis(block, best, axis=0), 0)  # [k, b]
+        places = (best.ravel(), np.broadcast_to(width, best.shape).ravel())  # [k, b] -> [k * b] each
+        blocks.append(csc_matrix((values.ravel(), places), shape=block.shape))
+    similar = hstack(blocks, format="csc")
+    similar.eliminate_zeros()
+    return similar
+
+
+def _centred(content: Vectors) -> Vectors:
+    """Content less the mean of the items that have any; an item without content stays at zero."""
+    filled = np.linalg.norm(content, axis=1, keepdims=True) > 0  # [items, 1]
+    centred: Vectors = (content - content.sum(axis=0) / max(filled.sum(), 1)) * filled
+    return centred

@@ -1,4 +1,4 @@
-"""EASE's factors, carried over to cold items by their content in closed form."""
+"""Baselines of factors: ALS, and EASE's factors predicted for cold items from their content."""
 
 from __future__ import annotations
 
@@ -17,9 +17,12 @@ from mmrec.threads import cores
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
+Kernel = Literal["rbf", "linear"]
+
+
 @dataclass(kw_only=True)
 class ALS(Baseline):
-    """Weighted factors of users and items; a user's are solved from the history when they are asked for.
+    """Weighted matrix factorisation; a user's factors are solved from the history at each request.
 
     Source: Hu, Koren & Volinsky 2008, Collaborative filtering for implicit feedback datasets.
 
@@ -29,7 +32,7 @@ class ALS(Baseline):
         alpha: weight of an interaction, against 1 of its absence.
         iterations: how often users and items are solved in turn.
         seed: of the first factors; the same seed gives the same scores.
-        num_threads: None takes the cores that this process may use.
+        num_threads: None takes all cores that this process may use.
     """
 
     name: str = "ALS"
@@ -70,7 +73,7 @@ class ALS(Baseline):
 
 
 def _library() -> tuple[Any, Any]:
-    """The module with the model, and what limits the threads of BLAS meanwhile."""
+    """implicit's module of ALS, and threadpoolctl's limiter of threads."""
     try:
         import implicit.als
         import threadpoolctl
@@ -81,25 +84,21 @@ def _library() -> tuple[Any, Any]:
     return implicit.als, threadpoolctl.threadpool_limits
 
 
-Kernel = Literal["rbf", "linear"]
-Doubles = NDArray[np.float64]
-
-
 @dataclass(kw_only=True)
 class ContentRidge(Baseline):
-    """EASE for warm items; a cold item gets, from its content, the place it would have among EASE's factors.
+    """EASE for warm items; of a cold item the content predicts what EASE's factors would be.
 
     EASE's weights are cut to their strongest factors, B = U S V'. A kernel ridge learns V of the warm items
-    from their content and predicts it for the cold ones; a history meets them through its own U S.
+    from their content and predicts it for the cold ones; a history is scored against them through its U S.
 
     Args:
         l2: as of `EASE`.
         factors: how many singular vectors of EASE's weights are kept.
-        kernel: of the content, brought to norm 1.
+        kernel: of the content, normalised to length 1.
         gamma: width of the rbf kernel, exp(-gamma * distance² / median distance²).
-        alpha: weight of the ridge; more of it blurs content more.
-        blend: None scores cold items as they come. A number brings a user's scores of warm and of cold items,
-            each apart, to mean 0 and deviation 1, and multiplies the cold ones by it, so that both compare.
+        alpha: weight of the ridge's penalty.
+        blend: None leaves the scores of cold items as they are. A number brings each user's scores of warm
+            and of cold items, separately, to mean 0 and deviation 1, and multiplies the cold ones by it.
     """
 
     name: str = "content ridge"
@@ -115,23 +114,23 @@ class ContentRidge(Baseline):
     _warm: NDArray[np.intp] = field(init=False, repr=False)  # [w]
     _cold: NDArray[np.intp] = field(init=False, repr=False)  # [items - w]
     _weights: Vectors = field(init=False, repr=False)  # [w, w]
-    _givers: Vectors = field(init=False, repr=False)  # [w, f], what an item of a history says
-    _takers: Vectors = field(init=False, repr=False)  # [items - w, f], what a cold item listens to
+    _inputs: Vectors = field(init=False, repr=False)  # [w, f], U S: factors of the items of a history
+    _outputs: Vectors = field(init=False, repr=False)  # [items - w, f], V as predicted for cold items
 
     def _learn(self, train: csr_matrix, content: Vectors, /) -> None:
         self._warm, self._weights = regressions(train, self.l2)
         self._cold = np.setdiff1d(np.arange(len(content)), self._warm)
-        self._givers, takers = truncated_svd(self._weights, self.factors)
+        self._inputs, outputs = truncated_svd(self._weights, self.factors)
         filled = unit(content)
-        self._takers = kernel_ridge(
-            filled[self._warm], takers, filled[self._cold],
+        self._outputs = kernel_ridge(
+            filled[self._warm], outputs, filled[self._cold],
             kernel=self.kernel, gamma=self.gamma, alpha=self.alpha,
         )
 
     def _rank(self, histories: csr_matrix, /) -> Vectors:
         known = histories[:, self._warm]  # [u, w]
         warm = known @ self._weights  # [u, w] @ [w, w] -> [u, w]
-        cold = (known @ self._givers) @ self._takers.T  # [u, w] @ [w, f] @ [f, items - w] -> [u, items - w]
+        cold = (known @ self._inputs) @ self._outputs.T  # [u, w] @ [w, f] @ [f, items - w] -> [u, items - w]
         if self.blend is not None:
             unseen = np.ones(histories.shape, np.bool_)  # [u, items]
             unseen[histories.nonzero()] = False  # what is never ranked does not move the mean
@@ -148,36 +147,14 @@ def kernel_ridge(
 ) -> Vectors:
     """Targets [m, f] of new points [m, c], by ridge regression on known ones ([n, c], targets [n, f]).
 
-    Source: Saunders, Gammerman & Vovk 1998, Ridge regression learning algorithm in dual variables;
-    gamma in units of the median heuristic, Garreau, Jitkrittum & Kanagawa 2017.
+    Source: gamma in units of the median heuristic, Garreau, Jitkrittum & Kanagawa 2017.
     """
-    from scipy.linalg import cho_factor, cho_solve
+    from sklearn.kernel_ridge import KernelRidge
 
-    gram, cross = _products(known, known), _products(new, known)  # [n, n], [m, n]
-    if kernel == "rbf":
-        width = gamma / _median_distance(known)
-        squares = np.diag(gram).copy()
-        gram = _rbf(gram, squares, squares, width)
-        cross = _rbf(cross, np.square(new, dtype=np.float64).sum(axis=1), squares, width)
-    gram[np.diag_indices_from(gram)] += alpha
-    solved = cho_solve(cho_factor(gram, lower=True, overwrite_a=True), targets)  # [n, f]
-    predicted: Vectors = (cross @ solved).astype(np.float32)  # [m, n] @ [n, f] -> [m, f]
-    return predicted
-
-
-def _products(left: Vectors, right: Vectors) -> Doubles:
-    """Inner products [m, n] of [m, c] and [n, c]."""
-    return (left @ right.T).astype(np.float64)  # [m, c] @ [c, n] -> [m, n]
-
-
-def _rbf(products: Doubles, left: Doubles, right: Doubles, gamma: float) -> Doubles:
-    """exp(-gamma |a - b|²) from products a . b [m, n] and squared norms [m], [n]; uses the products up."""
-    products *= -2
-    products += left[:, None]
-    products += right
-    np.maximum(products, 0, out=products)  # rounding
-    products *= -gamma
-    return np.exp(products, out=products)
+    if not len(new):
+        return np.empty((0, targets.shape[1]), np.float32)
+    ridge = KernelRidge(kernel=kernel, gamma=gamma / _median_distance(known), alpha=alpha)
+    return ridge.fit(known, targets).predict(new)  # in float32, which halves the memory of [n, n] products
 
 
 def _median_distance(points: Vectors, most: int = 1_000) -> float:

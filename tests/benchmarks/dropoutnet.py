@@ -1,4 +1,4 @@
-"""A network that learns to do without an item's factors, as it must for a cold one."""
+"""DropoutNet, a published network for cold items, as one more baseline of the benchmarks."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from mmrec.encoders.base import Vectors, unit
-from mmrec.evaluate.baselines.counting import Baseline, Grid
-from mmrec.evaluate.baselines.factors import ALS
+from mmrec.evaluate.baselines import ALS, Baseline, Grid
 from mmrec.model.closed_form import truncated_svd
 
 if TYPE_CHECKING:
@@ -26,8 +25,8 @@ _USERS, _ITEMS = 256, 512  # of one step
 class DropoutNet(Baseline):
     """Two towers over [content, ALS factors] that reproduce the scores of ALS, often without item factors.
 
-    A user's content is the mean of the history's; a cold item has zeros for factors. Wide content would drown
-    the factors, so that it is cut to its strongest components, and both parts are brought to one length.
+    A user's content is the mean of the history's; a cold item has zeros for factors. The content is cut to
+    its strongest components, and content and factors are scaled to one length, so that both count.
 
     Source: Volkovs, Yu & Poutanen 2017, DropoutNet: addressing cold start in recommender systems.
 

@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmrec.search import changes
-from mmrec.search.changes import Changes, numbered
-from mmrec.store.tables import WRITTEN, KeyedTable, connect
+from mmrec.search import vectors
+from mmrec.search.vectors import Changes, Part, numbered
+from mmrec.store.files import LocalFiles
+from mmrec.store.tables import WRITTEN, KeyedTable
 
 SCHEMA = pa.schema([pa.field("key", pa.string(), nullable=False), pa.field("n", pa.int64()), WRITTEN])
 PLAIN = pa.schema([*SCHEMA][:2])
@@ -22,7 +23,7 @@ STEPS = st.lists(st.one_of(VALUES, st.sets(KEYS, max_size=3)), max_size=4)
 
 
 def open_table(folder: Path, schema: pa.Schema = SCHEMA) -> KeyedTable:
-    return KeyedTable(connect(folder), folder, "rows", schema)
+    return KeyedTable(LocalFiles(folder), "rows", schema)
 
 
 def write(table: KeyedTable, step: dict[str, int] | set[str]) -> None:
@@ -40,10 +41,10 @@ def read(table: KeyedTable, where: str | None = None) -> pa.Table:
 @pytest.fixture(autouse=True)
 def all_changes_count(monkeypatch: pytest.MonkeyPatch) -> None:
     """These tables are small, and any share of them may be new."""
-    monkeypatch.setattr(changes, "MOST", 100.0)
+    monkeypatch.setattr(vectors, "MOST_CHANGED", 100.0)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40)
 @given(start=st.dictionaries(KEYS, st.integers(0, 9), min_size=1), steps=STEPS)
 def test_whatever_was_written_and_deleted_the_rows_are_those_of_the_table(tmp_path_factory, start, steps):
     table = open_table(tmp_path_factory.mktemp("rows"))
@@ -84,7 +85,7 @@ def test_compaction_changes_nothing(tmp_path):
 
 
 def test_so_much_that_is_new_is_better_read_as_a_whole(tmp_path, monkeypatch):
-    monkeypatch.setattr(changes, "MOST", 0.5)
+    monkeypatch.setattr(vectors, "MOST_CHANGED", 0.5)
     table = open_table(tmp_path)
     write(table, {"a": 1, "b": 2})
     since = table.version
@@ -115,7 +116,7 @@ def test_rows_that_came_without_their_version_have_all_read_again(tmp_path):
 
 def test_rows_of_any_shape_are_merged():
     found = Changes(
-        ["a", "b", "c"], changes.Part(None, {"b": 0}), np.array([True, False, True]),
+        ["a", "b", "c"], Part(None, {"b": 0}), np.array([True, False, True]),
         np.array([True, False, True]), np.array([1]),
     )
     before = np.array([[[1, 1]], [[9, 9]], [[3, 3]]], np.float32)

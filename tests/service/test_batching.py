@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from mmrec.service.core import Together
+from mmrec.service.core import BatchedCalls
 
 
 class Store:
@@ -20,7 +20,7 @@ class Store:
 
     def write(self, numbers: Sequence[int]) -> list[int | Exception]:
         self.began.set()
-        assert self.may.wait(10)
+        assert self.may.wait(120)
         self.writes.append(list(numbers))
         if 13 in numbers:
             raise ValueError("thirteen")
@@ -37,10 +37,10 @@ def gathered(store: Store, numbers: Sequence[int], act) -> list[object]:
 
     async def ask() -> list[object]:
         with ThreadPoolExecutor(1) as writer:
-            together = Together(store.write, writer)
-            asks = [asyncio.create_task(together.ask(numbers[0]))]
-            await asyncio.to_thread(store.began.wait, 10)
-            asks += [asyncio.create_task(together.ask(n)) for n in numbers[1:]]
+            calls = BatchedCalls(store.write, writer)
+            asks = [asyncio.create_task(calls.call(numbers[0]))]
+            await asyncio.to_thread(store.began.wait, 120)
+            asks += [asyncio.create_task(calls.call(n)) for n in numbers[1:]]
             await asyncio.sleep(0)
             act(asks)
             store.may.set()
@@ -71,8 +71,8 @@ def test_what_comes_once_nothing_waits_is_done_too(store):
 
     async def ask() -> list[int]:
         with ThreadPoolExecutor(2) as writers:
-            together = Together(store.write, writers)
-            return [await together.ask(n) for n in (1, 2, 3)]
+            calls = BatchedCalls(store.write, writers)
+            return [await calls.call(n) for n in (1, 2, 3)]
 
     assert asyncio.run(ask()) == [1, 4, 9]
     assert store.writes == [[1], [2], [3]]
@@ -80,10 +80,10 @@ def test_what_comes_once_nothing_waits_is_done_too(store):
 
 def test_those_of_several_loops_are_answered_each_in_their_own(store):
     with ThreadPoolExecutor(1) as writer, ThreadPoolExecutor(3) as loops:
-        together = Together(store.write, writer)
-        asked = [loops.submit(lambda n=n: asyncio.run(together.ask(n))) for n in (1, 2, 3)]
+        calls = BatchedCalls(store.write, writer)
+        asked = [loops.submit(lambda n=n: asyncio.run(calls.call(n))) for n in (1, 2, 3)]
         store.may.set()
-        assert [one.result(10) for one in asked] == [1, 4, 9]
+        assert [one.result(120) for one in asked] == [1, 4, 9]
 
 
 def test_one_who_has_gone_does_not_hold_up_the_others(store):

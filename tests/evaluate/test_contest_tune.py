@@ -11,6 +11,7 @@ from mmrec.errors import ConfigError, DataError
 from mmrec.evaluate.baselines import EASE, Popularity
 from mmrec.evaluate.contest import Try, tune
 from mmrec.evaluate.logs import Setting, Split
+from mmrec.evaluate.metrics import METRICS
 
 PLAIN = np.eye(4, dtype=np.float32)
 TRAIN = csr_matrix(np.array([[1, 1, 0, 0], [1, 1, 1, 0]], np.float32))
@@ -83,6 +84,12 @@ def test_the_table_shows_the_metric_that_was_asked_for(split):
     assert [one.score for one in tries] == pytest.approx([1 / np.log2(3), 1])
     _, tries = run(split, grid=[{"item": 1}, {"item": 2}], metric="recall", k=1)
     assert [one.score for one in tries] == [0, 1]
+
+
+def test_a_metric_that_is_registered_can_be_tuned_by(split, monkeypatch):
+    monkeypatch.setitem(METRICS, "miss", lambda hits, counts: 1.0 - hits[:, 0])
+    best, _ = run(split, metric="miss", k=1)
+    assert best == {"item": 1}
 
 
 def test_models_are_fitted_on_training_and_all_content(split):

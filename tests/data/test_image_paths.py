@@ -1,0 +1,151 @@
+"""Where the paths of pictures in a canonical file may lead."""
+
+import os
+
+import pytest
+
+from mmrec.data.files import read_items, write_items
+from mmrec.data.image_paths import ImagePaths
+from mmrec.errors import DataError
+from mmrec.types import Item, Rejection
+
+each_suffix = pytest.mark.parametrize("suffix", [".jsonl", ".ndjson.gz", ".parquet"])
+
+
+@pytest.fixture
+def feed(tmp_path):
+    """A folder `feed` with a picture and links, beside pictures that are not its own."""
+    for name in ("feed/photos/in.png", "outside.png", "other/a.png", "feed-2/a.png"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"a picture")
+    (tmp_path / "feed/leaving.png").symlink_to(tmp_path / "outside.png")
+    (tmp_path / "feed/staying.png").symlink_to("photos/in.png")
+    (tmp_path / "feed/away").symlink_to(tmp_path / "other")
+    (tmp_path / "feed/loop").symlink_to("loop")
+    return tmp_path / "feed"
+
+
+INSIDE = [
+    "photos/in.png", "photos/../photos/in.png", "staying.png", "absent.png", "{feed}/photos/in.png", ".",
+]
+OUTSIDE = [
+    "../outside.png", "photos/../../outside.png", "{feed}/../outside.png", "/etc/hostname", "leaving.png",
+    "away/a.png", "away/../outside.png", "../absent.png", "/absent.png", "../feed-2/a.png", "..", "loop",
+    "photos/in.png/../../../outside.png", "a\0.png",
+]
+
+
+def written(feed, suffix, path):
+    """A canonical file that names a picture by a path as it stands."""
+    file = feed / f"items{suffix}"
+    write_items(file, [Item(item_id="a", image="PLACE")])
+    image = path.format(feed=feed)
+    if suffix == ".parquet":
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        pq.write_table(pa.table({"item_id": ["a"], "image": [[{"bytes": None, "path": image}]]}), file)
+    else:
+        import gzip
+        import json
+
+        data = json.dumps({"item_id": "a", "image": image}).encode()
+        file.write_bytes(gzip.compress(data) if suffix.endswith(".gz") else data)
+    return file
+
+
+@each_suffix
+@pytest.mark.parametrize("path", INSIDE)
+def test_a_path_in_the_folder_is_taken(feed, suffix, path):
+    (item,) = read_items(written(feed, suffix, path))
+    assert item.images == (str(feed / path.format(feed=feed)),)
+
+
+@each_suffix
+@pytest.mark.parametrize("path", OUTSIDE)
+def test_a_path_that_leaves_the_folder_is_refused_with_the_flag_that_allows_it(feed, suffix, path):
+    (row,) = read_items(written(feed, suffix, path))
+    assert isinstance(row, Rejection)
+    assert (row.item_id, row.field) == ("a", "image")
+    assert "--image-root" in row.reason
+    assert "--allow-outside" in row.reason
+    assert "a picture" not in str(row)  # what the file holds
+    (item,) = read_items(written(feed, suffix, path), allow_outside=True)
+    assert item.images == (str(feed / path.format(feed=feed)),)
+
+
+def test_a_refused_row_keeps_its_path_to_be_mended(feed):
+    (row,) = read_items(written(feed, ".jsonl", "../outside.png"))
+    assert row.row == {"item_id": "a", "image": str(feed / "../outside.png")}
+
+
+def test_one_refused_picture_of_several_refuses_the_row(feed):
+    (feed / "items.jsonl").write_text('{"item_id": "a", "image": ["photos/in.png", "../outside.png"]}')
+    (row,) = read_items(feed / "items.jsonl")
+    assert row.row["image"] == [str(feed / "photos/in.png"), str(feed / "../outside.png")]
+
+
+@pytest.mark.parametrize(("path", "root", "found"), [
+    ("../outside.png", "", "feed/../outside.png"),  # what leaves the folder, and stays in the root
+    ("../other/a.png", "other", "feed/../other/a.png"),
+    ("{feed}/../other/a.png", "other", "feed/../other/a.png"),
+    ("leaving.png", "", "feed/leaving.png"),
+    ("a.png", "other", "other/a.png"),  # what is not in the folder is looked for in the root
+    ("photos/in.png", "other", "feed/photos/in.png"),  # the folder itself stays allowed
+])
+def test_an_image_root_allows_one_folder_more(feed, path, root, found):
+    root = feed.parent / root
+    (item,) = read_items(written(feed, ".jsonl", path), image_root=root)
+    assert item.images == (str(feed.parent / found),)
+
+
+@pytest.mark.parametrize("path", ["../outside.png", "/etc/hostname", "../feed-2/a.png", "leaving.png"])
+def test_an_image_root_allows_no_other_folder(feed, path):
+    (row,) = read_items(written(feed, ".jsonl", path), image_root=feed.parent / "other")
+    assert "--image-root" in row.reason
+
+
+@pytest.mark.parametrize("url", ["file:///etc/hostname", "FILE:/etc/hostname", "file:photos/in.png"])
+def test_a_file_url_is_refused_whatever_is_allowed(feed, url):
+    (row,) = read_items(written(feed, ".jsonl", url), allow_outside=True)
+    assert "file: URL" in row.reason
+    assert row.row["image"] == url
+
+
+def test_other_urls_are_no_paths(feed):
+    (item,) = read_items(written(feed, ".jsonl", "https://shop.example/../a.png"))
+    assert item.images == ("https://shop.example/../a.png",)
+
+
+def test_a_folder_that_is_a_link_itself_holds_its_pictures(feed, tmp_path):
+    written(feed, ".jsonl", "photos/in.png")
+    (tmp_path / "link").symlink_to(feed)
+    (item,) = read_items(tmp_path / "link" / "items.jsonl")
+    assert item.images == (str(tmp_path / "link" / "photos/in.png"),)
+
+
+def test_the_root_is_the_one_of_the_call_whatever_the_working_directory_is_later(feed, tmp_path, monkeypatch):
+    file = written(feed, ".jsonl", "in.png")
+    monkeypatch.chdir(feed)
+    rows = read_items(file, image_root="photos")
+    monkeypatch.chdir(tmp_path)
+    assert next(rows).images == (str(feed / "photos/in.png"),)
+
+
+def test_links_that_grow_too_long_to_be_followed_are_refused(feed):
+    """A short path of links to long names leads out, though it cannot be written down at full length."""
+    path, long = feed, "d" * 240
+    levels = os.pathconf(feed, "PC_PATH_MAX") // len(long) + 1
+    for _ in range(levels):
+        (path / long).mkdir()
+        (path / "s").symlink_to(long)
+        path = path / "s"
+    (path / "out.png").symlink_to("../" * (levels + 1) + "outside.png")
+    assert (path / "out.png").read_bytes() == b"a picture"
+    with pytest.raises(DataError, match="outside"):
+        ImagePaths((feed,)).absolute(path / "out.png")
+
+
+def test_items_from_python_are_the_callers_own(shop, picture, tmp_path):
+    assert shop.ingest([Item(item_id="a", image=picture("anywhere/a.png", "red"))]).added == 1

@@ -1,0 +1,153 @@
+"""The guard: users who chose nothing judge the head beside the best baseline."""
+
+import json
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_matrix
+
+from mmrec.evaluate.logs import Setting
+from mmrec.evaluate.metrics import Interval
+from mmrec.model.trained import Blend, Shares
+from mmrec.training.guard import LINEAR, METRIC, PLAIN, Evidence, Verdict, judged, may_serve, rivals
+from mmrec.training.tune import chosen_blend
+from mmrec.training.validation import Parts, ndcgs_of
+
+N, USERS = 40, 60
+RNG = np.random.default_rng(0)
+WANTED = {name: RNG.integers(0, N, USERS) for name in ("choosing", "judging")}
+
+
+def setting(name, wanted):
+    empty = csr_matrix((USERS, N), dtype=np.float32)
+    relevant = csr_matrix((np.ones(USERS, np.float32), wanted, np.arange(USERS + 1)), (USERS, N))
+    return Setting(name, empty, relevant, np.arange(N, dtype=np.int32))
+
+
+def scores(wanted, right):
+    """Scores that put what is wanted first for so large a share of the users, and last for the others."""
+    x = RNG.normal(size=(USERS, N)).astype(np.float32)
+    x[np.arange(USERS), wanted] += np.where(np.arange(USERS) < right * USERS, 9, -9)
+    return x
+
+
+def asked(who, right):
+    """Settings of some users, and the parts' scores for them; `right` says how often each part is."""
+    settings = {name: setting(name, WANTED[who]) for name in ("warm", "short", "cold", "overall")}
+    return settings, {name: Parts(*(scores(WANTED[who], one) for one in right)) for name in settings}
+
+
+def shown(right, **baselines):
+    """Evidence of the users who judge; baselines are right for a share of them."""
+    settings, parts = asked("judging", right)
+    new = {name: np.arange(N) >= N // 2 for name in settings}
+    found = {
+        name: {called.replace("_", " "): ndcgs_of(scores(WANTED["judging"], share), one)
+               for called, share in baselines.items()}
+        for name, one in settings.items()
+    }
+    return Evidence(settings, parts, new, found)
+
+
+def chosen():
+    """The blend that those who choose find best: the item embeddings alone."""
+    settings, parts = asked("choosing", (0.3, 1.0, 0.1))
+    items = SimpleNamespace(scores=lambda one: parts[one.name], known=np.arange(N // 2))
+    return chosen_blend(SimpleNamespace(items=lambda prior, fade: items), settings, ordered=False, even=True)
+
+
+def test_a_blend_that_only_looked_best_gives_way_to_the_part_of_the_head_like_the_baseline():
+    blend = chosen()
+    assert blend.warm.embeddings > 0.7
+    changed = []
+    served, verdicts = judged(
+        shown((0.9, 0.4, 0.2), EASE=0.9, content_kNN=0.1), blend, lambda one: changed.append(one) or one
+    )
+    assert served.warm == served.short == LINEAR
+    assert changed  # cold items are calibrated anew beside it
+    warm = verdicts["warm"]
+    assert warm.best[0] == "EASE"
+    assert warm.head < warm.best[1]
+    assert warm.difference.high < 0
+    assert warm.serves == "1.00 linear"
+    assert "EASE is better" in warm.why
+    assert str(warm.difference) in warm.why
+    assert may_serve(verdicts.values())
+
+
+def test_a_blend_that_is_best_serves():
+    blend = chosen()
+    served, verdicts = judged(shown((0.3, 0.9, 0.2), EASE=0.3, content_kNN=0.1), blend, pytest.fail)
+    assert served == blend
+    assert verdicts["warm"].difference.low > 0
+    assert "the head is best" in verdicts["warm"].why
+
+
+def test_for_cold_items_the_metric_serves_where_plain_content_wins():
+    blend = replace(chosen(), cold=Shares(0.5, 0.5, 0.0))
+    evidence = shown((0.1, 0.2, 0.9), content_kNN=0.6)
+    overall = {"content kNN": np.zeros(USERS)}
+    evidence = evidence._replace(baselines={**evidence.baselines, "overall": overall})
+    served, verdicts = judged(evidence, blend, lambda one: one)
+    assert served.cold == METRIC
+    assert verdicts["cold"].serves == "1.00 metric"
+
+
+@pytest.mark.parametrize("baselines", [
+    {"popularity": 0.9, "content_kNN": 0.1},  # no part of a head is like it
+    {"EASE": 0.9, "content_kNN": 0.1},  # the part that is like it is no better
+])
+def test_without_a_better_part_the_blend_serves_on_and_says_so(baselines):
+    blend = chosen()
+    served, verdicts = judged(shown((0.1, 0.5, 0.1), **baselines), blend, pytest.fail)
+    assert served == blend
+    assert "a baseline is better here" in verdicts["warm"].why
+    assert may_serve(verdicts.values())
+
+
+def test_a_head_worse_than_plain_content_among_all_items_does_not_serve():
+    _, verdicts = judged(shown((0.1, 0.3, 0.1), content_kNN=0.9), chosen(), lambda one: one)
+    assert {one.serves for one in verdicts.values()} == {PLAIN}
+    assert not may_serve(verdicts.values())
+    assert "plain content ranks all items better" in verdicts["warm"].why
+
+
+def test_a_head_that_is_worse_than_plain_content_by_chance_serves():
+    served, verdicts = judged(shown((0.1, 0.55, 0.1), content_kNN=0.57), chosen(), lambda one: one)
+    overall = verdicts["overall"]
+    assert overall.difference.low < 0 < overall.difference.high
+    assert may_serve(verdicts.values())
+
+
+def test_only_what_there_is_evidence_of_is_judged():
+    evidence = shown((0.9, 0.4, 0.2), EASE=0.9, content_kNN=0.1)
+    evidence = evidence._replace(settings={"warm": evidence.settings["warm"]})
+    _, verdicts = judged(evidence, chosen(), lambda one: one)
+    assert set(verdicts) == {"warm"}
+
+
+def test_short_histories_are_served_by_parts_that_rows_have():
+    assert Shares(0.25, 0.25, 0.5).within(Shares(0.5, 0.5, 0.0)) == Shares(0.5, 0.5, 0.0)
+    assert Shares(0.0, 0.0, 1.0).within(LINEAR) == LINEAR
+    blend = Blend(warm=Shares(0.0, 1.0, 0.0), short=METRIC)
+    served, _ = judged(shown((0.2, 0.9, 0.1), content_kNN=0.1), blend, lambda one: one)
+    assert served.short == Shares(0.0, 1.0, 0.0)
+
+
+def test_a_verdict_survives_json_and_so_does_one_without_an_interval():
+    one = Verdict(
+        situation="cold items", head=0.2, baselines={"EASE": 0.1}, serves="1.00 linear", why="so",
+        difference=Interval(0.1, 0.05, 0.15),
+    )
+    told = json.loads(json.dumps(one.as_dict()))
+    assert Verdict.from_dict(told) == one
+    del told["difference"]
+    assert Verdict.from_dict(told) == replace(one, difference=None)
+
+
+def test_baselines_that_hold_items_by_items_are_left_out_of_large_catalogues():
+    assert {model.name for model in rivals(100)} == {
+        "popularity", "content kNN", "item kNN", "EASE", "content ridge"}
+    assert {model.name for model in rivals(1_000_000)} == {"popularity", "content kNN"}

@@ -1,0 +1,80 @@
+"""The validation inside a fit: what is asked, of whom, and what it may know."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_matrix
+
+from mmrec.training.validation import FEWEST, inner_split, later_settings
+
+
+def test_nothing_of_what_is_asked_is_learned_from(split):
+    inner = inner_split(split[0].train, np.random.default_rng(0))
+    for name in ("cold", "warm", "overall"):
+        setting = inner.settings[name]
+        assert setting.relevant.nnz
+        assert not setting.histories.multiply(setting.relevant).nnz
+    assert not np.isin(inner.settings["cold"].candidates, inner.train.indices).any()
+    assert np.diff(inner.settings["short"].histories.indptr).max() <= 5
+
+
+def test_evenly_asked_a_new_item_is_wanted_as_often_as_a_known_one(split):
+    train = split[0].train
+    rates = {}
+    for even in (False, True):
+        inner = inner_split(train, np.random.default_rng(0), even=even)
+        asked = inner.settings["overall"].relevant
+        new = np.isin(asked.indices, inner.settings["cold"].candidates)
+        cold, warm = len(inner.settings["cold"].candidates), len(inner.settings["warm"].candidates)
+        rates[even] = (new.sum() / cold) / ((~new).sum() / warm)  # interactions that are asked for, per item
+    assert rates[False] > 3
+    assert rates[True] == pytest.approx(1, abs=0.35)
+
+
+def test_ordered_validation_asks_for_the_last_item():
+    train = csr_matrix((np.ones(6, np.float32), [3, 1, 0, 2, 4, 5], [0, 3, 6]), (2, 6))
+    inner = inner_split(train, np.random.default_rng(0), ordered=True)
+    assert inner.settings["warm"].relevant.nnz <= 2
+    left = [inner.train.indices[a:b].tolist() for a, b in pairwise(inner.train.indptr)]
+    for row, part in zip([[3, 1, 0], [2, 4, 5]], left, strict=True):
+        assert [i for i in row if i in part] == part
+
+
+def rows(matrix):
+    return {tuple(row) for row in np.split(matrix.indices, matrix.indptr[1:-1])}
+
+
+@pytest.mark.parametrize("even", [False, True])
+def test_who_chooses_the_blend_does_not_judge_it(split, even):
+    inner = inner_split(split[0].train, np.random.default_rng(0), even=even)
+    for name in ("cold", "warm", "overall"):
+        chooses, judges = inner.settings[name], inner.judging[name]
+        assert judges.relevant.shape[0] >= FEWEST
+        np.testing.assert_array_equal(chooses.candidates, judges.candidates)
+        assert not judges.histories.multiply(judges.relevant).nnz
+        assert not rows(chooses.histories) & rows(judges.histories)  # each user's history is the only one
+
+
+def test_those_who_judge_change_nothing_of_what_is_chosen(split, monkeypatch):
+    rng = np.random.default_rng(0)
+    inner_split(split[0].train, rng, even=True)
+    monkeypatch.setattr("mmrec.training.validation.FEWEST", 10_000)
+    again = np.random.default_rng(0)
+    alike = inner_split(split[0].train, again, even=True)
+    assert rng.random() == again.random()  # their draws are apart
+    assert alike.judging["warm"] is alike.settings["warm"]  # a small log has nobody else to ask
+
+
+def test_what_came_later_is_asked_of_those_who_had_a_history():
+    train = csr_matrix((np.ones(60, np.float32), np.tile([0, 1, 2, 3], 15), np.arange(0, 61, 4)), (15, 5))
+    since = np.tile([False, False, True, True], 15)
+    earlier, settings = later_settings(train, since, np.array([0, 1, 2]), np.random.default_rng(0))
+    assert set(earlier.indices) == {0, 1}
+    assert set(settings["warm"].relevant.indices) == {2}
+    assert set(settings["cold"].relevant.indices) == {3}
+    assert settings["cold"].candidates.tolist() == [3]
+    assert settings["overall"].candidates.tolist() == [0, 1, 2, 3]
+    assert set(settings["overall"].relevant.indices) == {2, 3}
+    assert later_settings(train[: FEWEST - 1], since[: 4 * (FEWEST - 1)], np.array([0, 1, 2]),
+                          np.random.default_rng(0))[1] == {}  # too few to judge by
