@@ -29,15 +29,14 @@ from mmrec.search.vectors import (
     Spaces,
     numbered,
 )
-from mmrec.store import schema, where
+from mmrec.store import schema
 from mmrec.store.catalogue import Catalogue
+from mmrec.store.where import Where, parse
 from mmrec.types import WORDS
 
 MOST_DOCUMENTS = 250_000  # whose terms are counted, in seconds; the words of more are searched on the disk
 FORGOTTEN = 1_000  # versions of the table in which nobody asked for a space
 MOST_MASKS = 64  # expressions whose answer is kept for the next call
-
-
 Kept = Scorer | Vectors | FullText
 
 
@@ -80,7 +79,9 @@ class Snapshot:
         self._masks: dict[str, Mask] = {}
         self._popular: tuple[Mapping[str, float], Vectors] | None = None
         self._changes: dict[int, Changes | None] = {}  # since an earlier version
-        changes = self._since(before) if before and self._continues(before) else None
+        made_alike = before and (before.plan is self.plan and before.towers is self.towers)
+        alike = before and made_alike and before.table.schema == self.table.schema
+        changes = self._since(before) if before and alike else None
         if before and changes:
             self._earlier = before._handed_on()
             self.facts: pa.Table = changes.merged_table(before.facts, self._read_facts(changes.part))
@@ -124,12 +125,9 @@ class Snapshot:
     @property
     def readable(self) -> tuple[str, ...]:
         """Spaces that plain words can be compared in."""
-        spaces, encoders = self.spaces, self.catalogue.encoders
-        return (
-            *((WORDS,) if WORDS in spaces else ()),
-            *(field for modality in MODALITIES.values() for field in sorted(modality.fields & set(spaces))
-              if encoders[modality.name].words),
-        )
+        spaces, encoders = set(self.spaces), self.catalogue.encoders
+        pairs = [(m.name, field) for m in MODALITIES.values() for field in sorted(m.fields & spaces)]
+        return (*({WORDS} & spaces), *(field for name, field in pairs if encoders[name].words))
 
     def space(self, name: str) -> Vectors:
         """Vectors [n, d] of every item in a space, at norm 1; zeros where an item has nothing there.
@@ -194,9 +192,9 @@ class Snapshot:
         mask = self.mask(expression)
         return np.arange(len(self)) if mask is None else np.flatnonzero(mask)
 
-    def parse(self, expression: str) -> where.Where:
+    def parse(self, expression: str) -> Where:
         """The expression, checked against the columns of this catalogue."""
-        return where.parse(expression, {field.name: field.type for field in self.facts.schema})
+        return parse(expression, {field.name: field.type for field in self.facts.schema})
 
     def positions_of(self, item_ids: Sequence[str]) -> Positions:
         """Positions of items.
@@ -225,11 +223,10 @@ class Snapshot:
     def match(self, words: str, k: int, *, where: str | None = None) -> list[int]:
         """Positions of the k best items for any of these words (BM25), best first, ties by id."""
         if len(self) > MOST_DOCUMENTS:
-            found = self.catalogue.match(words, k, self.parse(where) if where else None)
-            return [self.position[i] for i in found if i in self.position]  # another may have added more
-        full_text = cast(FullText, self._loaded(DOCUMENTS))
-        positions: list[int] = full_text.top(words, k, self.mask(where)).positions.tolist()
-        return positions
+            ids = self.catalogue.match(words, k, self.parse(where) if where else None)
+            return [self.position[i] for i in ids if i in self.position]  # another may have added more
+        found = cast(FullText, self._loaded(DOCUMENTS)).top(words, k, self.mask(where)).positions
+        return cast(list[int], found.tolist())
 
     def load_as(self, before: Snapshot) -> None:
         """Has ready what was asked of the snapshot before, also if another head serves by now."""
@@ -273,14 +270,8 @@ class Snapshot:
 
     def _handed_on(self) -> dict[str, Held]:
         """What the next snapshot may bring up to date."""
-        earlier = {name: one for name, one in self._earlier.items() if self.version - one.version < FORGOTTEN}
-        now = {name: Held(self.version, self.ids, self.position, one) for name, one in self._held.items()}
-        return earlier | now
-
-    def _continues(self, before: Snapshot) -> bool:
-        """Whether what was held before is of the same columns, made by the same towers."""
-        made_alike = before.plan is self.plan and before.towers is self.towers
-        return made_alike and before.table.schema == self.table.schema
+        known = {name: one for name, one in self._earlier.items() if self.version - one.version < FORGOTTEN}
+        return known | {n: Held(self.version, self.ids, self.position, x) for n, x in self._held.items()}
 
     def _since(self, earlier: Snapshot | Held) -> Changes | None:
         """What an earlier version lacks; worked out once for all that was held of it."""
@@ -300,10 +291,8 @@ class Snapshot:
             return score()
         except DataError:
             broken = [ids[row] for row in np.flatnonzero(~np.isfinite(x).all(axis=1)).tolist()]
-            raise StoreError(
-                f"{_named(broken)} without finite vectors: run `mmrec doctor` on the store, then"
-                " ingest again"
-            ) from None
+            advice = "run `mmrec doctor` on the store, then ingest again"
+            raise StoreError(f"{_named(broken)} without finite vectors: {advice}") from None
 
 
 def _named(item_ids: Sequence[str]) -> str:

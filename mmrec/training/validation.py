@@ -22,7 +22,7 @@ COLD_SHARE = 0.2  # of the items that somebody chose
 FOUND_SHARE = 0.1  # of the interactions with the others
 MOST_USERS = 3_000  # who choose the blend; half as many others judge it
 MOST_SCORES = 40_000_000  # of all of them together
-FEWEST = 10  # users without whom nothing is judged
+FEWEST = 10  # users, and items that they ask for, without which nothing is judged
 
 
 class Inner(NamedTuple):
@@ -32,8 +32,8 @@ class Inner(NamedTuple):
         train: what is left to learn from [users, items].
         settings: `cold`, `warm`, `overall` as in the item-cold protocol; `short` is `warm` for the first
             few items of the same histories. They choose the blend.
-        judging: the same questions to other users, who choose nothing; a log of so few users that fewer than
-            `FEWEST` of them could be asked is judged by those that choose.
+        judging: the same questions to other users, who choose nothing; where fewer than `FEWEST` of them, or
+            of the items that they ask for, are left, those who choose judge as well.
     """
 
     train: csr_matrix
@@ -80,8 +80,7 @@ def inner_split(
             f"{train.nnz} interactions of {train.shape[0]} users leave nothing to ask of {empty[0]} items in"
             " a validation: record more of them"
         )
-    enough = {name: setting for name, setting in judging.items() if setting.relevant.shape[0] >= FEWEST}
-    return Inner(left, settings, settings | enough)
+    return Inner(left, settings, settings | _enough(judging))
 
 
 def later_settings(
@@ -95,7 +94,7 @@ def later_settings(
         known: positions of the items that are not new.
 
     Returns:
-        Histories [users, items], and the settings that `FEWEST` users can be asked, of `inner_split`'s names.
+        Histories [users, items], and settings by the names of `Inner`, those with `FEWEST` users and items.
     """
     is_known, earlier = np.isin(train.indices, known), kept(train, ~since)
     new = np.setdiff1d(train.indices[since], known).astype(np.int32)
@@ -104,7 +103,7 @@ def later_settings(
     some = np.sort(rng.permutation(asked)[: MOST_USERS // 2])
     history, warm, cold = (part[some] for part in (earlier, *later))
     found = settings_of(history, warm, cold, cold, np.sort(known).astype(np.int32), new)
-    return earlier, {name: one for name, one in found.items() if one.relevant.shape[0] >= FEWEST}
+    return earlier, _enough(found)
 
 
 def settings_of(
@@ -131,6 +130,14 @@ def _setting(
 ) -> Setting:
     asked = np.flatnonzero(np.diff(histories.indptr) * np.diff(relevant.indptr))
     return Setting(name, histories[asked], relevant[asked], candidates)
+
+
+def _enough(settings: Mapping[str, Setting]) -> dict[str, Setting]:
+    """Those that enough users and items take part in."""
+    return {
+        name: one for name, one in settings.items()
+        if min(one.relevant.shape[0], len(np.unique(one.relevant.indices))) >= FEWEST
+    }
 
 
 def _last(train: csr_matrix, counted: NDArray[np.bool_]) -> NDArray[np.bool_]:

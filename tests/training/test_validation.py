@@ -67,14 +67,15 @@ def test_those_who_judge_change_nothing_of_what_is_chosen(split, monkeypatch):
 
 
 def test_what_came_later_is_asked_of_those_who_had_a_history():
-    train = csr_matrix((np.ones(60, np.float32), np.tile([0, 1, 2, 3], 15), np.arange(0, 61, 4)), (15, 5))
-    since = np.tile([False, False, True, True], 15)
-    earlier, settings = later_settings(train, since, np.array([0, 1, 2]), np.random.default_rng(0))
-    assert set(earlier.indices) == {0, 1}
-    assert set(settings["warm"].relevant.indices) == {2}
-    assert set(settings["cold"].relevant.indices) == {3}
-    assert settings["cold"].candidates.tolist() == [3]
-    assert settings["overall"].candidates.tolist() == [0, 1, 2, 3]
-    assert set(settings["overall"].relevant.indices) == {2, 3}
-    assert later_settings(train[: FEWEST - 1], since[: 4 * (FEWEST - 1)], np.array([0, 1, 2]),
-                          np.random.default_rng(0))[1] == {}  # too few to judge by
+    users, known = np.arange(15), np.arange(30)  # each chose one known item before, then another, and a new one
+    items = np.stack([users, 15 + users, 30 + users], axis=1).ravel()
+    train = csr_matrix((np.ones(45, np.float32), items, np.arange(0, 46, 3)), (15, 50))
+    since = np.tile([False, True, True], 15)
+    earlier, settings = later_settings(train, since, known, np.random.default_rng(0))
+    assert set(earlier.indices) == set(range(15))
+    assert set(settings["warm"].relevant.indices) == set(range(15, 30))
+    assert set(settings["cold"].relevant.indices) == set(range(30, 45)) == set(settings["cold"].candidates)
+    assert set(settings["overall"].relevant.indices) == set(range(15, 45))
+    assert settings["overall"].candidates.tolist() == list(range(45))
+    few = FEWEST - 1  # too few to judge by
+    assert not later_settings(train[:few], since[: 3 * few], known, np.random.default_rng(0))[1]
