@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import mul
 from typing import NamedTuple
 
 import numpy as np
@@ -66,6 +67,12 @@ class Blend:
     cold_offset: float = 0.5
     prior: float = 0.0
     fade: float = 1.0
+
+    @property
+    def servable(self) -> bool:
+        """Whether rows have all parts of short histories, which leave cold items one of theirs at least."""
+        factors = [_ratio(*pair) for pair in zip(self.short, self.warm, strict=True)]
+        return self.short.within(self.warm) == self.short and any(map(mul, self.cold, factors))
 
 
 SHORT = 5  # items of a history that is called short

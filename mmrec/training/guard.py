@@ -132,7 +132,6 @@ def judged(
     """
     served, found = blend, {}
     for name in ("warm", "short", "cold"):
-        served = replace(served, short=served.short.within(served.warm))
         if name in shown.settings:
             served, found[name] = _part_or_blend(shown, name, served)
     if served != blend:
@@ -156,12 +155,12 @@ def _part_or_blend(shown: Evidence, name: str, blend: Blend) -> tuple[Blend, Ver
     verdict = _verdict(shown, name, blend)
     best, figure = verdict.best
     part = PART_OF.get(best)
-    if verdict.head >= figure or part is None or (name == "short" and part.within(blend.warm) != part):
+    if verdict.head >= figure or part is None:
         return blend, verdict
-    change: dict[str, Any] = {name: part}
+    change: dict[str, Any] = {name: part} | ({"short": blend.short.within(part)} if name == "warm" else {})
     alone = replace(blend, **change)
     reached = float(shown.head(name, alone).mean())
-    if reached <= verdict.head:
+    if reached <= verdict.head or not alone.servable:
         return blend, verdict
     why = f"{best} is better than {verdict.serves}, and so is the head's own part like it ({reached:.4f})"
     return alone, verdict.because(_named(part), why)

@@ -71,6 +71,7 @@ def chosen_blend(fit: InnerFit, settings: Mapping[str, Setting], *, ordered: boo
     items = fit.items(prior, fade)
     warm, short, cold = (_shares(items, settings[name]) for name in ("warm", "short", "cold"))
     blend = Blend(warm=warm, short=short.within(warm), cold=cold, prior=prior, fade=fade)
+    blend = blend if blend.servable else replace(blend, short=warm)
     return calibrated(items, settings, blend, even=even)
 
 

@@ -339,7 +339,7 @@ def test_control_c_keeps_what_was_stored_and_every_rejection(store, toy, tmp_pat
     items = [json.dumps({"item_id": f"m{n}", "text": {"title": f"mug {n}"}}) for n in range(20_000)]
     path.write_text("\n".join(["{not json", *items]))
     command = [sys.executable, "-c", INTERRUPTED, "ingest", store, path, "--config", toy, "--format", "items"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode not in (0, 3)
     assert (done.stdout, "Traceback" in done.stderr) == ("", False)
     assert [row["line"] for row in quarantined(store)] == [1]

@@ -131,12 +131,18 @@ def test_only_what_there_is_evidence_of_is_judged():
     assert set(verdicts) == {"warm"}
 
 
-def test_short_histories_are_served_by_parts_that_rows_have():
+def test_short_histories_are_served_by_parts_that_rows_have_and_leave_cold_items_a_score():
     assert Shares(0.25, 0.25, 0.5).within(Shares(0.5, 0.5, 0.0)) == Shares(0.5, 0.5, 0.0)
     assert Shares(0.0, 0.0, 1.0).within(LINEAR) == LINEAR
-    blend = Blend(warm=Shares(0.0, 1.0, 0.0), short=METRIC)
-    served, _ = judged(shown((0.2, 0.9, 0.1), content_kNN=0.1), blend, lambda one: one)
-    assert served.short == Shares(0.0, 1.0, 0.0)
+    assert Blend().servable
+    assert not Blend(warm=Shares(0.0, 1.0, 0.0), short=METRIC).servable
+    assert not Blend(short=LINEAR, cold=METRIC).servable  # a short history would say nothing of a cold item
+    evidence = shown((0.9, 0.4, 0.2), EASE=0.9, content_kNN=0.1)
+    evidence.baselines["warm"]["EASE"] = np.zeros(USERS)  # the blend stays for warm items
+    served, verdicts = judged(evidence, replace(chosen(), cold=METRIC), lambda one: one)
+    assert served.servable
+    assert served.short == chosen().short
+    assert "a baseline is better here" in verdicts["short"].why
 
 
 def test_a_verdict_survives_json_and_so_does_one_without_an_interval():

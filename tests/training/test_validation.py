@@ -67,7 +67,7 @@ def test_those_who_judge_change_nothing_of_what_is_chosen(split, monkeypatch):
 
 
 def test_what_came_later_is_asked_of_those_who_had_a_history():
-    users, known = np.arange(15), np.arange(30)  # each chose one known item before, then another, and a new one
+    users, known = np.arange(15), np.arange(30)  # a known item each, then another, and a new one
     items = np.stack([users, 15 + users, 30 + users], axis=1).ravel()
     train = csr_matrix((np.ones(45, np.float32), items, np.arange(0, 46, 3)), (15, 50))
     since = np.tile([False, True, True], 15)
