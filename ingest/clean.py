@@ -14,8 +14,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from mmrec.data.image_paths import ImagePaths
-from mmrec.data.rows import BAD, from_decimal, from_numpy, item_from_dict, rejected
+from mmrec.data.rows import BAD, ImagePaths, from_decimal, from_numpy, item_from_dict, rejected
 from mmrec.types import MAX_TEXT, Item, Rejection
 
 # Whole values by which tables say "nothing here". Case counts: "Nan" may be a bread, "NA" is Namibia.

@@ -19,8 +19,9 @@ import httpx
 
 from ingest.safe_fetch import AddressGuard, Clock, Network
 from mmrec.data import images
-from mmrec.data.files import item_as_dict, replacing
+from mmrec.data.files import replacing
 from mmrec.data.image_formats import FORMATS, format_of
+from mmrec.data.rows import item_as_dict
 from mmrec.errors import DataError
 from mmrec.types import IMAGE, ImageSource, Item, Rejection, is_url
 

@@ -22,8 +22,8 @@ from filelock import FileLock
 
 from ingest.clean import clean, item_id_of
 from mmrec.data.files import replacing
-from mmrec.data.image_paths import ImagePaths
-from mmrec.data.rows import dump_row, parse_row
+from mmrec.data.formats import dump_row, parse_row
+from mmrec.data.rows import ImagePaths
 from mmrec.errors import DataError
 from mmrec.types import Item, Rejection
 
@@ -73,8 +73,8 @@ class Entry:
             reason = "the quarantine does not hold this row: mend it in its source and ingest that again"
             return Rejection(reason=reason, item_id=self.item_id, line=line)
         own = self.content.get("folder")
-        folders = (Path(own), *folders) if isinstance(own, str) else tuple(folders)
-        return clean(row, line=line, paths=ImagePaths(folders, allow_outside))
+        paths = ImagePaths(own if isinstance(own, str) else None, *folders, allow_outside=allow_outside)
+        return clean(row, line=line, paths=paths)
 
 
 class Quarantine:

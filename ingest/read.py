@@ -10,8 +10,7 @@ from typing import NamedTuple
 from ingest.clean import clean
 from ingest.sources import Columns, Source, detect, open_source
 from mmrec.data.files import count_rows, read_items
-from mmrec.data.image_paths import ImagePaths
-from mmrec.data.rows import found, json_ready
+from mmrec.data.rows import ImagePaths, found, json_ready
 from mmrec.errors import DataError
 from mmrec.types import Item, Rejection
 
@@ -93,7 +92,7 @@ def cleaned(
         image_root: as of `read_source`.
         allow_outside: as of `read_source`.
     """
-    paths = ImagePaths.of(source.folder, image_root, allow_outside)
+    paths = ImagePaths(source.folder, image_root, allow_outside=allow_outside)
     for row in source:
         if not isinstance(row, Rejection):
             raw = {name: value for name, value in row.items() if name != "line"}

@@ -26,7 +26,6 @@ app = typer.Typer(
 )
 
 Ids = Annotated[list[str] | None, typer.Option(help="Item id; may be given several times.")]
-Pictures = Annotated[list[Path] | None, typer.Option(help="A picture; may be given several times.")]
 Results = Annotated[int, typer.Option("--k", "-k", help="Number of results.")]
 Where = Annotated[str | None, typer.Option(help="Condition, such as \"price < 30 and category == 'mug'\".")]
 Diversity = Annotated[list[str] | None, typer.Option(
@@ -57,7 +56,7 @@ def similar(
     """Items like one of the catalogue, or like words and pictures."""
     with opened(store) as shop:
         show(shop, shop.similar(
-            item_id, text=text, image=image or None, by=by,
+            item_id, text=text, image=image, by=by,
             **result_options(k, where, exclude, diversity, max_per, distinct),
         ), plain)
 
@@ -66,7 +65,8 @@ def similar(
 def search(
     store: StorePath,
     words: Annotated[str | None, typer.Argument(help="Words to search for.")] = None,
-    image: Pictures = None, history: Ids = None,
+    image: Annotated[list[Path] | None, typer.Option(help="A picture; may be given several times.")] = None,
+    history: Ids = None,
     weight: Annotated[list[str] | None, typer.Option(
         help="Weight of a ranking, such as taste=0.5; may be given several times.")] = None,
     k: Results = 10, where: Where = None, exclude: Ids = None, diversity: Diversity = None,
@@ -75,7 +75,7 @@ def search(
     """Items for words, a picture and a taste: full text and vectors together."""
     with opened(store) as shop:
         show(shop, shop.search(
-            words, image=image or None, history=history or None, weights=pairs(weight, "weight"),
+            words, image=image, history=history, weights=pairs(weight, "weight"),
             **result_options(k, where, exclude, diversity, max_per, distinct),
         ), plain)
 
@@ -95,8 +95,8 @@ def recommend(
     """Items for a user, for a history nobody has seen, or for a taste in words."""
     with opened(store) as shop:
         show(shop, shop.recommend(
-            user=user, history=history or None, dislikes=dislikes or (), taste=taste, explore=explore,
-            rng=seed, **result_options(k, where, exclude, diversity, max_per, distinct),
+            user=user, history=history, dislikes=dislikes or (), taste=taste, explore=explore, rng=seed,
+            **result_options(k, where, exclude, diversity, max_per, distinct),
         ), plain)
 
 
@@ -109,18 +109,17 @@ def export(
 ) -> None:
     """Writes what is recommended to users to a Parquet file."""
     with opened(store) as shop:
-        served = shop.export(file, users=users or None, k=k, where=where, batch=batch)
+        served = shop.export(file, users=users, k=k, where=where, batch=batch)
         say({"file": str(file), "users": served})
 
 
 @app.command()
 def get(store: StorePath, item_ids: Annotated[list[str], typer.Argument(help="Item ids.")]) -> None:
     """Items as they were ingested, one JSON line each."""
-    from mmrec.data.files import item_as_dict
+    from mmrec.data.rows import item_as_dict
 
     with opened(store) as shop:
-        for item in shop.get(item_ids):
-            say(item_as_dict(item))
+        say(*map(item_as_dict, shop.get(item_ids)))
 
 
 @app.command()
@@ -139,8 +138,7 @@ def stats(store: StorePath) -> None:
 
 @app.command()
 def doctor(
-    store: StorePath,
-    mend: Annotated[bool, typer.Option(help="Mend what can be mended.")] = True,
+    store: StorePath, mend: Annotated[bool, typer.Option(help="Mend what can be mended.")] = True
 ) -> None:
     """Checks rows, vectors, indices, versions and disk; exit code 4 if something is wrong."""
     with opened(store) as shop:
@@ -156,14 +154,12 @@ def gallery(
     users: Annotated[list[str] | None, typer.Option(help="User; may be given several times.")] = None,
     items: Ids = None,
     searches: Annotated[list[str] | None, typer.Option(help="Words; may be given several times.")] = None,
-    new_since: Annotated[
-        datetime | None, typer.Option(help="Items that came later are cold: users see them apart, too.")
-    ] = None,
+    new_since: Annotated[datetime | None, typer.Option(
+        help="Items that came later are cold: users see them apart, too.")] = None,
     k: Results = 6,
 ) -> None:
     """Writes one HTML page for eyes: what users are shown, what is near to items, what words find."""
-    from mmrec.service.examples import Visitor, gallery_of
-    from mmrec.service.gallery import write_gallery
+    from mmrec.service.gallery import Visitor, gallery_of, write_gallery
 
     with opened(store) as shop:
         known = [Visitor(name=user, user=user) for user in users or ()]
@@ -202,20 +198,20 @@ def evaluate(
         raise typer.BadParameter("--json and --plain exclude each other: choose one")
     with opened(store) as shop:
         entries = shop.evaluate(
-            protocol=protocol, seed=seed, models=baselines or None, parts=parts, every_kind=every_kind,
+            protocol=protocol, seed=seed, models=baselines, parts=parts, every_kind=every_kind,
             page=html, progress=lambda name: typer.echo(f"tuning {name} ...", err=True),
         )
         if plain:
             Console(markup=False, width=150).print(*tables_of(entries))
-            return
-        for entry in entries:
-            say(row_of(entry))
+        else:
+            say(*map(row_of, entries))
 
 
 @app.command()
 def encoders(plain: Plain = False) -> None:
     """Models that can embed text and pictures: which are usable right now, and where from."""
-    from mmrec.encoders.weights import usable
+    from mmrec.encoders import MODELS
+    from mmrec.encoders.weights import locate
 
     with errors_to_exit():
         rows: list[dict[str, Any]] = [{
@@ -223,15 +219,14 @@ def encoders(plain: Plain = False) -> None:
             "training": model.supervision, "licence": model.licence,
             "megabytes": model.size and round(model.size / 1e6),
             "usable_from": location and location.source, "note": model.note,
-        } for model, location in usable()]
+        } for model, location in ((model, locate(model)) for model in MODELS.values())]
     if plain:
         show_table(
             ["model", "modality", "dim", "training", "licence", "MB", "usable from"],
             [["-" if cell is None else cell for cell in list(row.values())[:-1]] for row in rows],
         )
-        return
-    for row in rows:
-        say(row)
+    else:
+        say(*rows)
 
 
 app.command()(cli_services.fit)
@@ -242,12 +237,11 @@ app.command()(cli_services.serve)
 def show(shop: Recommender, results: Sequence[Recommendation], plain: bool) -> None:
     """Prints results: JSON lines, or a table with each item's title."""
     if not plain:
-        for result in results:
-            say(asdict(result))
+        say(*map(asdict, results))
         return
-    items = {item.item_id: item for item in shop.get([r.item_id for r in results])}
+    items = shop.get([result.item_id for result in results])
     show_table(["#", "item", "title", "score", "rung", "because of"], [
-        [rank, r.item_id, items[r.item_id].title[:60], f"{r.score:.4f}", r.rung,
-         ", ".join(f"{reason.name} {reason.contribution:+.3f}" for reason in r.reasons[:3])]
-        for rank, r in enumerate(results, start=1)
+        [rank, item.item_id, item.title[:60], f"{result.score:.4f}", result.rung,
+         ", ".join(f"{reason.name} {reason.contribution:+.3f}" for reason in result.reasons[:3])]
+        for rank, (item, result) in enumerate(zip(items, results, strict=True), start=1)
     ])

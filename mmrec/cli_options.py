@@ -23,11 +23,7 @@ def result_options(
     k: int, where: str | None, exclude: Sequence[str] | None, diversity: Sequence[str] | None,
     max_per: Sequence[str] | None, distinct: str | None,
 ) -> dict[str, Any]:
-    """The options of results as arguments of `similar`, `search` and `recommend`.
-
-    Raises:
-        DataError: one of them cannot be understood.
-    """
+    """The options of results as arguments of `similar`, `search` and `recommend`."""
     return {
         "k": k, "where": where, "exclude": exclude or (), "diversity": dials(diversity),
         "max_per": pairs(max_per, "max_per"), "distinct": cosine_or_name(distinct),
@@ -35,11 +31,7 @@ def result_options(
 
 
 def pairs(given: Sequence[str] | None, name: str) -> dict[str, float] | None:
-    """`brand=2` and the like as a mapping; whole numbers stay whole.
-
-    Raises:
-        DataError: one of them is no name and number.
-    """
+    """`brand=2` and the like as a mapping, whole numbers as such; DataError if one is no name and number."""
     found: dict[str, float] = {}
     for pair in given or ():
         key, _, value = pair.rpartition("=")
@@ -53,11 +45,7 @@ def pairs(given: Sequence[str] | None, name: str) -> dict[str, float] | None:
 
 
 def dials(given: Sequence[str] | None) -> float | dict[str, float]:
-    """`0.3` as a number, or `genres=0.3` and the like as a mapping.
-
-    Raises:
-        DataError: one of them is neither.
-    """
+    """`0.3` as a number, or `genres=0.3` and the like as a mapping; DataError if one is neither."""
     if given and len(given) == 1:
         with suppress(ValueError):
             return float(given[0])
@@ -93,13 +81,14 @@ def opened(path: Path) -> Iterator[Recommender]:
         yield shop
 
 
-def say(value: Any) -> None:
-    """Prints a value as one JSON line."""
-    typer.echo(json.dumps(value, ensure_ascii=False, default=str))
+def say(*values: Any) -> None:
+    """Prints each value as one JSON line."""
+    for value in values:
+        typer.echo(json.dumps(value, ensure_ascii=False, default=str))
 
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Prints a table."""
+    """Prints a table for eyes, as wide as the terminal."""
     from rich.console import Console
     from rich.table import Table
 

@@ -15,8 +15,7 @@ import webbrowser
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
-from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -34,13 +33,6 @@ LONGEST_HEAD = 2**17  # bytes of a request's line and headers; the longest condi
 ARENAS = 2  # heaps that threads share; glibc makes up to eight for each core
 LARGE = 2**20  # bytes from which a block is mapped by itself, and unmapped when it is freed
 _MMAP_THRESHOLD, _ARENA_MAX = -3, -8  # of mallopt, in malloc.h
-
-
-class Windows(StrEnum):
-    """Sizes of the windows of the figures."""
-
-    HOUR = "hour"
-    DAY = "day"
 
 
 def fit(
@@ -65,14 +57,17 @@ def fit(
         _show_fit(report)
         return
     told = report.as_dict()
-    say(told if curves else {name: value for name, value in told.items() if name != "curves"})
+    if not curves:
+        del told["curves"]
+    say(told)
 
 
 def monitor(
     store: StorePath,
     since: Annotated[datetime | None, typer.Option(
         help="Start, in UTC. Default: a week ago, or a day ago by the hour.")] = None,
-    window: Annotated[Windows, typer.Option(help="Figures by the hour or by the day.")] = Windows.DAY,
+    window: Annotated[Literal["hour", "day"], typer.Option(
+        help="Figures by the hour or by the day.")] = "day",
     explore: Annotated[list[float] | None, typer.Option(
         help="Estimate the click-through, had this share of slots gone to new items; several may be given."
     )] = None,
@@ -89,7 +84,7 @@ def monitor(
 
     with opened(store) as shop:
         policies = {f"explore {share:g}": with_share(share) for share in explore or ()}
-        found = report.monitor(shop, since=since, window=window.value, policies=policies)
+        found = report.monitor(shop, since=since, window=window, policies=policies)
         if plain:
             Console(markup=False, highlight=False, width=150).print(*report.tables_of(found), sep="\n")
         else:

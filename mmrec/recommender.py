@@ -11,8 +11,8 @@ from mmrec.config import Config
 from mmrec.encoders.base import Encoder, Vectors
 from mmrec.errors import MmrecError, UnknownItem
 from mmrec.model.towers import IdentityTowers
-from mmrec.ranking import export, fusion, retrieve
-from mmrec.ranking.request import Exploration, PageOptions, Request, Rng, check_offset, listed
+from mmrec.ranking import fusion, retrieve
+from mmrec.ranking.request import Exploration, PageOptions, Request, Rng, check_whole, listed
 from mmrec.ranking.users import Query, users_of
 from mmrec.search.latest import LatestSnapshot, search_health
 from mmrec.search.snapshot import Snapshot
@@ -138,7 +138,7 @@ class Recommender:
 
     def browse(self, where: str | None = None, *, offset: int = 0, limit: int = 50) -> tuple[int, list[Item]]:
         """Number of items that a condition keeps, and `limit` of them from `offset` on, ordered by id."""
-        start, end = check_offset(offset, "offset"), offset + check_offset(limit, "limit")
+        start, end = check_whole(offset, "offset", 0), offset + check_whole(limit, "limit", 0)
         places = (snapshot := self.snapshot()).matching(where)
         ids = [snapshot.ids[place] for place in places[start:end]]
         found = self.catalogue.get(ids)  # another may have deleted one of them by now
@@ -246,7 +246,7 @@ class Recommender:
 
     def export(
         self, path: str | Path, *, users: Sequence[str] | None = None, k: int = 10, where: str | None = None,
-        batch: int = export.BATCH, progress: Progress | None = None,
+        batch: int = retrieve.BATCH, progress: Progress | None = None,
     ) -> int:
         """Writes what is recommended to users to a Parquet file; returns how many users there are.
 
@@ -254,7 +254,7 @@ class Recommender:
         interactions are recorded; `batch` users are served at once, which bounds the memory.
         """
         request = Request(k=k, where=where)
-        return export.write(Path(path), self.snapshot(), self.behaviour, request, users, batch, progress)
+        return retrieve.export(Path(path), self.snapshot(), self.behaviour, request, users, batch, progress)
 
     def score(self, *, history: Sequence[str], items: Sequence[str], dislikes: Sequence[str] = ()) -> Vectors:
         """Scores [n] of items for a history: exactly what `recommend` ranks by on its first rung."""

@@ -19,13 +19,8 @@ _COMPUTE = (
 def set_threads(n: int | None = None) -> int:
     """Gives torch, the BLAS libraries, the tokenizers and LanceDB n threads each; call it before they load.
 
-    A variable that the user has set in the environment stays, and `OMP_NUM_THREADS` also decides for torch.
-
-    Args:
-        n: threads; None takes the cores that this process may use.
-
-    Returns:
-        The number of threads that torch uses.
+    None takes the cores that this process may use. A variable that the user has set in the environment stays,
+    and `OMP_NUM_THREADS` also decides for torch. Returns the number of threads that torch uses.
     """
     n = n or cores()
     for name in _COMPUTE:
@@ -62,13 +57,8 @@ class Turnstile:
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._arrivals = itertools.count()
-        self._waiting: list[tuple[int, int]] = []  # rank and arrival; the least goes first
+        self.waiting: list[tuple[int, int]] = []  # rank and arrival of each thread; the least goes first
         self._inside: int | None = None  # identifier of the thread
-
-    @property
-    def waiting(self) -> int:
-        """Threads that wait for their turn."""
-        return len(self._waiting)
 
     @contextmanager
     def turn(self, *, urgent: bool) -> Iterator[None]:
@@ -80,12 +70,12 @@ class Turnstile:
         with self._changed:
             arrival = next(self._arrivals)
             ticket = (arrival if urgent else arrival + self.PATIENCE, arrival)
-            insort(self._waiting, ticket)
+            insort(self.waiting, ticket)
             try:
-                self._changed.wait_for(lambda: self._inside is None and self._waiting[0] == ticket)
+                self._changed.wait_for(lambda: self._inside is None and self.waiting[0] == ticket)
                 self._inside = me
             finally:  # also where the wait was interrupted
-                self._waiting.remove(ticket)
+                self.waiting.remove(ticket)
                 self._changed.notify_all()
         try:
             yield

@@ -29,10 +29,11 @@ WORDS = "words"  # the space of all words of an item
 RESERVED = frozenset({IMAGE, LABELS, WORDS, "item_id", "added_at", "content", "behaviour", "vector"})
 MAX_ID = 512  # characters
 MAX_TEXT = 1_000_000  # characters of one field
+MAX_CATEGORY = 10_000  # characters of an attribute, or of one string of its list
 MAX_IMAGES = 32  # pictures of one item
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
-_SURROGATE = re.compile(r"[\ud800-\udfff\x00]")
+_SURROGATE_OR_NUL = re.compile(r"[\ud800-\udfff\x00]")
 
 
 def as_utc(value: datetime) -> datetime:
@@ -45,7 +46,7 @@ def is_url(image: object) -> bool:
     return isinstance(image, str) and re.match(r"[a-z][a-z0-9+.-]*://", image, re.IGNORECASE) is not None
 
 
-def _check_id(value: object, what: str) -> str:
+def _check_id(value: object, what: str) -> None:
     if not isinstance(value, str):
         raise DataError(f"{what} must be a string, got {type(value).__name__} {value!r}", field=what)
     if not value or len(value) > MAX_ID or _UNPRINTABLE.search(value):
@@ -53,7 +54,6 @@ def _check_id(value: object, what: str) -> str:
             f"{what} must be 1 to {MAX_ID} printable characters, got {value[:80]!r}"
             f" ({len(value)} characters)", field=what,
         )
-    return value
 
 
 def _check_name(name: object, what: str) -> str:
@@ -77,14 +77,17 @@ def _check_text(text: object) -> Mapping[str, str]:
             continue
         if not isinstance(value, str):
             raise DataError(f"text field {name!r} must be a string, got {type(value).__name__}", field=name)
-        if len(value) > MAX_TEXT or _SURROGATE.search(value):
-            raise DataError(
-                f"text field {name!r} must be at most {MAX_TEXT:,} characters of valid Unicode without NUL",
-                field=name,
-            )
-        if value.strip():
+        if _check_string("text field", name, value, MAX_TEXT).strip():
             clean[name] = value
     return MappingProxyType(clean)
+
+
+def _check_string(what: str, name: str, value: str, most: int) -> str:
+    if len(value) > most or _SURROGATE_OR_NUL.search(value):
+        raise DataError(
+            f"{what} {name!r} must be at most {most:,} characters of valid Unicode without NUL", field=name
+        )
+    return value
 
 
 def _check_time(name: str, value: object) -> datetime:
@@ -99,35 +102,24 @@ def _check_time(name: str, value: object) -> datetime:
 def _check_attribute(name: str, value: object) -> AttributeValue:
     if isinstance(value, datetime):
         return _check_time(name, value)
-    if isinstance(value, bool):
-        return value
     if isinstance(value, int | float):
         if not abs(value) <= 2**53:  # also false for NaN; math.isfinite would overflow on a huge int
             raise DataError(f"attribute {name!r} must be a finite number up to 2**53", field=name)
         return value
     if isinstance(value, str):
-        return _check_category(name, value)
+        return _check_string("attribute", name, value, MAX_CATEGORY)
     if isinstance(value, Sequence) and all(isinstance(v, str) for v in value):
-        return [_check_category(name, v) for v in value]
+        return [_check_string("attribute", name, v, MAX_CATEGORY) for v in value]
     raise DataError(
         f"attribute {name!r} must be a string, number, bool, datetime or list of strings,"
         f" got {type(value).__name__} {value!r}"[:300], field=name,
     )
 
 
-def _check_category(name: str, value: str) -> str:
-    if len(value) > 10_000 or _SURROGATE.search(value):
-        raise DataError(
-            f"attribute {name!r} must be at most 10,000 characters of valid Unicode without NUL", field=name
-        )
-    return value
-
-
 def _check_attributes(attributes: object) -> Mapping[str, AttributeValue]:
     if not isinstance(attributes, Mapping):
-        raise DataError(
-            f"attributes must map names to values, got {type(attributes).__name__}", field="attributes"
-        )
+        got = type(attributes).__name__
+        raise DataError(f"attributes must map names to values, got {got}", field="attributes")
     return MappingProxyType({
         _check_name(name, "attribute"): _check_attribute(name, value)
         for name, value in attributes.items()
@@ -143,9 +135,8 @@ def _check_images(image: object) -> tuple[ImageSource, ...]:
         raise DataError(f"an item may have {MAX_IMAGES} pictures, got {len(sources)}", field=IMAGE)
     for source in sources:
         if not isinstance(source, str | Path | bytes) and not hasattr(source, "convert"):
-            raise DataError(
-                f"image must be a path, URL, bytes or PIL image, got {type(source).__name__}", field=IMAGE
-            )
+            got = type(source).__name__
+            raise DataError(f"image must be a path, URL, bytes or PIL image, got {got}", field=IMAGE)
     return sources
 
 
@@ -173,8 +164,8 @@ class Item:
     line: int | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
+        _check_id(self.item_id, "item_id")
         settle = object.__setattr__  # the one moment a frozen value may still be settled
-        settle(self, "item_id", _check_id(self.item_id, "item_id"))
         settle(self, "text", _check_text(self.text))
         settle(self, "image", _check_images(self.image))
         settle(self, "attributes", _check_attributes(self.attributes))
@@ -208,16 +199,14 @@ class Interaction:
     line: int | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        settle = object.__setattr__
-        settle(self, "user_id", _check_id(self.user_id, "user_id"))
-        settle(self, "item_id", _check_id(self.item_id, "item_id"))
-        settle(self, "kind", _check_name(self.kind, "kind"))
-        if isinstance(self.weight, bool) or not isinstance(self.weight, int | float) or not (
-            0 <= self.weight <= 2**53
-        ):
+        _check_id(self.user_id, "user_id")
+        _check_id(self.item_id, "item_id")
+        _check_name(self.kind, "kind")
+        number = isinstance(self.weight, int | float) and not isinstance(self.weight, bool)
+        if not (number and 0 <= self.weight <= 2**53):
             raise DataError("weight must be a number from 0 to 2**53", field="weight")
-        settle(self, "weight", float(self.weight))
-        settle(self, "time", _check_time("time", self.time))
+        object.__setattr__(self, "weight", float(self.weight))
+        object.__setattr__(self, "time", _check_time("time", self.time))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ import pytest
 
 from mmrec import Interaction, Item, Recommender
 from mmrec.cli import app
-from mmrec.data.files import item_as_dict
+from mmrec.data.rows import item_as_dict
 from mmrec.encoders.registry import MODELS
 from mmrec.store import schema
 

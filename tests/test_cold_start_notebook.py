@@ -108,7 +108,7 @@ def test_the_report_of_the_training_says_what_serves_and_why(cells):
     assert cells["fit"].found(rf"^(\d+) wishes of {SHOPPERS} shoppers for \d+ products$")
     assert cells["fit"].text.endswith("the head serves\n")
     said = cells["verdicts"].found(
-        r"^(.+): (.+)\n +(.+); head ([\d.]+), best baseline .+ ([\d.]+) \(ndcg@20\)$"
+        r"^(.+): (.+)\n +(.+); head ([\d.]+), best baseline .+ ([\d.]+), difference .+ \(ndcg@20\)"
     )
     assert [situation for situation, *_ in said] == [
         "warm items, long history", "warm items, short history", "cold items", "all items",

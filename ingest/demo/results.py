@@ -11,8 +11,7 @@ from ingest.demo import DemoShop, Shopper
 from ingest.demo.products import LOG_END
 from mmrec.evaluate.metrics import Interval, mean_interval, ndcg_at_k, recall_at_k
 from mmrec.recommender import Recommender
-from mmrec.service.examples import Visitor, gallery_of
-from mmrec.service.gallery import Bar, Chart, GalleryPage
+from mmrec.service.gallery import Bar, Chart, GalleryPage, Visitor, gallery_of
 
 TOP = 10  # results that are measured
 COLD = f"added_at > '{LOG_END.isoformat()}'"

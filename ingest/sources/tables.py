@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -23,7 +22,7 @@ from ingest.sources.columns import Columns
 from ingest.sources.layout import table
 from ingest.sources.records import Record, Rows, csv_rows, lines, reading, text_file, unreadable
 from ingest.sources.values import TYPED, WRITTEN, Dialect
-from mmrec.data.rows import parse_row
+from mmrec.data.formats import parse_row, python_rows
 from mmrec.errors import DataError
 
 CSV = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
@@ -113,11 +112,12 @@ def parquet_records(path: Path) -> Iterator[Record]:
 
 def arrow_records(batches: Iterable[pa.RecordBatch]) -> Iterator[Record]:
     """Rows of Arrow data as Python values; times are cut to microseconds."""
-    number = 0
-    for batch in batches:
-        for cells, problem in _python_rows(_in_microseconds(batch)):
-            number += 1
-            yield Record(cells, number, problem)
+    rows = (row for batch in batches for row in python_rows(batch))
+    for number, row in enumerate(rows, start=1):
+        if isinstance(row, Exception):
+            yield Record({}, number, f"the row has a value that cannot be read: {row}")
+        else:
+            yield Record(row, number)
 
 
 @contextmanager
@@ -176,21 +176,3 @@ def _json_record(line: str, number: int) -> Record:
         return Record(parse_row(line), number)
     except DataError as error:
         return Record({}, number, str(error))
-
-
-def _in_microseconds(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Nanoseconds have no Python type of their own."""
-    for position, column in enumerate(batch.schema):
-        if pa.types.is_timestamp(column.type) and column.type.unit == "ns":
-            cut = batch.column(position).cast(pa.timestamp("us", column.type.tz), safe=False)
-            batch = batch.set_column(position, column.name, cut)
-    return batch
-
-
-def _python_rows(batch: pa.RecordBatch) -> list[tuple[dict[str, Any], str | None]]:
-    try:
-        return [(row, None) for row in batch.to_pylist()]
-    except (ValueError, OverflowError) as error:  # text that is no UTF-8, the year 20000
-        if batch.num_rows == 1:
-            return [({}, f"the row has a value that cannot be read: {error}")]
-    return [_python_rows(batch.slice(position, 1))[0] for position in range(batch.num_rows)]

@@ -21,46 +21,23 @@ stream, in memory bounded by a batch. A row that cannot be used becomes a `Rejec
 
 from __future__ import annotations
 
-import codecs
-import gzip
 import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import IO, BinaryIO, TypeVar, cast
+from typing import Any, BinaryIO, TypeVar
 
 import pyarrow as pa
 
-from mmrec.data import parquet
-from mmrec.data.image_paths import ImagePaths
-from mmrec.data.rows import (
-    BAD,
-    INTERACTION_KEYS,
-    ITEM_KEYS,
-    Row,
-    dump_row,
-    interaction_as_dict,
-    interaction_from_dict,
-    item_as_dict,
-    item_from_dict,
-    json_ready,
-    parse_row,
-    rejected,
-)
+from mmrec.data import formats, rows
 from mmrec.errors import DataError
 from mmrec.types import Interaction, Item, Rejection
-
-__all__ = [
-    "SUFFIXES", "count_rows", "interaction_as_dict", "interaction_from_dict", "item_as_dict",
-    "item_from_dict", "json_ready", "read_interactions", "read_items", "replacing",
-    "write_interactions", "write_items",
-]
 
 T = TypeVar("T")
 
 SUFFIXES = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz", ".parquet")
-MAX_LINE = 64 * 2**20  # bytes
 
 
 def read_items(
@@ -76,15 +53,8 @@ def read_items(
     Raises:
         DataError: the file as a whole cannot be read: absent, of an unknown kind, damaged.
     """
-    paths = ImagePaths.of(Path(path).parent, image_root, allow_outside)
-
-    def take(row: Row, line: int) -> Item | Rejection:
-        try:
-            return item_from_dict(row, line=line, paths=paths)
-        except BAD as error:
-            return rejected(error, row, line=line, paths=paths)
-
-    return _read(path, ITEM_KEYS, take)
+    paths = rows.ImagePaths(Path(path).parent, image_root, allow_outside=allow_outside)
+    return _read(path, rows.ITEM_KEYS, partial(rows.item_from_dict, paths=paths), paths)
 
 
 def read_interactions(path: str | Path) -> Iterator[Interaction | Rejection]:
@@ -93,14 +63,7 @@ def read_interactions(path: str | Path) -> Iterator[Interaction | Rejection]:
     Raises:
         DataError: the file as a whole cannot be read: absent, of an unknown kind, damaged.
     """
-
-    def take(row: Row, line: int) -> Interaction | Rejection:
-        try:
-            return interaction_from_dict(row, line=line)
-        except BAD as error:
-            return rejected(error, row, line=line)
-
-    return _read(path, INTERACTION_KEYS, take)
+    return _read(path, rows.INTERACTION_KEYS, rows.interaction_from_dict)
 
 
 def write_items(path: str | Path, items: Iterable[Item]) -> int:
@@ -113,10 +76,8 @@ def write_items(path: str | Path, items: Iterable[Item]) -> int:
         DataError: the file cannot be written, or its suffix is unknown.
     """
     folder = Path(path).absolute().parent
-    if _kind(Path(path)) == ".parquet":
-        with replacing(path) as file:
-            return parquet.write(file, (parquet.item_record(item, folder) for item in items), parquet.ITEMS)
-    return _write_json(path, (item_as_dict(item, folder=folder) for item in items))
+    as_record, as_row = partial(formats.item_record, folder=folder), partial(rows.item_as_dict, folder=folder)
+    return _write(path, items, as_row, as_record, formats.ITEMS)
 
 
 def write_interactions(path: str | Path, interactions: Iterable[Interaction]) -> int:
@@ -125,10 +86,9 @@ def write_interactions(path: str | Path, interactions: Iterable[Interaction]) ->
     Raises:
         DataError: the file cannot be written, or its suffix is unknown.
     """
-    if _kind(Path(path)) == ".parquet":
-        with replacing(path) as file:
-            return parquet.write(file, map(parquet.interaction_record, interactions), parquet.INTERACTIONS)
-    return _write_json(path, map(interaction_as_dict, interactions))
+    return _write(
+        path, interactions, rows.interaction_as_dict, formats.interaction_record, formats.INTERACTIONS
+    )
 
 
 def count_rows(path: str | Path) -> int:
@@ -138,7 +98,7 @@ def count_rows(path: str | Path) -> int:
         DataError: the file cannot be read.
     """
     path = Path(path)
-    count = parquet.count if _kind(path) == ".parquet" else _count_lines
+    count = formats.count_parquet if _is_parquet(path) else formats.count_lines
     with _readable(path):
         return count(path)
 
@@ -164,15 +124,14 @@ def replacing(path: str | Path) -> Iterator[BinaryIO]:
         beside.unlink(missing_ok=True)
 
 
-def _kind(path: Path) -> str:
+def _is_parquet(path: Path) -> bool:
     name = path.name.lower()
-    for suffix in sorted(SUFFIXES, key=len, reverse=True):
-        if name.endswith(suffix):
-            return suffix
-    raise DataError(
-        f"{path} has none of the suffixes of a canonical file ({', '.join(SUFFIXES)}): rename it, or take it"
-        " in as what it is with `mmrec ingest --format`"
-    )
+    if not name.endswith(SUFFIXES):
+        raise DataError(
+            f"{path} has none of the suffixes of a canonical file ({', '.join(SUFFIXES)}): rename it, or take"
+            " it in as what it is with `mmrec ingest --format`"
+        )
+    return name.endswith(".parquet")
 
 
 @contextmanager
@@ -187,74 +146,39 @@ def _readable(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _read(path: str | Path, keys: Sequence[str], take: Callable[[Row, int], T]) -> Iterator[T | Rejection]:
+def _read(
+    path: str | Path, keys: Sequence[str], make: Callable[..., T], paths: rows.ImagePaths | None = None
+) -> Iterator[T | Rejection]:
     path = Path(path)
-    rows = parquet.rows(path, keys) if _kind(path) == ".parquet" else _json_rows(path)
+    numbered = formats.parquet_rows(path, keys) if _is_parquet(path) else formats.json_rows(path)
     with _readable(path), path.open("rb"):  # an absent file is an error of this call, not of the first row
         pass
-    return _taken(path, rows, take)
+
+    def made() -> Iterator[T | Rejection]:
+        with _readable(path):
+            for line, row in numbered:
+                if isinstance(row, Rejection):
+                    yield row
+                    continue
+                try:
+                    value: T | Rejection = make(row, line=line)
+                except rows.BAD as error:
+                    value = rows.rejected(error, row, line=line, paths=paths)
+                yield value
+
+    return made()
 
 
-def _taken(
-    path: Path, rows: Iterator[tuple[int, Row | Rejection]], take: Callable[[Row, int], T]
-) -> Iterator[T | Rejection]:
-    with _readable(path):
-        for line, row in rows:
-            yield row if isinstance(row, Rejection) else take(row, line)
-
-
-def _json_rows(path: Path) -> Iterator[tuple[int, Row | Rejection]]:
-    with _opened(path) as file:
-        for line, data in enumerate(_lines(file), 1):
-            if data is None:
-                reason = f"the line is longer than {MAX_LINE:,} bytes: split it"
-                yield line, Rejection(reason=reason, line=line)
-            elif data.strip():
-                yield line, _parsed(data.removeprefix(codecs.BOM_UTF8) if line == 1 else data, line)
-
-
-def _count_lines(path: Path) -> int:
-    last, count = b"\n", 0
-    with _opened(path) as file:
-        while data := file.read(2**20):
-            count += data.count(b"\n")
-            last = data
-    return count + (not last.endswith(b"\n"))
-
-
-def _opened(path: Path) -> IO[bytes]:
-    return cast(IO[bytes], gzip.open(path)) if _packed(path) else path.open("rb")
-
-
-def _packed(path: Path) -> bool:
-    return path.name.lower().endswith(".gz")
-
-
-def _lines(file: IO[bytes]) -> Iterator[bytes | None]:
-    """Lines of a file, None for one that is too long to be held."""
-    while data := file.readline(MAX_LINE + 1):
-        if len(data) <= MAX_LINE:
-            yield data
-            continue
-        while data and not data.endswith(b"\n"):
-            data = file.readline(MAX_LINE)
-        yield None
-
-
-def _parsed(data: bytes, line: int) -> Row | Rejection:
-    try:
-        return parse_row(data)
-    except DataError as error:
-        return rejected(error, {"unparsed": data.decode("utf-8", "replace").strip()}, line=line)
-
-
-def _write_json(path: str | Path, rows: Iterable[Row]) -> int:
-    count = 0
-    with replacing(path) as file, ExitStack() as closing:
-        if _packed(Path(path)):
-            packed = gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0)
-            file = cast(BinaryIO, closing.enter_context(packed))
-        for row in rows:
-            file.write(dump_row(row))
-            count += 1
-    return count
+def _write(
+    path: str | Path,
+    values: Iterable[T],
+    as_row: Callable[[T], rows.Row],
+    as_record: Callable[[T], dict[str, Any]],
+    schema: pa.Schema,
+) -> int:
+    """Writes values as the suffix asks: as rows of JSON lines, or as records of a Parquet file."""
+    parquet = _is_parquet(Path(path))
+    with replacing(path) as file:
+        if parquet:
+            return formats.write_parquet(file, map(as_record, values), schema)
+        return formats.write_json(file, map(as_row, values), packed=Path(path).suffix.lower() == ".gz")

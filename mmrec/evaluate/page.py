@@ -23,17 +23,7 @@ from markupsafe import Markup
 from mmrec.data.files import replacing
 from mmrec.errors import DataError, MissingExtra
 from mmrec.evaluate import slices
-from mmrec.evaluate.contest import (
-    HEADINGS,
-    JUDGES,
-    ORDERED,
-    Contenders,
-    Entry,
-    contest,
-    rows_of,
-    split_of,
-    words_of,
-)
+from mmrec.evaluate.contest import HEADINGS, PROTOCOLS, Entry, Makers, contest, rows_of, split_of, words_of
 from mmrec.evaluate.logs import Split, log_of_shop
 from mmrec.evaluate.slices import Dates, Slice
 from mmrec.search.snapshot import Snapshot
@@ -45,7 +35,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Curves = Mapping[str, Sequence[Mapping[str, Any]]]  # figures of each epoch, by the name of the curve
-STAGE, EPOCH, SECONDS = "stage", "epoch", "seconds"  # of an epoch, what is not drawn
+NOT_DRAWN = "stage", "epoch", "seconds"  # of what is known of an epoch
 SIZE = 4.2, 3.1  # inches of a chart: narrow, so that its words are readable on a phone
 # Colours that are told apart on white with any colour vision, after Okabe & Ito. Each model has a marker too,
 # as matplotlib calls it and as a legend can show it. Their numbers share no factor: 72 models look different.
@@ -73,7 +63,7 @@ class Chart:
 
 
 def evaluate_shop(
-    snapshot: Snapshot, behaviour: Interactions, heads: Contenders, *, protocol: str = "item-cold",
+    snapshot: Snapshot, behaviour: Interactions, heads: Makers, *, protocol: str = "item-cold",
     seed: int = 0, models: Sequence[str] | None = None, parts: str | Path | None = None,
     every_kind: bool = False, page: str | Path | None = None, progress: Callable[[str], None] | None = None,
 ) -> list[Entry]:
@@ -83,7 +73,6 @@ def evaluate_shop(
         heads: models beside the baselines, by name; each is made with `spans`, where each field lies in the
             content, and `ordered`, whether it learns what comes next.
         protocol: `item-cold`, `user-cold`, `warm`, `leave-last-out` or `global-time`.
-        seed: of the split.
         models: names of baselines, and `mmrec` for the head; None takes all baselines.
         parts: Parquet table user, item, part: a published item-cold split.
         every_kind: whether every interaction counts as positive, dislikes too.
@@ -97,7 +86,7 @@ def evaluate_shop(
     if page is not None:
         check_page(page)  # before the work
     split = split_of(log_of_shop(behaviour, snapshot.ids, every_kind=every_kind), protocol, seed, parts)
-    known = {"spans": snapshot.plan.spans, "ordered": protocol in ORDERED}
+    known = {"spans": snapshot.plan.spans, "ordered": PROTOCOLS[protocol].ordered}
     entries = contest(
         split, snapshot.space(CONTENT), models, progress=progress,
         heads={name: partial(make, **known) for name, make in heads.items()},
@@ -156,7 +145,8 @@ def write_page(
     html = pages.get_template("page.html").render(
         split=split, entries=entries, headings=HEADINGS, dated=added_at is not None, k=k, looks=looks,
         sections=[_section(entries, split, name, added_at, k, looks) for name in entries[0].results],
-        judge=JUDGES[split.protocol], words=words_of, curves=curves, training=list(_training(curves, looks)),
+        judge=PROTOCOLS[split.protocol].judge, words=words_of, curves=curves,
+        training=list(_training(curves, looks)),
     )
     with replacing(path) as file:
         file.write(html.encode())
@@ -204,13 +194,14 @@ def _chart(
     """Every model's slices; they have the same bins."""
     bins = next(iter(found.values()))
     alt = f"{title} in setting {setting}: {len(found)} models with 95% intervals, {len(bins)} bins of {axis}."
-    rows = [[model, *(str(s.interval) for s in cells)] for model, cells in found.items()]
+    rows = [[model, *(str(s.recall) for s in cells)] for model, cells in found.items()]
     headings = ["model", *(f"{s.name} (n = {s.n:,})" for s in bins)]
 
     def draw(axes: Axes) -> None:
         for n, (model, cells) in enumerate(found.items()):
             x = np.arange(len(bins)) + 0.8 * ((n + 0.5) / len(found) - 0.5)  # side by side in each bin
-            value, low, high = np.array([(s.value, s.low, s.high) for s in cells]).T  # [bins, 3] -> [3, bins]
+            ends = [(s.recall.mean, s.recall.low, s.recall.high) for s in cells]
+            value, low, high = np.array(ends).T  # [bins, 3] -> [3, bins]
             axes.errorbar(
                 x, value, yerr=np.maximum(0, [value - low, high - value]), color=looks[model].colour,
                 marker=looks[model].marker, markersize=4, linewidth=0.7, elinewidth=0.9, clip_on=False,
@@ -229,7 +220,7 @@ def _curves(entries: Sequence[Entry]) -> Curves:
     curves: dict[str, list[Mapping[str, Any]]] = {}
     for entry in entries:
         for epoch in entry.curves:
-            stage = f", {epoch[STAGE]}" if STAGE in epoch else ""
+            stage = f", {epoch['stage']}" if "stage" in epoch else ""
             curves.setdefault(entry.model + stage, []).append(epoch)
     return curves
 
@@ -237,10 +228,10 @@ def _curves(entries: Sequence[Entry]) -> Curves:
 def _training(curves: Curves, looks: Mapping[str, Look]) -> Iterator[Chart]:
     """A chart for each figure of the epochs."""
     measured = dict.fromkeys(name for epochs in curves.values() for epoch in epochs for name in epoch)
-    for name in [name for name in measured if name not in (STAGE, EPOCH, SECONDS)]:
+    for name in [name for name in measured if name not in NOT_DRAWN]:
         points = {
             model: {  # value by epoch; epochs without a number count from 1
-                int(epoch.get(EPOCH, n)): float(epoch[name])
+                int(epoch.get("epoch", n)): float(epoch[name])
                 for n, epoch in enumerate(epochs, 1) if epoch.get(name) is not None
             }
             for model, epochs in curves.items()

@@ -7,13 +7,11 @@ compared user by user.
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmrec.encoders.base import Vectors
 from mmrec.errors import DataError
@@ -25,6 +23,7 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 NOBODY = -1  # behind the end of a list
+GROUPS = 100  # of users, for the jackknife
 TOTALS: Mapping[str, Callable[[Values], float]] = {"coverage": metrics.coverage, "gini": metrics.gini}
 
 
@@ -33,14 +32,12 @@ class Result:
     """The lists of one model in one setting, and their figures, whose names end in `@k`, such as `recall@20`.
 
     Attributes:
-        model: its name.
-        setting: its name.
+        model, setting: their names.
         question: digest of histories, relevant and candidates: only results of one question can be compared.
         values: by figure, of each user in the order of the setting [u].
         means: of these, with bootstrap 95% intervals over users.
         totals: figures of all lists together (`coverage`, `gini`), with jackknife intervals over users.
         top: positions of the best items of each user, best first, -1 behind the end of a short list, [u, k].
-        seconds: wall time of scoring and ranking.
     """
 
     model: str
@@ -50,7 +47,6 @@ class Result:
     means: Mapping[str, Interval]
     totals: Mapping[str, Interval]
     top: Places = field(repr=False)
-    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,30 +58,26 @@ class Comparison:
         p: probability, between 0 and 1, of a mean difference at least as far from 0 by chance alone.
     """
 
-    metric: str
     difference: Interval
     p: float
 
 
 def evaluate_split(
-    model: Model, split: Split, *, part: str = "test", k: Sequence[int] = (10, 20), batch: int = 512,
-    content: Vectors | None = None, rng: np.random.Generator,
+    model: Model, split: Split, *, k: Sequence[int] = (10, 20), content: Vectors | None = None,
+    rng: np.random.Generator,
 ) -> dict[str, Result]:
-    """A fitted model's results by setting, in the `"validation"` or `"test"` part of a split.
+    """A fitted model's results on test, by setting, with the popularity of the split's training.
 
-    Popularity is that of the split's training. Other arguments are those of `evaluate`.
+    Arguments are those of `evaluate`.
 
     Raises:
-        DataError: as of `check` and `evaluate`, or there is no such part.
+        DataError: as of `check` and `evaluate`.
     """
-    parts = {"validation": split.validation, "test": split.test}
-    if part not in parts:
-        raise DataError(f"part must be 'validation' or 'test', got {part!r}", field="part")
     check(split)
     popularity = np.bincount(split.train.indices, minlength=split.train.shape[1])
     return {
-        name: evaluate(model, setting, k=k, batch=batch, content=content, popularity=popularity, rng=rng)
-        for name, setting in parts[part].items()
+        name: evaluate(model, setting, k=k, content=content, popularity=popularity, rng=rng)
+        for name, setting in split.test.items()
     }
 
 
@@ -106,9 +98,7 @@ def evaluate(
         DataError: as of `check_setting` and `rank`.
     """
     check_setting(setting)
-    started = time.perf_counter()
     top = rank(model, setting, k=max(k, default=0), batch=batch)
-    seconds = time.perf_counter() - started
     values: dict[str, Values] = {}
     hits, counts = hits_of(top, setting.relevant), np.diff(setting.relevant.indptr)
     for n in k:
@@ -123,12 +113,11 @@ def evaluate(
         for name, statistic in TOTALS.items() for n in k
     }
     means = mean_intervals(values, rng=rng)
-    return Result(model.name, setting.name, _digest(setting), values, means, totals, top, seconds)
+    return Result(model.name, setting.name, _digest(setting), values, means, totals, top)
 
 
 def exposure_interval(
-    statistic: Callable[[Values], float], top: Places, candidates: Places, *, rng: np.random.Generator,
-    groups: int = 100,
+    statistic: Callable[[Values], float], top: Places, candidates: Places, *, rng: np.random.Generator
 ) -> Interval:
     """A statistic of the exposure, with its 95% jackknife interval over users, who are left out by groups.
 
@@ -139,7 +128,7 @@ def exposure_interval(
     error Efron & Stein 1981, The jackknife estimate of variance.
     """
     value = statistic(metrics.exposure(top, candidates))
-    groups = min(groups, len(top))
+    groups = min(GROUPS, len(top))
     group = rng.permutation(len(top)) % groups  # [u]
     without = np.array([statistic(metrics.exposure(top[group != g], candidates)) for g in range(groups)])
     reach = 1.96 * float(np.sqrt((groups - 1) * without.var()))
@@ -178,12 +167,30 @@ def best_candidates(scores: Vectors, histories: csr_matrix, candidates: Places, 
 
     The scores of what is in a history are overwritten. Equal scores rank in the order of the candidates.
     """
-    users, items = histories.shape
-    column = np.full(items, NOBODY)
-    column[candidates] = np.arange(len(candidates))
+    users, n = scores.shape
+    column = np.full(histories.shape[1], NOBODY)
+    column[candidates] = np.arange(n)
     rows, columns = np.repeat(np.arange(users), np.diff(histories.indptr)), column[histories.indices]
     scores[rows[columns >= 0], columns[columns >= 0]] = -np.inf
-    return _best(scores, candidates, k)
+    size = min(k, n)
+    best = _best(scores, size)  # [b, size]
+    kept = np.take_along_axis(scores, best, axis=1)  # [b, size]
+    order = np.argsort(-kept, axis=1, kind="stable")
+    places = candidates[np.take_along_axis(best, order, axis=1)]
+    places[np.isneginf(np.take_along_axis(kept, order, axis=1))] = NOBODY
+    return np.pad(places, ((0, 0), (0, k - size)), constant_values=NOBODY)
+
+
+def _best(scores: Vectors, size: int) -> Counts:
+    """Columns of the highest scores [b, n], the first ones of equals, in ascending order [b, size]."""
+    users, n = scores.shape
+    least = np.partition(scores, n - size, axis=1)[:, n - size, None]  # [b, n] -> [b, 1]: the last to get in
+    chosen = scores >= least
+    tied = np.count_nonzero(chosen, axis=1) > size  # [b]: where those equal to the last do not all fit
+    above, level = scores[tied] > least[tied], scores[tied] == least[tied]
+    room = size - above.sum(axis=1, keepdims=True)  # [tied, 1]: how many of the equal ones fit
+    chosen[tied] = above | (level & (np.cumsum(level, axis=1, dtype=np.int32) <= room))
+    return (np.flatnonzero(chosen) % n).reshape(users, size)  # [b * size] -> [b, size]
 
 
 def compare(
@@ -214,13 +221,10 @@ def compare(
         raise DataError(f"no metric {metric!r} in both results: choose {', '.join(known)}", field="metric")
     rng = np.random.Generator(np.random.PCG64(0)) if rng is None else rng
     differences = a.values[metric] - b.values[metric]  # [u]
-    return Comparison(metric, mean_interval(differences, rng=rng), _p_value(differences, rng, draws))
-
-
-def _p_value(differences: Values, rng: np.random.Generator, draws: int) -> float:
+    interval = mean_interval(differences, rng=rng)
     observed = abs(differences.sum()) * (1 - 1e-9)  # swaps that give the same sum in another order are ties
-    swapped = [abs(_signs(len(differences), rng) @ differences) for _ in range(draws)]
-    return float((1 + np.count_nonzero(np.array(swapped) >= observed)) / (1 + draws))
+    farther = sum(abs(_signs(len(differences), rng) @ differences) >= observed for _ in range(draws))
+    return Comparison(interval, float((1 + farther) / (1 + draws)))
 
 
 def _signs(n: int, rng: np.random.Generator) -> Values:
@@ -237,30 +241,6 @@ def _scores(model: Model, histories: csr_matrix) -> Vectors:
     if np.isnan(scores).any():
         raise DataError(f"{model.name} gave NaN as a score, which has no rank: look for a division by 0")
     return scores
-
-
-def _best(scores: Vectors, candidates: Places, k: int) -> Places:
-    """Candidates of the k highest scores [b, n], equal ones in their order, [b, k]."""
-    users, n = scores.shape
-    size = min(k, n)
-    least = np.partition(scores, n - size, axis=1)[:, n - size, None]  # [b, n] -> [b, 1]: the last to get in
-    chosen = scores >= least
-    tied = np.count_nonzero(chosen, axis=1) > size
-    chosen[tied] = _first_of_equals(scores[tied], least[tied], size)
-    columns = (np.flatnonzero(chosen) % n).reshape(users, size)  # [b * size] -> [b, size], by position
-    kept = np.take_along_axis(scores, columns, axis=1)  # [b, size]
-    order = np.argsort(-kept, axis=1, kind="stable")
-    places = candidates[np.take_along_axis(columns, order, axis=1)]
-    places[np.isneginf(np.take_along_axis(kept, order, axis=1))] = NOBODY
-    return np.pad(places, ((0, 0), (0, k - size)), constant_values=NOBODY)
-
-
-def _first_of_equals(scores: Vectors, least: Vectors, size: int) -> NDArray[np.bool_]:
-    """Which of scores [b, n] get in if the last ones, equal to least [b, 1], do not all fit."""
-    above, level = scores > least, scores == least
-    room = size - above.sum(axis=1, keepdims=True)  # [b, 1]: how many of the equal ones fit
-    kept: NDArray[np.bool_] = above | (level & (np.cumsum(level, axis=1, dtype=np.int32) <= room))
-    return kept
 
 
 def _digest(setting: Setting) -> str:

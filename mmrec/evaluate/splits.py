@@ -3,7 +3,8 @@
 In every matrix a row lists its items oldest first, for models that use the order (CSR need not be sorted:
 call `sort_indices` on a copy). Validation and test are made alike, and every interaction is in one part only.
 `cold` are all items without an interaction in training, also those without any. A user who has nothing
-relevant in a part, or no history, is not asked there.
+relevant in a part, or no history, is not asked there. Where nothing else is said, the whole catalogue is
+ranked. Every protocol raises `DataError` for a log that is too small for it.
 """
 
 from __future__ import annotations
@@ -41,9 +42,6 @@ def item_cold(log: Log, seed: int) -> Split:
     validation and test; ColdRec moves those to training, here they stay.
 
     Source: the protocol of the code of ALDI (Huang et al. 2023) and of the benchmark ColdRec.
-
-    Raises:
-        DataError: the log is too small.
     """
     rng, known = _rng(seed), np.unique(log.items)
     drawn = rng.permutation(known)[: round(0.2 * len(known))]
@@ -60,8 +58,8 @@ def item_cold_from(log: Log, parts: pa.Table, *, seed: int = 0) -> Split:
     """The protocol of `item_cold`, with a division that is given: one row for each interaction of the log.
 
     Args:
-        log: whose ids are those of the table as strings.
-        parts: columns `user`, `item` and `part`, which is one of `PARTS`.
+        parts: columns `user` and `item`, whose values as strings are ids of the log, and `part`, which is one
+            of `PARTS`.
         seed: what the division was drawn with, for the record alone.
 
     Raises:
@@ -71,9 +69,11 @@ def item_cold_from(log: Log, parts: pa.Table, *, seed: int = 0) -> Split:
     users = _positions(parts["user"], log.user_ids, "user")
     items = _positions(parts["item"], log.item_ids, "item")
     codes = _positions(parts["part"], PARTS, "part").astype(np.int8)
-    keys = _keys(log, users, items)
+    keys, wanted = (  # a number for each pair of user and item
+        who.astype(np.int64) * len(log.item_ids) + what
+        for who, what in ((users, items), (log.users, log.items))
+    )
     order = np.argsort(keys)
-    wanted = _keys(log, log.users, log.items)
     if not np.array_equal(keys[order], np.sort(wanted)):
         raise DataError(
             f"the table of parts has {len(keys)} pairs, {len(np.setdiff1d(keys, wanted))} of them not in the"
@@ -83,18 +83,14 @@ def item_cold_from(log: Log, parts: pa.Table, *, seed: int = 0) -> Split:
 
 
 def warm(log: Log, seed: int) -> Split:
-    """Known users, known items: interactions 8:1:1 at random. One setting, `warm`, ranks the whole catalogue.
+    """Known users, known items: interactions 8:1:1 at random. One setting, `warm`.
 
     A history is the user's training interactions.
-
-    Raises:
-        DataError: the log is too small.
     """
     parts = _tenths(len(log.items), _rng(seed))
     train = rows_of(log, parts == TRAIN)
     validation, test = (
-        {"warm": _setting("warm", train, rows_of(log, parts == part), _everything(log))}
-        for part in (WARM_VAL, WARM_TEST)
+        {"warm": _setting("warm", train, rows_of(log, parts == part))} for part in (WARM_VAL, WARM_TEST)
     )
     return _split("warm", seed, train, validation, test)
 
@@ -104,11 +100,7 @@ def user_cold(log: Log, seed: int) -> Split:
 
     A history is what is revealed: in `1 revealed`, `3 revealed`, `5 revealed` and `10 revealed` the user's
     first interactions by time, that many, and relevant is the rest; in `all but last` relevant is the last
-    alone. Users without anything relevant are not asked; a setting for which validation or test has no user
-    is left out. The whole catalogue is ranked.
-
-    Raises:
-        DataError: the log is too small.
+    alone. A setting for which validation or test has no user is left out.
     """
     drawn = _rng(seed).permutation(len(log.user_ids))
     tenth = round(0.1 * len(drawn))
@@ -124,11 +116,8 @@ def leave_last_out(log: Log) -> Split:
     """The next item: each user's last interaction is test, the one before it validation, the rest training.
 
     The history of the test holds the validation interaction too. Users with fewer than three interactions are
-    training alone. One setting, `next item`, ranks the whole catalogue. Other users' training interactions
-    may be later than what is asked, as always in this protocol; `global_time` has none of that.
-
-    Raises:
-        DataError: the log is too small.
+    training alone. One setting, `next item`. Other users' training interactions may be later than what is
+    asked, as always in this protocol; `global_time` has none of that.
     """
     age = _ranks(log)[1]  # [n], 0 for the last
     asked = np.bincount(log.users, minlength=len(log.user_ids))[log.users] >= 3
@@ -141,7 +130,7 @@ def global_time(log: Log, *, share: float = 0.1) -> Split:
 
     Nothing that a model sees is later than what it is asked. Interactions of one moment stay together. A
     history is all that the user did before the part, so in test that of validation too. One setting,
-    `future`, ranks the whole catalogue, with items that had no interaction by then.
+    `future`, ranks items that had no interaction by then too.
 
     Raises:
         DataError: the share is not between 0 and .5, or the log is too small.
@@ -158,8 +147,7 @@ def global_time(log: Log, *, share: float = 0.1) -> Split:
 def _item_cold(log: Log, parts: Parts, seed: int) -> Split:
     cold = np.unique(log.items[parts >= COLD_VAL])
     warm_items = np.unique(log.items[parts < COLD_VAL])
-    both = np.intersect1d(cold, warm_items)
-    if len(both):
+    if len(both := np.intersect1d(cold, warm_items)):
         raise DataError(f"item {log.item_ids[both[0]]!r} and {len(both) - 1} others are both warm and cold")
     train = rows_of(log, parts == TRAIN)
     candidates = {"cold": cold, "warm": warm_items, "overall": np.union1d(cold, warm_items)}
@@ -179,7 +167,7 @@ def _revealed(log: Log, users: NDArray[np.int64]) -> dict[str, Setting]:
     theirs, (rank, age) = np.isin(log.users, users), _ranks(log)
     shown = {f"{n} revealed": rank < n for n in REVEALED} | {"all but last": age > 0}
     return {
-        name: _setting(name, rows_of(log, theirs & seen), rows_of(log, theirs & ~seen), _everything(log))
+        name: _setting(name, rows_of(log, theirs & seen), rows_of(log, theirs & ~seen))
         for name, seen in shown.items()
     }
 
@@ -189,9 +177,9 @@ def _later(
     test: NDArray[np.bool_],
 ) -> Split:
     """A split by time, from masks of interactions [n]; the history of the test includes validation."""
-    seen, every = rows_of(log, train), _everything(log)
-    before = _setting(name, seen, rows_of(log, validation), every)
-    after = _setting(name, rows_of(log, train | validation), rows_of(log, test), every)
+    seen = rows_of(log, train)
+    before = _setting(name, seen, rows_of(log, validation))
+    after = _setting(name, rows_of(log, train | validation), rows_of(log, test))
     return _split(protocol, 0, seen, {name: before}, {name: after})
 
 
@@ -205,9 +193,13 @@ def _split(
     return split
 
 
-def _setting(name: str, histories: csr_matrix, relevant: csr_matrix, candidates: Places) -> Setting:
+def _setting(
+    name: str, histories: csr_matrix, relevant: csr_matrix, candidates: Places | None = None
+) -> Setting:
     """The setting of those users [of all] who have a history and something relevant."""
     asked = np.flatnonzero(np.diff(histories.indptr) * np.diff(relevant.indptr))
+    if candidates is None:
+        candidates = np.arange(relevant.shape[1], dtype=np.int32)
     return Setting(name, histories[asked], relevant[asked], candidates)
 
 
@@ -255,15 +247,6 @@ def _positions(column: pa.ChunkedArray, known: Sequence[str], what: str) -> Plac
         first = column.filter(pc.is_null(found))[0].as_py()
         raise DataError(f"{what} {first!r} of the table of parts is not known to the log", field=what)
     return found.to_numpy()
-
-
-def _keys(log: Log, users: Places, items: Places) -> NDArray[np.int64]:
-    """A number for each pair of user and item."""
-    return users.astype(np.int64) * len(log.item_ids) + items
-
-
-def _everything(log: Log) -> Places:
-    return np.arange(len(log.item_ids), dtype=np.int32)
 
 
 def _rng(seed: int) -> np.random.Generator:

@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmrec.encoders.base import Vectors
-from mmrec.model.closed_form import regressions, truncated_svd
+from mmrec.model.closed_form import Spans, regressions, truncated_svd
 from mmrec.model.contrastive import Recipe, Watch
 from mmrec.model.item_embeddings import ItemEmbeddings, learned_embeddings
-from mmrec.model.kernel_ridge import Spans
 from mmrec.model.metric import Metric, learned_metric
 
 if TYPE_CHECKING:

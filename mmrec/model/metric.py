@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from mmrec.encoders.base import Vectors, unit
+from mmrec.model.closed_form import Spans
 from mmrec.model.contrastive import Recipe, Watch, train
-from mmrec.model.kernel_ridge import Spans
 
 if TYPE_CHECKING:
     import torch

@@ -20,9 +20,9 @@ import numpy as np
 
 from mmrec.encoders.base import Vectors
 from mmrec.errors import StoreError
+from mmrec.model.closed_form import FieldKernel, Smoother
 from mmrec.model.content import ContentPlan
 from mmrec.model.item_embeddings import ItemEmbeddings
-from mmrec.model.kernel_ridge import FieldKernel, Smoother
 from mmrec.model.metric import Metric
 from mmrec.model.trained import Blend, Shares, TrainedTowers
 

@@ -16,8 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from mmrec.encoders.base import Vectors
 from mmrec.model.behaviour import Behaviour
+from mmrec.model.closed_form import Smoother
 from mmrec.model.content import ContentPlan
-from mmrec.model.kernel_ridge import Smoother
 from mmrec.model.metric import Metric
 
 

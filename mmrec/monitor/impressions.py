@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 import logging
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,16 +19,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from mmrec.errors import MmrecError
-from mmrec.monitor.log import (
-    CLICKS,
-    CLICKS_FOLDER,
-    IMPRESSIONS,
-    IMPRESSIONS_FOLDER,
-    Clock,
-    ParquetLog,
-    hour_of,
-    utc_now,
-)
+from mmrec.monitor.log import CLICKS, CLICKS_FOLDER, IMPRESSIONS, IMPRESSIONS_FOLDER, ParquetLog, hour_of
 from mmrec.ranking.request import Exploration
 from mmrec.types import IMAGE, Recommendation
 
@@ -39,7 +31,8 @@ log = logging.getLogger(__name__)
 MOST_WAITING = 50_000  # rows in memory while the disk refuses; later ones are dropped and counted
 MOST_ASKED = 4_096  # characters; longer options of a request are not logged
 MOST_ID = 64  # characters of a request's id
-Row = tuple[Any, ...]
+UNTRAINED_COLD = timedelta(days=30)  # how long an item is cold where nothing was trained
+Row = dict[str, Any]  # by column; a column that is not there is null
 # (items shown [n], None for none; when they were shown [n]) -> whether they were cold [n], None if unknown
 Coldness = Callable[[Sequence[str | None], Sequence[datetime]], list[bool | None]]
 
@@ -62,7 +55,7 @@ class ImpressionLog:
 
     def __init__(
         self, store: Path, *, cold: Coldness | None = None, rows: int = 5_000, seconds: float = 5.0,
-        keep_days: float = 90.0, clock: Clock = utc_now,
+        keep_days: float = 90.0, clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.rows, self.seconds, self.clock, self.cold = rows, seconds, clock, cold
         self.dropped = 0
@@ -70,7 +63,7 @@ class ImpressionLog:
             folder: ParquetLog(store / folder, schema, keep_days=keep_days)
             for folder, schema in ((IMPRESSIONS_FOLDER, IMPRESSIONS), (CLICKS_FOLDER, CLICKS))
         }
-        self._waiting: dict[str, list[Row]] = {folder: [] for folder in self._logs}
+        self._waiting: dict[str, list[Row]] = defaultdict(list)  # by folder
         self._lock, self._writing = threading.Lock(), threading.Lock()
         self._wake, self._closed = threading.Event(), False
         self._thread = threading.Thread(target=self._work, name="mmrec-log", daemon=True)
@@ -95,21 +88,38 @@ class ImpressionLog:
             results: what was found, best first.
             seconds: how long that took.
         """
-        self._hold(IMPRESSIONS_FOLDER, _impressions(request_id, self.clock(), route, asked, results, seconds))
+        options = json.dumps({k: v for k, v in asked.items() if k not in ("user", IMAGE)}, default=str)
+        user, explore = asked.get("user"), asked.get("explore")
+        answer = {
+            "request_id": request_id, "time": self.clock(), "route": route,
+            # JSON may bring surrogates
+            "user": None if user is None else str(user).encode("utf-8", "replace").decode(),
+            "asked": options if len(options) <= MOST_ASKED else None,
+            "explore": explore.share if isinstance(explore, Exploration) else float(explore or 0.0),
+            "latency_ms": None if seconds is None else 1_000 * seconds,
+        }
+        self._hold(IMPRESSIONS_FOLDER, [
+            answer | {
+                "slot": slot, "item_id": r.item_id, "rung": r.rung, "score": r.score,
+                "propensity": r.propensity,
+            } for slot, r in enumerate(results)
+        ] or [answer])
 
     def acted(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Logs recorded interactions as clicks, if they name a request; the time is that of the clock."""
         now = self.clock()
         self._hold(CLICKS_FOLDER, [
-            (row["request_id"], row["item_id"], row.get("kind") or "click", now)
-            for row in rows if _names_request(row)
+            {"request_id": name, "item_id": row["item_id"], "kind": row.get("kind") or "click", "time": now}
+            for row in rows
+            if isinstance(name := row.get("request_id"), str) and name.isascii() and 0 < len(name) <= MOST_ID
         ])
 
     def flush(self) -> None:
         """Writes the rows that wait; those that the disk refuses wait on."""
         with self._writing:
             with self._lock:
-                taken, self._waiting = self._waiting, {folder: [] for folder in self._logs}
+                taken, self._waiting = self._waiting, defaultdict(list)
+            self._mark_cold(taken[IMPRESSIONS_FOLDER])
             for folder, rows in taken.items():
                 self._write(folder, rows)
 
@@ -133,28 +143,25 @@ class ImpressionLog:
 
     def _write(self, folder: str, rows: Sequence[Row]) -> None:
         target = self._logs[folder]
-        time = target.schema.get_field_index("time")
-        for hour, members in groupby(rows, lambda row: hour_of(row[time])):
+        for hour, members in groupby(rows, lambda row: hour_of(row["time"])):
             part = list(members)
             try:
-                target.append(hour, self._table(target.schema, part))
+                target.append(hour, pa.Table.from_pylist(part, target.schema))
             except (MmrecError, OSError) as error:
                 log.warning("%d rows wait, as %s refuses them: %s", len(part), target.folder, error)
                 with self._lock:
                     self._waiting[folder].extend(part)
 
-    def _table(self, schema: pa.Schema, rows: Sequence[Row]) -> pa.Table:
-        columns = dict(zip(schema.names, map(list, zip(*rows, strict=True)), strict=False))
-        if "cold" in schema.names:
-            columns["cold"] = self._coldness(columns["item_id"], columns["time"])
-        return pa.table(columns, schema=schema)
-
-    def _coldness(self, item_ids: Sequence[str | None], times: Sequence[datetime]) -> list[bool | None]:
+    def _mark_cold(self, rows: Sequence[Row]) -> None:
+        if not (self.cold and rows):
+            return
         try:
-            return self.cold(item_ids, times) if self.cold else [None] * len(item_ids)
+            marks = self.cold([row.get("item_id") for row in rows], [row["time"] for row in rows])
         except MmrecError as error:  # such as a store under repair: the other columns still count
             log.warning("cannot tell which items were cold: %s", error)
-            return [None] * len(item_ids)
+            return
+        for row, mark in zip(rows, marks, strict=True):
+            row["cold"] = mark
 
     def _work(self) -> None:
         while not self._closed:
@@ -166,54 +173,20 @@ class ImpressionLog:
                 log.exception("rows of the log are lost")
 
 
-@dataclass(frozen=True, slots=True)
-class ShopColdness:
-    """An item is cold if it was added after the last `fit`, which did not know it.
-
-    Before the first `fit`, an item is cold for some days after it was added. Of an item that has left the
-    catalogue meanwhile it is not known.
-
-    Attributes:
-        days: how long an item is cold where nothing was trained.
-    """
-
-    shop: Recommender
-    days: float = 30.0
-
-    def __call__(self, item_ids: Sequence[str | None], times: Sequence[datetime]) -> list[bool | None]:
-        """Whether each item was cold at its time, [n]; None if that is not known."""
-        snapshot, fitted = self.shop.snapshot(), self.shop.store.facts.get("fitted_at")
-        places = pa.array([snapshot.position.get(i) if i else None for i in item_ids], pa.int64())
-        added = snapshot.facts["added_at"].take(places).to_pylist()
-        borders = [
-            datetime.fromisoformat(fitted) if fitted else time - timedelta(days=self.days) for time in times
-        ]
-        return [at if at is None else at > border for at, border in zip(added, borders, strict=True)]
-
-
 def watching(shop: Recommender, **options: Any) -> ImpressionLog:
-    """The log of a shop, to be given to its service; options are those of `ImpressionLog`."""
-    return ImpressionLog(shop.path, cold=ShopColdness(shop), **options)
+    """The log of a shop, to be given to its service; options are those of `ImpressionLog`.
+
+    An item is cold if it was added after the last `fit`, which did not know it; before the first `fit`, for
+    30 days after it was added. Of an item that has left the catalogue meanwhile it is not known.
+    """
+    return ImpressionLog(shop.path, cold=partial(_were_cold, shop), **options)
 
 
-def _impressions(
-    request_id: str, time: datetime, route: str, asked: Mapping[str, Any], results: Sequence[Recommendation],
-    seconds: float | None,
-) -> list[Row]:
-    """An answer as rows of `IMPRESSIONS` without `cold`; without results it is one row without an item."""
-    options = json.dumps({k: v for k, v in asked.items() if k not in ("user", IMAGE)}, default=str)
-    user, explore = asked.get("user"), asked.get("explore")
-    answer = (
-        request_id, time, route,
-        None if user is None else str(user).encode("utf-8", "replace").decode(),  # JSON may bring surrogates
-        options if len(options) <= MOST_ASKED else None,
-        explore.share if isinstance(explore, Exploration) else float(explore or 0.0),
-        None if seconds is None else 1_000 * seconds,
-    )
-    slots: list[Row] = [(n, r.item_id, r.rung, r.score, r.propensity) for n, r in enumerate(results)]
-    return [answer + slot for slot in slots or [(None,) * 5]]
-
-
-def _names_request(row: Mapping[str, Any]) -> bool:
-    name = row.get("request_id")
-    return isinstance(name, str) and 0 < len(name) <= MOST_ID and name.isascii()
+def _were_cold(
+    shop: Recommender, item_ids: Sequence[str | None], times: Sequence[datetime]
+) -> list[bool | None]:
+    snapshot, fitted = shop.snapshot(), shop.store.facts.get("fitted_at")
+    positions = pa.array([snapshot.position.get(i) if i else None for i in item_ids], pa.int64())
+    added = snapshot.facts["added_at"].take(positions).to_pylist()
+    borders = [datetime.fromisoformat(fitted) if fitted else time - UNTRAINED_COLD for time in times]
+    return [at if at is None else at > border for at, border in zip(added, borders, strict=True)]

@@ -9,9 +9,9 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from pathlib import Path
 
 import pyarrow as pa
@@ -38,20 +38,13 @@ CLICKS = pa.schema([
 ])
 
 MOST_ROWS = 20_000  # of a file; a larger batch becomes a file of its own
-HOUR = "%Y-%m-%dT%H"  # a file's name begins with the hour of its rows, in UTC
+HOUR = "%Y-%m-%dT%H"
 DAY = 86_400  # seconds
-Clock = Callable[[], datetime]
 
 
-def utc_now() -> datetime:
-    """The present moment."""
-    return datetime.now(UTC)
-
-
-@lru_cache(maxsize=1)  # rows of one answer follow one another
-def hour_of(moment: datetime) -> datetime:
-    """The beginning of a moment's hour, in UTC."""
-    return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+def hour_of(moment: datetime) -> str:
+    """The hour of a moment in UTC, with which the names of files of its rows begin."""
+    return moment.astimezone(UTC).strftime(HOUR)
 
 
 class ParquetLog:
@@ -73,16 +66,16 @@ class ParquetLog:
         self._path: Path | None = None  # of the newest file, whose rows these are
         self._rows = schema.empty_table()
 
-    def append(self, hour: datetime, rows: pa.Table) -> None:
-        """Writes rows of one hour; only one thread at a time may call it.
+    def append(self, hour: str, rows: pa.Table) -> None:
+        """Writes rows of one hour, as `hour_of` names it; only one thread at a time may call it.
 
         Raises:
             DataError: the disk refuses; the files are then as before.
         """
-        name, path, kept = hour.strftime(HOUR), self._path, self._rows
+        path, kept = self._path, self._rows
         full = kept.num_rows + rows.num_rows > self.most_rows
-        if path is None or full or not path.name.startswith(name):
-            path, kept = self.folder / f"{name}-{uuid.uuid4().hex[:12]}.parquet", self.schema.empty_table()
+        if path is None or full or not path.name.startswith(hour):
+            path, kept = self.folder / f"{hour}-{uuid.uuid4().hex[:12]}.parquet", self.schema.empty_table()
             self.folder.mkdir(exist_ok=True)
             self._delete_old(hour)
         kept = pa.concat_tables([kept, rows])
@@ -90,13 +83,16 @@ class ParquetLog:
             pq.write_table(kept, file, compression="zstd")
         self._path, self._rows = path, kept
 
-    def _delete_old(self, now: datetime) -> None:
+    def _delete_old(self, hour: str) -> None:
         """Deletes files that are past their time, and unfinished ones that a killed process left behind."""
-        oldest = (now - self.keep).strftime(HOUR)
-        old = [path for path in self.folder.glob("*.parquet") if path.name[: len(oldest)] < oldest]
-        old += [path for path in self.folder.glob(".*.tmp") if _age(path) > DAY]
-        for path in old:
-            path.unlink(missing_ok=True)
+        oldest = (datetime.strptime(hour, HOUR) - self.keep).strftime(HOUR)
+        for path in self.folder.glob("*.parquet"):
+            if path.name < oldest:
+                path.unlink(missing_ok=True)
+        for path in self.folder.glob(".*.tmp"):
+            with suppress(FileNotFoundError):  # another process has just finished or deleted it
+                if time.time() - path.stat().st_mtime > DAY:
+                    path.unlink()
 
 
 def read_impressions(
@@ -118,8 +114,11 @@ def read(
     """The rows of all writers from `since` on and before `until`, in no particular order."""
     wanted = pa.schema([schema.field(name) for name in columns or schema.names])
     period = [("time", ">=", since), ("time", "<", until)]
+    first, last = hour_of(since), hour_of(until)
     parts = [wanted.empty_table()]
-    for path in _files(folder, since, until):
+    for path in sorted(folder.glob("*.parquet")):
+        if not first <= path.name[: len(first)] <= last:
+            continue
         try:
             parts.append(pq.read_table(path, columns=wanted.names, filters=period).cast(wanted))
         except FileNotFoundError:  # another process has just deleted it as too old
@@ -127,19 +126,3 @@ def read(
         except (OSError, pa.ArrowException) as error:
             log.warning("%s is left out, as it cannot be read: %s", path, error)
     return pa.concat_tables(parts)
-
-
-def _files(folder: Path, since: datetime, until: datetime) -> Iterator[Path]:
-    """The files that may hold rows of a period, by their hours."""
-    first, last = (moment.astimezone(UTC).strftime(HOUR) for moment in (since, until))
-    for path in sorted(folder.glob("*.parquet")):
-        if first <= path.name[: len(first)] <= last:
-            yield path
-
-
-def _age(path: Path) -> float:
-    """Seconds since a file was last written; 0 if it is gone."""
-    try:
-        return time.time() - path.stat().st_mtime
-    except FileNotFoundError:
-        return 0.0

@@ -11,15 +11,13 @@ import pyarrow.compute as pc
 from numpy.typing import ArrayLike, NDArray
 
 from mmrec.errors import DataError
-from mmrec.evaluate.metrics import Interval
+from mmrec.evaluate.metrics import Interval, Values
 from mmrec.monitor.figures import Mask
 
-Values = NDArray[np.float64]
 Codes = NDArray[np.intp]
 # Rows of `judged` [n] -> probability that the policy shows the row's item in its slot, given those above [n].
 Policy = Callable[[pa.Table], Values]
 
-ROUTE = "recommend"  # whose answers policies are judged by
 COLUMNS = ("request_id", "time", "user", "explore", "slot", "item_id", "propensity", "reward")
 FEW = 100  # effective number of users below which an estimate has a warning
 FEW_CLICKS = 30
@@ -101,8 +99,6 @@ def estimate(policy: str, logged: Logged, target: ArrayLike) -> Estimate:
     """IPS and SNIPS estimates of a policy.
 
     Args:
-        policy: its name.
-        logged: what was shown, and what came of it.
         target: probability that the policy shows the logged item in the slot, given the items above [n].
 
     Source: Horvitz & Thompson 1952 (IPS); Swaminathan & Joachims 2015, The self-normalized estimator for
@@ -113,8 +109,7 @@ def estimate(policy: str, logged: Logged, target: ArrayLike) -> Estimate:
         DataError: there is not one probability for each slot.
     """
     chances = np.asarray(target, np.float64)
-    fits = chances.shape == logged.reward.shape
-    if not fits or not ((chances >= 0) & (chances <= 1 + ROUNDING)).all():
+    if chances.shape != logged.reward.shape or not ((chances >= 0) & (chances <= 1 + ROUNDING)).all():
         raise DataError("a policy must give one chance from 0 to 1 for each slot", field="target")
     weight = page_weights(chances / logged.propensity, logged.page, logged.slot)
     parts = (np.ones_like(weight), weight * logged.reward, weight, logged.reward)
@@ -147,14 +142,12 @@ def page_weights(ratio: Values, page: Codes, slot: Codes) -> Values:
 
 
 def judged(shown: pa.Table, hit: Mask) -> pa.Table:
-    """The answers of `recommend` among rows of `IMPRESSIONS` [n] whose slots all have a propensity.
+    """Rows of `IMPRESSIONS` [n] of answers of `recommend` whose slots all have a propensity.
 
-    Args:
-        shown: rows of `IMPRESSIONS` [n].
-        hit: which rows were clicked [n]: their reward is 1.
+    Their reward is 1 where they were clicked (`hit` [n]), else 0.
     """
     shown = shown.append_column("reward", pa.array(hit.astype(np.float64)))
-    shown = shown.filter(pc.and_(pc.equal(shown["route"], ROUTE), pc.is_valid(shown["item_id"])))
+    shown = shown.filter(pc.and_(pc.equal(shown["route"], "recommend"), pc.is_valid(shown["item_id"])))
     unknown = shown.filter(pc.is_null(shown["propensity"]))["request_id"].combine_chunks()
     return shown.filter(pc.invert(pc.is_in(shown["request_id"], unknown))).select(COLUMNS)
 

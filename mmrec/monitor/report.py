@@ -3,40 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
-from datetime import datetime, timedelta
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from rich.console import RenderableType
+from rich.table import Table
 
 from mmrec.encoders.base import Vectors
-from mmrec.evaluate.metrics import Interval
-from mmrec.monitor.drift import MOST, Drift, drift
-from mmrec.monitor.figures import Figures, Mask, Span, Tally, Window, clicked, figures, windows
-from mmrec.monitor.log import read_clicks, read_impressions, utc_now
+from mmrec.monitor.figures import MOST, Drift, Figures, Mask, Tally, Window, clicked, drift, figures, windows
+from mmrec.monitor.log import IMPRESSIONS, read_clicks, read_impressions
 from mmrec.monitor.offpolicy import Estimate, Policy, estimates, judged
 from mmrec.store import schema
 from mmrec.types import as_utc
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from mmrec.recommender import Recommender
     from mmrec.search.snapshot import Snapshot
 
-DAYS = {"hour": 1, "day": 7}  # length of the period by default
 LATEST_CLICK = timedelta(days=1)  # after the end of the period
 MOST_JUDGED = 1_000_000  # newest slots that policies are judged by
-SHOWN = (
-    "request_id", "time", "route", "user", "explore", "latency_ms", "slot", "item_id", "rung", "propensity",
-    "cold",
-)
-HEADINGS = (
-    "start (UTC)", "requests", "p50 ms", "p95 ms", "shown", "click-through", "cold share",
-    "cold click-through", "gini", "coverage",
-)
+READ = [name for name in IMPRESSIONS.names if name not in ("asked", "score")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +37,6 @@ class Report:
         store: folder of the store.
         since: start of the first window.
         until: end of the period.
-        window: `hour` or `day`.
         windows: figures of each window with an answer, oldest first.
         drift: of the items added since the period began; None if they, or the others, are too few.
         estimates: of other policies; empty if there is nothing to judge them by.
@@ -73,7 +62,7 @@ class Report:
 
 def monitor(
     shop: Recommender, *, since: datetime | None = None, until: datetime | None = None,
-    window: Window = "day", policies: Mapping[str, Policy] | None = None, seed: int = 0,
+    window: Window = "day", policies: Mapping[str, Policy] | None = None,
 ) -> Report:
     """Figures, drift and off-policy estimates of a shop's logs.
 
@@ -81,19 +70,15 @@ def monitor(
     settings. Rows are read window by window, so memory does not grow with the period.
 
     Args:
-        shop: whose logs are read.
         since: start of the period; by default a day ago by the hour, a week ago by the day.
         until: its end; by default now.
-        window: size of the windows.
         policies: by name, to be judged by the answers of `recommend`.
-        seed: of the drift test's draws.
 
     Raises:
         DataError: the period has too many windows, or a policy does not fit the log.
     """
-    until = as_utc(until or utc_now())
-    since = as_utc(since) if since else until - timedelta(days=DAYS.get(window, 0))
-    spans = list(windows(since, until, window))
+    until = as_utc(until or datetime.now(UTC))
+    spans = windows(since, until, window)
     start = spans[0][0]
     found: list[Figures] = []
     parts: list[pa.Table] = []  # the newest rows of `judged`
@@ -104,29 +89,30 @@ def monitor(
         while sum(part.num_rows for part in parts[1:]) >= MOST_JUDGED:
             parts.pop(0)
     return Report(
-        str(shop.path), start, until, window, tuple(found),
-        _drift(shop, start, np.random.default_rng(seed)), estimates(parts, policies or {}),
+        str(shop.path), start, until, window, tuple(found), _drift(shop, start),
+        estimates(parts, policies or {}),
     )
 
 
 def _windows_shown(
-    shop: Recommender, spans: Sequence[Span]
+    shop: Recommender, spans: Sequence[tuple[datetime, datetime]]
 ) -> Iterator[tuple[datetime, pa.Table, Mask]]:
     """Start of each window with an answer, what was shown in it [n], and whether it was clicked [n]."""
     clicks = read_clicks(shop.path, spans[0][0], spans[-1][1] + LATEST_CLICK)
     worth = shop.behaviour.weight_of
     kinds = [kind for kind in pc.unique(clicks["kind"]).to_pylist() if worth(kind) >= worth("click")]
     for start, end in spans:
-        shown = read_impressions(shop.path, start, end, columns=SHOWN)
+        shown = read_impressions(shop.path, start, end, columns=READ)
         if shown.num_rows:
             yield start, shown, clicked(shown, clicks, kinds)
 
 
-def _drift(shop: Recommender, since: datetime, rng: np.random.Generator) -> Drift | None:
+def _drift(shop: Recommender, since: datetime) -> Drift | None:
     """Drift of the contents of items added since then from those of items added before."""
     snapshot = shop.snapshot()
     if not snapshot.plan.dim:
         return None
+    rng = np.random.default_rng(0)
     new = pc.greater_equal(snapshot.facts["added_at"], pa.scalar(since, schema.TIME)).to_numpy()
     return drift(_contents(snapshot, ~new, rng), _contents(snapshot, new, rng), rng=rng)
 
@@ -140,9 +126,9 @@ def _contents(snapshot: Snapshot, wanted: Mask, rng: np.random.Generator) -> Vec
 
 
 def _figures_dict(each: Figures) -> dict[str, Any]:
-    p50, p95 = each.latency_ms or (None, None)
     return {
-        "start": each.start.isoformat(), "requests": each.requests, "latency": {"p50": p50, "p95": p95},
+        "start": each.start.isoformat(), "requests": each.requests,
+        "latency": {"p50": each.latency_ms[0], "p95": each.latency_ms[1]},
         "shown": each.all.shown, "clicked": each.all.clicked,
         "click_through": {rung: tally.rate for rung, tally in each.rungs.items()},
         "rungs": {rung: asdict(tally) for rung, tally in each.rungs.items()},
@@ -153,8 +139,7 @@ def _figures_dict(each: Figures) -> dict[str, Any]:
 
 def _estimate_dict(each: Estimate) -> dict[str, Any]:
     """Intervals as [mean, low, high]."""
-    values = {field.name: getattr(each, field.name) for field in fields(each)}
-    return {n: [v.mean, v.low, v.high] if isinstance(v, Interval) else v for n, v in values.items()}
+    return {n: [*value.values()] if isinstance(value, dict) else value for n, value in asdict(each).items()}
 
 
 def tables_of(report: Report) -> list[RenderableType]:
@@ -165,23 +150,22 @@ def tables_of(report: Report) -> list[RenderableType]:
     return [_windows_table(report), _rungs_table(report), *texts]
 
 
-def _windows_table(report: Report) -> RenderableType:
-    from rich.table import Table
-
-    table = Table(*HEADINGS, title=f"By the {report.window}")
+def _windows_table(report: Report) -> Table:
+    table = Table(
+        "start (UTC)", "requests", "p50 ms", "p95 ms", "shown", "click-through", "cold share",
+        "cold click-through", "gini", "coverage", title=f"By the {report.window}",
+    )
     for each in report.windows:
-        p50, p95 = (f"{ms:.1f}" for ms in each.latency_ms) if each.latency_ms else ("-", "-")
         table.add_row(
-            f"{each.start:%Y-%m-%d %H:%M}", f"{each.requests:,}", p50, p95, f"{each.all.shown:,}",
+            f"{each.start:%Y-%m-%d %H:%M}", f"{each.requests:,}",
+            *("-" if ms is None else f"{ms:.1f}" for ms in each.latency_ms), f"{each.all.shown:,}",
             _percent(each.all.rate), _percent(each.cold_share), _percent(each.cold.rate),
             f"{each.gini:.3f}", _percent(each.coverage),
         )
     return table
 
 
-def _rungs_table(report: Report) -> RenderableType:
-    from rich.table import Table
-
+def _rungs_table(report: Report) -> Table:
     rungs = sorted({rung for each in report.windows for rung in each.rungs})
     table = Table("start (UTC)", *rungs, title="Click-through by rung")
     for each in report.windows:

@@ -1,8 +1,8 @@
 """Which of m candidates make a good page together: relevant, unlike each other, not too many of one kind.
 
-A selection is greedy: it takes the candidate that is still open and adds most, which closes others (a full
-cap, a near duplicate) and lets those that are unlike it add more. What was taken is shown in the order of
-relevance. Positions are those of the candidates [m].
+The selection is greedy: each step takes the allowed candidate that adds most to the page. This closes others
+(a full cap, a near duplicate), and makes those unlike it worth more. The page is in the order of relevance.
+Positions here are those among the candidates, from 0 to m - 1.
 """
 
 from __future__ import annotations
@@ -16,46 +16,36 @@ from numpy.typing import ArrayLike, NDArray
 
 from mmrec.encoders.base import Vectors, unit
 from mmrec.errors import DataError
-from mmrec.ranking.request import ROUNDING, check_k, check_scores, check_share, scaled, shape_of
+from mmrec.ranking.request import ROUNDING, check_scores, scaled, shape_of
 from mmrec.search.hits import Positions
 from mmrec.types import AttributeValue
 
 MOST_LABELS = 1_000
-NOT_UNIT = 1e-2  # how far from 1 a squared norm may be: float16 has rounded some
-Closing = Callable[[int], "list[int] | NDArray[np.bool_]"]  # a shown position -> those it closes
+NOT_UNIT = 1e-2  # how far from 1 a squared norm may be, as vectors may have been rounded to float16
+Closing = Callable[[int], "list[int] | NDArray[np.bool_]"]  # a shown position -> positions that it closes
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cap:
-    """At most so many results of each value of one attribute; 1 shows no two of a value (of a design, say).
+    """At most `most` results of each value of one attribute.
 
     Attributes:
-        values: of the candidates [m]. A list counts for each of its values; None and an empty list for none.
+        values: the attribute of each candidate [m]. A list counts for each of its values; None and an empty
+            list for none.
         most: results of one value, at least 1.
-        name: of the attribute.
     """
 
     values: Sequence[AttributeValue | None]
     most: int
-    name: str = "attribute"
-
-    def __post_init__(self) -> None:
-        if isinstance(self.most, bool) or not isinstance(self.most, int | np.integer) or self.most < 1:
-            raise DataError(
-                f"max_per[{self.name!r}] must be a whole number from 1 up, got {self.most!r}", field="max_per"
-            )
-
-    def __len__(self) -> int:
-        return len(self.values)
 
     def closing(self) -> Closing:
-        """A fresh count: told what is shown, it closes the values that are full."""
-        groups = [_several(value) for value in self.values]
+        """Counts what is shown, from 0, and closes the candidates of a value whose count is full."""
+        groups = [_labels(value) for value in self.values]
         members: dict[object, list[int]] = {}
         for position, group in enumerate(groups):
             for value in group:
                 members.setdefault(value, []).append(position)
-        left = dict.fromkeys(members, int(self.most))
+        left = dict.fromkeys(members, self.most)
 
         def close(shown: int) -> list[int]:
             for value in groups[shown]:
@@ -67,58 +57,42 @@ class Cap:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Duplicates:
-    """Of candidates that are nearly the same, only the one that is shown first.
-
-    Where an attribute tells them apart (`design`), `Cap(values, 1)` does so exactly.
+    """Of candidates that are nearly the same, only the first is shown.
 
     Attributes:
-        vectors: unit rows [m, d] of the space in which they are compared, such as images. Rows of zeros are
-            nobody's duplicate.
-        threshold: cosine from which on two are the same, above 0 and at most 1.
+        vectors: unit rows [m, d] of the space in which they are compared. A row of zeros has no duplicates.
+        threshold: cosine from which on two are duplicates, above 0 and at most 1.
     """
 
     vectors: Vectors
     threshold: float
 
-    def __post_init__(self) -> None:
-        if not check_share(self.threshold, "threshold"):
-            raise DataError("threshold must be above 0, or all would be duplicates of one", field="threshold")
-
-    def __len__(self) -> int:
-        return len(self.vectors)
-
     def closing(self) -> Closing:
-        """Told what is shown, it closes all that is like it."""
+        """Closes the duplicates of what is shown."""
         x, _ = unit_rows(self.vectors)
         return lambda shown: x @ x[shown] >= self.threshold - ROUNDING  # [m, d] @ [d] -> [m]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Spread:
-    """Makes a page's items unlike each other in one respect.
+    """Makes a page's items unlike each other in one space.
 
     Attributes:
-        vectors: unit rows [m, d] of the space in which they are compared. Rows of zeros count as like
-            everything, lest an item without content be thought diverse.
-        weight: 0 is pure relevance, 1 pure diversity; see `select`.
+        vectors: unit rows [m, d] of the space. A row of zeros counts as similar to every other, so that an
+            item without content does not count as diverse.
+        weight: from 0, pure relevance, to 1, pure diversity; see `select`. Several sum to 1 at most.
     """
 
     vectors: Vectors
     weight: float
 
-    def __post_init__(self) -> None:
-        check_share(self.weight, "weight")
-
-    def __len__(self) -> int:
-        return len(self.vectors)
-
 
 def label_rows(values: Sequence[AttributeValue | None]) -> Vectors:
-    """Unit rows [m, labels] of an attribute, whose cosine is the share of labels that two have in common.
+    """Unit rows [m, labels] of an attribute: the more labels two items share, the higher their cosine.
 
-    Of more than 1,000 labels some share a column, which bounds the memory.
+    Beyond 1,000 labels several share a column, which bounds the memory.
     """
-    groups = [_several(value) for value in values]
+    groups = [_labels(value) for value in values]
     labels = dict.fromkeys(chain.from_iterable(groups))
     column = {label: n % MOST_LABELS for n, label in enumerate(labels)}
     rows = np.zeros((len(values), min(len(column), MOST_LABELS)), np.float32)
@@ -128,9 +102,9 @@ def label_rows(values: Sequence[AttributeValue | None]) -> Vectors:
 
 
 def unit_rows(vectors: Vectors) -> tuple[Vectors, NDArray[np.bool_]]:
-    """Rows [m, d], checked, and which of them [m] are not zeros."""
+    """Rows [m, d], checked to have norm 1 or 0, and which of them [m] are not zeros."""
     x = np.asarray(vectors, np.float32)
-    squares = np.einsum("md,md->m", x, x) if x.ndim == 2 else np.array(np.nan)  # also tells NaN and infinity
+    squares = np.einsum("md,md->m", x, x) if x.ndim == 2 else np.array(np.nan)  # NaN and infinity show here
     described = squares != 0
     if not (np.abs(squares - described) <= NOT_UNIT).all():
         raise DataError(
@@ -140,61 +114,59 @@ def unit_rows(vectors: Vectors) -> tuple[Vectors, NDArray[np.bool_]]:
     return x, described
 
 
-def _several(value: AttributeValue | None) -> Iterable[object]:
-    """The different values of one item's attribute."""
+def _labels(value: AttributeValue | None) -> Iterable[object]:
+    """The different values of one item's attribute, which may be a list."""
     if value is None:
         return ()
     return dict.fromkeys(value) if isinstance(value, list | tuple) else (value,)
 
 
 def select(
-    relevance: ArrayLike, k: int, *, spreads: Sequence[Spread] = (), caps: Iterable[Cap] = (),
+    relevance: ArrayLike, k: int, *, spreads: Sequence[Spread] = (), caps: Sequence[Cap] = (),
     duplicates: Duplicates | None = None, above: Sequence[int] = (),
 ) -> Positions:
-    """Positions of the k candidates to show, in the order of relevance: diversity, caps, duplicates at once.
+    """Positions of the k candidates to show, in the order of relevance.
 
-    With spreads the page of k items is sought whose value is highest,
+    With spreads, each step takes the candidate that adds most to the value of the page of k items
+    (maximal marginal relevance),
 
         (1 - weight) * (mean relevance) + weight * (mean of 1 - cosine over its pairs),
 
-    by taking at each step the candidate that adds most to it (maximal marginal relevance). The second mean is
-    the page's intra-list diversity. Relevance [m] is brought to [0, 1] over the candidates first (`scaled`),
-    so that a weight means the same whatever scores are made of. Equally good candidates rank by relevance,
-    then by position. Time grows with k * m * d.
+    whose second mean is the page's intra-list diversity. Relevance [m] is first brought to [0, 1] over the
+    candidates (`scaled`), so that a weight means the same on any scale of scores. Ties go to the more
+    relevant candidate, then to the lower position. Time grows with k * m * d.
 
-    There are fewer than k only when no candidate is left that caps and duplicates allow. Several caps, lists
-    and duplicates are chosen greedily: another choice might have been longer, so give more candidates then.
+    The page is shorter than k only when caps and duplicates close all candidates that are left. As it is
+    greedy, another choice might have been longer where these rules overlap: give more candidates then.
 
     Source: Carbonell & Goldstein 1998, The use of MMR, diversity-based reranking for reordering documents and
     producing summaries; summed over pairs as by Borodin, Lee & Ye 2012, Max-sum diversification, monotone
     submodular functions and dynamic updates.
 
     Args:
-        relevance: of each candidate [m], on any scale; equal ones rank by position.
-        above: positions of candidates that are shown already: not chosen again, but spreads, caps and
-            duplicates count them.
+        relevance: of each candidate [m], on any scale.
+        above: positions of candidates that the page shows already: they are not chosen again, but spreads,
+            caps and duplicates count them.
 
     Raises:
-        DataError: an argument is out of range, not finite or of another length than relevance; weights sum to
-            more than 1; or rows of vectors are neither of norm 1 nor zeros.
+        DataError: an argument is not finite or of another length than relevance, or rows of vectors are
+            neither of norm 1 nor zeros.
     """
-    scores, k = check_scores(relevance), check_k(k)
-    rules: list[Cap | Duplicates] = [*caps] if duplicates is None else [*caps, duplicates]
-    if (total := sum(spread.weight for spread in spreads)) > 1 + ROUNDING:
-        raise DataError(f"weights must sum to 1 at most, got {total:g}", field="weight")
-    lengths = {len(rule) for rule in [*rules, *spreads]}
+    scores = check_scores(relevance)
+    apart = [] if duplicates is None else [duplicates]
+    lengths = {len(cap.values) for cap in caps} | {len(one.vectors) for one in (*spreads, *apart)}
     if lengths - {len(scores)}:
         raise DataError(
             f"relevance has {len(scores)} candidates, but spreads, caps or duplicates have"
             f" {', '.join(map(str, sorted(lengths)))}: give them in the same order", field="relevance",
         )
     spreads = [spread for spread in spreads if spread.weight]
-    return _greedy(scores, k, spreads, [rule.closing() for rule in rules], above)
+    return _greedy(scores, k, spreads, [rule.closing() for rule in (*caps, *apart)], above)
 
 
 def _greedy(
     scores: NDArray[np.float64], k: int, spreads: Sequence[Spread], closings: Sequence[Closing],
-    above: Sequence[int] = (),
+    above: Sequence[int],
 ) -> Positions:
     order = np.argsort(-scores, kind="stable")
     if not spreads and not closings and not len(above):
@@ -222,11 +194,11 @@ def _greedy(
 
 
 class _Adding:
-    """What each candidate [m] would add to a page's diversity, one product a step.
+    """What each candidate [m] would add to a page's diversity, updated by one product a step.
 
     Args:
-        size: of the page. Its mean is over size * (size - 1) / 2 pairs; k times what one of them adds to it,
-            as relevance is k times what an item adds to its mean.
+        size: items of the page. The mean over its size * (size - 1) / 2 pairs is scaled by size, as relevance
+            is: an item's relevance is size times what the item adds to the mean of relevance.
     """
 
     def __init__(self, spread: Spread, size: int) -> None:
@@ -235,7 +207,7 @@ class _Adding:
         self.sums = np.zeros(len(self.x), np.float32)
 
     def after(self, position: int) -> Vectors:
-        """With one more candidate taken."""
+        """What each would add [m] once the candidate at this position is taken."""
         if self.described[position]:
             self.sums += self.share * (self.described - self.x @ self.x[position])  # [m, d] @ [d] -> [m]
         return self.sums

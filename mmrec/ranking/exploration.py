@@ -1,19 +1,18 @@
-"""A share of the slots for new items, with the propensity of everything that is shown.
+"""Exploration: a share of the slots for new items, with the propensity of everything that is shown.
 
-Nobody can click what is never shown. So a slot sometimes goes to a new item, drawn at random; and as the
-chance of every item in every slot is known, logs can tell how another policy would have done (IPS, SNIPS).
+Nobody can click what is never shown, so some slots go to new items, drawn at random. As the chance of every
+item in every slot is known, logs can tell how another policy would have done (IPS, SNIPS).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mmrec.errors import DataError
-from mmrec.ranking.request import Exploration, check_k, check_scores, scaled
+from mmrec.ranking.request import Exploration, check_scores, scaled
 from mmrec.search.hits import Positions
 
 Chances = NDArray[np.float64]
@@ -21,12 +20,12 @@ Chances = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pool:
-    """Items that may be explored.
+    """New items that may be shown.
 
     Attributes:
-        positions: of p different items [p]; they may be in the ranking too.
-        relevance: to this user [p].
-        ages: in days [p]; those above `max_age_days` are left out.
+        positions: positions of p different items [p]; they may be in the ranking too.
+        relevance: relevance of each to this user [p], on any scale.
+        ages: age of each in days [p]; items older than `max_age_days` are left out.
 
     Raises:
         DataError: lengths differ, a value is not finite, or a position is there twice.
@@ -48,10 +47,10 @@ class Pool:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shown:
-    """What a user sees.
+    """A page as the user sees it.
 
     Attributes:
-        positions: of items, from the first slot on [k].
+        positions: positions of its items, from the first slot on [k].
         propensities: of each, the chance that its slot showed it, given the items above [k].
     """
 
@@ -64,73 +63,62 @@ def explore(
 ) -> Shown:
     """A ranking with some slots given to new items.
 
-    Each slot shows a new item with chance `share`, else the best of the ranking that is not above it yet: a
-    new item pushes the ranking down. A new item that is next in the ranking may come either way, and its
-    propensity counts both. When no new item is left the ranking fills the slot for certain, when no ranked
-    one is left a new item does. Fewer than k are shown when both are used up. With a share of 0 these are the
-    first k of the ranking, and every propensity is 1.
+    Each slot shows a new item with chance `share`, else the next of the ranking, which a new item thus pushes
+    down. A new item that is itself next in the ranking may come either way, and its propensity counts both.
+    When no new item is left the ranking fills the slot for certain, and the other way round; fewer than k are
+    shown when both are used up. With a share of 0 these are the first k of the ranking, with propensity 1.
 
     Args:
         ranking: positions of items [r], best first; k of them suffice.
 
     Raises:
-        DataError: k is out of range, or the ranking is not of different positions.
+        DataError: the ranking is not of different positions.
     """
-    page = _Page(policy, ranking, pool)
+    slot = NextSlot(policy, ranking, pool)
     shown: list[int] = []
     propensities: list[float] = []
-    for draw in rng.random(check_k(k)):
-        positions, chances = page.chances()
+    for draw in rng.random(k):
+        positions, chances = slot.chances()
         if not len(positions):
             break
         total = np.cumsum(chances)
         drawn = int(np.searchsorted(total, draw * total[-1], side="right"))  # never one of chance 0
         shown.append(int(positions[drawn]))
         propensities.append(float(chances[drawn]))
-        page.show(shown[-1])
+        slot.fill(shown[-1])
     return Shown(np.array(shown, np.intp), np.array(propensities))
 
 
-def slot_chances(
-    policy: Exploration, ranking: ArrayLike, pool: Pool, above: Iterable[int] = ()
-) -> tuple[Positions, Chances]:
-    """Every item that the slot under those above can show, and its chance; the chances sum to 1.
+class NextSlot:
+    """What the next slot of a page can show, as one slot after the other is filled.
 
-    `explore` draws from this very distribution. It is also how likely this policy would have shown what
-    another one has logged.
+    `explore` draws from these chances. They also tell how likely this policy would have shown what another
+    one has logged.
 
     Raises:
         DataError: the ranking is not of different positions.
     """
-    page = _Page(policy, ranking, pool)
-    for place in above:
-        page.show(place)
-    return page.chances()
-
-
-class _Page:
-    """What the next slot can show, as one slot after the other is filled."""
 
     def __init__(self, policy: Exploration, ranking: ArrayLike, pool: Pool) -> None:
         _check_positions(ranking, "ranking")
         young = (np.asarray(pool.ages) <= policy.max_age_days) & (policy.share > 0)
         self.share = policy.share
         self.ranking: list[int] = np.asarray(ranking, np.intp).tolist()
-        self.next = 0  # place in the ranking of the best that is not shown
-        self.new = np.asarray(pool.positions, np.intp)[young]  # those not shown, with their logits
+        self.next = 0  # index in the ranking of the best that is not shown yet
+        self.new = np.asarray(pool.positions, np.intp)[young]  # those not shown yet, with their logits
         self.logits = scaled(check_scores(pool.relevance)[young]).astype(np.float64) / policy.temperature
         self.above: set[int] = set()
 
-    def show(self, place: int) -> None:
-        """Fills the slot."""
-        self.above.add(place)
+    def fill(self, position: int) -> None:
+        """Shows this item in the slot, and goes on to the next."""
+        self.above.add(position)
         while self.next < len(self.ranking) and self.ranking[self.next] in self.above:
             self.next += 1
-        left = self.new != place
+        left = self.new != position
         self.new, self.logits = self.new[left], self.logits[left]
 
     def chances(self) -> tuple[Positions, Chances]:
-        """Of the items that the slot can show; both empty at the end."""
+        """Every item that the slot can show, and its chance; they sum to 1, and both are empty at the end."""
         ranked = np.array(self.ranking[self.next : self.next + 1], np.intp)  # one, or none at the end
         if not len(self.new):
             return ranked, np.ones(len(ranked))
@@ -145,6 +133,6 @@ class _Page:
 
 
 def _check_positions(positions: ArrayLike, name: str) -> None:
-    places = np.asarray(positions)
-    if places.ndim != 1 or len(np.unique(places)) != len(places) or (places < 0).any():
+    array = np.asarray(positions)
+    if array.ndim != 1 or len(np.unique(array)) != len(array) or (array < 0).any():
         raise DataError(f"{name} must be different positions from 0 up, of shape [n]", field=name)

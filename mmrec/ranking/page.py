@@ -14,23 +14,27 @@ from mmrec.errors import DataError
 from mmrec.ranking.diversity import Cap, Duplicates, Spread, label_rows, select
 from mmrec.ranking.exploration import Pool, explore
 from mmrec.ranking.request import Exploration, Request
-from mmrec.ranking.signals import Context, check_signals, range_of, weighed
+from mmrec.ranking.signals import Context, check_signals, range_of, with_signals
 from mmrec.search.hits import Hits, Positions
 from mmrec.search.vectors import CONTENT
 from mmrec.types import AttributeValue, Rung
 
 WIDEN = 4  # times as many candidates as before, when those were not enough
-MOST_NEW = 200  # new items among which is drawn
 RELEVANCE = frozenset({"history", "taste"})  # rungs whose candidates signals add to
-Finds = Callable[[int, Positions], Hits]  # how many candidates, and which positions are out -> the best
+Origin = Rung | Literal["similar", "search"]
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where candidates come from, and what a result from there is called."""
+    """Where candidates come from.
 
-    rung: Rung | Literal["similar", "search"]
-    find: Finds
+    Attributes:
+        rung: name of the source in its results.
+        find: number of candidates, positions to leave out -> the best of the others.
+    """
+
+    rung: Origin
+    find: Callable[[int, Positions], Hits]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +43,14 @@ class Slot:
 
     Attributes:
         position: position of its item in the catalogue.
-        score: what it is ranked by.
-        rung: what found it.
-        propensity: the chance that the slot showed it.
+        rung: name of the source that found the item.
+        propensity: chance that the slot showed the item.
         signals: what each signal added to the score.
     """
 
     position: int
     score: float
-    rung: Rung | Literal["similar", "search"]
+    rung: Origin
     propensity: float = 1.0
     signals: Mapping[str, float] = field(default_factory=dict)
 
@@ -55,14 +58,14 @@ class Slot:
 def page_of(context: Context, sources: Iterable[Source], hidden: Iterable[int] = ()) -> list[Slot]:
     """The page: k results whenever k items may be shown.
 
-    A source serves until it has nothing more, then the next fills up. When the candidates are used up, shown
-    or closed by a cap or as duplicates, more of them are asked for.
+    Sources fill it in turn, each as far as it can. When all candidates of a source are shown, or closed by a
+    cap or as duplicates, it is asked for more of them.
 
     Args:
         hidden: positions not to be shown.
 
     Raises:
-        DataError: the request names a field, attribute or signal that there is not.
+        DataError: the request names a field, attribute or signal that does not exist.
     """
     request = context.request
     chooser, page = _Chooser(context), list[Slot]()
@@ -73,8 +76,8 @@ def page_of(context: Context, sources: Iterable[Source], hidden: Iterable[int] =
             hits = source.find(width if request.shapes else request.k - len(page), out)
             found, added = len(hits.positions), dict[str, Vectors]()
             if request.signals and source.rung in RELEVANCE:
-                spread = spread or range_of(hits)  # of the first candidates, so that all are measured alike
-                hits, added = weighed(context, hits, spread)
+                spread = spread or range_of(hits)  # the first candidates' range is the scale of all
+                hits, added = with_signals(context, hits, spread)
             for i in chooser.choose(hits, [slot.position for slot in page], request.k - len(page)):
                 signals = {name: float(part[i]) for name, part in added.items()}
                 page.append(Slot(int(hits.positions[i]), float(hits.scores[i]), source.rung, signals=signals))
@@ -83,7 +86,7 @@ def page_of(context: Context, sources: Iterable[Source], hidden: Iterable[int] =
                 break
             width *= WIDEN
         if len(page) == request.k:
-            break  # before the next source is as much as made
+            break  # before the next source is even made
     return page
 
 
@@ -91,15 +94,12 @@ def with_exploration(
     page: Sequence[Slot], new: Hits, ages: NDArray[np.floating], policy: Exploration, request: Request,
     rung: Rung,
 ) -> list[Slot]:
-    """The page with some slots given to new items.
-
-    Caps and duplicates hold for the ranking alone: a new item may come on top of them.
+    """The page with some slots given to new items, which caps and duplicates do not count.
 
     Args:
-        new: the new items that may be shown, with their relevance to this user.
-        ages: of each in days.
-        policy: how much is given to which new items.
-        rung: of the new items.
+        new: the new items that may be shown, with their relevance to this user [p].
+        ages: age of each in days [p].
+        rung: rung of the new items.
     """
     known = {slot.position: slot for slot in page}
     fresh = {int(p): Slot(int(p), float(s), rung) for p, s in zip(new.positions, new.scores, strict=True)}
@@ -113,7 +113,7 @@ def with_exploration(
 
 
 class _Chooser:
-    """Chooses among candidates by diversity, caps and duplicates, with what the page shows already."""
+    """Chooses among candidates by diversity, caps and duplicates, given what the page shows already."""
 
     def __init__(self, context: Context) -> None:
         self.snapshot, self.request = context.snapshot, context.request
@@ -122,30 +122,30 @@ class _Chooser:
             self.caps[self.request.distinct] = 1
         if self.request.signals:
             check_signals(self.request)
-        self._check_caps()
-        if self.request.weights_of_diversity:
-            self._check_diversity()
-
-    def choose(self, hits: Hits, page: Sequence[int], k: int) -> Sequence[int] | Positions:
-        """Which of the hits to show, in order."""
-        if not self.request.selects or not len(hits.positions):
-            return range(min(k, len(hits.positions)))
-        positions = np.concatenate([np.array(page, np.intp), hits.positions])
-        lowest = np.full(len(page), hits.scores.min())
-        weights = self.request.weights_of_diversity
-        chosen = select(
-            np.concatenate([lowest, hits.scores]), k,
-            spreads=[Spread(self._vectors(name, positions), weight) for name, weight in weights.items()],
-            caps=[Cap(self._values(name, positions), most, name) for name, most in self.caps.items()],
-            duplicates=self._duplicates(positions), above=range(len(page)),
-        )
-        return chosen - len(page)
-
-    def _check_caps(self) -> None:
         if unknown := [name for name in self.caps if name not in self.snapshot.attributes]:
             field = "max_per" if unknown[0] in (self.request.max_per or {}) else "distinct"
             known = ", ".join(self.snapshot.attributes) or "none, items have no attributes"
             raise DataError(f"{field} names no attribute {unknown[0]!r}: choose {known}", field=field)
+        if self.request.weights_of_diversity:
+            self._check_diversity()
+
+    def choose(self, hits: Hits, page: Sequence[int], k: int) -> Sequence[int] | Positions:
+        """Which k of the hits to show below the page's positions: indices into the hits, in order."""
+        if not self.request.selects or not len(hits.positions):
+            return range(min(k, len(hits.positions)))
+        positions = np.concatenate([np.array(page, np.intp), hits.positions])
+        lowest = np.full(len(page), hits.scores.min())
+        weights, distinct = self.request.weights_of_diversity, self.request.distinct
+        duplicates = None
+        if isinstance(distinct, float):
+            duplicates = Duplicates(self.snapshot.space(CONTENT)[positions], distinct)
+        chosen = select(
+            np.concatenate([lowest, hits.scores]), k,
+            spreads=[Spread(self._vectors(name, positions), weight) for name, weight in weights.items()],
+            caps=[Cap(self._values(name, positions), most) for name, most in self.caps.items()],
+            duplicates=duplicates, above=range(len(page)),
+        )
+        return chosen - len(page)
 
     def _check_diversity(self) -> None:
         fields = dict.fromkeys((*self.snapshot.spaces, *self.snapshot.categories))
@@ -159,12 +159,7 @@ class _Chooser:
         return values
 
     def _vectors(self, name: str, positions: Positions) -> Vectors:
-        """Unit rows [m, d] by which items are alike: labels of a category, else vectors of a space."""
+        """Unit rows [m, d] that are compared: labels of a category, else vectors of a space."""
         if name in self.snapshot.categories:
             return label_rows(self._values(name, positions))
         return self.snapshot.space(name)[positions]
-
-    def _duplicates(self, positions: Positions) -> Duplicates | None:
-        if not isinstance(self.request.distinct, float):
-            return None
-        return Duplicates(self.snapshot.space(CONTENT)[positions], self.request.distinct)

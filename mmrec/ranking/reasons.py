@@ -1,4 +1,4 @@
-"""Why a result is there: contributions to its score."""
+"""Reasons: what contributed how much to the score of a result."""
 
 from __future__ import annotations
 
@@ -14,30 +14,33 @@ from mmrec.search.snapshot import Snapshot
 from mmrec.search.vectors import CONTENT
 from mmrec.types import Reason
 
-MOST_REASONS = 3  # named one by one; the rest of a score is one more
-MOST_EXPLAINED = 100  # items of a history among which those are looked for: the strongest
+MOST_REASONS = 3  # contributions named one by one; the rest of a score is one more reason
+MOST_EXPLAINED = 100  # strongest items of a history, among which those are looked for
 SLOTS = 256  # explained at once, which bounds the memory
 ROUNDING = 1e-5  # of a sum in float32
 Kind = Literal["item", "field", "words", "other"]
 Reasons = tuple[Reason, ...]
-WHAT = {"popular": "popularity", "newest": "days behind the newest item"}
+RANKED_BY = {"popular": "popularity", "newest": "days behind the newest item"}  # by rung
 
 
 def by_history(snapshot: Snapshot, user: User, page: Sequence[Slot]) -> list[Reasons]:
-    """For each slot which items of the history brought it, or that the words did, or what all choose."""
-    searched = [slot for slot in page if slot.rung not in WHAT]
+    """Reasons of each slot: items of the history, the words of a taste, or what its rung ranks by."""
+    searched = [slot for slot in page if slot.rung not in RANKED_BY]
     known = () if user.told or user.point is None else _contributions(snapshot, user, user.point, searched)
     parts = iter(known)
-    return [
-        _one("other", WHAT[slot.rung], slot) if slot.rung in WHAT
-        else largest([("words", "taste", slot.score - sum(slot.signals.values()))], slot) if user.told
-        else largest(next(parts), slot)
-        for slot in page
-    ]
+
+    def reasons_of(slot: Slot) -> Reasons:
+        if slot.rung in RANKED_BY:
+            return _one("other", RANKED_BY[slot.rung], slot)
+        if user.told:
+            return largest([("words", "taste", slot.score - sum(slot.signals.values()))], slot)
+        return largest(next(parts), slot)
+
+    return [reasons_of(slot) for slot in page]
 
 
 def by_fields(snapshot: Snapshot, space: str, query: Vectors, page: Sequence[Slot]) -> list[Reasons]:
-    """For each slot which fields of the content brought it; in another space, that space alone."""
+    """Reasons of each slot found by a query [d]: fields of the content; in another space, that space."""
     if space != CONTENT or not snapshot.plan.dim:
         return [_one("field", space, slot) for slot in page]
     rows, spans = snapshot.space(space)[[slot.position for slot in page]], snapshot.plan.spans  # [k, c]
@@ -50,14 +53,14 @@ def _contributions(
 ) -> Iterator[list[tuple[Kind, str, float]]]:
     """The largest contributions of the history's items to each slot's score.
 
-    Only the strongest items of a history are looked at: a contribution is at most the length of the item's
-    part in the user's vector, times that of the result.
+    Only the strongest items of a history are considered: a contribution is at most the norm of the item's
+    part of the user's vector times the norm of the result.
     """
     if not page:
         return  # there may be no vectors to load
     history = snapshot.remembered[user.positions]  # [L, m]
     parts = snapshot.towers.attributions(history, user.weights, point.vector)  # [L, d]
-    items, which = np.unique(user.positions, return_inverse=True)  # one may stand several times
+    items, which = np.unique(user.positions, return_inverse=True)  # an item may occur several times
     sums = np.zeros((len(items), parts.shape[1]), np.float32)
     np.add.at(sums, which, parts)
     strong = np.sort(np.argsort(-np.linalg.norm(sums, axis=1), kind="stable")[:MOST_EXPLAINED])
@@ -76,9 +79,9 @@ def _one(source: Kind, name: str, slot: Slot) -> Reasons:
 
 
 def largest(parts: Sequence[tuple[Kind, str, float]], slot: Slot) -> Reasons:
-    """The largest contributions (source, name, value), those of signals, and the rest of the score as one.
+    """The largest of these (source, name, contribution), those of signals, and the rest of the score as one.
 
-    A rest may be what lesser parts add, or what a trained head gives to every user alike.
+    The rest is what smaller parts add, or what a trained head adds to an item for every user.
     """
     named = sorted((part for part in parts if part[2]), key=lambda part: -abs(part[2]))[:MOST_REASONS]
     told = [*named, *(("other", name, value) for name, value in slot.signals.items())]

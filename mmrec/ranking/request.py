@@ -1,10 +1,10 @@
-"""The request: all that a call may ask for, checked once with an error that says what would do."""
+"""What a call may ask for, checked once, with errors that say what would be accepted."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,29 +17,31 @@ MOST_RESULTS = 10_000
 ROUNDING = 1e-6  # of what should be 1: the cosine of two equal vectors, or a sum of weights
 POOL = 200  # candidates from which a page is chosen, at least
 WIDER = 5  # times k candidates for a longer page, up to k + MORE
-DIVERSE = 40  # the same for a page that shall be diverse, or whose candidates are weighed by signals
+DIVERSE = 40  # times k candidates, up to k + MORE, where diversity or signals choose the page
 MORE = 2_000
 Diversity = float | Mapping[str, float]
 Rng = np.random.Generator | int | None
 
 
-def check_k(k: object, name: str = "k", field: str = "k") -> int:
-    """A number of results.
+def check_whole(
+    number: object, name: str, least: int, most: float = np.inf, field: str | None = None
+) -> int:
+    """A whole number from `least` to `most`; raises DataError for anything else."""
+    whole = isinstance(number, int | np.integer) and not isinstance(number, bool)
+    if not whole or not least <= number <= most:  # type: ignore[operator]
+        end = "up" if most == np.inf else f"to {most:,}"
+        message = f"{name} must be a whole number from {least} {end}, got {number!r}"
+        raise DataError(message, field=field or name)
+    return int(number)  # type: ignore[call-overload]
 
-    Raises:
-        DataError: it is no whole number from 1 to 10,000.
-    """
-    if isinstance(k, bool) or not isinstance(k, int | np.integer) or not 1 <= k <= MOST_RESULTS:
-        raise DataError(f"{name} must be a whole number from 1 to {MOST_RESULTS:,}, got {k!r}", field=field)
-    return int(k)
+
+def check_k(k: object, name: str = "k", field: str | None = None) -> int:
+    """A number of results, 1 to 10,000; raises DataError for anything else."""
+    return check_whole(k, name, 1, MOST_RESULTS, field)
 
 
 def check_share(value: object, name: str, field: str | None = None) -> float:
-    """A setting between two ends.
-
-    Raises:
-        DataError: it is no number from 0 to 1.
-    """
+    """A number from 0 to 1; raises DataError for anything else."""
     number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
     if not number or not 0 <= value <= 1:  # type: ignore[operator]  # NaN is not in between either
         raise DataError(f"{name} must be a number from 0 to 1, got {value!r}", field=field or name)
@@ -47,11 +49,7 @@ def check_share(value: object, name: str, field: str | None = None) -> float:
 
 
 def check_scores(scores: ArrayLike, name: str = "relevance") -> NDArray[np.float64]:
-    """Scores as an array [m].
-
-    Raises:
-        DataError: they have another shape, or one is not finite.
-    """
+    """Scores as an array [m]; raises DataError if they have another shape, or one is not finite."""
     array = np.asarray(scores, np.float64)
     if array.ndim != 1 or not np.isfinite(array).all():
         raise DataError(f"{name} must be finite numbers of shape [m], got {shape_of(array)}", field=name)
@@ -59,7 +57,7 @@ def check_scores(scores: ArrayLike, name: str = "relevance") -> NDArray[np.float
 
 
 def scaled(scores: NDArray[np.float64]) -> Vectors:
-    """Scores [m] on a scale where the best candidate has 1 and the worst 0 (min-max); 0 if all are equal."""
+    """Scores [m] brought to [0, 1]: the worst candidate has 0, the best 1 (min-max); 0 if all are equal."""
     if not len(scores):
         return np.zeros(0, np.float32)
     low, high = scores.min(), scores.max()
@@ -67,22 +65,21 @@ def scaled(scores: NDArray[np.float64]) -> Vectors:
 
 
 def shape_of(array: NDArray[np.floating]) -> str:
-    """Shape of an array, and how many of its numbers are none."""
+    """Shape of an array, and how many of its values are NaN or infinite, for an error message."""
     broken = np.count_nonzero(~np.isfinite(array))
     return f"shape {list(array.shape)}" + (f" with {broken} that are NaN or infinite" if broken else "")
 
 
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exploration:
-    """How much is given to new items, and to which.
+    """How many slots go to new items, and to which.
 
     Attributes:
-        share: chance of each slot, whatever happens in the others, to go to a new item.
-        max_age_days: how old a new item may be.
+        share: chance of each slot, independent of the others, to show a new item.
+        max_age_days: age up to which an item counts as new, in days behind the newest item.
         temperature: of the draw among new items, whose relevance is brought to [0, 1] first: the most
-            relevant is exp(1 / temperature) times as likely as the least. Low: nearly always the most
-            relevant; high: all alike.
+            relevant is exp(1 / temperature) times as likely as the least. At low temperatures the most
+            relevant nearly always wins, at high ones all are equally likely.
 
     Raises:
         DataError: share is not from 0 to 1, or another is not above 0.
@@ -113,22 +110,22 @@ class PageOptions(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What a call asks for: for whom, and what of the results. Checked once, the same for every way in.
+    """What a call asks for: for whom, and which results. Python, HTTP and the CLI all make one.
 
     Attributes:
         user: id of a user whose recorded interactions are the history.
-        history: ids of items, oldest first, of a user whom nobody has seen; None if there is none.
-        dislikes: ids of items that push away.
-        taste: what a new user says to like, in words.
+        history: item ids, oldest first, of a user without recorded interactions; None if there is none.
+        dislikes: ids of items that results should be unlike.
+        taste: what a new user likes, in words.
         k: number of results, 1 to 10,000.
         where: condition on attributes; see `mmrec.store.where`.
         exclude: ids of items not to be shown.
         diversity: 0 is pure relevance, 1 pure diversity of the content; or a weight for each of some
             fields and attributes, such as `{"genres": 0.3}`. See `mmrec.ranking.diversity.select`.
         max_per: most results of one value of an attribute, such as `{"brand": 2}`.
-        distinct: of nearly equal items show one: those with the same value of this attribute, or with a
-            cosine of their content of at least this number (above 0, up to 1).
-        signals: how much a named signal adds to relevance, such as `{"newness": 0.2}`; see
+        distinct: show one of several nearly equal items: those with the same value of this attribute, or
+            whose contents have a cosine of at least this number (above 0, up to 1).
+        signals: weights of named scores that are added to relevance, such as `{"newness": 0.2}`; see
             `mmrec.ranking.signals`.
         explore: share of the slots that goes to new items, or an `Exploration`.
         rng: draws the explored items; a whole number is a seed.
@@ -152,7 +149,7 @@ class Request:
     rng: Rng = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
-        settle = object.__setattr__  # the one moment a frozen value may still be settled
+        settle = object.__setattr__  # a frozen value can only be set this way
         if self.user is not None and self.history is not None:
             raise DataError("recommend takes a user or a history, not both", field="user")
         if self.history is not None:
@@ -162,8 +159,10 @@ class Request:
         settle(self, "exclude", tuple(listed(self.exclude, "exclude")))
         settle(self, "diversity", _checked_diversity(self.diversity))
         settle(self, "max_per", _checked_caps(self.max_per))
-        _check_distinct(self.distinct)
-        settle(self, "signals", _checked_signals(self.signals))
+        if self.distinct is not None and not isinstance(self.distinct, str):
+            settle(self, "distinct", _checked_threshold(self.distinct))
+        signals = _mapping(self.signals, "signals", "names to numbers, as {'newness': 0.2}")
+        settle(self, "signals", _weights(signals, "signals"))
         if not isinstance(self.explore, Exploration):
             settle(self, "explore", Exploration(share=check_share(self.explore, "explore")))
         _check_rng(self.rng)
@@ -201,22 +200,11 @@ class Request:
         return np.random.default_rng(self.rng)
 
 
-def check_offset(number: object, name: str) -> int:
-    """A count of items.
-
-    Raises:
-        DataError: it is no whole number from 0 up.
-    """
-    if isinstance(number, bool) or not isinstance(number, int) or number < 0:
-        raise DataError(f"{name} must be a whole number from 0 up, got {number!r}", field=name)
-    return number
-
-
 def listed(ids: Sequence[str], name: str) -> list[str]:
-    """A list of ids; one string is a mistake that would be read letter by letter.
+    """A list of item ids.
 
     Raises:
-        DataError: it is no list of strings.
+        DataError: it is no list of strings, or a single string, which would be read letter by letter.
     """
     members = None if isinstance(ids, str) or not isinstance(ids, Iterable) else list(ids)
     if members is None or not all(isinstance(i, str) for i in members):
@@ -224,42 +212,37 @@ def listed(ids: Sequence[str], name: str) -> list[str]:
     return members
 
 
-def _checked_signals(signals: object) -> Mapping[str, float]:
-    if signals is None:
-        return {}
-    if not isinstance(signals, Mapping):
-        raise DataError(
-            f"signals must map names to numbers, as {{'newness': 0.2}}, got {signals!r}"[:200],
-            field="signals",
-        )
-    weights = {str(n): check_share(w, f"signals[{n!r}]", "signals") for n, w in signals.items()}
-    return {name: weight for name, weight in weights.items() if weight}
+def _weights(weights: Mapping[Any, Any], field: str) -> Mapping[str, float]:
+    """Those weights that are not 0, each checked to be a number from 0 to 1."""
+    checked = {str(name): check_share(w, f"{field}[{name!r}]", field) for name, w in weights.items()}
+    return {name: weight for name, weight in checked.items() if weight}
+
+
+def _mapping(value: object, field: str, expected: str) -> Mapping[Any, Any]:
+    if value is not None and not isinstance(value, Mapping):
+        raise DataError(f"{field} must map {expected}, got {value!r}"[:200], field=field)
+    return value or {}
 
 
 def _checked_diversity(diversity: object) -> Mapping[str, float]:
     if not isinstance(diversity, Mapping):
         diversity = {CONTENT: check_share(diversity, "diversity")}
-    weights = {str(n): check_share(w, f"diversity[{n!r}]", "diversity") for n, w in diversity.items()}
+    weights = _weights(diversity, "diversity")
     if sum(weights.values()) > 1 + ROUNDING:
         raise DataError(f"diversity must sum to 1 at most, got {weights!r}"[:200], field="diversity")
-    return {name: weight for name, weight in weights.items() if weight}
+    return weights
 
 
 def _checked_caps(max_per: object) -> Mapping[str, int]:
-    if max_per is None:
-        return {}
-    if not isinstance(max_per, Mapping):
-        raise DataError(
-            f"max_per must map attributes to numbers, as {{'brand': 2}}, got {max_per!r}", field="max_per"
-        )
-    return {str(name): check_k(most, f"max_per[{name!r}]", "max_per") for name, most in max_per.items()}
+    caps = _mapping(max_per, "max_per", "attributes to numbers, as {'brand': 2}")
+    return {str(name): check_k(most, f"max_per[{name!r}]", "max_per") for name, most in caps.items()}
 
 
-def _check_distinct(distinct: object) -> None:
-    if distinct is None or isinstance(distinct, str):
-        return
-    if not check_share(distinct, "distinct"):
+def _checked_threshold(cosine: object) -> float:
+    threshold = check_share(cosine, "distinct")
+    if not threshold:
         raise DataError("distinct must be above 0, or all would be duplicates of one", field="distinct")
+    return threshold
 
 
 def _check_rng(rng: object) -> None:

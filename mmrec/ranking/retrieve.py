@@ -1,32 +1,41 @@
-"""From requests to results: candidates -> filter -> diversity -> exploration -> reasons."""
+"""From requests to results: candidates -> page -> exploration -> reasons."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
+from mmrec.data.files import replacing
 from mmrec.encoders.base import Vectors
 from mmrec.errors import DataError
-from mmrec.ranking.page import MOST_NEW, Slot, Source, page_of, with_exploration
+from mmrec.ranking.page import Origin, Slot, Source, page_of, with_exploration
 from mmrec.ranking.reasons import Reasons, by_fields, by_history
-from mmrec.ranking.request import Request, listed
-from mmrec.ranking.signals import Context
+from mmrec.ranking.request import Request, check_k, listed
+from mmrec.ranking.signals import Context, Popularity
 from mmrec.ranking.users import Event, Point, Query, User, point_of, users_with
 from mmrec.search.hits import Hits, Mask, Positions, best, exact_scores
 from mmrec.search.snapshot import Snapshot
 from mmrec.search.vectors import BEHAVIOUR
+from mmrec.store.interactions import Interactions
 from mmrec.types import Recommendation, Rung
 
-Popularity = Callable[[], Mapping[str, float]]  # asked only when it serves
+MOST_NEW = 200  # new items among which exploration draws
+BATCH = 1_000  # users of an export that are served at once
+EXPORTED = pa.schema([
+    ("user_id", pa.string()), ("rank", pa.int32()), ("item_id", pa.string()), ("score", pa.float32()),
+    ("rung", pa.string()),
+])
 
 
 def recommend(
     snapshot: Snapshot, requests: Sequence[Request], users: Sequence[User], popularity: Popularity
 ) -> list[list[Recommendation]]:
-    """For each down the rungs history -> taste -> popular -> newest until k items are found."""
+    """Results of each user, from the rungs history -> taste -> popular -> newest until k items are found."""
     return [
         results_of(snapshot, page, by_history(snapshot, user, page))
         for user, page in zip(users, pages(snapshot, requests, users, popularity), strict=True)
@@ -36,14 +45,45 @@ def recommend(
 def recommend_many(
     snapshot: Snapshot, histories: Sequence[Sequence[str]], request: Request, popularity: Popularity
 ) -> list[list[Recommendation]]:
-    """One request for many histories of liked items, oldest first."""
-    request = replace(request, rng=request.generator)  # else one seed would draw the same for everybody
+    """Results of one request for many histories of liked items, oldest first."""
+    request = replace(request, rng=request.generator)  # else one seed would draw the same for every user
     users = users_with(snapshot, _liked(histories))
     return recommend(snapshot, [request] * len(users), users, popularity)
 
 
+def export(
+    path: Path, snapshot: Snapshot, behaviour: Interactions, request: Request, users: Sequence[str] | None,
+    batch: int, progress: Callable[[int], None] | None = None,
+) -> int:
+    """Writes the pages of users to a Parquet file, batch by batch; returns how many users there are.
+
+    Args:
+        users: None for all whose interactions are recorded.
+        batch: users served at once.
+        progress: called with the number of users done since the last call.
+    """
+    import pyarrow.parquet as pq
+
+    size = check_k(batch, "batch")
+    served = behaviour.users() if users is None else listed(users, "users")
+    with replacing(path) as file, pq.ParquetWriter(file, EXPORTED, compression="zstd") as writer:
+        for start in range(0, len(served), size):
+            some = served[start : start + size]
+            known = users_with(snapshot, list(behaviour.histories(some).values()))
+            found = pages(snapshot, [request] * len(known), known, behaviour.popularity)
+            rows = [
+                {"user_id": user, "rank": rank, "item_id": snapshot.ids[slot.position], "score": slot.score,
+                 "rung": slot.rung}
+                for user, page in zip(some, found, strict=True) for rank, slot in enumerate(page, start=1)
+            ]
+            writer.write_table(pa.Table.from_pylist(rows, EXPORTED))
+            if progress:
+                progress(len(some))
+    return len(served)
+
+
 def scores(snapshot: Snapshot, user: User, items: Sequence[str]) -> Vectors:
-    """Scores [n] of items for a user, as the first rung ranks by; zeros for one of whom nothing is known."""
+    """Scores [n] of items as the user's first rung ranks them; zeros if nothing is known of the user."""
     positions = snapshot.positions_of(items)
     if user.point is None:
         return np.zeros(len(positions), np.float32)
@@ -65,7 +105,7 @@ def scores_of_many(
 def pages(
     snapshot: Snapshot, requests: Sequence[Request], users: Sequence[User], popularity: Popularity
 ) -> list[list[Slot]]:
-    """The page of each user; those who are searched for alike share one search of all items."""
+    """The page of each user; users with the same space, condition and pool share one search."""
     hidden = [
         snapshot.known(request.exclude).union(user.positions.tolist())
         for request, user in zip(requests, users, strict=True)
@@ -88,17 +128,16 @@ def similar(
     if item_id is not None:
         position = int(snapshot.positions_of([item_id])[0])
         return nearest(snapshot, Point(by, snapshot.space(by)[position]), request, exclude=[position])
-    snapshot.mask(request.where)  # a condition that cannot be used is refused by an empty catalogue, too
+    snapshot.mask(request.where)  # refuses a condition that cannot be used, even in an empty catalogue
     return nearest(snapshot, point_of(snapshot, query, by), request) if len(snapshot) else []
 
 
 def nearest(
     snapshot: Snapshot, point: Point, request: Request, *, exclude: Iterable[int] = ()
 ) -> list[Recommendation]:
-    """The k items nearest to a point of a space, without some positions."""
+    """The k items nearest to a point of a space, without these positions."""
     mask, hidden = snapshot.mask(request.where), snapshot.known(request.exclude) | set(exclude)
-    context = Context(snapshot, request, dict)
-    page = page_of(context, [_nearest("similar", snapshot, point, mask)], hidden)
+    page = page_of(Context(snapshot, request, dict), [_nearest("similar", snapshot, point, mask)], hidden)
     return results_of(snapshot, page, by_fields(snapshot, point.space, point.vector, page))
 
 
@@ -122,7 +161,7 @@ def _liked(histories: Sequence[Sequence[str]]) -> list[list[Event]]:
 def _nearest_of_many(
     snapshot: Snapshot, requests: Sequence[Request], users: Sequence[User], hidden: Sequence[set[int]]
 ) -> dict[int, Hits]:
-    """The first candidates of each user of whom something is known."""
+    """The first candidates of each user of whom something is known, by index of the user."""
     alike = defaultdict[tuple[str, str | None, int], list[tuple[int, Point]]](list)
     for i, (request, user) in enumerate(zip(requests, users, strict=True)):
         if user.point is not None:
@@ -139,23 +178,17 @@ def _nearest_of_many(
 
 def _page(context: Context, user: User, hidden: set[int], first: Hits | None) -> list[Slot]:
     """One user's page; `first` are the candidates nearest to the user."""
-    snapshot, request = context.snapshot, context.request
+    snapshot, request, point = context.snapshot, context.request, user.point
     mask = snapshot.mask(request.where)
     page = page_of(context, _rungs(context, user, mask, first), hidden)
     if policy := request.exploration:
-        young = _allowed(snapshot, mask, np.array(sorted(hidden), np.intp))
-        young &= snapshot.ages <= policy.max_age_days
-        new = _new(snapshot, user.point, young)
-        rung: Rung = "newest" if user.point is None else user.rung
+        young = _allowed(snapshot, mask, sorted(hidden)) & (snapshot.ages <= policy.max_age_days)
+        if point is None:
+            new, rung = _newest(snapshot, MOST_NEW, young), "newest"
+        else:
+            new, rung = snapshot.search(point.space, point.vector, MOST_NEW, mask=young), user.rung
         page = with_exploration(page, new, snapshot.ages[new.positions], policy, request, rung)
     return page
-
-
-def _new(snapshot: Snapshot, point: Point | None, young: Mask) -> Hits:
-    """The new items to draw from: the most relevant of the young, or the newest for a stranger."""
-    if point is None:
-        return best(-snapshot.ages.astype(np.float32), MOST_NEW, young)
-    return snapshot.search(point.space, point.vector, MOST_NEW, mask=young)
 
 
 def _rungs(context: Context, user: User, mask: Mask | None, first: Hits | None) -> Iterator[Source]:
@@ -164,24 +197,28 @@ def _rungs(context: Context, user: User, mask: Mask | None, first: Hits | None) 
         yield _nearest(user.rung, snapshot, user.point, mask, first)
     popular = snapshot.popular(context.popularity())
     yield Source("popular", lambda k, out: best(popular, k, _allowed(snapshot, mask, out) & (popular > 0)))
-    newest = -snapshot.ages.astype(np.float32)
-    yield Source("newest", lambda k, out: best(newest, k, _allowed(snapshot, mask, out) & (popular == 0)))
+    yield Source("newest", lambda k, out: _newest(snapshot, k, _allowed(snapshot, mask, out) & (popular == 0)))
+
+
+def _newest(snapshot: Snapshot, k: int, allowed: Mask) -> Hits:
+    return best(-snapshot.ages.astype(np.float32), k, allowed)
 
 
 def _nearest(
-    rung: str, snapshot: Snapshot, point: Point, mask: Mask | None, first: Hits | None = None
+    rung: Origin, snapshot: Snapshot, point: Point, mask: Mask | None, first: Hits | None = None
 ) -> Source:
-    """The items nearest to a point; `first` is what the first call gives."""
-    waiting = [] if first is None else [first]
+    """The items nearest to a point; `first` is the answer to the first call, if it is known already."""
+    known = [] if first is None else [first]
 
     def find(k: int, out: Positions) -> Hits:
-        return waiting.pop() if waiting else snapshot.search(
-            point.space, point.vector, k, exclude=out, mask=mask)
+        if known:
+            return known.pop()
+        return snapshot.search(point.space, point.vector, k, exclude=out, mask=mask)
 
-    return Source(rung, find)  # type: ignore[arg-type]
+    return Source(rung, find)
 
 
-def _allowed(snapshot: Snapshot, mask: Mask | None, out: Positions) -> Mask:
+def _allowed(snapshot: Snapshot, mask: Mask | None, out: Positions | Sequence[int]) -> Mask:
     allowed = np.ones(len(snapshot), np.bool_) if mask is None else mask.copy()
     allowed[out] = False
     return allowed

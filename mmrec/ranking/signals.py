@@ -1,12 +1,11 @@
 """Signals: named scores of items that a request may add to their relevance, such as how new an item is.
 
-A signal is a function of a `Context` and positions in the catalogue [m], which returns values from 0 to 1
-[m]. What is registered in `SIGNALS` is known to every request by its name, as in
-`recommend(signals={"newness": 0.2})`. An item's score then is
+A signal is a function of a `Context` and positions in the catalogue [m] that returns values from 0 to 1 [m].
+Every request can name those in `SIGNALS`, as in `recommend(signals={"newness": 0.2})`. The score is then
 
-    relevance + sum over signals of weight * signal * (range of the candidates' relevance),
+    relevance + sum over signals of weight * signal * (highest - lowest relevance of the candidates),
 
-so that a weight means the same whatever relevance is measured in, and each part can be told as a reason.
+so that a weight means the same on any scale of relevance. Each signal's part is one of the reasons.
 """
 
 from __future__ import annotations
@@ -23,32 +22,29 @@ from mmrec.ranking.request import Request
 from mmrec.search.hits import Hits
 from mmrec.search.snapshot import Snapshot
 
-HALF_LIFE = 30.0  # days by which an item is older than the newest, at which its newness is 1/2
+HALF_LIFE = 30.0  # days behind the newest item at which newness is 1/2
+Popularity = Callable[[], Mapping[str, float]]  # decayed counts of interactions by item, made when called
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a signal may look at.
-
-    Attributes:
-        popularity: decayed count of each item's interactions, worked out when it is called.
-    """
+    """What pages and signals are made from."""
 
     snapshot: Snapshot
     request: Request
-    popularity: Callable[[], Mapping[str, float]]
+    popularity: Popularity
 
 
 Signal = Callable[[Context, NDArray[np.intp]], Vectors]
 
 
 def newness(context: Context, positions: NDArray[np.intp]) -> Vectors:
-    """1 for the newest item, 1/2 for one that came 30 days before it [m]."""
+    """1 for the newest item, 1/2 for one that was added 30 days before it [m]."""
     return (0.5 ** (context.snapshot.ages[positions] / HALF_LIFE)).astype(np.float32)
 
 
 def popularity(context: Context, positions: NDArray[np.intp]) -> Vectors:
-    """Share of each item in the most popular one's interactions of late [m]."""
+    """Recent interactions of each item, as a share of the most popular item's [m]."""
     return context.snapshot.popular(context.popularity())[positions]
 
 
@@ -56,11 +52,7 @@ SIGNALS: dict[str, Signal] = {"newness": newness, "popularity": popularity}
 
 
 def check_signals(request: Request) -> None:
-    """Whether every signal of a request is registered.
-
-    Raises:
-        DataError: one is not.
-    """
+    """Raises DataError if a signal of the request is not registered."""
     if unknown := [name for name in request.signals or {} if name not in SIGNALS]:
         raise DataError(
             f"signals names no signal {unknown[0]!r}: choose {', '.join(SIGNALS)}", field="signals"
@@ -68,16 +60,16 @@ def check_signals(request: Request) -> None:
 
 
 def range_of(hits: Hits) -> float:
-    """How far the best candidate's relevance lies above the worst one's; 1 where they do not differ."""
-    return float(hits.scores.max() - hits.scores.min()) or 1.0 if len(hits.scores) else 1.0
+    """Highest minus lowest relevance of candidates; 1 where they do not differ."""
+    return float(np.ptp(hits.scores)) or 1.0 if len(hits.scores) else 1.0
 
 
-def weighed(context: Context, hits: Hits, spread: float) -> tuple[Hits, dict[str, Vectors]]:
+def with_signals(context: Context, hits: Hits, spread: float) -> tuple[Hits, dict[str, Vectors]]:
     """Candidates ranked by relevance and signals, and what each signal adds to each [m].
 
     Args:
-        hits: candidates by relevance.
-        spread: range of relevance that a weight of 1 stands for.
+        hits: candidates by relevance [m].
+        spread: range of relevance that a signal of weight 1 adds at most.
     """
     weights = context.request.signals or {}
     if not weights or not len(hits.positions):
@@ -88,5 +80,4 @@ def weighed(context: Context, hits: Hits, spread: float) -> tuple[Hits, dict[str
     }
     scores = (hits.scores + np.sum(list(added.values()), axis=0)).astype(np.float32)
     order = np.lexsort((hits.positions, -scores))
-    ranked = Hits(hits.positions[order], scores[order])
-    return ranked, {name: part[order] for name, part in added.items()}
+    return Hits(hits.positions[order], scores[order]), {name: part[order] for name, part in added.items()}

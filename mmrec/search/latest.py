@@ -13,7 +13,6 @@ from mmrec.errors import MmrecError, StoreError
 from mmrec.search.snapshot import Snapshot
 from mmrec.search.topk import Scorer
 from mmrec.store.catalogue import Catalogue
-from mmrec.store.files import Freshness
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +33,6 @@ class LatestSnapshot:
 
     def __init__(self, catalogue: Catalogue) -> None:
         self.catalogue, self.serve_stale = catalogue, False
-        self._freshness = Freshness(catalogue.table)
         self._lock, self._catching_up = threading.Lock(), False
         self._snapshot: Snapshot | None = None
 
@@ -63,7 +61,7 @@ class LatestSnapshot:
 
     def _newest(self) -> Snapshot:
         before = self._snapshot
-        if before is not None and before.version == self._freshness.version():
+        if before is not None and before.version == self.catalogue.table.version:
             return before
         now = self._taken()
         if before is not None and self.serve_stale:

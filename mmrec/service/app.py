@@ -14,7 +14,7 @@ from mmrec.recommender import Recommender
 from mmrec.service import errors, page_data, routes
 from mmrec.service.core import Core, Watcher
 from mmrec.service.middleware import Authentication, BodyLimit, Queue, RequestIds
-from mmrec.service.models import add_schemas
+from mmrec.service.models import body_schemas
 from mmrec.service.settings import ServiceSettings
 
 
@@ -49,7 +49,7 @@ class App(FastAPI):
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI document, made once."""
         if self.openapi_schema is None:
-            add_schemas(super().openapi())
+            super().openapi()["components"]["schemas"] |= body_schemas()
         return super().openapi()
 
 

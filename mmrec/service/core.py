@@ -8,7 +8,7 @@ import threading
 import time
 from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from functools import partial
 from typing import Annotated, Any, Generic, NamedTuple, Protocol, TypeVar, cast
 
@@ -22,7 +22,7 @@ from mmrec.service import uploads
 from mmrec.service.errors import Refused, described
 from mmrec.service.jobs import Jobs
 from mmrec.service.settings import ServiceSettings
-from mmrec.types import Interaction, Item, Recommendation, RecordReport, Rejection
+from mmrec.types import Recommendation
 
 log = logging.getLogger(__name__)
 
@@ -125,7 +125,7 @@ class BatchedCalls(Generic[A, B]):
     def __init__(self, work: Callable[[Sequence[A]], Sequence[B | Exception]], pool: Executor) -> None:
         self._do, self._pool = work, pool
         self._lock = threading.Lock()
-        self._waiting: list[tuple[A, asyncio.Future[B]]] = []
+        self._waiting: list[tuple[A, Future[B]]] = []
 
     async def call(self, one: A) -> B:
         """The answer to one call.
@@ -133,14 +133,13 @@ class BatchedCalls(Generic[A, B]):
         Raises:
             Exception: its own error, or what the work raised for all calls of its batch.
         """
-        future = asyncio.get_running_loop().create_future()
+        future: Future[B] = Future()
         with self._lock:
             self._waiting.append((one, future))
             first = len(self._waiting) == 1
         if first:  # else the work that an earlier call has submitted takes this one along
             self._pool.submit(self._work)
-        answer: B = await future
-        return answer
+        return await asyncio.wrap_future(future)
 
     def _work(self) -> None:
         with self._lock:
@@ -150,19 +149,13 @@ class BatchedCalls(Generic[A, B]):
             answers = self._do([one for one, _ in batch])
         except Exception as error:
             answers = [error] * len(batch)
-        settled = [(future, answer) for (_, future), answer in zip(batch, answers, strict=True)]
-        for loop in {future.get_loop() for future, _ in settled}:  # one, unless several serve this app
-            loop.call_soon_threadsafe(_settle, [pair for pair in settled if pair[0].get_loop() is loop])
-
-
-def _settle(settled: Sequence[tuple[asyncio.Future[B], B | Exception]]) -> None:
-    for future, answer in settled:
-        if future.done():  # the request has run out of time
-            continue
-        if isinstance(answer, Exception):
-            future.set_exception(answer)
-        else:
-            future.set_result(answer)
+        for (_, future), answer in zip(batch, answers, strict=True):
+            if not future.set_running_or_notify_cancel():  # the request has run out of time
+                continue
+            if isinstance(answer, Exception):
+                future.set_exception(answer)
+            else:
+                future.set_result(answer)
 
 
 class Watcher(Protocol):
@@ -191,6 +184,10 @@ class Core:
 
     Requests that read run in `settings.threads` threads; those that a model has to encode something for have
     threads of their own, so that the others never wait for a model; writes run one after the other.
+
+    Attributes:
+        ingest: ingests rows of items, in one write with the others that wait; gives what became of each row.
+        record: records rows of interactions, in one write with the others that wait.
     """
 
     def __init__(self, shop: Recommender, settings: ServiceSettings, watcher: Watcher | None = None) -> None:
@@ -200,9 +197,9 @@ class Core:
         self._readers = ThreadPoolExecutor(settings.threads, "mmrec-read")
         self._encoders = ThreadPoolExecutor(ENCODING, "mmrec-encode")
         self._writer = ThreadPoolExecutor(1, "mmrec-write")
-        self._ingests = BatchedCalls(partial(self._written, uploads.ingest, shop), self._writer)
-        self._records = BatchedCalls(shop.record_many, self._writer)
-        self._recommends = BatchedCalls(self._recommend, self._readers)
+        self.ingest = BatchedCalls(partial(self._written, uploads.ingest, shop), self._writer).call
+        self.record = BatchedCalls(shop.record_many, self._writer).call
+        self._recommend = BatchedCalls(self._recommended, self._readers).call
 
     async def read(self, work: Callable[..., A], /, *arguments: Any) -> A:
         """Runs work that reads the store."""
@@ -226,20 +223,12 @@ class Core:
             except MmrecError:  # what is written is written; whoever reads is told what is wrong
                 log.exception("what was written cannot be brought into memory")
 
-    async def ingest(self, rows: Sequence[Item | Rejection]) -> dict[str, Any]:
-        """Ingests items, in one write with the others that wait; gives what became of each row."""
-        return await self._ingests.call(rows)
-
-    async def record(self, rows: Sequence[Interaction | Rejection]) -> RecordReport:
-        """Records interactions, in one write with the others that wait."""
-        return await self._records.call(rows)
-
     async def found(self, call: Call) -> bytes:
         """The JSON of what `recommend`, `search` or `similar` finds."""
         if any(call.arguments.get(name) is not None for name in ENCODED):
             return await self.encode(self._find, call)
         if call.method == "recommend":
-            return await self._recommends.call(call)
+            return await self._recommend(call)
         return await self.read(self._find, call)
 
     def _find(self, call: Call) -> bytes:
@@ -247,19 +236,14 @@ class Core:
         results = getattr(self.shop, call.method)(**call.arguments)
         return self._told(call, results, time.perf_counter() - started)
 
-    def _recommend(self, calls: Sequence[Call]) -> list[bytes | Exception]:
+    def _recommended(self, calls: Sequence[Call]) -> list[bytes | Exception]:
         started = time.perf_counter()
-        found = self._found_each(calls)
+        try:
+            found = self.shop.recommend_each([call.arguments for call in calls])
+        except Exception as error:  # an unexpected one: the other calls shall not suffer for it
+            return [error] if len(calls) == 1 else [self._recommended([call])[0] for call in calls]
         seconds = time.perf_counter() - started
         return [self._answer(call, results, seconds) for call, results in zip(calls, found, strict=True)]
-
-    def _found_each(self, calls: Sequence[Call]) -> Sequence[list[Recommendation] | Exception]:
-        try:
-            return self.shop.recommend_each([call.arguments for call in calls])
-        except Exception as error:  # an unexpected one: the other calls shall not suffer for it
-            if len(calls) == 1:
-                return [error]
-        return [self._found_each([call])[0] for call in calls]
 
     def _answer(
         self, call: Call, found: list[Recommendation] | Exception, seconds: float

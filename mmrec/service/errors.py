@@ -16,6 +16,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from mmrec.errors import ConfigError, DataError, MmrecError, NotFitted, StoreBusy, StoreMismatch, UnknownItem
@@ -47,82 +48,74 @@ MESSAGES = {  # in place of ours, which name folders of the service's machine
 }
 
 
-class Json(Response):
+class Json(JSONResponse):
     """An answer in JSON, from a value or from bytes that are JSON already."""
 
-    media_type = "application/json"
-
     def render(self, content: Any) -> bytes:
-        """The body in UTF-8."""
-        return content if isinstance(content, bytes) else dump(content)
+        """The body in UTF-8; a lone surrogate, which has no UTF-8, becomes a question mark."""
+        if isinstance(content, bytes):
+            return content
+        text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        return text.encode("utf-8", "replace")
 
 
-def dump(value: Any) -> bytes:
-    """JSON in UTF-8; a lone surrogate, which has no UTF-8, becomes a question mark."""
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return text.encode("utf-8", "replace")
-
-
-class Refused(MmrecError):
+class Refused(HTTPException):
     """The service refuses a request that the shop itself might have answered.
 
     Attributes:
-        status: HTTP status.
         kind: name of the error, for programs.
         what_to_do: advice, for people.
-        headers: headers of the answer.
     """
 
     def __init__(
         self, status: int, kind: str, message: str, what_to_do: str, headers: Mapping[str, str] | None = None
     ) -> None:
-        super().__init__(message)
-        self.status, self.kind, self.what_to_do, self.headers = status, kind, what_to_do, headers or {}
+        super().__init__(status, message, headers)
+        self.kind, self.what_to_do = kind, what_to_do
 
 
 def described(error: Exception) -> tuple[int, dict[str, Any]]:
     """HTTP status and description of an error; the cause of a failure of the service is not told."""
     if isinstance(error, Refused):
-        return error.status, _description(error.kind, str(error), None, error.what_to_do)
-    status = next((status for kind, status in STATUS.items() if isinstance(error, kind)), 500)
+        return error.status_code, _description(error.kind, error.detail, what_to_do=error.what_to_do)
+    if isinstance(error, HTTPException):
+        kind = HTTP_KINDS.get(error.status_code, "HttpError")
+        return error.status_code, _description(kind, str(error.detail).lower())
+    if isinstance(error, RequestValidationError):
+        return 422, _invalid(error)
     kind = type(error).__name__ if isinstance(error, MmrecError) else "InternalError"
-    message = MESSAGES.get(kind, str(error)) if status < 500 else FAILED
-    return status, _description(kind, message, getattr(error, "field", None) if status < 500 else None)
+    status = next((status for ours, status in STATUS.items() if isinstance(error, ours)), 500)
+    if status == 500:
+        return 500, _description(kind, FAILED)
+    return status, _description(kind, MESSAGES.get(kind, str(error)), getattr(error, "field", None))
 
 
-def error_body(description: Mapping[str, Any], request_id: str) -> bytes:
-    """The JSON of an error."""
-    return dump({"error": {**description, "request_id": request_id}})
+def error_answer(error: Exception, request_id: str) -> Json:
+    """The answer to a request that raised this error."""
+    status, description = described(error)
+    headers = error.headers if isinstance(error, HTTPException) else None
+    return Json({"error": {**description, "request_id": request_id}}, status, headers)
 
 
 def install(app: FastAPI) -> None:
     """Has the app answer mmrec's errors and the framework's in the one form."""
-    app.add_exception_handler(MmrecError, _ours)
-    app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(HTTPException, _http)
+    for kind in (MmrecError, RequestValidationError, HTTPException):
+        app.add_exception_handler(kind, _answered)
 
 
-async def _ours(request: Request, error: Exception) -> Response:
-    status, description = described(error)
-    if status not in (400, 404, 422) and not isinstance(error, Refused):
-        log.error("request %s: %s", request.scope["mmrec.request_id"], error, exc_info=status == 500)
-    return _answer(request, status, description, getattr(error, "headers", None))
+async def _answered(request: Request, error: Exception) -> Response:
+    answer = error_answer(error, request.scope["mmrec.request_id"])
+    if isinstance(error, MmrecError) and answer.status_code not in (404, 422):
+        log.error("request %s: %s", request.scope["mmrec.request_id"], error,
+                  exc_info=answer.status_code == 500)
+    return answer
 
 
-async def _invalid(request: Request, error: Exception) -> Response:
+def _invalid(error: RequestValidationError) -> dict[str, Any]:
     """All of pydantic's problems as one DataError; what was sent is not repeated."""
-    assert isinstance(error, RequestValidationError)
     problems = [{"field": _place(p["loc"]), "message": p["msg"]} for p in error.errors()]
     message = "; ".join(f"{p['field'] or 'body'}: {p['message']}" for p in problems[:5])
-    description = _description("DataError", message, problems[0]["field"] or None)
-    return _answer(request, 422, {**description, "problems": problems[:100]})
-
-
-async def _http(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    kind = HTTP_KINDS.get(error.status_code, "HttpError")
-    description = _description(kind, str(error.detail).lower(), None)
-    return _answer(request, error.status_code, description, error.headers)
+    return _description("DataError", message, problems[0]["field"] or None) | {"problems": problems[:100]}
 
 
 def _place(loc: Sequence[str | int]) -> str:
@@ -133,13 +126,8 @@ def _place(loc: Sequence[str | int]) -> str:
     )
 
 
-def _description(kind: str, message: str, field: str | None, what_to_do: str = "") -> dict[str, Any]:
+def _description(
+    kind: str, message: str, field: str | None = None, what_to_do: str | None = None
+) -> dict[str, Any]:
     what_to_do = what_to_do or ADVICE.get(kind, ADVICE["InternalError"])
     return {"kind": kind, "message": message, "field": field, "what_to_do": what_to_do}
-
-
-def _answer(
-    request: Request, status: int, description: Mapping[str, Any], headers: Mapping[str, str] | None = None
-) -> Response:
-    body = error_body(description, request.scope["mmrec.request_id"])
-    return Json(body, status, dict(headers or {}))

@@ -1,25 +1,30 @@
-"""The gallery: one HTML file, pictures included, of what a recommender shows to whom.
+"""The static gallery: one HTML file, pictures included, of what a recommender shows to whom.
 
-`GalleryPage` describes its contents; `mmrec.service.examples` makes one from a Recommender.
+`gallery_of` makes its contents, a `GalleryPage`, from a Recommender; `write_gallery` writes the file.
 """
 
 from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mmrec.data import images
 from mmrec.data.files import replacing
+from mmrec.data.image_formats import Limits
 from mmrec.errors import DataError
-from mmrec.types import ImageSource
+from mmrec.recommender import Recommender
+from mmrec.types import RUNGS, ImageSource, Item, Recommendation, as_utc
 
 SIDE = 160  # pixels of a thumbnail's longest side
 QUALITY = 82  # of its JPEG; some 5 kB each
+RECENT = 10  # interactions of a history that are shown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +118,137 @@ class GalleryPage:
     searches: Sequence[Shelf] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visitor:
+    """A user, or somebody unknown, for whom the shop recommends.
+
+    Attributes:
+        user: id of the user whose recorded interactions are the history.
+        taste: what the visitor likes, in words.
+        about: lines for the reader of the page; the shop does not use them.
+    """
+
+    name: str
+    user: str | None = None
+    taste: str | None = None
+    about: Sequence[str] = ()
+
+
+def gallery_of(
+    shop: Recommender, *, title: str, visitors: Sequence[Visitor] = (), item_ids: Sequence[str] = (),
+    queries: Sequence[str] = (), by: Sequence[str] | None = None, new_since: datetime | None = None,
+    k: int = 6,
+) -> GalleryPage:
+    """What a shop recommends to some visitors, finds like some items, and finds for some queries.
+
+    Args:
+        by: spaces of `similar`; None takes the content and every embedded field.
+        new_since: items that came later are marked as cold, and shown on a shelf of their own.
+        k: number of items on a shelf.
+
+    Raises:
+        UnknownItem: one of `item_ids` is not in the catalogue.
+        DataError: an argument cannot be used.
+    """
+    stats = shop.stats()
+    if by is None:
+        by = ("content", *(name for name, slot in stats["fields"].items() if slot["kind"] == "embedding"))
+    gallery = _Gallery(shop, None if new_since is None else as_utc(new_since), k)
+    encoders = [(f"{modality} encoder", name) for modality, name in stats["encoders"].items()]
+    return GalleryPage(
+        title=title,
+        facts=(("items", f"{stats['items']:,}"), ("interactions", f"{stats['interactions']:,}"), *encoders),
+        profiles=[gallery.profile(visitor) for visitor in visitors],
+        neighbourhoods=[gallery.neighbourhood(item, by) for item in shop.get(item_ids)],
+        searches=[gallery.search(words) for words in queries],
+    )
+
+
+class _Gallery:
+    """Turns results of a shop into cards."""
+
+    def __init__(self, shop: Recommender, new_since: datetime | None, k: int) -> None:
+        self.shop, self.new_since, self.k = shop, new_since, k
+
+    def profile(self, visitor: Visitor) -> Profile:
+        """A visitor's history, and what is recommended from the whole catalogue and among new items."""
+        acts = [] if visitor.user is None else self.shop.interactions(visitor.user)
+        latest = list(islice((act for act in reversed(acts) if act.item_id in self.shop), RECENT))
+        items = self.shop.get([act.item_id for act in latest])
+        kinds = self.shop.config.kind_weights
+        disliked = frozenset(act.item_id for act in acts if kinds.get(act.kind, 1.0) < 0)
+        wanted: dict[str, str | None] = {"From the whole catalogue": None}
+        if self.new_since is not None:
+            wanted["New arrivals only"] = f"added_at > '{self.new_since.isoformat()}'"
+        shelves = []
+        for title, where in wanted.items():
+            found = self.shop.recommend(user=visitor.user, taste=visitor.taste, k=self.k, where=where)
+            shelves.append(self._shelf(title, found, disliked))
+        lines = [f"Says: “{visitor.taste}”"] if visitor.taste else []
+        return Profile(
+            name=visitor.name, about=[*lines, *visitor.about],
+            history=[self._card(item, badge=act.kind) for item, act in zip(items, latest, strict=True)],
+            earlier=len(acts) - len(latest), shelves=shelves,
+        )
+
+    def neighbourhood(self, item: Item, by: Sequence[str]) -> Neighbourhood:
+        """An item and its neighbours in each space."""
+        return Neighbourhood(card=self._card(item), shelves=[
+            self._shelf(f"by {space}", self.shop.similar(item.item_id, by=space, k=self.k)) for space in by
+        ])
+
+    def search(self, words: str) -> Shelf:
+        """What is found for words."""
+        return self._shelf(words, self.shop.search(words, k=self.k))
+
+    def _shelf(self, title: str, found: Sequence[Recommendation], disliked: Collection[str] = ()) -> Shelf:
+        items = self.shop.get([result.item_id for result in found])
+        helped = {r.name for result in found for r in result.reasons if r.source == "item"}
+        names = {item.item_id: item.title for item in self.shop.get(list(helped))}
+        return Shelf(title=title, cards=[
+            self._card(
+                item, score=_score(result), badge=result.rung if result.rung in RUNGS else "",
+                why=_why(result, names, disliked),
+            )
+            for item, result in zip(items, found, strict=True)
+        ])
+
+    def _card(self, item: Item, *, score: str = "", badge: str = "", why: str = "") -> Card:
+        price = item.attributes.get("price")
+        cold = self.new_since is not None and item.added_at is not None and item.added_at > self.new_since
+        return Card(
+            title=item.title, image=next(iter(item.images), None), score=score, badge=badge, cold=cold,
+            why=why, detail=f"{price:,.2f}" if isinstance(price, int | float) else "",
+        )
+
+
+def _why(result: Recommendation, names: Mapping[str, str], disliked: Collection[str]) -> str:
+    """The main reason of a result, in words; `names` are the titles of the items of the history."""
+    helped = [r for r in result.reasons if r.contribution > 0]
+    match result.rung:
+        case "popular":
+            return "much chosen lately"
+        case "newest":
+            return "among the newest"
+        case "search":
+            return " · ".join(f"{r.name} {r.contribution / result.score:.0%}" for r in helped)
+        case "similar":
+            fields = [r for r in helped if r.source == "field"]
+            return " · ".join(f"{r.name} {r.contribution:.2f}" for r in fields[:2] if len(fields) > 1)
+    items = [r.name for r in helped if r.source == "item"]
+    items.sort(key=disliked.__contains__)  # a dislike may help more, but says less
+    if items:
+        return f"{'unlike' if items[0] in disliked else 'because of'} {names[items[0]]}"
+    return "fits the words" if any(r.source == "words" for r in helped) else ""
+
+
+def _score(result: Recommendation) -> str:
+    """A score with the digits that tell results apart; that of the newest is an age in days."""
+    if result.rung == "newest":
+        return f"{abs(result.score):.0f} d"
+    return f"{result.score:.4f}" if result.rung == "search" else f"{result.score:.2f}"
+
+
 def write_gallery(path: str | Path, page: GalleryPage) -> None:
     """Writes the page, whole or not at all; it needs no network and no other file.
 
@@ -121,34 +257,28 @@ def write_gallery(path: str | Path, page: GalleryPage) -> None:
     Raises:
         DataError: the file cannot be written.
     """
+    known: dict[object, str] = {}  # each picture is decoded once
+
+    def thumbnail(source: ImageSource) -> str:
+        key = source if isinstance(source, Hashable) else id(source)  # a PIL image cannot be hashed
+        if key not in known:
+            known[key] = _data_uri(source)
+        return known[key]
+
     templates = Environment(
         loader=PackageLoader("mmrec", "service"), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )
-    html = templates.get_template("gallery.html").render(page=page, thumbnail=_Thumbnails().uri)
+    html = templates.get_template("gallery.html").render(page=page, thumbnail=thumbnail)
     with replacing(path) as file:
         file.write(html.encode())
 
 
-class _Thumbnails:
-    """Pictures as data URIs; each is decoded once."""
-
-    def __init__(self) -> None:
-        self._known: dict[object, str] = {}
-
-    def uri(self, source: ImageSource) -> str:
-        """A small JPEG of a picture; an empty string if it cannot be read."""
-        key = source if isinstance(source, str | Path | bytes) else id(source)
-        if key not in self._known:
-            try:
-                self._known[key] = _encoded(source)
-            except DataError:
-                self._known[key] = ""
-        return self._known[key]
-
-
-def _encoded(source: ImageSource) -> str:
-    picture, file = images.decode(source), io.BytesIO()
-    picture.thumbnail((SIDE, SIDE))
+def _data_uri(source: ImageSource) -> str:
+    """A small JPEG of a picture; an empty string if it cannot be read."""
+    try:
+        picture, file = images.decode(source, Limits(side=SIDE)), io.BytesIO()
+    except DataError:
+        return ""
     picture.save(file, "JPEG", quality=QUALITY, optimize=True)
     return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"

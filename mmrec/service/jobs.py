@@ -116,7 +116,7 @@ def _run(job: Job, work: Work, stopping: threading.Event) -> None:
         job.result = work(report)
         state: Literal["done", "failed"] = "done"
     except Exception as error:  # nobody else would see it, in a thread
-        unexpected = not isinstance(error, MmrecError)
+        unexpected = not isinstance(error, MmrecError | Refused)
         log.error("job %s (%s, request %s) failed: %s", job.job_id, job.kind, job.request_id, error,
                   exc_info=unexpected)
         job.error, state = {**described(error)[1], "request_id": job.request_id}, "failed"

@@ -11,22 +11,20 @@ import uuid
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from mmrec.service.core import Metrics, Readiness
-from mmrec.service.errors import Json, Refused, described, error_body
-from mmrec.service.settings import ServiceSettings, is_loopback
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from mmrec.service.core import Metrics, Readiness
+from mmrec.service.errors import Refused, error_answer
+from mmrec.service.settings import ServiceSettings, is_loopback
 
 log = logging.getLogger(__name__)
 
 METHODS = frozenset({"GET", "POST", "DELETE", "HEAD", "OPTIONS", "PUT", "PATCH"})
 HEALTH = frozenset({"/health/live", "/health/ready"})  # need no key, and are never sent away
 UNQUEUED = HEALTH | {"/metrics", "/openapi.json"}  # touch no store, and are wanted most when it is full
-LANES = ("read", "encode", "write")
 MOST_CALLERS = 10_000  # whose buckets are remembered
 
 
@@ -60,11 +58,9 @@ class RequestIds:
         except Exception as error:
             if status:  # the answer has begun: all that is left is to cut it off
                 raise
-            if not isinstance(error, Refused):
+            if not isinstance(error, HTTPException):
                 log.exception("request %s failed", request_id)
-            code, description = described(error)
-            answer = Json(error_body(description, request_id), code, getattr(error, "headers", None))
-            await answer(scope, receive, stamped)
+            await error_answer(error, request_id)(scope, receive, stamped)
         finally:
             route = getattr(scope.get("route"), "path", "none")
             method = scope["method"] if scope["method"] in METHODS else "other"
@@ -173,7 +169,7 @@ class Queue:
         self, app: ASGIApp, settings: ServiceSettings, metrics: Metrics, readiness: Readiness
     ) -> None:
         self.app, self.timeout, self.readiness = app, settings.timeout, readiness
-        self.lanes = {name: Lane(settings, metrics) for name in LANES}
+        self.lanes = {name: Lane(settings, metrics) for name in ("read", "encode", "write")}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Raises Refused when the lane is full, or no time is left."""
@@ -241,13 +237,15 @@ class BodyLimit:
         self.app, self.most = app, settings.max_body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Raises Refused in place of an answer when the body is too large."""
+        """Has the app read no more than it may; a body that says that it is longer never reaches the app."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        too_large = HTTPException(
+            413, f"the body has more than {self.most:,} bytes", {"Connection": "close"})
         said = dict(scope["headers"]).get(b"content-length", b"0")
         if said.isdigit() and int(said) > self.most:
-            raise self._refusal()
+            raise too_large
         size = 0
 
         async def counted() -> Message:
@@ -255,19 +253,7 @@ class BodyLimit:
             message = await receive()
             size += len(message.get("body", b""))
             if size > self.most:
-                raise self._refusal()
+                raise too_large  # of the one type that the framework does not take for a fault of its parsing
             return message
 
-        async def held_back(message: Message) -> None:
-            if size <= self.most:  # else the app answers an error of reading, which is not what happened
-                await send(message)
-
-        await self.app(scope, counted, held_back)
-        if size > self.most:
-            raise self._refusal()
-
-    def _refusal(self) -> Refused:
-        return Refused(
-            413, "TooLarge", f"the body has more than {self.most:,} bytes",
-            "Send smaller batches, or smaller pictures.", {"Connection": "close"},
-        )
+        await self.app(scope, counted, send)

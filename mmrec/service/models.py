@@ -24,6 +24,7 @@ Space = Annotated[str, Field(max_length=64, examples=["content"])]  # no field h
 Where = Annotated[str, Field(max_length=MAX_LENGTH, examples=["price < 30 and category == 'mug'"])]
 K = Annotated[int, Field(ge=1, le=MOST_RESULTS)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
 class Body(BaseModel):
@@ -33,13 +34,16 @@ class Body(BaseModel):
 
     def options(self) -> dict[str, Any]:
         """What was set, as arguments of a verb."""
-        return self.model_dump(exclude_unset=True, exclude_none=True)
+        return self.model_dump(exclude_unset=True, exclude_none=True, by_alias=True)
 
 
 class Picture(Body):
     """A picture inside JSON."""
 
     base64: str
+
+
+Pictures = Picture | Annotated[list[Picture], Field(max_length=MAX_IMAGES)]
 
 
 class ItemRow(Body):
@@ -74,35 +78,29 @@ class PageOptions(Body):
     distinct: Annotated[float, Field(gt=0, le=1)] | Words | None = None
 
 
-class SimilarRequest(PageOptions):
+class SimilarRequest(PageOptions, json_schema_extra={"examples": [{"text": "warm wool blanket", "k": 5}]}):
     """Words and pictures that are not in the catalogue."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"text": "warm wool blanket", "k": 5}]})
-
     text: Words | dict[str, Words] | None = None
-    image: Picture | Annotated[list[Picture], Field(max_length=MAX_IMAGES)] | None = None
+    image: Pictures | None = None
     by: Space = "content"
 
 
-class SearchRequest(PageOptions):
+class SearchRequest(PageOptions, json_schema_extra={"examples": [
+    {"text": "red dress", "k": 10}, {"text": "red dress", "history": ["B07"], "weights": {"taste": 0.5}},
+]}):
     """Words, a picture and a history to search for, together or alone; `weights` weigh their rankings."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [
-        {"text": "red dress", "k": 10}, {"text": "red dress", "history": ["B07"], "weights": {"taste": 0.5}},
-    ]})
-
     text: Annotated[str, Field(min_length=1, max_length=MOST_WORDS)] | None = None
-    image: Picture | Annotated[list[Picture], Field(max_length=MAX_IMAGES)] | None = None
+    image: Pictures | None = None
     history: Ids | None = None
     weights: dict[str, Annotated[float, Field(ge=0, le=1000)]] | None = None
 
 
-class RecommendRequest(PageOptions):
+class RecommendRequest(PageOptions, json_schema_extra={"examples": [
+    {"user": "u42", "k": 10, "where": "price < 30"}, {"history": ["B07", "B11"], "dislikes": ["B03"]},
+]}):
     """A user whose interactions are recorded, or a history, or a taste in words, or nothing at all."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [
-        {"user": "u42", "k": 10, "where": "price < 30"}, {"history": ["B07", "B11"], "dislikes": ["B03"]},
-    ]})
 
     user: Id | None = None
     history: Ids | None = None
@@ -110,23 +108,17 @@ class RecommendRequest(PageOptions):
     taste: Words | None = None
     signals: dict[str, Share] | None = None
     explore: Share | None = None
-    seed: Annotated[int, Field(ge=0, lt=2**32, description="Of the draws of explored items.")] | None = None
-
-    def options(self) -> dict[str, Any]:
-        """What was set, as arguments of `recommend`."""
-        asked = super().options()
-        return asked | {"rng": asked.pop("seed")} if "seed" in asked else asked
+    seed: Annotated[Seed, Field(description="Of the draws of explored items.")] | None = Field(
+        None, serialization_alias="rng")  # as `recommend` calls it
 
 
-class FitRequest(Body):
+class FitRequest(Body, json_schema_extra={"examples": [{"warm_start": True}]}):
     """How to train."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"warm_start": True}]})
 
     epochs: Annotated[int, Field(ge=1, le=10_000)] | None = None
     warm_start: bool | None = None
     ordered: bool | None = None
-    seed: Annotated[int, Field(ge=0, lt=2**32)] | None = None
+    seed: Seed | None = None
 
 
 class Results(BaseModel):
@@ -241,40 +233,35 @@ ERRORS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def ref(model: type[BaseModel]) -> dict[str, str]:
-    """A reference to a model's schema."""
-    return {"$ref": COMPONENTS + model.__name__}
+def body(json: dict[str, Any], example: Any, form: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Documents a body that a route reads itself: JSON, or a form with these parts."""
+    content = {"application/json": {"schema": json, "example": example}}
+    if form:
+        content["multipart/form-data"] = {"schema": {"type": "object", "properties": form}}
+    return {"requestBody": {"required": True, "content": content}}
 
 
-def body(json: dict[str, Any], form: dict[str, Any], example: Any) -> dict[str, Any]:
-    """A body that is JSON, or a form with these parts."""
-    return {"requestBody": {"required": True, "content": {
-        "application/json": {"schema": json, "example": example},
-        "multipart/form-data": {"schema": {"type": "object", "properties": form}},
-    }}}
-
-
-def add_schemas(document: dict[str, Any]) -> dict[str, Any]:
-    """The OpenAPI document with the schemas that `ref` refers to."""
+def body_schemas() -> dict[str, Any]:
+    """The schemas of the bodies that the routes read themselves, by the names that `body` refers to."""
     models = [(model, "validation") for model in (ItemRow, InteractionRow, SimilarRequest)]
     _, found = models_json_schema(models, ref_template=COMPONENTS + "{model}")  # type: ignore[arg-type]
-    document["components"]["schemas"] |= found["$defs"]
-    return document
+    schemas: dict[str, Any] = found["$defs"]
+    return schemas
 
 
 ITEMS = body(
-    {"type": "array", "items": ref(ItemRow)},
+    {"type": "array", "items": {"$ref": COMPONENTS + "ItemRow"}},
+    [{"item_id": "B07", "text": {"title": "Wool blanket"}, "attributes": {"price": 9.5, "category": "home"}}],
     {"items": {"type": "string", "description": "JSON list of items; `image` names uploaded files."},
      "image": FILES},
-    [{"item_id": "B07", "text": {"title": "Wool blanket"}, "attributes": {"price": 9.5, "category": "home"}}],
 )
-INTERACTIONS = {"requestBody": {"required": True, "content": {"application/json": {
-    "schema": {"type": "array", "items": ref(InteractionRow)},
-    "example": [{"user_id": "u42", "item_id": "B07", "kind": "click", "time": "2024-05-02T10:00:00+00:00"}],
-}}}}
+INTERACTIONS = body(
+    {"type": "array", "items": {"$ref": COMPONENTS + "InteractionRow"}},
+    [{"user_id": "u42", "item_id": "B07", "kind": "click", "time": "2024-05-02T10:00:00+00:00"}],
+)
 SIMILAR = body(
-    ref(SimilarRequest),
+    {"$ref": COMPONENTS + "SimilarRequest"},
+    {"text": "warm wool blanket", "k": 5},
     {"text": {"type": "string"}, "image": FILES, "by": {"type": "string"}, "k": {"type": "integer"},
      "where": {"type": "string"}},
-    {"text": "warm wool blanket", "k": 5},
 )

@@ -9,13 +9,15 @@ from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import pyarrow.compute as pc
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from mmrec.data.rows import parse_row
+from mmrec.data.formats import parse_row
 from mmrec.errors import DataError
 from mmrec.monitor import report
 from mmrec.monitor.figures import Window
@@ -25,9 +27,6 @@ from mmrec.service import models, uploads
 from mmrec.service.core import Service
 from mmrec.service.errors import Json
 from mmrec.store.files import StoreFiles
-
-if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Receive, Scope, Send
 
 PAGE = Path(__file__).parent / "page"
 TYPES = {
@@ -71,7 +70,7 @@ class Page:
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
         self._files = {
-            "/" if path.name == "index.html" else f"/static/{path.name}": _File(path)
+            "/" if path.name == "index.html" else f"/static/{path.name}": _answer(path)
             for path in PAGE.iterdir() if path.suffix in TYPES
         }
 
@@ -81,21 +80,16 @@ class Page:
         if file is None or scope["method"] not in ("GET", "HEAD"):
             await self.app(scope, receive, send)
             return
-        await file.answer(dict(scope["headers"]))(scope, receive, send)
+        tag, known = file.headers["etag"], Headers(scope=scope).get("if-none-match", "")
+        if tag in (one.strip().removeprefix("W/") for one in known.split(",")):
+            file = Response(None, 304, HEADERS | {"ETag": tag})
+        await file(scope, receive, send)
 
 
-class _File:
-    """One file of the page, with a tag of what is in it."""
-
-    def __init__(self, path: Path) -> None:
-        self.body, self.kind = path.read_bytes(), TYPES[path.suffix]
-        self.tag = f'"{hashlib.sha256(self.body).hexdigest()[:32]}"'
-
-    def answer(self, headers: Mapping[bytes, bytes]) -> Response:
-        known = headers.get(b"if-none-match", b"").decode("latin-1")
-        if self.tag in (tag.strip().removeprefix("W/") for tag in known.split(",")):
-            return Response(None, 304, HEADERS | {"ETag": self.tag})
-        return Response(self.body, 200, HEADERS | {"ETag": self.tag}, self.kind)
+def _answer(path: Path) -> Response:
+    body = path.read_bytes()
+    tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+    return Response(body, 200, HEADERS | {"ETag": tag}, TYPES[path.suffix])
 
 
 class Cards(models.Body):

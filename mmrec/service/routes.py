@@ -14,7 +14,7 @@ from mmrec.data.rows import located
 from mmrec.errors import UnknownItem
 from mmrec.service import models, uploads
 from mmrec.service.core import Call, Service
-from mmrec.service.errors import Json, dump
+from mmrec.service.errors import Json
 from mmrec.service.jobs import Progress
 from mmrec.types import Item, Rejection
 
@@ -112,11 +112,11 @@ async def record(request: Request, core: Service) -> Response:
     rows = await core.read(uploads.rows_of, sent, "interactions", core.settings.max_batch)
     report = await core.record(await core.read(uploads.interactions_of, rows))
 
-    def answer() -> bytes:
+    def answer() -> Response:
         if core.watcher:
             refused = {rejection.line for rejection in report.rejections}
             core.watcher.acted([row for n, row in enumerate(rows, 1) if n not in refused])
-        return dump({
+        return Json({
             "added": report.added, "unchanged": report.unchanged, "rejected": report.rejected,
             "rejections": [
                 {"index": r.line and r.line - 1, "reason": r.reason, "field": r.field}
@@ -124,7 +124,7 @@ async def record(request: Request, core: Service) -> Response:
             ],
         })
 
-    return Json(await core.read(answer))
+    return await core.read(answer)
 
 
 @router.post("/fit", status_code=202, response_model=models.JobShown)

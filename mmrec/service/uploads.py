@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain, count, islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote
 
 from starlette.requests import Request
@@ -34,8 +32,7 @@ QUALITY = 88  # of a JPEG
 _LINES = count(1)  # tell the rows of all requests apart
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(NamedTuple):
     """A body: JSON, or the fields of a form.
 
     Attributes:
@@ -44,7 +41,7 @@ class Sent:
     """
 
     fields: Mapping[str, bytes | str]
-    files: Sequence[tuple[str, str, bytes]] = field(default=())
+    files: Sequence[tuple[str, str, bytes]] = ()
 
 
 async def sent_by(request: Request) -> Sent:
@@ -133,10 +130,16 @@ def _item(row: dict[str, Any], line: int, files: Mapping[str, bytes], shop: Reco
     check = images.check if IMAGE in shop.encoders else images.decode  # an encoder decodes them itself
     for picture in pictures:
         check(picture)
-    paths = [path_of(picture, shop) for picture in pictures]
+    paths = [  # under the name of their contents, so that the same picture is kept once
+        shop.path / PICTURES / (images.digest(picture) + format_of(picture).suffixes[0])
+        for picture in pictures
+    ]
     item = item_from_dict({**row, IMAGE: paths}, line=line)
     for path, picture in zip(paths, pictures, strict=True):
-        keep(picture, path)
+        if not path.exists():
+            path.parent.mkdir(exist_ok=True)
+            with replacing(path) as file:
+                file.write(picture)
     return item
 
 
@@ -154,23 +157,6 @@ def _uploaded(source: Any, files: Mapping[str, bytes]) -> bytes:
     return data
 
 
-def path_of(picture: bytes, shop: Recommender) -> Path:
-    """Where an uploaded picture is kept, under the name of its contents."""
-    return shop.path / PICTURES / (hashlib.sha256(picture).hexdigest() + format_of(picture).suffixes[0])
-
-
-def keep(picture: bytes, path: Path) -> None:
-    """Writes an uploaded picture, unless it is there already.
-
-    Raises:
-        DataError: the disk refuses.
-    """
-    if not path.exists():
-        path.parent.mkdir(exist_ok=True)
-        with replacing(path) as file:
-            file.write(picture)
-
-
 def ingest(shop: Recommender, batches: Sequence[Sequence[Item | Rejection]]) -> list[dict[str, Any]]:
     """Ingests batches of different senders, one after the other, in a single write.
 
@@ -180,8 +166,12 @@ def ingest(shop: Recommender, batches: Sequence[Sequence[Item | Rejection]]) -> 
     Returns:
         For each batch the counts of `Recommender.ingest`, and the outcome of each row.
     """
-    outcomes = iter(_outcomes(shop, list(chain.from_iterable(batches))))
-    return [_counted(list(islice(outcomes, len(batch)))) for batch in batches]
+    outcomes, answers = _outcomes(shop, list(chain.from_iterable(batches))), []
+    for batch in batches:
+        mine = list(islice(outcomes, len(batch)))
+        tally = Counter(one["outcome"] for one in mine)
+        answers.append({**{what: tally[what] for what in OUTCOMES}, "items": mine})
+    return answers
 
 
 def _outcomes(shop: Recommender, rows: Sequence[Item | Rejection]) -> Iterator[dict[str, Any]]:
@@ -211,11 +201,6 @@ def _without_paths(reason: str, row: Item | Rejection) -> str:
     return reason
 
 
-def _counted(outcomes: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    tally = Counter(outcome["outcome"] for outcome in outcomes)
-    return {**{what: tally[what] for what in OUTCOMES}, "items": outcomes}
-
-
 def page(shop: Recommender, where: str | None, offset: int, limit: int) -> dict[str, Any]:
     """Some of the items that a condition keeps, in the order of their ids.
 
@@ -243,7 +228,7 @@ def picture(
     Raises:
         UnknownItem: there is no such item, or it has no such picture that can be read.
     """
-    sources = list(_local(shop, shop.get([item_id])[0]))
+    sources = _local(shop, shop.get([item_id])[0])
     try:
         source = sources[n]
         tag = f'"{images.digest(source)[:32]}-{size}"'
@@ -259,9 +244,9 @@ def picture(
     return tag, file.getvalue()
 
 
-def _local(shop: Recommender, item: Item) -> Iterator[Path]:
+def _local(shop: Recommender, item: Item) -> list[Path]:
     """An item's pictures on this machine; an uploaded one is found after its store has moved, too."""
-    for source in item.images:
-        if isinstance(source, str | Path) and not is_url(source):
-            moved = shop.path / PICTURES / Path(source).name
-            yield moved if Path(source).parent.name == PICTURES and moved.exists() else Path(source)
+    paths = [Path(image) for image in item.images if isinstance(image, str | Path) and not is_url(image)]
+    moved = [shop.path / PICTURES / path.name for path in paths]
+    return [new if old.parent.name == PICTURES and new.exists() else old
+            for old, new in zip(paths, moved, strict=True)]

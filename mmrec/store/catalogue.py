@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -17,8 +16,8 @@ from mmrec.model.content import ENOUGH, ContentPlan, Fields
 from mmrec.model.saved import Head
 from mmrec.model.towers import Towers
 from mmrec.store import schema
-from mmrec.store.models import Models
 from mmrec.store.open import Store
+from mmrec.store.schema import Draft, Stored
 from mmrec.store.tables import WRITTEN, KeyedTable
 from mmrec.store.where import Where
 from mmrec.types import Item
@@ -26,31 +25,6 @@ from mmrec.types import Item
 MANY = 10_000  # items from which on an index of their ids saves more time than it costs
 FEW = 4_096  # rows that may be left to the end of a rewrite, when nobody else can write
 PASSES = 5  # over what others wrote meanwhile, before the rest is done at the end all the same
-
-
-class Stored(NamedTuple):
-    """What tells whether an item changed."""
-
-    digest: str
-    digests: str
-    added_at: datetime
-
-
-class Draft(NamedTuple):
-    """An item on its way into the store.
-
-    Attributes:
-        digest: of all that was given.
-        digests: of each field that an encoder reads.
-        before: what the store holds under its id.
-        inputs: what its encoders read, by field; empty where it is to be read from the item.
-    """
-
-    item: Item
-    digest: str
-    digests: Mapping[str, str]
-    before: Stored | None
-    inputs: Mapping[str, Sequence[Any]] = MappingProxyType({})
 
 
 class Serving(NamedTuple):
@@ -80,7 +54,6 @@ class Catalogue:
     ) -> None:
         self.store, self.config, self.encoders, self.towers = store, config, encoders, towers
         self.table: KeyedTable = store.table("items", schema.BASE)
-        self.models = Models(store.files)
 
     @property
     def serial(self) -> int:
@@ -95,21 +68,21 @@ class Catalogue:
     @property
     def plan(self) -> ContentPlan:
         """The content plan that serves."""
-        return self.models.plan(self.serial)
+        return self.store.models.plan(self.serial)
 
     def serving(self) -> Serving:
         """What serves now, also after another process trained or rebuilt."""
         facts = self.store.facts
         serial, head = int(facts.get("serial", 0)), int(facts.get("head", 0))
-        return Serving(self.models.plan(serial), f"vector_{serial}", self._towers_of(head))
+        return Serving(self.store.models.plan(serial), f"vector_{serial}", self._towers_of(head))
 
     def head(self) -> Head | None:
         """The trained head that serves, if any, with all that training can go on from."""
         head = int(self.store.facts.get("head", 0))
-        return self.models.head(head) if head else None
+        return self.store.models.head(head) if head else None
 
     def _towers_of(self, head: int) -> Towers:
-        return self.models.towers(head) if head else self.towers
+        return self.store.models.towers(head) if head else self.towers
 
     def lookup(self, item_ids: Sequence[str]) -> dict[str, Stored]:
         """What is stored of these items, those that are."""
@@ -129,23 +102,17 @@ class Catalogue:
                 self.table.index_text("document")
         return [item_id for item_id, _ in self.table.match(words, "document", k, condition)]
 
-    def vectors_of(self, fields: Fields, item_ids: Sequence[str] | None = None) -> Vectors:
-        """Vectors [n, w] of fields: what is, or would be, stored for such items; without ids for new ones."""
-        return self.serving().rows(fields, item_ids or [""] * fields.n)
-
     def write(self, drafts: Sequence[Draft], fields: Fields, now: datetime) -> None:
         """Upserts embedded items in one step; rewrites all vectors if a field is embedded for the first time.
 
         A new attribute can be filtered by at once; it takes part in vectors when all are next rewritten.
         """
-        times = [d.item.added_at or (d.before.added_at if d.before else now) for d in drafts]
-        items, digests = [d.item for d in drafts], [(d.digest, d.digests) for d in drafts]
         with self.store.writer():
             serving = self.serving()
             covered = self.serial > 0 and serving.plan.covers(fields, self.config)
-            ids = [item.item_id for item in items]
+            ids = [draft.item.item_id for draft in drafts]
             vectors = serving.rows(fields, ids) if serving.plan.dim else None
-            rows = schema.rows(items, times, digests, fields, vectors, serving.column)
+            rows = schema.rows(drafts, now, fields, vectors, serving.column)
             known = self.table.schema
             rows = _with_nulls(rows, known)
             self.table.add_columns([field for field in rows.schema if field.name not in known.names])
@@ -180,7 +147,7 @@ class Catalogue:
             serial, plan = self._next_serial(), self.plan
             plan = self._fitted(plan) if self._attributes_wait() else plan
             if head is not None:
-                self.models.write_head(serial, head)
+                self.store.models.write_head(serial, head)
                 facts["head"] = serial
             self._rewrite(serial, plan, head.towers if head else self.towers, **{"head": 0} | facts)
 
@@ -255,7 +222,7 @@ class Catalogue:
                     f"{missing} of {self.table.count()} vectors could not be rewritten; those of before serve"
                     " on. Run `mmrec doctor` on the store"
                 )
-            self.models.write_plan(serial, plan)
+            self.store.models.write_plan(serial, plan)
             if done is not None and self.store.facts.get("stale", 0) == done:
                 facts["stale"] = False
             self.store.save_facts(serial=serial, **facts)
@@ -288,7 +255,7 @@ class Catalogue:
         """Drops vector columns, plans and heads that do not serve: the ones before, and of killed writes."""
         vectors = [n for n in self.table.schema.names if n.startswith("vector_")]
         self.table.drop_columns([n for n in vectors if n != self.vector_column])
-        self.models.keep_only(self.serial, int(self.store.facts.get("head", 0)))
+        self.store.models.keep_only(self.serial, int(self.store.facts.get("head", 0)))
 
 
 def _with_nulls(rows: pa.Table, wanted: pa.Schema) -> pa.Table:

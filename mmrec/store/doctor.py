@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from mmrec.data.files import item_from_dict
+from mmrec.data.rows import item_from_dict
 from mmrec.encoders.modality import modality_of
 from mmrec.errors import MmrecError, StoreError
 from mmrec.store import schema
@@ -28,27 +28,29 @@ def examine(catalogue: Catalogue, behaviour: Interactions, *, mend: bool = True)
         `healthy`, `problems` (what, how many, which items, what was done), and the tables' health.
     """
     problems = []
+
+    def found(what: str, done: str, item_ids: Sequence[str] = ()) -> None:
+        problems.append({
+            "what": what, "count": len(item_ids) or 1, "items": list(item_ids[:SHOWN]),
+            "done": done if mend and done else "nothing",
+        })
+
     if _is_broken(catalogue.head):
         if mend:
             catalogue.adopt(None)
-        done = "content serves again: train with `mmrec fit`" if mend else ""
-        problems.append(_problem("trained head cannot be read", [], done))
+        found("trained head cannot be read", "content serves again: train with `mmrec fit`")
     broken = _is_broken(lambda: catalogue.plan)
     if broken:
         if mend:
             catalogue.rebuild(anew=True)
-        done = "made anew, with all vectors" if mend else ""
-        problems.append(_problem("content plan cannot be read", [], done))
+        found("content plan cannot be read", "made anew, with all vectors")
     if catalogue.store.refresh().get("stale"):
         done = "rebuilt" if mend and catalogue.mend() else ""
-        problems.append(_problem("vectors left out by an ingest that was killed", [], done))
-    damaged = _damaged(catalogue)
-    for what, item_ids in damaged.items():
-        action = ""
+        found("vectors left out by an ingest that was killed", done)
+    for what, item_ids in _damaged(catalogue).items():
         if mend:
             _forget(catalogue, item_ids)
-            action = "marked: the next ingest of these items writes them anew"
-        problems.append(_problem(what, item_ids, action))
+        found(what, "marked: the next ingest of these items writes them anew", item_ids)
     if mend:
         with catalogue.store.rewriting(), catalogue.store.writer():
             for table in (catalogue.table, behaviour.table):
@@ -86,18 +88,16 @@ def _is_broken(read: Callable[[], object]) -> bool:
 def _damaged(catalogue: Catalogue) -> dict[str, list[str]]:
     """Ids of damaged rows, by what is wrong."""
     found: dict[str, list[str]] = {}
-    columns = ["item_id", "record", "digest", "digests", *schema.field_columns(catalogue.table.schema)]
-    if catalogue.vector_column in catalogue.table.schema.names:
-        columns.append(catalogue.vector_column)
-    for batch in catalogue.table.batches(columns):
-        fields = schema.fields_of(batch)
-        embedded = {name: part.present for name, part in fields.embeddings.items()}
+    told, now = ["item_id", "record", "digest", "digests"], catalogue.table.schema
+    vectors = {catalogue.vector_column} & set(now.names)
+    for batch in catalogue.table.batches([*told, *schema.field_columns(now), *vectors]):
+        embedded = schema.fields_of(batch).embeddings
         broken = _broken_vectors(batch, catalogue)
-        for row, facts in enumerate(batch.select(["item_id", "record", "digest", "digests"]).to_pylist()):
-            what = _fault(facts, {name for name, present in embedded.items() if present[row]}, catalogue)
+        for row, facts in enumerate(batch.select(told).to_pylist()):
+            what = _fault(facts, {name for name, part in embedded.items() if part.present[row]}, catalogue)
             if what is None and broken[row]:
                 what = "vector missing or not finite"
-            if what is not None:
+            if what:
                 found.setdefault(what, []).append(facts["item_id"])
     return found
 
@@ -134,7 +134,3 @@ def _forget(catalogue: Catalogue, item_ids: list[str]) -> None:
             [item_ids, [""] * n, ["{}"] * n], schema=pa.schema([schema.BASE.field(name) for name in names])
         )
         catalogue.table.upsert(blank, update_only=True)
-
-
-def _problem(what: str, item_ids: list[str], done: str) -> dict[str, Any]:
-    return {"what": what, "count": len(item_ids) or 1, "items": item_ids[:SHOWN], "done": done or "nothing"}

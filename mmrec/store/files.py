@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 HINT = "latest_version_hint.json"  # LanceDB's only file that is written again under its name
 FINE, COARSE = 100_000_000, 4_000_000_000  # nanoseconds within which two changes may bear one time
 TICK = 10_000_000  # nanoseconds; a time that is a multiple of these comes from a clock of coarse steps
+Tree = dict[str, "Tree | None"]  # what is in a folder, by name; of a file None
 
 
 class FileLock(Protocol):
@@ -72,7 +73,7 @@ class LocalFiles:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._syncing: dict[str, Syncing] = {}
+        self._synced: dict[str, Tree] = {}  # what each folder had the last time
 
     @property
     def uri(self) -> str:  # noqa: D102
@@ -115,8 +116,12 @@ class LocalFiles:
 
         return filelock.FileLock(self.path / name, thread_local=False)
 
-    def sync(self, folder: str) -> None:  # noqa: D102
-        self._syncing.setdefault(folder, Syncing(self.path / folder)).sync()
+    def sync(self, folder: str) -> None:
+        """Syncs what is new in the folder, however deep; at the first time, all there is."""
+        before = self._synced.get(folder)
+        self._synced[folder] = _sync(self.path / folder, before or {})
+        if before is None:
+            _fsync((self.path / folder).parent)
 
     def stamp(self, folder: str) -> Hashable | None:
         """The folder's time of change, unless it is so recent that a later change may bear it as well.
@@ -134,44 +139,19 @@ class LocalFiles:
         return (changed, noted) if now - changed > settled else None
 
 
-class Syncing:
-    """Syncs the new files of a folder, however deep, and of a folder that keeps thousands those alone."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._names: dict[Path, set[str]] = {}  # in each folder, by the last time
-        self._inner: dict[Path, set[Path]] = {}  # folders in each
-
-    def sync(self) -> None:
-        """Forces to the disk what came since the last time; at the first, all there is."""
-        first = not self._names
-        self._sync(self._folder)
-        if first:
-            _fsync(self._folder.parent)
-
-    def _sync(self, folder: Path) -> None:
-        with os.scandir(folder) as entries:
-            names = {entry.name for entry in entries}
-        new = names - self._names.get(folder, set())
-        known = self._inner.get(folder, set())
-        for path in known:
-            if path.name not in names:
-                self._forget(path)
-        inner = {path for path in known if path.name in names}
-        inner |= {folder / name for name in new if (folder / name).is_dir()}
-        for name in new | (names & {HINT}):
-            if folder / name not in inner:
-                _fsync(folder / name)
-        for path in inner:
-            self._sync(path)
-        if new:
-            _fsync(folder)
-        self._names[folder], self._inner[folder] = names, inner
-
-    def _forget(self, folder: Path) -> None:
-        self._names.pop(folder, None)
-        for path in self._inner.pop(folder, set()):
-            self._forget(path)
+def _sync(folder: Path, before: Tree) -> Tree:
+    """Syncs what a folder has that it did not have before, and that alone; returns what it has."""
+    with os.scandir(folder) as entries:
+        tree: Tree = {entry.name: {} if entry.is_dir() else None for entry in entries}
+    new = tree.keys() - before.keys()
+    for name in new | (tree.keys() & {HINT}):
+        if tree[name] is None:
+            _fsync(folder / name)
+    for name in [name for name, inner in tree.items() if inner is not None]:
+        tree[name] = _sync(folder / name, before.get(name) or {})
+    if new:
+        _fsync(folder)
+    return tree
 
 
 def _fsync(path: Path) -> None:
@@ -185,29 +165,3 @@ def _fsync(path: Path) -> None:
         log.debug("cannot sync %s: %s", path, error)
     finally:
         os.close(handle)
-
-
-class Versioned(Protocol):
-    """A table whose version grows with every change."""
-
-    @property
-    def version(self) -> int: ...  # noqa: D102
-
-    def stamp(self) -> Hashable | None: ...  # noqa: D102
-
-
-class Freshness:
-    """The version of a table, asked of LanceDB only when something has been written since, by any process."""
-
-    def __init__(self, table: Versioned) -> None:
-        self.table = table
-        self._known: tuple[Hashable, int] | None = None  # stamp, version
-
-    def version(self) -> int:
-        """The version of the table as it is now."""
-        stamp, known = self.table.stamp(), self._known  # the stamp first: a change after it has another one
-        if stamp is not None and known is not None and known[0] == stamp:
-            return known[1]
-        version = self.table.version
-        self._known = None if stamp is None else (stamp, version)
-        return version

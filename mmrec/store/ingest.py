@@ -19,7 +19,8 @@ from mmrec.encoders.modality import MODALITIES, TEXT, Modality, modality_of
 from mmrec.errors import DataError
 from mmrec.model.content import Embedded, Fields
 from mmrec.store import schema
-from mmrec.store.catalogue import Catalogue, Draft, Stored
+from mmrec.store.catalogue import Catalogue
+from mmrec.store.schema import Draft, Stored
 from mmrec.types import IngestReport, Item, Rejection
 
 SMALLEST, LARGEST = 256, 4_096  # items of a chunk
@@ -123,14 +124,12 @@ class Intake:
                 outcome[item.item_id] = _refused(item, error)
                 if self.strict:
                     break
-                continue
-            if draft:
-                drafts.append(draft)
             else:
-                outcome[item.item_id] = "unchanged"
-        if drafts:
-            outcome |= self._write(drafts)
-        return outcome
+                if draft:
+                    drafts.append(draft)
+                else:
+                    outcome[item.item_id] = "unchanged"
+        return outcome | (self._write(drafts) if drafts else {})
 
     def _draft(self, item: Item, before: Stored | None, types: dict[str, pa.DataType]) -> Draft | None:
         """The item with its digests and what its encoders read; None if it is unchanged.
@@ -150,12 +149,12 @@ class Intake:
                     held += size
         for name, value in item.attributes.items():
             types.setdefault(name, schema.arrow_type(value))  # a later item of the chunk must agree
-        added_at = item.added_at and item.added_at.isoformat()
-        whole = schema.digest(json.dumps([schema.record(item), digests, added_at], sort_keys=True))
+        record, added_at = schema.record(item), item.added_at and item.added_at.isoformat()
+        whole = schema.digest(json.dumps([record, digests, added_at], sort_keys=True))
         if before and before.digest == whole:
             return None
         self._held = held
-        return Draft(item, whole, digests, before, inputs)
+        return Draft(item, record, whole, digests, before, inputs)
 
     def _write(self, drafts: list[Draft]) -> dict[str, str | Rejection]:
         fields, failures = self.fields(drafts)
@@ -187,19 +186,18 @@ class Intake:
 
     def _kept(self, drafts: Sequence[Draft]) -> dict[Place, Vectors]:
         """Stored embeddings [e] of fields that are as before."""
-        positions = {draft.item.item_id: i for i, draft in enumerate(drafts) if draft.before}
+        before = {d.item.item_id: (i, d.before.digests) for i, d in enumerate(drafts) if d.before}
         columns = [schema.EMBEDDING + name for name in schema.embedding_dims(self.catalogue.table.schema)]
+        if not before or not columns:
+            return {}
         kept: dict[Place, Vectors] = {}
-        if not positions or not columns:
-            return kept
-        found = self.catalogue.table.read(list(positions), columns)
-        fields = schema.fields_of(found)
+        found = self.catalogue.table.read(list(before), columns)
+        embeddings = schema.fields_of(found).embeddings
         for row, item_id in enumerate(found["item_id"].to_pylist()):
-            position = positions[item_id]
-            _, _, now, stored, _ = drafts[position]
-            before = json.loads(stored.digests) if stored else {}
-            for name, (values, present) in fields.embeddings.items():
-                if present[row] and name in now and now[name] == before.get(name):
+            position, digests = before[item_id]
+            stored, now = json.loads(digests), drafts[position].digests
+            for name, (values, present) in embeddings.items():
+                if present[row] and name in now and now[name] == stored.get(name):
                     kept[position, name] = values[row]
         return kept
 
@@ -236,7 +234,7 @@ def encode_alone(catalogue: Catalogue, item: Item) -> Fields:
     Raises:
         DataError: a picture cannot be read.
     """
-    fields, failures = Intake(catalogue).fields([Draft(item, "", {}, None)])
+    fields, failures = Intake(catalogue).fields([Draft(item)])
     for error in failures.values():
         raise error
     return fields

@@ -5,20 +5,20 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from itertools import islice
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mmrec.config import Config
 from mmrec.errors import DataError
 from mmrec.store import schema
-from mmrec.store.files import Freshness
 from mmrec.store.open import Store
 from mmrec.store.tables import WRITTEN, KeyedTable, literals
 from mmrec.types import Interaction, RecordReport, Rejection
@@ -27,6 +27,7 @@ COLUMNS = ("item_id", "kind", "weight", "time")
 CHUNK = 50_000  # interactions of one write
 MOST = 100_000  # interactions, and users without any, whose histories are kept in memory
 INDEX_CACHE = 24 * 2**20  # bytes; of an index a page at a time is looked up, and each click makes new ones
+OLDEST_FIRST = [("time", "ascending"), ("item_id", "ascending")]
 KEEP = timedelta(minutes=1)  # of versions: a click each makes thousands, and a scan is done in seconds
 Rows = Sequence[Mapping[str, Any]]
 Weigh = Callable[[pa.Table], NDArray[np.float64]]
@@ -48,32 +49,27 @@ class Popularity:
     counts: Mapping[str, float] = field(default_factory=dict)
 
     def at(self, table: KeyedTable, weigh: Weigh, half_life: float) -> Popularity:
-        """The counts of a later version, by reading what was written since; of all, if some is gone.
+        """The counts of a later version, by reading what came since; of all rows, if some are gone.
 
         Args:
             table: the interactions, frozen.
             weigh: gives the weights [n] of rows.
             half_life: in days.
         """
-        total, where = table.count(), table.written_since(self.version)
-        new = table.scan(COLUMNS, where) if self.rows and where else None
-        if new is None or self.rows + new.num_rows != total:
-            return Popularity()._with(table.scan(COLUMNS), table.version, weigh, half_life)
-        return self._with(new, table.version, weigh, half_life)
-
-    def _with(self, new: pa.Table, version: int, weigh: Weigh, half_life: float) -> Popularity:
+        new, before = table.added_since(self.version, self.rows, COLUMNS), self
+        if new is None:
+            new, before = table.scan(COLUMNS), Popularity()
         if not new.num_rows:
-            return Popularity(version, self.rows, self.newest, self.counts)
+            return replace(before, version=table.version)
         days = new["time"].cast(pa.int64()).to_numpy() / 86_400e6  # microseconds -> days
-        newest = max(self.newest, float(days.max()))
+        newest = max(before.newest, float(days.max()))
         counts = np.maximum(weigh(new), 0) * 0.5 ** ((newest - days) / half_life)
-        table = pa.table({"item_id": new["item_id"], "n": counts})
-        sums = table.group_by("item_id").aggregate([("n", "sum")])
-        faded = 0.5 ** ((newest - self.newest) / half_life)
-        merged = {item_id: n * faded for item_id, n in self.counts.items()}
-        for item_id, n in zip(sums["item_id"].to_pylist(), sums["n_sum"].to_pylist(), strict=True):
+        sums = pa.table([new["item_id"], counts], ["item", "n"]).group_by("item").aggregate([("n", "sum")])
+        faded = 0.5 ** ((newest - before.newest) / half_life)
+        merged = {item_id: n * faded for item_id, n in before.counts.items()}
+        for item_id, n in zip(sums["item"].to_pylist(), sums["n_sum"].to_pylist(), strict=True):
             merged[item_id] = merged.get(item_id, 0.0) + n
-        return Popularity(version, self.rows + new.num_rows, newest, merged)
+        return Popularity(table.version, before.rows + new.num_rows, newest, merged)
 
 
 class Histories:
@@ -84,7 +80,7 @@ class Histories:
     """
 
     def __init__(self, table: KeyedTable) -> None:
-        self.table, self._freshness = table, Freshness(table)
+        self.table = table
         self._lock = threading.Lock()
         self._version = self._rows = 0  # what is kept is of this version, which had so many rows
         self._room = MOST
@@ -93,7 +89,7 @@ class Histories:
     def of(self, user: str) -> Rows:
         """The user's interactions, oldest first."""
         with self._lock:
-            if self._freshness.version() != self._version:
+            if self.table.version != self._version:
                 self._catch_up()
             kept, version = self._kept.get(user), self._version
             if kept is not None:
@@ -119,16 +115,14 @@ class Histories:
     def _catch_up(self) -> None:
         """Forgets the users who did something since; all of them, if that cannot be told."""
         now = self.table.frozen()
-        where, total = now.written_since(self._version), now.count()
-        new = now.scan(["user_id"], where)["user_id"].to_pylist() if where and self._kept else []
-        known = self._rows + len(new) == total
-        for user in new if known else list(self._kept):
+        new = now.added_since(self._version, self._rows, ["user_id"])
+        for user in list(self._kept) if new is None else new["user_id"].to_pylist():
             self._forget(user)
-        self._version, self._rows = now.version, total
+        self._version, self._rows = now.version, now.count()
 
     def _read(self, user: str) -> Rows:
         rows = self.table.scan(COLUMNS, f"user_id = {literals([user])}")
-        found: Rows = rows.sort_by([("time", "ascending"), ("item_id", "ascending")]).to_pylist()
+        found: Rows = rows.sort_by(OLDEST_FIRST).to_pylist()
         return found
 
 
@@ -139,8 +133,7 @@ class Interactions:
         self.store, self.config = store, config
         self.table = store.table("interactions", schema.INTERACTIONS.append(WRITTEN), INDEX_CACHE)
         self._lock = threading.Lock()
-        self._freshness, self._histories = Freshness(self.table), Histories(self.table)
-        self._popularity = Popularity()
+        self._histories, self._popularity = Histories(self.table), Popularity()
 
     def record(
         self, rows: Iterable[Interaction | Rejection], *, strict: bool = False,
@@ -153,7 +146,8 @@ class Interactions:
         """
         added = unchanged = 0
         rejections: list[Rejection] = []
-        for chunk in _chunks(rows):
+        source = iter(rows)
+        while chunk := list(islice(source, CHUNK)):
             good = [row for row in chunk if isinstance(row, Interaction)]
             rejections += [_refused(row) for row in chunk if not isinstance(row, Interaction)]
             if good:
@@ -174,7 +168,7 @@ class Interactions:
         """`record` for each batch, one after the other, in a single write."""
         if len(batches) == 1:
             return [self.record(batches[0])]
-        parts = [_keyed([row for row in batch if isinstance(row, Interaction)]) for batch in batches]
+        parts = [_keyed(row for row in batch if isinstance(row, Interaction)) for batch in batches]
         first = {key: one for part in reversed(parts) for key, one in part.items()}
         with self.store.writer():
             known = set(self.table.read(list(first), ["key"])["key"].to_pylist())
@@ -201,13 +195,29 @@ class Interactions:
         rows = self._histories.of(user)
         return [(row["item_id"], self.weight_of(row["kind"]) * row["weight"]) for row in rows]
 
+    def histories(self, users: Sequence[str]) -> dict[str, list[tuple[str, float]]]:
+        """`history` of each of many users, by one scan of the table."""
+        rows = self.table.scan(["user_id", *COLUMNS], f"user_id IN ({literals(users)})").sort_by(OLDEST_FIRST)
+        found: dict[str, list[tuple[str, float]]] = {user: [] for user in users}
+        acts = zip(rows["item_id"].to_pylist(), self.weights_of(rows).tolist(), strict=True)
+        for user, act in zip(rows["user_id"].to_pylist(), acts, strict=True):
+            found[user].append(act)
+        return found
+
+    def users(self) -> list[str]:
+        """Users with recorded interactions, in the order of their ids."""
+        found: set[str] = set()
+        for rows in self.table.batches(["user_id"]):
+            found.update(pc.unique(rows["user_id"]).to_pylist())
+        return sorted(found)
+
     def popularity(self) -> Mapping[str, float]:
         """Decayed, weighted count of each item's interactions; dislikes count nothing.
 
         An interaction that lies `config.popularity_half_life` days before the newest counts half.
         """
         with self._lock:
-            if self._popularity.version != self._freshness.version():
+            if self._popularity.version != self.table.version:
                 now, half_life = self.table.frozen(), self.config.popularity_half_life
                 self._popularity = self._popularity.at(now, self.weights_of, half_life)
             return self._popularity.counts
@@ -238,22 +248,13 @@ class Interactions:
         return inserted
 
 
-def _keyed(interactions: Sequence[Interaction]) -> dict[str, Interaction]:
-    """By key; of two with one key the last."""
-    return {_key(i): i for i in interactions}
-
-
-def _key(i: Interaction) -> str:
-    text = "\x1f".join((i.user_id, i.item_id, i.kind, i.time.isoformat()))
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-
-
-def _chunks(
-    rows: Iterable[Interaction | Rejection],
-) -> Iterator[list[Interaction | Rejection]]:
-    source = iter(rows)
-    while chunk := list(islice(source, CHUNK)):
-        yield chunk
+def _keyed(interactions: Iterable[Interaction]) -> dict[str, Interaction]:
+    """By the key of their rows; of two with one key the last."""
+    keyed = {}
+    for one in interactions:
+        text = "\x1f".join((one.user_id, one.item_id, one.kind, one.time.isoformat()))
+        keyed[hashlib.blake2b(text.encode(), digest_size=16).hexdigest()] = one
+    return keyed
 
 
 def _refused(row: object) -> Rejection:

@@ -1,11 +1,11 @@
-"""How a store is made, and how its settings agree with those that a caller asks for."""
+"""One shop on disk: how it is made and opened, its facts, locks, tables and models."""
 
 from __future__ import annotations
 
 import json
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,75 @@ from mmrec.config import Config
 from mmrec.encoders.base import Encoder
 from mmrec.encoders.modality import BoundEncoders, choose_encoders, encoder_names
 from mmrec.errors import StoreBusy, StoreError, StoreMismatch
+from mmrec.model import saved
+from mmrec.model.content import ContentPlan
+from mmrec.model.saved import Head
+from mmrec.model.towers import Towers
 from mmrec.store.files import LocalFiles, StoreFiles
 from mmrec.store.tables import INDEX_CACHE, KeyedTable
 
 FORMAT = 1  # of the folder; a store of another format is refused
 FACTS = "store.json"
+PLAN, HEAD = "content-{}.safetensors", "head-{}"
 WRITER, REWRITE = "writer.lock", "rebuild.lock"
 QUARANTINE = "quarantine.lock"  # of the rejected rows, which are kept beside the store's own files
+
+
+class Models:
+    """Content plans and trained heads, by the numbers they were written under; those in use stay in memory."""
+
+    def __init__(self, files: StoreFiles) -> None:
+        self.files = files
+        self._plans: dict[int, ContentPlan] = {0: ContentPlan()}
+        self._towers: dict[int, Towers] = {}
+
+    def plan(self, number: int) -> ContentPlan:
+        """The content plan of a number, an empty one of 0; StoreError if its file is absent or damaged."""
+        plan = self._plans.get(number)
+        if plan is None:
+            name = PLAN.format(number)
+            plan = ContentPlan.load(self._read(name), f"{self.files.uri}/{name}")
+            self._plans = {0: ContentPlan(), number: plan}
+        return plan
+
+    def head(self, number: int) -> Head:
+        """The trained head of a number, also to go on training; StoreError if it is absent or damaged."""
+        folder = HEAD.format(number)
+        parts = {name: self._read(f"{folder}/{name}") for name in self.files.names(folder)}
+        return saved.load(parts, f"{self.files.uri}/{folder}")
+
+    def towers(self, number: int) -> Towers:
+        """The towers of a head; errors as of `head`."""
+        towers = self._towers.get(number)
+        if towers is None:
+            towers = self.head(number).towers
+            self._towers = {number: towers}
+        return towers
+
+    def write_plan(self, number: int, plan: ContentPlan) -> None:
+        """Writes a content plan; raises DataError if the disk refuses."""
+        self.files.write(PLAN.format(number), plan.save())
+
+    def write_head(self, number: int, head: Head) -> None:
+        """Writes a head, which may serve when this returns; raises DataError if the disk refuses."""
+        for name, content in saved.save(head).items():
+            self.files.write(f"{HEAD.format(number)}/{name}", content)
+
+    def keep_only(self, plan: int, head: int) -> None:
+        """Removes all others, and what killed writers left of them."""
+        kept = PLAN.format(plan), HEAD.format(head)
+        for name in self.files.names():
+            if name.startswith(("content-", ".content-", "head-", ".head-")) and name not in kept:
+                self.files.remove(name)
+
+    def _read(self, name: str) -> bytes:
+        try:
+            with self.files.open(name) as file:
+                return file.read()
+        except OSError as error:
+            raise StoreError(
+                f"cannot read {self.files.uri}/{name}: {error}. Run `mmrec doctor` on the store"
+            ) from error
 
 
 class Store:
@@ -30,6 +92,7 @@ class Store:
     Attributes:
         files: where it lies.
         facts: what `store.json` says; change it through `save_facts`.
+        models: its content plans and trained heads.
     """
 
     def __init__(self, files: StoreFiles, facts: dict[str, Any], wait: float) -> None:
@@ -37,6 +100,7 @@ class Store:
         self._reading = threading.Lock()  # a thread that reads old facts must not set them after new ones
         self._locks = {name: (threading.RLock(), files.lock(name)) for name in (WRITER, REWRITE)}
         self._tables: dict[str, KeyedTable] = {}
+        self.models = Models(files)
 
     @property
     def path(self) -> Path:
@@ -65,7 +129,7 @@ class Store:
             )
         files.make()
         store = cls(files, {"format": FORMAT, **facts}, wait)
-        with store._alone(WRITER):
+        with store._alone(WRITER, refresh=False):
             if cls.exists(files):
                 store.refresh()
             else:
@@ -91,23 +155,19 @@ class Store:
         """
         with self._locks[WRITER][0]:
             if name not in self._tables:
-                with nullcontext() if KeyedTable.exists(self.files, name) else self._alone(WRITER):
+                with nullcontext() if KeyedTable.exists(self.files, name) else self.writer():
                     self._tables[name] = KeyedTable(self.files, name, schema, index_cache)
             return self._tables[name]
 
-    @contextmanager
-    def writer(self) -> Iterator[None]:
+    def writer(self) -> AbstractContextManager[None]:
         """Holds the writer's lock, of this process's threads and of all processes, for one short write.
 
         Raises:
             StoreBusy: another process held it for longer than the store waits.
         """
-        with self._alone(WRITER):
-            self.refresh()
-            yield
+        return self._alone(WRITER)
 
-    @contextmanager
-    def rewriting(self, *, patient: bool = True) -> Iterator[None]:
+    def rewriting(self, *, patient: bool = True) -> AbstractContextManager[None]:
         """Holds the right to rewrite all vectors, while others still write rows. Taken before `writer`.
 
         Args:
@@ -116,12 +176,10 @@ class Store:
         Raises:
             StoreBusy: somebody does, for longer than the store waits.
         """
-        with self._alone(REWRITE, patient):
-            self.refresh()
-            yield
+        return self._alone(REWRITE, patient=patient)
 
     @contextmanager
-    def _alone(self, name: str, patient: bool = True) -> Iterator[None]:
+    def _alone(self, name: str, *, patient: bool = True, refresh: bool = True) -> Iterator[None]:
         mutex, lock = self._locks[name]
         wait = self.wait if patient else 0.0
         doing = "writing to" if name == WRITER else "rewriting the vectors of"
@@ -129,18 +187,18 @@ class Store:
             f"another process has been {doing} {self.path} for {wait:g} s: try again later, or open with a"
             " longer `wait`"
         )
-        if not mutex.acquire(blocking=patient):
-            raise busy
-        try:
-            lock.acquire(wait)
-        except TimeoutError:
-            mutex.release()
-            raise busy from None
-        try:
+        with ExitStack() as held:
+            if not mutex.acquire(blocking=patient):
+                raise busy
+            held.callback(mutex.release)
+            try:
+                lock.acquire(wait)
+            except TimeoutError:
+                raise busy from None
+            held.callback(lock.release)
+            if refresh:
+                self.refresh()
             yield
-        finally:
-            lock.release()
-            mutex.release()
 
     def refresh(self) -> dict[str, Any]:
         """The facts as another process may have changed them."""
@@ -192,33 +250,23 @@ def open_store(
         ConfigError: a setting is unknown or out of range.
         EncodeError: a model cannot be found (new store).
         StoreError: the path is no store, or damaged.
-        StoreMismatch: the store was made by other encoders.
+        StoreMismatch: the store was made by other encoders than those that are given or asked for.
     """
     if Store.exists(path):
         store = Store.open(path, wait)
     elif create:
-        store, encoders = _new_store(path, Config.make(config), encoders, device, wait)
+        settings = Config.make(config)
+        record, encoders = choose_encoders(encoder_names(settings), encoders, device)
+        facts = {"config": settings.model_dump(mode="json"), "encoders": record}
+        store = Store.create(path, facts, wait)  # whose facts are another's, if a process was faster
     else:
         raise StoreError(f"{path} is no mmrec store: make one with `mmrec ingest {path} FILE`")
-    kept, settings = settings_of(store, config)
+    kept, settings = _settings(store, config)
     return store, kept, settings, BoundEncoders(store.facts["encoders"], encoders, device)
 
 
-def _new_store(
-    path: Path, settings: Config, encoders: Mapping[str, Encoder] | None, device: str | None, wait: float
-) -> tuple[Store, dict[str, Encoder]]:
-    record, loaded = choose_encoders(encoder_names(settings), encoders, device)
-    facts = {"config": settings.model_dump(mode="json"), "encoders": record}
-    return Store.create(path, facts, wait), loaded  # the facts are another's if a process was faster
-
-
-def settings_of(store: Store, config: Config | Mapping[str, Any] | None) -> tuple[Config, Config]:
-    """The settings that a store keeps, and those that shall serve: other weights, never other encoders.
-
-    Raises:
-        ConfigError: a setting is unknown or out of range.
-        StoreMismatch: other encoders are asked for.
-    """
+def _settings(store: Store, config: Config | Mapping[str, Any] | None) -> tuple[Config, Config]:
+    """The settings that a store keeps, and those that shall serve: other weights, never other encoders."""
     kept = Config.make(store.facts["config"])
     if config is None:
         return kept, kept

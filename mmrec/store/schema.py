@@ -20,15 +20,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
-from mmrec.data.files import item_as_dict, item_from_dict
+from mmrec.data.rows import item_from_dict, json_ready
 from mmrec.encoders.base import Vectors
 from mmrec.encoders.modality import categories
 from mmrec.errors import DataError
@@ -39,18 +39,13 @@ from mmrec.types import AttributeValue, Item
 TIME = pa.timestamp("us", tz="UTC")
 BASE = pa.schema([
     pa.field("item_id", pa.string(), nullable=False),
-    pa.field("record", pa.string()),
-    pa.field("digest", pa.string()),
-    pa.field("digests", pa.string()),
-    pa.field("document", pa.string()),
+    *(pa.field(name, pa.string()) for name in ("record", "digest", "digests", "document")),
     pa.field("added_at", TIME),
     WRITTEN,
 ])
 INTERACTIONS = pa.schema([
     pa.field("key", pa.string(), nullable=False),
-    pa.field("user_id", pa.string()),
-    pa.field("item_id", pa.string()),
-    pa.field("kind", pa.string()),
+    *(pa.field(name, pa.string()) for name in ("user_id", "item_id", "kind")),
     pa.field("weight", pa.float64()),
     pa.field("time", TIME),
 ])
@@ -59,6 +54,33 @@ NOUNS = {
     pa.string(): "text", pa.float64(): "numbers", pa.bool_(): "true or false", TIME: "dates",
     pa.list_(pa.string()): "lists of strings",
 }
+
+
+class Stored(NamedTuple):
+    """What tells whether an item changed."""
+
+    digest: str
+    digests: str
+    added_at: datetime
+
+
+class Draft(NamedTuple):
+    """An item on its way into the store.
+
+    Attributes:
+        record: the item as JSON.
+        digest: of all that was given.
+        digests: of each field that an encoder reads.
+        before: what the store holds under its id.
+        inputs: what its encoders read, by field; empty where it is to be read from the item.
+    """
+
+    item: Item
+    record: str = ""
+    digest: str = ""
+    digests: Mapping[str, str] = MappingProxyType({})
+    before: Stored | None = None
+    inputs: Mapping[str, Sequence[Any]] = MappingProxyType({})
 
 
 def arrow_type(value: AttributeValue) -> pa.DataType:
@@ -110,27 +132,35 @@ def digest(text: str) -> str:
 
 def record(item: Item) -> str:
     """The item as JSON; pictures given as bytes or PIL images have no address and are left out."""
-    kept = replace(item, image=[str(i) for i in item.images if isinstance(i, str | Path)], added_at=None)
-    return json.dumps(item_as_dict(kept), ensure_ascii=False, sort_keys=True)
+    parts = {"item_id": item.item_id, "text": dict(item.text), "attributes": json_ready(item.attributes)}
+    row: dict[str, Any] = {name: part for name, part in parts.items() if part}
+    addresses = [str(image) for image in item.images if isinstance(image, str | Path)]
+    if addresses:
+        row["image"] = addresses[0] if len(addresses) == 1 else addresses
+    return json.dumps(row, ensure_ascii=False, sort_keys=True)
 
 
 def item_of(record: str, added_at: datetime) -> Item:
     """The item of a row."""
-    return replace(item_from_dict(json.loads(record)), added_at=added_at)
+    return item_from_dict({**json.loads(record), "added_at": added_at})
 
 
 def rows(
-    items: Sequence[Item], times: Sequence[datetime], digests: Sequence[tuple[str, Mapping[str, str]]],
-    fields: Fields, vectors: Vectors | None, vector_column: str,
+    drafts: Sequence[Draft], now: datetime, fields: Fields, vectors: Vectors | None, vector_column: str
 ) -> pa.Table:
-    """The rows of n items whose fields are embedded, for an upsert; without vectors, that column is left."""
+    """The rows of n items whose fields are embedded, for an upsert; without vectors, that column is left.
+
+    Args:
+        now: when an item joins that says no time and is not stored yet.
+    """
+    facts = [
+        (d.item.item_id, d.record, d.digest, json.dumps(d.digests, sort_keys=True), document(d.item),
+         d.item.added_at or (d.before.added_at if d.before else now))
+        for d in drafts
+    ]
+    own = list(BASE)[:-1]  # `written` is filled in by the table
     columns: dict[str, Any] = {
-        "item_id": pa.array([i.item_id for i in items], pa.string()),
-        "record": pa.array([record(i) for i in items], pa.string()),
-        "digest": pa.array([whole for whole, _ in digests], pa.string()),
-        "digests": pa.array([json.dumps(parts, sort_keys=True) for _, parts in digests], pa.string()),
-        "document": pa.array([document(i) for i in items], pa.string()),
-        "added_at": pa.array(times, TIME),
+        column.name: pa.array(values, column.type) for column, *values in zip(own, *facts, strict=True)
     }
     for name, values in fields.attributes.items():
         first = next(v for v in values if v is not None)

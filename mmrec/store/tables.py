@@ -39,28 +39,31 @@ STOP_WORDS = [
 
 
 class KeyedTable:
-    """A LanceDB table with one string key, which is its first column.
-
-    Args:
-        index_cache: bytes of its indices that may be held in memory.
-    """
+    """A LanceDB table with one string key, which is its first column; `index_cache` is in bytes."""
 
     def __init__(
         self, files: StoreFiles, name: str, schema: pa.Schema, index_cache: int = INDEX_CACHE
     ) -> None:
+        import lancedb
+
         self.name, self.key, self._files = name, schema.names[0], files
-        self._connection = connection = _connect(files.uri, index_cache)
+        # The caches leave memory for the vectors; steady writes fill them with what is gone.
+        caches = {"index_cache_size_bytes": index_cache, "metadata_cache_size_bytes": METADATA_CACHE}
+        # Interval 0: every read sees what other processes have written by then.
+        self._connection = connection = lancedb.connect(
+            files.uri, read_consistency_interval=timedelta(0), session=lancedb.Session(**caches)
+        )
         self._unseen = LOOK  # writes since the last look at whether there is something to tidy
         self._indexed: set[str] = set()
         self._stamps, self._can_stamp = WRITTEN.name in schema.names, False
-        self._schema: pa.Schema | None = None  # of a table that does not change
+        self._schema: pa.Schema | None = None  # of a frozen table
+        self._known: tuple[Hashable, int] | None = None  # its version, and the stamp of the files by then
         self._heal()
         if self.exists(files, name):
             self._table = _lance(f"open table {name}", lambda: connection.open_table(name))
         else:
             self._table = _lance(f"make table {name}", lambda: connection.create_table(name, schema=schema))
-            self._table.set_unenforced_primary_key([self.key])
-            self.sync()
+            self._change(f"make table {name}", lambda: self._table.set_unenforced_primary_key([self.key]))
 
     @staticmethod
     def exists(files: StoreFiles, name: str) -> bool:
@@ -74,12 +77,16 @@ class KeyedTable:
 
     @property
     def version(self) -> int:
-        """Grows with every change, by any process."""
-        return int(self._table.version)
-
-    def stamp(self) -> Hashable | None:
-        """Differs after the next change, by any process; None if that cannot be told yet."""
-        return self._files.stamp(f"{self.name}.lance/_versions")
+        """Grows with every change, by any process; LanceDB, which is slow to tell, is asked after one."""
+        if self._schema:
+            return int(self._table.version)
+        # The stamp first: a change that comes after it has another one.
+        stamp, known = self._files.stamp(f"{self.name}.lance/_versions"), self._known
+        if stamp is not None and known is not None and known[0] == stamp:
+            return known[1]
+        version = int(self._table.version)
+        self._known = None if stamp is None else (stamp, version)
+        return version
 
     def frozen(self) -> KeyedTable:
         """The table as it is now, for reading alone: later changes, by any process, do not show in it."""
@@ -93,9 +100,7 @@ class KeyedTable:
         """Number of rows, or of those that a SQL condition keeps."""
         return _lance(f"count {self.name}", lambda: int(self._table.count_rows(where)))
 
-    def scan(
-        self, columns: Sequence[str], where: str | None = None, *, last: int | None = None
-    ) -> pa.Table:
+    def scan(self, columns: Sequence[str], where: str | None = None, *, last: int | None = None) -> pa.Table:
         """All rows, those that a SQL condition keeps, or the `last` that were written."""
         query = self._query(columns, where)
         query = query.offset(max(0, self.count() - last)) if last else query
@@ -114,8 +119,7 @@ class KeyedTable:
     def read(self, keys: Sequence[str], columns: Sequence[str]) -> pa.Table:
         """The rows of these keys that exist, in any order."""
         wanted = [self.key, *(c for c in columns if c != self.key)]
-        blocks = [keys[i : i + BLOCK] for i in range(0, len(keys), BLOCK)] or [[""]]
-        return pa.concat_tables([self.scan(wanted, f"{self.key} IN ({literals(b)})") for b in blocks])
+        return pa.concat_tables([self.scan(wanted, where) for where in self._having(keys or [""])])
 
     def upsert(
         self, rows: pa.Table, *, insert_only: bool = False, update_only: bool = False, stamp: bool = True
@@ -131,10 +135,10 @@ class KeyedTable:
         merge = self._table.merge_insert(self.key)
         merge = merge if insert_only else merge.when_matched_update_all()
         merge = merge if update_only else merge.when_not_matched_insert_all()
-        before = self.version
+        before = int(self._table.version)
         rows = self._stamped(rows, before) if stamp else rows
         # "null": LanceDB refuses null vectors by default, and an absent field is exactly that
-        done = _lance(f"write {self.name}", lambda: merge.execute(rows, on_bad_vectors="null"))
+        done = self._change(f"write {self.name}", lambda: merge.execute(rows, on_bad_vectors="null"))
         inserted, updated = int(done.num_inserted_rows), int(done.num_updated_rows)
         if not (insert_only or update_only) and inserted + updated != rows.num_rows:
             self._table.restore(before)
@@ -143,12 +147,22 @@ class KeyedTable:
                 f" the table is back at version {before}. Run `mmrec doctor` on the store"
             )
         self._unseen += 1 + rows.num_rows / ROWS
-        self.sync()
         return inserted, updated
 
     def written_since(self, version: int) -> str | None:
         """SQL condition of the rows that were written after a version; None if the table cannot tell."""
         return f"{WRITTEN.name} >= {version}" if WRITTEN.name in self.schema.names else None
+
+    def added_since(self, version: int, rows: int, columns: Sequence[str]) -> pa.Table | None:
+        """What came after a version that had so many rows, of a frozen table whose rows stay as they are.
+
+        None says that it cannot be told, as when rows were deleted: all are to be read again.
+        """
+        where = self.written_since(version)
+        if not rows or where is None:
+            return None
+        added = self.scan(columns, where)
+        return added if rows + added.num_rows == self.count() else None
 
     def _stamped(self, rows: pa.Table, version: int) -> pa.Table:
         """The rows with the version that they came after, where the table keeps it."""
@@ -162,32 +176,28 @@ class KeyedTable:
 
     def delete(self, keys: Sequence[str]) -> int:
         """Deletes the rows of these keys; returns how many there were."""
-        gone = 0
-        for start in range(0, len(keys), BLOCK):
-            block = literals(keys[start : start + BLOCK])
-            gone += _lance(f"delete from {self.name}", partial(self._delete, f"{self.key} IN ({block})"))
-        self.sync()
-        return gone
+        what, delete = f"delete from {self.name}", self._table.delete
+        done = [self._change(what, partial(delete, where)) for where in self._having(keys)]
+        return sum(int(one.num_deleted_rows) for one in done)
 
-    def _delete(self, where: str) -> int:
-        return int(self._table.delete(where).num_deleted_rows)
+    def _having(self, keys: Sequence[str]) -> list[str]:
+        """SQL conditions that together keep the rows of these keys."""
+        blocks = (keys[start : start + BLOCK] for start in range(0, len(keys), BLOCK))
+        return [f"{self.key} IN ({literals(block)})" for block in blocks]
 
     def add_columns(self, fields: Sequence[pa.Field]) -> None:
         """Adds columns that the table lacks, null in every row."""
-        known = set(self.schema.names) if fields else ()
+        known = set(self.schema.names) if fields else ()  # LanceDB takes milliseconds to tell them
         missing = [f for f in fields if f.name not in known]
         if missing:
-            _lance(f"add columns to {self.name}", lambda: self._table.add_columns(pa.schema(missing)))
-            self.sync()
+            self._change(f"add columns to {self.name}", lambda: self._table.add_columns(pa.schema(missing)))
 
     def drop_columns(self, names: Sequence[str]) -> None:
         """Drops the columns among these that exist."""
-        known = set(self.schema.names)
-        present = [n for n in names if n in known]
+        present = [n for n in self.schema.names if n in names]
         if present:
-            _lance(f"drop columns of {self.name}", lambda: self._table.drop_columns(present))
+            self._change(f"drop columns of {self.name}", lambda: self._table.drop_columns(present))
             self._indexed -= set(present)
-            self.sync()
 
     def indexed(self, column: str) -> bool:
         """Whether a column has an index. That it has one is asked of LanceDB once: it takes milliseconds."""
@@ -212,11 +222,10 @@ class KeyedTable:
 
     def _make_index(self, column: str, config: Any) -> None:
         if not self.indexed(column):
-            _lance(f"index {column}", lambda: self._table.create_index(column, config=config))
-            self.sync()
+            self._change(f"index {column}", lambda: self._table.create_index(column, config=config))
 
     def match(self, words: str, column: str, k: int, where: str | None = None) -> list[tuple[str, float]]:
-        """The k best (key, BM25 score) for any of these words; rows that are not indexed yet take part."""
+        """The k best (key, BM25 score) for any of these words, also of rows that are not indexed yet."""
         from lancedb.query import MatchQuery
 
         query = self._table.search(MatchQuery(words, column), query_type="fts").select([self.key, "_score"])
@@ -230,7 +239,7 @@ class KeyedTable:
         return {
             "rows": self.count(),
             "versions": len(self._table.list_versions()),
-            "fragments": int(self._table.stats()["fragment_stats"]["num_fragments"]),
+            "fragments": self._fragments(),
             "bytes": self._files.size(f"{self.name}.lance"),
             "indices": {
                 index.name: {"indexed": index.num_indexed_rows, "waiting": index.num_unindexed_rows}
@@ -238,27 +247,31 @@ class KeyedTable:
             },
         }
 
+    def _fragments(self) -> int:
+        return int(self._table.stats()["fragment_stats"]["num_fragments"])
+
     def tidy(self, *, force: bool = False, keep: timedelta | None = None) -> bool:
-        """Compacts, extends indices and drops old versions, when there is enough to gain; says if it did.
+        """Compacts, extends indices and drops old versions, if forced or worth it; says whether it did.
 
         Args:
-            force: whether or not there is.
             keep: age up to which versions stay, for those who are reading one; None takes `KEEP_VERSIONS`.
         """
         if not force and self._unseen < LOOK:
             return False
-        fragments = int(self._table.stats()["fragment_stats"]["num_fragments"])
-        waiting = max((i.num_unindexed_rows or 0 for i in self._table.list_indices()), default=0)
         self._unseen = 0.0
-        if not force and fragments <= MOST_FRAGMENTS and waiting <= max(1_000, self.count() // 10):
+        waiting = max((i.num_unindexed_rows or 0 for i in self._table.list_indices()), default=0)
+        gain = self._fragments() > MOST_FRAGMENTS or waiting > max(1_000, self.count() // 10)
+        if not (force or gain):
             return False
-        _lance(f"compact {self.name}", lambda: self._table.optimize(cleanup_older_than=keep or KEEP_VERSIONS))
-        self.sync()
+        keep = keep or KEEP_VERSIONS
+        self._change(f"compact {self.name}", lambda: self._table.optimize(cleanup_older_than=keep))
         return True
 
-    def sync(self) -> None:
-        """Forces what was written to the disk; LanceDB itself never does."""
+    def _change(self, what: str, act: Callable[[], T]) -> T:
+        """Runs a LanceDB call, and forces to the disk what it wrote; LanceDB itself never does."""
+        done = _lance(what, act)
         self._files.sync(f"{self.name}.lance")
+        return done
 
     def _heal(self) -> None:
         """Removes manifests of zero length (a power cut's), which would make the table unopenable."""
@@ -275,15 +288,6 @@ class KeyedTable:
 def literals(values: Sequence[str]) -> str:
     """Strings as SQL literals, separated by commas."""
     return ", ".join("'" + value.replace("'", "''") + "'" for value in values)
-
-
-def _connect(uri: str, index_cache: int) -> Any:
-    """A connection whose caches leave memory for the vectors; steady writes fill them with what is gone."""
-    import lancedb
-
-    session = lancedb.Session(index_cache_size_bytes=index_cache, metadata_cache_size_bytes=METADATA_CACHE)
-    # interval 0: every read sees what other processes have written by then
-    return lancedb.connect(uri, read_consistency_interval=timedelta(0), session=session)
 
 
 def _lance(what: str, act: Callable[[], T]) -> T:

@@ -28,33 +28,111 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial, reduce
 from typing import Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from mmrec.store.where_parser import (
-    FLAGS,
-    LISTS,
-    Column,
-    Condition,
-    Group,
-    Operand,
-    Order,
-    Predicate,
-    Side,
-    Token,
-    Value,
-    shown,
-    tokens,
-    wrong,
-)
+from mmrec.store.tables import literals
+from mmrec.store.where_parser import FLAGS, LISTS, Column, Operand, Side, Value, read, shown, wrong
 
-MAX_BRACKETS = 8  # nested; LanceDB's parser gives up at 20 to 50 levels, sometimes after minutes
-
+Order = Literal["<", "<=", ">", ">="]
 _ORDERS: dict[type[ast.cmpop], tuple[Order, Order]] = {  # column first, column second
     ast.Lt: ("<", ">"), ast.LtE: ("<=", ">="), ast.Gt: (">", "<"), ast.GtE: (">=", "<="),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Predicate:
+    """One column against values; false where the column is missing.
+
+    Attributes:
+        op: an order against the one value; `in`: equal to any value; `has`: a list that holds the one
+            value; `missing`: no value at all.
+        negated: asks the opposite, of rows that have a value.
+    """
+
+    column: str
+    op: Order | Literal["in", "has", "missing"]
+    values: tuple[Value, ...]
+    negated: bool
+
+    def mask(self, table: pa.Table) -> NDArray[np.bool_]:
+        """For which rows it is true, [n]."""
+        column = table.column(self.column).combine_chunks()
+        there: NDArray[np.bool_] = np.asarray(column.is_valid(), np.bool_)
+        if self.op == "missing":
+            return there if self.negated else ~there
+        found = pc.fill_null(_FIND[self.op](column, self.values), False)
+        there &= np.asarray(found, np.bool_) != self.negated
+        return there
+
+    def sql(self, name: Callable[[str], str]) -> str:
+        """The same for LanceDB."""
+        column = f"`{name(self.column)}`"
+        if self.op == "missing":
+            return f"{column} IS NOT NULL" if self.negated else f"{column} IS NULL"
+        values = ", ".join(map(_quote, self.values))
+        texts = {"in": f"{column} IN ({values})", "has": f"array_has({column}, {values})"}
+        text = texts.get(self.op, f"{column} {self.op} {values}")
+        return f"({column} IS NOT NULL AND NOT ({text}))" if self.negated else text
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Conditions joined by one operator."""
+
+    op: Literal["AND", "OR"]
+    parts: tuple[Condition, ...]
+
+    def mask(self, table: pa.Table) -> NDArray[np.bool_]:
+        """For which rows it is true, [n]."""
+        join = np.logical_and if self.op == "AND" else np.logical_or
+        return reduce(join, (part.mask(table) for part in self.parts))
+
+    def sql(self, name: Callable[[str], str]) -> str:
+        """The same for LanceDB."""
+        return "(" + f" {self.op} ".join(part.sql(name) for part in self.parts) + ")"
+
+
+Condition = Predicate | Group
+
+
+def _order(function: str, column: pa.Array, values: Sequence[Value]) -> pa.Array:
+    return pc.call_function(function, [column, pa.scalar(values[0], column.type)])
+
+
+def _in(column: pa.Array, values: Sequence[Value]) -> pa.Array:
+    zeros = [-value for value in values if isinstance(value, float) and value == 0]  # is_in tells -0 from 0
+    return pc.is_in(column, value_set=pa.array([*values, *zeros], column.type))
+
+
+def _has(column: pa.Array, values: Sequence[Value]) -> pa.Array:
+    hits = np.asarray(pc.fill_null(pc.equal(pc.list_flatten(column), values[0]), False))
+    lengths = np.asarray(pc.fill_null(pc.list_value_length(column), 0))
+    rows = np.repeat(np.arange(len(column)), lengths)  # [n] -> [values of all lists]
+    found = np.zeros(len(column), np.bool_)
+    found[rows[hits]] = True
+    return pa.array(found)
+
+
+def _quote(value: Value) -> str:
+    """A literal of LanceDB's SQL, in which a backslash stands for itself."""
+    if isinstance(value, str):
+        return literals([value])
+    if isinstance(value, datetime):
+        return f"timestamp '{value.replace(tzinfo=None).isoformat(' ')}'"
+    return repr(value).lower()
+
+
+_FIND: dict[str, Callable[[pa.Array, Sequence[Value]], pa.Array]] = {
+    "<": partial(_order, "less"), "<=": partial(_order, "less_equal"),
+    ">": partial(_order, "greater"), ">=": partial(_order, "greater_equal"),
+    "in": _in, "has": _has,
 }
 
 
@@ -91,38 +169,10 @@ def parse(expression: str, columns: Mapping[str, pa.DataType]) -> Where:
         DataError: it cannot be read, names an unknown column, or compares what cannot be compared; the
             message says where, and what would fit.
     """
-    pieces = list(tokens(expression, columns))
-    _check_brackets(pieces)
-    operands = {piece.text: piece.operand for piece in pieces if piece.text.startswith("_")}
-    condition = _Builder(operands).condition(_structure(pieces), negated=False)
+    structure, operands = read(expression, columns)
+    condition = _Builder(operands).condition(structure, negated=False)
     named = frozenset(operand.name for operand in operands.values() if isinstance(operand, Column))
     return Where(expression, named, condition)
-
-
-def _check_brackets(pieces: Sequence[Token]) -> None:
-    depth = 0
-    for piece in pieces:
-        depth += (piece.text in "([") - (piece.text in ")]")
-        if depth > MAX_BRACKETS:
-            raise wrong(f"brackets are nested more than {MAX_BRACKETS} deep: take some away")
-        if depth < 0:
-            break
-    if depth:
-        raise wrong("every bracket must be opened and closed: count them")
-
-
-def _structure(pieces: Sequence[Token]) -> ast.expr:
-    """Python's reading of the pieces, one a line, so that an error's line says which one is at fault."""
-    try:
-        return ast.parse("\n".join(["(", *(piece.text for piece in pieces), ")"]), mode="eval").body
-    except SyntaxError as error:
-        at = min(max((error.lineno or 0) - 2, 0), len(pieces) - 1)
-        raise wrong(
-            f"cannot be read near character {pieces[at].start + 1}: write comparisons such as `price < 30`,"
-            " joined by `and`, `or`, `not`"
-        ) from None
-    except (RecursionError, MemoryError):
-        raise wrong("is nested too deep: take away brackets and `not`") from None
 
 
 @dataclass(frozen=True, slots=True)

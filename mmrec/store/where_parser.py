@@ -1,121 +1,23 @@
-"""The words of a filter: each token on its own, columns with their types, values as Python reads them."""
+"""What a filter says, before what it means: its columns and values, and Python's reading of the rest."""
 
 from __future__ import annotations
 
 import ast
 import difflib
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial, reduce
-from typing import Literal
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from mmrec.errors import DataError
 from mmrec.types import as_utc
 
 Value = str | float | bool | datetime
-Order = Literal["<", "<=", ">", ">="]
-
-
-@dataclass(frozen=True, slots=True)
-class Predicate:
-    """One column against values; false where the column is missing.
-
-    Attributes:
-        op: an order against the one value; `in`: equal to any value; `has`: a list that holds the one
-            value; `missing`: no value at all.
-        negated: asks the opposite, of rows that have a value.
-    """
-
-    column: str
-    op: Order | Literal["in", "has", "missing"]
-    values: tuple[Value, ...]
-    negated: bool
-
-    def mask(self, table: pa.Table) -> NDArray[np.bool_]:
-        """For which rows it is true, [n]."""
-        column = table.column(self.column).combine_chunks()
-        there: NDArray[np.bool_] = np.asarray(column.is_valid(), np.bool_)
-        if self.op == "missing":
-            return there if self.negated else ~there
-        found = pc.fill_null(_FIND[self.op](column, self.values), False)
-        there &= np.asarray(found, np.bool_) != self.negated
-        return there
-
-    def sql(self, name: Callable[[str], str]) -> str:
-        """The same for LanceDB."""
-        column = f"`{name(self.column)}`"
-        if self.op == "missing":
-            return f"{column} IS NOT NULL" if self.negated else f"{column} IS NULL"
-        text = _SQL[self.op].format(column, ", ".join(map(_quote, self.values)))
-        return f"({column} IS NOT NULL AND NOT ({text}))" if self.negated else text
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """Conditions joined by one operator."""
-
-    op: Literal["AND", "OR"]
-    parts: tuple[Condition, ...]
-
-    def mask(self, table: pa.Table) -> NDArray[np.bool_]:
-        """For which rows it is true, [n]."""
-        join = np.logical_and if self.op == "AND" else np.logical_or
-        return reduce(join, (part.mask(table) for part in self.parts))
-
-    def sql(self, name: Callable[[str], str]) -> str:
-        """The same for LanceDB."""
-        return "(" + f" {self.op} ".join(part.sql(name) for part in self.parts) + ")"
-
-
-Condition = Predicate | Group
-
-
-def _order(function: str, column: pa.Array, values: Sequence[Value]) -> pa.Array:
-    return pc.call_function(function, [column, pa.scalar(values[0], column.type)])
-
-
-def _in(column: pa.Array, values: Sequence[Value]) -> pa.Array:
-    zeros = [-value for value in values if isinstance(value, float) and value == 0]  # is_in tells -0 from 0
-    return pc.is_in(column, value_set=pa.array([*values, *zeros], column.type))
-
-
-def _has(column: pa.Array, values: Sequence[Value]) -> pa.Array:
-    hits = np.asarray(pc.fill_null(pc.equal(pc.list_flatten(column), values[0]), False))
-    lengths = np.asarray(pc.fill_null(pc.list_value_length(column), 0))
-    rows = np.repeat(np.arange(len(column)), lengths)  # [n] -> [values of all lists]
-    found = np.zeros(len(column), np.bool_)
-    found[rows[hits]] = True
-    return pa.array(found)
-
-
-def _quote(value: Value) -> str:
-    """A literal of LanceDB's SQL, in which a backslash stands for itself."""
-    if isinstance(value, str):
-        return "'" + value.replace("'", "''") + "'"
-    if isinstance(value, datetime):
-        return f"timestamp '{value.replace(tzinfo=None).isoformat(' ')}'"
-    return repr(value).lower()
-
-
-_FIND: dict[str, Callable[[pa.Array, Sequence[Value]], pa.Array]] = {
-    "<": partial(_order, "less"), "<=": partial(_order, "less_equal"),
-    ">": partial(_order, "greater"), ">=": partial(_order, "greater_equal"),
-    "in": _in, "has": _has,
-}
-_SQL = {
-    "<": "{0} < {1}", "<=": "{0} <= {1}", ">": "{0} > {1}", ">=": "{0} >= {1}",
-    "in": "{0} IN ({1})", "has": "array_has({0}, {1})",
-}
-
 
 MAX_LENGTH = 4_000  # characters
+MAX_BRACKETS = 8  # nested; LanceDB's parser gives up at 20 to 50 levels, sometimes after minutes
 MAX_NUMBER = 2.0**53  # from here on neighbouring integers are one float
 
 _ESCAPE = r"""\\(?:['"\\abfnrtv]|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8})"""
@@ -198,7 +100,7 @@ Side = Operand | tuple[Operand, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
+class _Token:
     """A piece of the expression: its text for Python's parser, and the operand that this stands for."""
 
     text: str
@@ -206,7 +108,12 @@ class Token:
     operand: Operand = None
 
 
-def _check(expression: object) -> None:
+def read(expression: str, columns: Mapping[str, pa.DataType]) -> tuple[ast.expr, dict[str, Operand]]:
+    """Python's reading of a filter with a placeholder for each column and value, and what these stand for.
+
+    Raises:
+        DataError: it cannot be read, or names an unknown column.
+    """
     if not isinstance(expression, str):
         raise wrong(f"must be a string such as \"price < 30\", got {type(expression).__name__}")
     if len(expression) > MAX_LENGTH:
@@ -215,15 +122,12 @@ def _check(expression: object) -> None:
         raise wrong("is empty: write a condition such as `price < 30`, or leave it out")
     if bad := _UNUSABLE.search(expression):
         raise wrong(f"character {bad.start() + 1} is {bad[0]!a}, which is not text: remove it")
+    tokens = list(_tokens(expression, columns))
+    _check_brackets(tokens)
+    return _structure(tokens), {token.text: token.operand for token in tokens if token.text.startswith("_")}
 
 
-def tokens(expression: str, columns: Mapping[str, pa.DataType]) -> Iterator[Token]:
-    """The pieces of the expression, with a placeholder for each column and value.
-
-    Raises:
-        DataError: a piece cannot be read, or names an unknown column.
-    """
-    _check(expression)
+def _tokens(expression: str, columns: Mapping[str, pa.DataType]) -> Iterator[_Token]:
     start = 0
     while start < len(expression):
         match = _TOKEN.match(expression, start)
@@ -233,12 +137,38 @@ def tokens(expression: str, columns: Mapping[str, pa.DataType]) -> Iterator[Toke
             raise wrong(f"cannot read {char!a} at character {start + 1}: {advice}")
         kind, text = match.lastgroup, match[0]
         if kind == "symbol":
-            yield Token("!=" if text == "<>" else text, start)
+            yield _Token("!=" if text == "<>" else text, start)
         elif text.lower() in _OPERATORS:
-            yield Token(text.lower(), start)
+            yield _Token(text.lower(), start)
         elif kind != "space":
-            yield Token(f"_{start}", start, _operand(str(kind), text, columns))
+            yield _Token(f"_{start}", start, _operand(str(kind), text, columns))
         start = match.end()
+
+
+def _check_brackets(tokens: Sequence[_Token]) -> None:
+    depth = 0
+    for token in tokens:
+        depth += (token.text in "([") - (token.text in ")]")
+        if depth > MAX_BRACKETS:
+            raise wrong(f"brackets are nested more than {MAX_BRACKETS} deep: take some away")
+        if depth < 0:
+            break
+    if depth:
+        raise wrong("every bracket must be opened and closed: count them")
+
+
+def _structure(tokens: Sequence[_Token]) -> ast.expr:
+    """Python's reading of the tokens, one a line, so that an error's line says which one is at fault."""
+    try:
+        return ast.parse("\n".join(["(", *(token.text for token in tokens), ")"]), mode="eval").body
+    except SyntaxError as error:
+        at = min(max((error.lineno or 0) - 2, 0), len(tokens) - 1)
+        raise wrong(
+            f"cannot be read near character {tokens[at].start + 1}: write comparisons such as `price < 30`,"
+            " joined by `and`, `or`, `not`"
+        ) from None
+    except (RecursionError, MemoryError):
+        raise wrong("is nested too deep: take away brackets and `not`") from None
 
 
 def _operand(kind: str, text: str, columns: Mapping[str, pa.DataType]) -> Operand:
@@ -268,17 +198,13 @@ def _string(text: str) -> str:
 
 def _column(word: str, columns: Mapping[str, pa.DataType]) -> Column:
     if word not in columns:
-        raise _unknown(word, columns)
+        if advice := _INSTEAD.get(word.lower()):
+            raise wrong(f"{word} is no part of a filter: {advice}")
+        near = difflib.get_close_matches(word, columns, n=3, cutoff=0.5)
+        known = ", ".join([*near, *sorted(set(columns) - set(near))])
+        raise wrong(f"there is no column {word[:80]!a}; there are {known}")  # !a shows look-alike letters
     dtype = columns[word]
     kind = LISTS if pa.types.is_list(dtype) and dtype.value_type == pa.string() else _KINDS.get(dtype)
     if kind is None:
         raise wrong(f"{word} is of type {dtype}, which cannot be filtered: name another column")
     return Column(word, kind)
-
-
-def _unknown(word: str, columns: Mapping[str, pa.DataType]) -> DataError:
-    if advice := _INSTEAD.get(word.lower()):
-        return wrong(f"{word} is no part of a filter: {advice}")
-    near = difflib.get_close_matches(word, columns, n=3, cutoff=0.5)
-    known = ", ".join([*near, *sorted(set(columns) - set(near))])
-    return wrong(f"there is no column {word[:80]!a}; there are {known}")  # !a shows look-alike letters

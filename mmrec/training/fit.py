@@ -67,18 +67,13 @@ def fit(
 ) -> FitReport:
     """Trains a head on all recorded positives, and lets it serve.
 
-    Nothing is encoded again; one pass rewrites the vectors. What served before serves on until all of it is
-    done, also if the process is killed. Items that come later have their vectors at once.
-
     The head is judged beside the best baseline by users who decided nothing, or after a warm start by what
     was recorded since the head before. Where a baseline is better, the part of the head that is nearest to
     it serves; where plain content ranks all items better, the head does not serve. The report says so.
 
     Args:
-        warm_start: go on from the head that serves with what was recorded since; its blend is kept as far as
-            the judgement allows.
-        ordered: learn what comes next in time, in place of what belongs together; good where the last
-            click says most. A warm start keeps to what the head before did.
+        warm_start: go on from the head that serves; its blend is kept as far as the judgement allows.
+        ordered: learn what comes next, in place of what belongs together; a warm start does as before.
         epochs: passes over all users; None takes what is usual.
         seed: the same gives the same head, on one device.
         device: of torch, such as `"cuda"`; None takes the CPU.
@@ -95,9 +90,10 @@ def fit(
     train = rows_of(log, np.ones(len(log.items), np.bool_))
     _check(log, np.diff(train.indptr))
     plan = before.towers.plan if before else snapshot.plan
+    watch = _watch(curves, progress)
     model = TwoTower(
         spans=plan.spans, ids=snapshot.ids, ordered=ordered, even=True, guarded=True, seed=seed,
-        device=device, watch=_watch(curves, progress),
+        device=device, watch=watch,
     )
     if before:
         since = _recorded_since(behaviour, log, catalogue.store.facts.get("fitted_version"))
@@ -105,8 +101,7 @@ def fit(
     model = model if epochs is None else _with_epochs(model, epochs)
     model.fit(train, snapshot.content_by(plan) if before else snapshot.space(CONTENT))
     report = _report(model, before, log, curves, time.perf_counter() - began)
-    if progress:
-        progress({"stage": "writing vectors"})
+    watch({"stage": "writing vectors"})
     towers = replace(model.towers, plan=plan, dislike_weight=catalogue.config.dislike_weight)
     head = Head(towers, model.behaviour.embeddings, report.as_dict()) if report.served else None
     catalogue.adopt(head, fitted_at=datetime.now(UTC).isoformat(), fitted_version=version)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -61,13 +61,9 @@ class Verdict:
         compared = "head {:.4f}, best baseline {} {:.4f}".format(self.head, *self.best)
         return replace(self, serves=serves, why=f"{why}; {compared}, difference {self.difference} (ndcg@20)")
 
-    def as_dict(self) -> dict[str, Any]:
-        """JSON-ready."""
-        return asdict(self)
-
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Verdict:
-        """What `as_dict` gave."""
+        """What `dataclasses.asdict` gave."""
         difference = fields.get("difference")
         return cls(**{**fields, "difference": difference and Interval(**difference)})
 

@@ -14,9 +14,9 @@ from mmrec.encoders.base import Vectors
 from mmrec.evaluate.baselines import Baseline, Grid
 from mmrec.evaluate.logs import Setting
 from mmrec.model.behaviour import Behaviour, Settings, Start, behaviour_of
+from mmrec.model.closed_form import FieldKernel, Smoother, Spans, smoothed
 from mmrec.model.content import ContentPlan
 from mmrec.model.item_embeddings import ItemEmbeddings
-from mmrec.model.kernel_ridge import FieldKernel, Smoother, Spans, smoothed
 from mmrec.model.saved import Head
 from mmrec.model.trained import Blend, TrainedTowers, covariances_of, known_rows, trusted
 from mmrec.training.guard import Verdict, evidence, judged, rivals

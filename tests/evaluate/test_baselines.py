@@ -11,8 +11,16 @@ from scipy.sparse import csr_matrix, eye
 from dropoutnet import DropoutNet
 from mmrec.encoders.base import unit
 from mmrec.errors import DataError, MissingExtra, NotFitted
-from mmrec.evaluate.baselines import ALS, BASELINES, EASE, ContentKNN, ContentRidge, ItemKNN, Popularity
-from mmrec.evaluate.baselines.factors import kernel_ridge
+from mmrec.evaluate.baselines import (
+    ALS,
+    BASELINES,
+    EASE,
+    ContentKNN,
+    ContentRidge,
+    ItemKNN,
+    Popularity,
+    kernel_ridge,
+)
 from mmrec.model.closed_form import truncated_svd
 
 # Three users, four items; nobody has the last one.
@@ -154,7 +162,7 @@ def test_item_knn_by_hand():
 def test_item_knn_is_the_same_in_blocks(monkeypatch):
     train, content = random_train(), np.zeros((12, 1), np.float32)
     whole = fitted(ItemKNN, train, content, neighbours=3).score(train)
-    monkeypatch.setattr("mmrec.evaluate.baselines.counting._BLOCK", 5)
+    monkeypatch.setattr("mmrec.evaluate.counting._BLOCK", 5)
     assert_allclose(fitted(ItemKNN, train, content, neighbours=3).score(train), whole, rtol=1e-6)
 
 

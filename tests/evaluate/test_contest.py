@@ -16,7 +16,7 @@ from ingest.demo import make_shop
 from mmrec import Interaction, Recommender
 from mmrec.errors import DataError, MissingExtra
 from mmrec.evaluate.baselines import ALS, BASELINES, Baseline, Grid, Popularity
-from mmrec.evaluate.contest import JUDGES, chosen, row_of, split_of, tables_of
+from mmrec.evaluate.contest import PROTOCOLS, chosen, row_of, split_of, tables_of
 from mmrec.evaluate.logs import log_of_shop
 from mmrec.training.model import TwoTower
 
@@ -121,11 +121,11 @@ def test_the_table_marks_the_best_and_the_json_holds_every_figure(entries):
     assert len(row["tries"]) == len(entries[1].tries)
 
 
-@pytest.mark.parametrize("protocol", sorted(JUDGES))
+@pytest.mark.parametrize("protocol", sorted(PROTOCOLS))
 def test_every_protocol_has_a_judge_among_its_settings(demo, protocol):
     split = split_of(log_of_shop(demo.behaviour, demo.snapshot().ids), protocol, 3)
     assert split.protocol == protocol
-    assert JUDGES[protocol] in split.validation
+    assert PROTOCOLS[protocol].judge in split.validation
     assert split.validation.keys() == split.test.keys()
 
 
@@ -176,7 +176,7 @@ def test_the_head_tells_of_the_epochs_of_its_last_fit_alone(reported):
 @pytest.mark.parametrize("protocol", ["leave-last-out", "global-time"])
 def test_the_head_learns_what_comes_next_where_that_is_asked(demo, hasty, protocol):
     [entry] = demo.evaluate(protocol=protocol, models=["mmrec"])
-    assert entry.results[JUDGES[protocol]].means["recall@20"].mean > 0
+    assert entry.results[PROTOCOLS[protocol].judge].means["recall@20"].mean > 0
     assert [model.ordered for model in fitted()] == [True, True]
 
 

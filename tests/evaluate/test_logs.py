@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -9,9 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
-from mmrec import Interaction
+from mmrec import Interaction, Recommender
 from mmrec.errors import DataError
-from mmrec.evaluate.logs import Setting, Split, check, check_setting, log_of, log_of_positions
+from mmrec.evaluate.logs import (
+    Log,
+    Setting,
+    Split,
+    check,
+    check_setting,
+    log_of_positions,
+    log_of_shop,
+)
 
 DAY = datetime(2024, 1, 1, tzinfo=UTC)
 
@@ -26,9 +35,23 @@ def pairs(log) -> list[tuple[str, str]]:
     return [(log.user_ids[u], log.item_ids[i]) for u, i in zip(log.users, log.items, strict=True)]
 
 
-def test_each_user_is_in_the_order_of_time_and_a_pair_counts_once_at_its_earliest() -> None:
-    log = log_of(
-        [act("v", "b", 2), act("u", "a", 5), act("u", "c", 3), act("u", "a", 1), act("v", "b", 9)],
+@pytest.fixture
+def logged(tmp_path):
+    """The log of what a shop recorded."""
+
+    def log_of(acts: list[Interaction], item_ids: list[str], **config: object) -> Log:
+        with Recommender.open(
+            tmp_path / "shop.mmrec", {"text_encoder": "toy", "image_encoder": "none", **config}
+        ) as shop:
+            shop.record(acts)
+            return log_of_shop(shop.behaviour, item_ids)
+
+    return log_of
+
+
+def test_each_user_is_in_the_order_of_time_and_a_pair_counts_once_at_its_earliest(logged) -> None:
+    log = logged(
+        [act("u", "a", 5), act("v", "b", 2), act("u", "c", 3), act("u", "a", 1), act("v", "b", 9)],
         ["c", "b", "a"],
     )
     assert pairs(log) == [("u", "a"), ("u", "c"), ("v", "b")]
@@ -36,24 +59,27 @@ def test_each_user_is_in_the_order_of_time_and_a_pair_counts_once_at_its_earlies
     assert log.times.tolist() == [int((DAY + timedelta(days=n)).timestamp() * 1e6) for n in (1, 3, 2)]
 
 
-def test_what_is_no_wish_is_left_out_and_brings_no_user() -> None:
-    acts = [
+def test_what_is_no_wish_is_left_out_and_brings_no_user(logged) -> None:
+    log = logged([
         act("u", "a", 1), act("u", "b", 2, "dislike"), act("u", "c", 3, weight=0),
         act("w", "a", 1, "dislike"),
-    ]
-    assert pairs(log_of(acts, ["a", "b", "c"])) == [("u", "a")]
-    assert log_of(acts, ["a", "b", "c"]).user_ids == ("u",)
+    ], ["a", "b", "c"])
+    assert pairs(log) == [("u", "a")]
+    assert log.user_ids == ("u",)
 
 
-def test_the_weights_of_kinds_are_the_callers_and_an_unknown_kind_is_a_wish() -> None:
+def test_the_weights_of_kinds_are_the_callers_and_an_unknown_kind_is_a_wish(logged) -> None:
     acts = [act("u", "a", 1, "view"), act("u", "b", 2, "dislike"), act("u", "c", 3, "share")]
-    assert pairs(log_of(acts, ["a", "b", "c"], kind_weights={"view": 0})) == [("u", "b"), ("u", "c")]
+    assert pairs(logged(acts, ["a", "b", "c"], kind_weights={"view": 0})) == [("u", "b"), ("u", "c")]
 
 
-def test_an_item_outside_the_catalogue_is_refused_unless_it_is_no_wish() -> None:
-    with pytest.raises(DataError, match=r"1 items .* not in the catalogue, such as 'z'"):
-        log_of([act("u", "a", 1), act("u", "z", 2)], ["a"])
-    assert pairs(log_of([act("u", "a", 1), act("u", "z", 2, "dislike")], ["a"])) == [("u", "a")]
+def test_an_item_outside_the_catalogue_is_left_out_and_counted_unless_it_is_no_wish(logged, caplog) -> None:
+    acts = [act("u", "a", 1), act("u", "z", 2, "dislike")]
+    with caplog.at_level(logging.WARNING):
+        assert pairs(logged(acts, ["a"])) == [("u", "a")]
+        assert "outside the catalogue" not in caplog.text
+        assert pairs(logged([*acts, act("u", "z", 2)], ["a"])) == [("u", "a")]
+    assert "1 interactions with items outside the catalogue" in caplog.text
 
 
 def test_positions_that_make_no_log_are_refused() -> None:
@@ -67,8 +93,8 @@ def test_positions_that_make_no_log_are_refused() -> None:
         log_of_positions(["u"], ["a", "a"], users=[0], items=[0], times=[1])
 
 
-def test_no_interactions_are_an_empty_log() -> None:
-    assert len(log_of([], ["a"]).users) == 0
+def test_no_interactions_are_an_empty_log(logged) -> None:
+    assert len(logged([], ["a"]).users) == 0
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 4), st.integers(0, 5))))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
 from itertools import pairwise
 
 import numpy as np
@@ -47,7 +48,7 @@ def answered(setting: Setting, k: int = 2) -> Result:
 
 
 def brief(slices: list[Slice]) -> list[tuple[str, float, int]]:
-    return [(s.name, s.value, s.n) for s in slices]
+    return [(s.name, s.recall.mean, s.n) for s in slices]
 
 
 @pytest.fixture
@@ -95,7 +96,8 @@ def test_by_history_is_the_mean_of_users_with_its_interval():
     found = by_history(result, setting, k=2, rng=rng())
     assert brief(found) == [("1", 0.5, 2), ("2-3", 0.25, 2), ("4-7", 1.0, 2), ("8-15", 0.5, 1)]
     first = mean_interval(result.values["recall@2"][:2], rng=rng())
-    assert (found[0].low, found[0].high) == (first.low, first.high) == (0, 1)
+    assert found[0].recall == first
+    assert (first.low, first.high) == (0, 1)
 
 
 def test_a_user_without_a_history_has_a_bin():
@@ -119,14 +121,14 @@ def test_intervals_of_pairs_resample_users_not_pairs():
     (one,) = by_popularity(answered(few, 10), few, popularity, k=10, rng=rng())
     (ten,) = by_popularity(answered(many, 10), many, popularity, k=10, rng=rng())
     mean = mean_interval(answered(few, 10).values["recall@10"], rng=rng())
-    assert (one.low, one.value, one.high) == pytest.approx((mean.low, mean.mean, mean.high))
-    assert (ten.low, ten.value, ten.high) == pytest.approx((one.low, one.value, one.high))
+    assert astuple(one.recall) == pytest.approx(astuple(mean))
+    assert astuple(ten.recall) == pytest.approx(astuple(mean))
     assert (one.n, ten.n) == (200, 2_000)
 
 
 def test_a_bin_of_one_user_has_an_interval_of_that_user_alone(three):
     found = by_popularity(answered(three), three, np.array([9, 4, 3, 3, 2, 1, 0, 0]), k=2, rng=rng())
-    assert (found[1].low, found[1].high) == (1, 1)  # resamples without the user say nothing
+    assert (found[1].recall.low, found[1].recall.high) == (1, 1)  # resamples without the user say nothing
 
 
 def test_a_result_of_another_setting_or_length_is_refused(three):
@@ -174,5 +176,5 @@ def test_bins_together_hold_every_pair_and_every_hit(seed):
     )
     for found in cuts:
         assert sum(s.n for s in found) == (both == 2).sum()
-        assert sum(s.value * s.n for s in found) == pytest.approx(hits)
-        assert all(0 <= s.low <= s.value <= s.high <= 1 for s in found)
+        assert sum(s.recall.mean * s.n for s in found) == pytest.approx(hits)
+        assert all(0 <= s.recall.low <= s.recall.mean <= s.recall.high <= 1 for s in found)

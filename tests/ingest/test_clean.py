@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ingest.clean import clean, item_id_of, plain_text
-from mmrec.data.image_paths import ImagePaths
-from mmrec.data.rows import dump_row
+from mmrec.data.formats import dump_row
+from mmrec.data.rows import ImagePaths
 from mmrec.types import MAX_TEXT, Item, Rejection
 
 
@@ -126,7 +126,7 @@ def test_numbers_as_text_are_words_and_times_may_come_in_any_form():
 def test_pictures_are_found_from_the_folder(tmp_path):
     picture = Image.new("RGB", (2, 2))
     raw = ["a.jpg", "https://shop.example/a.jpg", "/b.jpg", b"png", picture, tmp_path / "c.jpg"]
-    item = clean({"item_id": "a", "image": raw}, paths=ImagePaths((tmp_path,), allow_outside=True))
+    item = clean({"item_id": "a", "image": raw}, paths=ImagePaths(tmp_path, allow_outside=True))
     assert item.images == (str(tmp_path / "a.jpg"), *raw[1:5], str(tmp_path / "c.jpg"))
 
 
@@ -156,7 +156,7 @@ def test_a_rejected_row_says_the_same_once_it_is_mended(tmp_path):
             "on": np.datetime64("2024-05-01T00:00:00.000000000"),
         },
     }
-    paths = ImagePaths((tmp_path,))
+    paths = ImagePaths(tmp_path)
     rejection = clean(raw, paths=paths)
     kept = json.loads(dump_row(rejection.row))
     assert clean({**kept, "added_at": None}) == clean({**raw, "added_at": None}, paths=paths)

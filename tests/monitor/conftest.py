@@ -10,7 +10,7 @@ import pytest
 
 from ingest.demo import DemoShop, make_shop
 from mmrec.monitor.offpolicy import Logged
-from mmrec.ranking.exploration import Pool, explore, slot_chances
+from mmrec.ranking.exploration import NextSlot, Pool, explore
 from mmrec.ranking.request import Exploration
 
 SERVED = Exploration(share=0.2, temperature=0.5)
@@ -47,11 +47,11 @@ class World:
 
     def chances(self, shopper: int, policy: Exploration, page: Sequence[int]) -> list[float]:
         """Of each item of a page, given those above it."""
-        found = []
-        for slot, item in enumerate(page):
-            places, values = slot_chances(
-                policy, self.rankings[shopper], self.pools[shopper], page[:slot])
+        found, slot = [], NextSlot(policy, self.rankings[shopper], self.pools[shopper])
+        for item in page:
+            places, values = slot.chances()
             found.append(float(values[places == item].sum()))
+            slot.fill(item)
         return found
 
     def truth(self, policy: Exploration) -> float:
@@ -60,10 +60,12 @@ class World:
         def worth(shopper: int, above: list[int]) -> float:
             if len(above) == PAGE:
                 return 0.0
-            places, values = slot_chances(policy, self.rankings[shopper], self.pools[shopper], above)
+            slot = NextSlot(policy, self.rankings[shopper], self.pools[shopper])
+            for place in above:
+                slot.fill(place)
             return sum(
                 chance * (self.rates[shopper, place] + worth(shopper, [*above, int(place)]))
-                for place, chance in zip(places, values, strict=True)
+                for place, chance in zip(*slot.chances(), strict=True)
             )
 
         return float(np.mean([worth(n, []) for n in range(len(self.rates))])) / PAGE

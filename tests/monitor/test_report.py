@@ -158,8 +158,10 @@ def test_new_items_that_are_unlike_the_catalogue_are_noticed(open_shop):
         assert not before.drift.alarm
         assert (before.drift.incoming, before.drift.reference) == (40, 80)
         shop.ingest(items("other", "steel drill", 2))
-        after = monitor(shop, since=NOON - timedelta(days=10), until=NOON).drift
+        report = monitor(shop, since=NOON - timedelta(days=10), until=NOON)
+        after = report.drift
         assert after.alarm
+        assert json.loads(json.dumps(report.as_dict()))["drift"]["alarm"] is True
         assert after.psi > before.drift.psi
         assert monitor(shop, since=NOON, until=NOON + timedelta(days=1)).drift is None  # nothing came
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from mmrec.encoders.base import unit
 from mmrec.errors import DataError
 from mmrec.ranking.diversity import Cap, Duplicates, Spread, label_rows, select
-from mmrec.ranking.request import check_k
+from mmrec.ranking.request import Request, check_k
 
 
 def world(seed, m=12, d=4):
@@ -234,6 +234,15 @@ def test_distinct_agrees_with_loops(seed, threshold):
         assert select(relevance, 12, duplicates=Duplicates(x, threshold)).tolist() == kept
 
 
+def test_labels_are_alike_by_what_they_have_in_common(monkeypatch):
+    rows = label_rows([["a", "b"], "a", ["b", "a"], None, [], "c"])
+    cosines = rows @ rows.T  # [m, labels] @ [labels, m] -> [m, m]
+    np.testing.assert_allclose(cosines[0], [1, 0.5**0.5, 1, 0, 0, 0], atol=1e-6)
+    assert not rows[3:5].any()
+    monkeypatch.setattr("mmrec.ranking.diversity.MOST_LABELS", 2)
+    np.testing.assert_allclose(label_rows([*"abc"]), [[1, 0], [0, 1], [1, 0]])
+
+
 def test_no_candidates_and_one():
     none = np.zeros((0, 3), np.float32)
     assert select([], 5).tolist() == []
@@ -257,13 +266,13 @@ NAN = np.array([[1, 0, 0], [np.nan, 0, 0], [0, 0, 1]], np.float32)
 
 
 @pytest.mark.parametrize(("call", "words"), [
-    (lambda: spread_page([1, 2, 3], X, 2, np.nan), "weight must be a number from 0 to 1, got nan"),
-    (lambda: spread_page([1, 2, 3], X, 2, 1.01), r"weight .* got 1\.01"),
-    (lambda: spread_page([1, 2, 3], X, 2, -0.1), r"weight .* got -0\.1"),
-    (lambda: spread_page([1, 2, 3], X, 2, True), "weight .* got True"),
-    (lambda: spread_page([1, 2, 3], X, 2, "0.5"), r"weight .* got '0\.5'"),
-    (lambda: spread_page([1, 2, 3], X, 0, 0.5), "k must be a whole number from 1"),
-    (lambda: select([1, 2, 3], -1), "k must be a whole number from 1 .* got -1"),
+    (lambda: Request(diversity={"image": np.nan}), r"diversity\['image'\] must be a number .* got nan"),
+    (lambda: Request(diversity=1.01), r"diversity .* got 1\.01"),
+    (lambda: Request(diversity=-0.1), r"diversity .* got -0\.1"),
+    (lambda: Request(diversity=True), "diversity .* got True"),
+    (lambda: Request(diversity="0.5"), r"diversity .* got '0\.5'"),
+    (lambda: Request(k=0, diversity=0.5), "k must be a whole number from 1"),
+    (lambda: Request(k=-1), "k must be a whole number from 1 .* got -1"),
     (lambda: check_k(10_001), "k must be a whole number from 1 to 10,000"),
     (lambda: check_k(2.0), "k must be a whole number"),
     (lambda: spread_page([1, 2, 3], NAN, 2, 0.5), "vectors must be rows .* 1 that are NaN or infinite"),
@@ -272,11 +281,11 @@ NAN = np.array([[1, 0, 0], [np.nan, 0, 0], [0, 0, 1]], np.float32)
     (lambda: spread_page([1, 2], X, 2, 0.5), "relevance has 2 candidates, .* have 3"),
     (lambda: spread_page([1, np.nan, 2], X, 2, 0.5), r"relevance must be finite .* with 1 that"),
     (lambda: select([[1.0]], 2), r"relevance must be finite .*shape \[1, 1\]"),
-    (lambda: select([1, 2, 3], 2, spreads=[Spread(X, 0.6), Spread(X, 0.5)]), r"sum to 1 at most, got 1\.1"),
+    (lambda: Request(diversity={"image": 0.6, "title": 0.5}), "sum to 1 at most, got .*0.6.*0.5"),
     (lambda: select([1, 2], 2, caps=[Cap(["a"], 1)]), "relevance has 2 candidates, .* have 1"),
-    (lambda: Cap(["a"], 0, "brand"), r"max_per\['brand'\] must be a whole number from 1 up, got 0"),
-    (lambda: Duplicates(X, 0), "threshold must be above 0"),
-    (lambda: Duplicates(X, np.nan), "threshold must be a number from 0 to 1"),
+    (lambda: Request(max_per={"brand": 0}), r"max_per\['brand'\] must be a whole number from 1 .* got 0"),
+    (lambda: Request(distinct=0), "distinct must be above 0"),
+    (lambda: Request(distinct=np.nan), "distinct must be a number from 0 to 1"),
     (lambda: distinct(NAN, [0, 1], 0.9), "vectors must be rows"),
 ])
 def test_bad_input_is_told_what_is_wrong_with_it(call, words):

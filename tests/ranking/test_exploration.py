@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmrec.errors import DataError
-from mmrec.ranking.exploration import Pool, explore, slot_chances
-from mmrec.ranking.request import Exploration
+from mmrec.ranking.exploration import NextSlot, Pool, explore
+from mmrec.ranking.request import Exploration, Request
 
 RANKING = [4, 7, 1, 9]
 POOL = Pool(np.array([20, 7, 21, 22]), np.array([0.9, 0.5, 0.1, 0.7]), np.array([1.0, 30.0, 2.0, 30.1]))
@@ -22,7 +22,10 @@ def rng(seed=0):
 
 
 def chances(policy, ranking, pool, above=()):
-    positions, values = slot_chances(policy, ranking, pool, above)
+    slot = NextSlot(policy, ranking, pool)
+    for position in above:
+        slot.fill(position)
+    positions, values = slot.chances()
     assert len(set(positions.tolist())) == len(positions)
     return dict(zip(positions.tolist(), values.tolist(), strict=True))
 
@@ -183,7 +186,7 @@ EMPTY = np.zeros(0)
     (lambda: Exploration(max_age_days=np.inf), "max_age_days must be a finite number"),
     (lambda: Exploration(temperature=np.nan), "temperature must be a finite number above 0, got nan"),
     (lambda: Exploration(temperature="hot"), "temperature must be .* got 'hot'"),
-    (lambda: explore(POLICY, RANKING, POOL, 0, rng=rng()), "k must be a whole number from 1"),
+    (lambda: Request(k=0, explore=POLICY), "k must be a whole number from 1"),
     (lambda: explore(POLICY, [1, 2, 1], POOL, 2, rng=rng()), "ranking must be different positions"),
     (lambda: explore(POLICY, [1, -1], POOL, 2, rng=rng()), "ranking must be different positions from 0 up"),
     (lambda: Pool(np.array([1, 1]), np.ones(2), np.ones(2)), "new items must be different positions"),

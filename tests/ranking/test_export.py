@@ -7,7 +7,6 @@ import pytest
 
 from mmrec import Interaction
 from mmrec.errors import DataError
-from mmrec.ranking.export import histories, recorded
 
 MAY = datetime(2024, 5, 1, tzinfo=UTC)
 
@@ -61,7 +60,7 @@ def test_the_file_before_stays_when_an_export_fails(busy, tmp_path, monkeypatch)
     path = tmp_path / "all.parquet"
     busy.export(path)
     before = path.read_bytes()
-    monkeypatch.setattr("mmrec.ranking.export.pages", lambda *_: 1 / 0)
+    monkeypatch.setattr("mmrec.ranking.retrieve.pages", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         busy.export(path)
     assert path.read_bytes() == before
@@ -76,9 +75,9 @@ def test_an_export_that_cannot_be_is_refused(busy, tmp_path, options):
 
 
 def test_histories_are_those_that_were_recorded(busy):
-    users = recorded(busy.behaviour)
+    users = busy.behaviour.users()
     assert users == sorted(users)
-    for user, acts in histories(busy.behaviour, [*users, "nobody"]).items():
+    for user, acts in busy.behaviour.histories([*users, "nobody"]).items():
         assert acts == busy.behaviour.history(user)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mmrec.errors import DataError
-from mmrec.ranking.request import POOL, Exploration, Request, listed
+from mmrec.ranking.request import POOL, Exploration, Request, listed, scaled
 
 
 @pytest.mark.parametrize("k", [1, 10_000, np.int64(5)])
@@ -28,7 +28,7 @@ def test_any_other_number_of_results_is_refused(k):
     ("max_per", {"brand": 0}, r"max_per\['brand'\] must be"), ("max_per", {"brand": 1.5}, "whole number"),
     ("max_per", "brand", "map attributes"), ("distinct", 0, "above 0"), ("distinct", 1.5, "0 to 1"),
     ("distinct", False, "from 0 to 1"), ("exclude", "r0", "list of item ids"), ("exclude", [1], "list of"),
-    ("signals", "newness", "map names"), ("signals", {"newness": 2}, r"signals\['newness'\] must be a number"),
+    ("signals", "newness", "map names"), ("signals", {"newness": 2}, r"signals\['newness'\] must be"),
     ("history", "r0", "list of item ids"), ("dislikes", [1], "list of item ids"),
     ("rng", -1, "seed from 0 up"), ("rng", "dice", "numpy Generator"), ("rng", True, "numpy Generator"),
 ])
@@ -92,3 +92,9 @@ def test_a_request_with_signals_chooses_from_a_pool():
     assert Request(k=10, signals={"newness": 0.5}).pool == 400
     assert Request(k=10, signals={"newness": 0.0}).pool == 10
     assert not Request(signals={"newness": 0.5}).selects
+
+
+def test_relevance_is_brought_to_a_scale_from_0_to_1():
+    np.testing.assert_allclose(scaled(np.array([2.0, 6.0, 3.0])), [0, 1, 0.25])
+    np.testing.assert_array_equal(scaled(np.array([5.0, 5.0])), [0, 0])
+    assert scaled(np.zeros(0)).shape == (0,)

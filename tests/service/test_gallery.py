@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 from mmrec import Interaction, Recommender
 from mmrec.cli import app
 from mmrec.errors import DataError, UnknownItem
-from mmrec.service.examples import RECENT, Visitor, gallery_of
 from mmrec.service.gallery import (
+    RECENT,
     SIDE,
     Bar,
     Card,
@@ -26,6 +26,8 @@ from mmrec.service.gallery import (
     Neighbourhood,
     Profile,
     Shelf,
+    Visitor,
+    gallery_of,
     write_gallery,
 )
 

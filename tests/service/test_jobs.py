@@ -52,7 +52,7 @@ def test_one_job_at_a_time(wait_until):
     job = jobs.start("fit", lambda told: {"waited": step.wait(120)}, "r1")
     with pytest.raises(Refused, match=job.job_id) as caught:
         jobs.start("fit", lambda told: {}, "r2")
-    assert caught.value.status == 409
+    assert caught.value.status_code == 409
     step.set()
     wait_until(lambda: job.state == "done")
     assert jobs.start("fit", lambda told: {}, "r2").job_id != job.job_id

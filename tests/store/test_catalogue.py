@@ -72,10 +72,10 @@ def stored(catalogue: Catalogue) -> dict[str, np.ndarray]:
 def assert_fresh(catalogue: Catalogue) -> None:
     """Every stored vector is what the plan that serves makes of the item's fields."""
     table = catalogue.table.scan(["item_id", *schema.field_columns(catalogue.table.schema)])
-    expected = catalogue.vectors_of(schema.fields_of(table))
-    vectors = stored(catalogue)
-    assert vectors.keys() == set(table["item_id"].to_pylist())
-    for item_id, vector in zip(table["item_id"].to_pylist(), expected, strict=True):
+    vectors, ids = stored(catalogue), table["item_id"].to_pylist()
+    expected = catalogue.serving().rows(schema.fields_of(table), ids)
+    assert vectors.keys() == set(ids)
+    for item_id, vector in zip(ids, expected, strict=True):
         np.testing.assert_allclose(vectors[item_id], vector, atol=1e-6)
     assert not catalogue.store.facts.get("stale")
 

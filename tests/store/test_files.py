@@ -10,8 +10,10 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import lancedb
 import pyarrow as pa
 import pytest
+from lancedb.table import LanceTable
 
 from mmrec import Item
 from mmrec.config import Config
@@ -22,7 +24,7 @@ from mmrec.model.saved import Head
 from mmrec.model.towers import IdentityTowers
 from mmrec.store import files
 from mmrec.store.catalogue import Catalogue
-from mmrec.store.files import COARSE, FINE, HINT, Freshness, LocalFiles, Syncing
+from mmrec.store.files import COARSE, FINE, HINT, LocalFiles
 from mmrec.store.ingest import Intake
 from mmrec.store.open import Store
 from mmrec.store.tables import KeyedTable
@@ -69,40 +71,38 @@ def put(path: Path) -> None:
 
 
 def test_new_files_and_their_folders_are_synced_once(tmp_path, synced):
-    folder = tmp_path / "table"
+    folder, disk = tmp_path / "table", LocalFiles(tmp_path)
     put(folder / "data" / "a")
-    disk = Syncing(folder)
-    disk.sync()
+    disk.sync("table")
     assert sorted(synced) == sorted(["a", "data", "table", tmp_path.name])
     synced.clear()
-    disk.sync()
+    disk.sync("table")
     assert synced == []
     put(folder / "data" / "deep" / "b")
     synced.clear()
-    disk.sync()
+    disk.sync("table")
     assert sorted(synced) == ["b", "data", "deep"]
 
 
 def test_the_hint_of_the_newest_version_is_synced_each_time(tmp_path, synced):
     put(tmp_path / "table" / "_versions" / HINT)
-    disk = Syncing(tmp_path / "table")
-    disk.sync()
+    disk = LocalFiles(tmp_path)
+    disk.sync("table")
     synced.clear()
-    disk.sync()
+    disk.sync("table")
     assert synced == [HINT]
 
 
 def test_what_is_gone_is_forgotten_and_synced_when_it_comes_again(tmp_path, synced):
-    folder = tmp_path / "table"
+    folder, disk = tmp_path / "table", LocalFiles(tmp_path)
     put(folder / "index" / "a")
-    disk = Syncing(folder)
-    disk.sync()
+    disk.sync("table")
     (folder / "index" / "a").unlink()
     (folder / "index").rmdir()
-    disk.sync()
+    disk.sync("table")
     synced.clear()
     put(folder / "index" / "a")
-    disk.sync()
+    disk.sync("table")
     assert {"a", "index"} <= set(synced)
 
 
@@ -110,28 +110,34 @@ def test_a_file_that_vanishes_meanwhile_is_no_fault(tmp_path, synced):
     folder = tmp_path / "table"
     folder.mkdir()
     (folder / "gone").symlink_to(tmp_path / "nowhere")
-    Syncing(folder).sync()
+    LocalFiles(tmp_path).sync("table")
     assert "gone" not in synced
     assert "table" in synced
 
 
 # a table's version from a look at its folder: never an old one
 
-class Asked:
-    """A table that counts how often its version is asked for."""
-
-    def __init__(self, table):
-        self.stamp, self.table, self.times = table.stamp, table, 0
-
-    @property
-    def version(self):
-        self.times += 1
-        return self.table.version
-
-
 @pytest.fixture
 def table(tmp_path):
     return KeyedTable(LocalFiles(tmp_path), "things", SCHEMA)
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """Versions that LanceDB was asked for since the list was cleared."""
+    told, version = [], LanceTable.version.fget
+
+    def watched(table):
+        told.append(version(table))
+        return told[-1]
+
+    monkeypatch.setattr(LanceTable, "version", property(watched))
+    return told
+
+
+def newest(folder):
+    """The version that a new handle of LanceDB's own finds."""
+    return lancedb.connect(folder).open_table("things").version
 
 
 @pytest.fixture
@@ -151,53 +157,65 @@ def date(folder, moment):
     os.utime(folder / VERSIONS, ns=(moment, moment))
 
 
-def test_what_has_not_changed_for_a_while_is_asked_for_once(table, tmp_path):
+def test_what_has_not_changed_for_a_while_is_asked_for_once(table, tmp_path, asked):
     write(table, "a")
     date(tmp_path, time.time_ns() - 3 * FINE - COARSE)
-    asked = Asked(table)
-    freshness = Freshness(asked)
-    assert {freshness.version() for _ in range(5)} == {table.version}
-    assert asked.times == 1
+    now = newest(tmp_path)
+    asked.clear()
+    assert {table.version for _ in range(5)} == {now}
+    assert asked == [now]
 
 
 def test_every_write_by_any_handle_is_seen_at_once(table, tmp_path):
-    freshness, other = Freshness(table), KeyedTable(LocalFiles(tmp_path), "things", SCHEMA)
+    other = KeyedTable(LocalFiles(tmp_path), "things", SCHEMA)
     for n in range(20):
         write(other if n % 2 else table, f"k{n}")
-        assert freshness.version() == table.version
+        assert table.version == newest(tmp_path)
     other.delete(["k3"])
-    assert freshness.version() == table.version
+    assert table.version == newest(tmp_path)
+
+
+def test_a_frozen_table_keeps_its_version(table):
+    still = table.frozen()
+    before = still.version
+    write(table, "a")
+    assert (still.version, table.version > before) == (before, True)
 
 
 @pytest.mark.parametrize(("stamp", "later"), [
     (1_700_000_000 * SECOND + 123_456_789, FINE // 2), (1_700_000_000 * SECOND, 15 * SECOND // 10),
     (1_700_000_000 * SECOND + 120_000_000, SECOND), (1_700_000_000 * SECOND, -SECOND),
 ], ids=["fine", "whole seconds", "hundredths", "a clock that goes ahead"])
-def test_a_change_that_bears_the_time_of_the_one_before_is_seen(table, tmp_path, clock, stamp, later):
-    asked, noted = Asked(table), tmp_path / VERSIONS / HINT
-    freshness, clock.now = Freshness(asked), stamp + later
-    hint = noted.read_bytes()
+def test_a_change_that_bears_the_time_of_the_one_before_is_seen(
+    table, tmp_path, clock, asked, stamp, later
+):
+    noted = tmp_path / VERSIONS / HINT
+    clock.now, hint = stamp + later, noted.read_bytes()
     date(tmp_path, stamp)
-    before = freshness.version()
+    before = table.version
+    assert asked == [before]
     write(table, "a")
     noted.write_bytes(hint)  # the time alone shall tell
     date(tmp_path, stamp)  # as a disk of coarse steps would have it
     clock.now = stamp + later + 1
-    assert freshness.version() == table.version > before
-    assert asked.times == 2
+    asked.clear()
+    now = table.version
+    assert asked == [now]
+    assert now == newest(tmp_path) > before
+    asked.clear()
     clock.now = stamp + COARSE + 1
-    assert [freshness.version() for _ in range(3)] == 3 * [table.version]
-    assert asked.times == 3
+    assert [table.version for _ in range(3)] == 3 * [now]
+    assert asked == [now]
 
 
 def test_the_version_that_is_noted_tells_changes_of_one_time_apart(table, tmp_path, clock):
     stamp = time.time_ns()
     date(tmp_path, stamp)
-    freshness, clock.now = Freshness(table), stamp + 2 * COARSE  # a clock of this machine that is far ahead
-    before = freshness.version()
+    clock.now = stamp + 2 * COARSE  # a clock of this machine that is far ahead
+    before = table.version
     write(table, "a")
     date(tmp_path, stamp)
-    assert freshness.version() == table.version > before
+    assert table.version == newest(tmp_path) > before
 
 
 def test_a_folder_that_is_gone_has_no_stamp(table, tmp_path):

@@ -21,6 +21,7 @@ from mmrec.errors import DataError, StoreMismatch
 from mmrec.store import ingest as intake
 from mmrec.store.catalogue import Catalogue
 from mmrec.store.ingest import encode_alone
+from mmrec.store.schema import Draft
 
 
 def mug(item_id="a", title="red mug", **more):
@@ -613,9 +614,7 @@ def test_encoders_of_the_users_own(open_shop):
 
 
 def test_encoding_alone_is_encoding_in_a_batch(catalogue, red_blue):
-    together, failures = intake.Intake(catalogue).fields([
-        intake.Draft(item, "", {}, None) for item in red_blue
-    ])
+    together, failures = intake.Intake(catalogue).fields([Draft(item) for item in red_blue])
     assert not failures
     alone = encode_alone(catalogue, red_blue[5])
     for name, part in alone.embeddings.items():

@@ -6,7 +6,7 @@ from mmrec.config import Config
 from mmrec.errors import StoreError
 from mmrec.model.content import ContentPlan, Fields
 from mmrec.store.files import LocalFiles
-from mmrec.store.models import Models
+from mmrec.store.open import Models
 
 
 @pytest.fixture

@@ -31,8 +31,8 @@ ITEMS = st.builds(
 
 
 def stored(items: list[Item], fields: Fields, vectors: np.ndarray | None = None) -> pa.Table:
-    digests = [("whole", {"title": "part"})] * len(items)
-    return schema.rows(items, [MAY] * len(items), digests, fields, vectors, "vector_3")
+    drafts = [schema.Draft(item, schema.record(item), "whole", {"title": "part"}) for item in items]
+    return schema.rows(drafts, MAY, fields, vectors, "vector_3")
 
 
 @given(ITEMS)

@@ -25,9 +25,8 @@ from hypothesis.stateful import (
 from PIL import Image
 
 from mmrec import IngestReport, Item, Recommender
-from mmrec.store.catalogue import Draft
 from mmrec.store.ingest import Intake
-from mmrec.store.schema import matrix
+from mmrec.store.schema import Draft, matrix
 
 EXAMPLES, STEPS = (43, 50) if os.environ.get("CI") else (6, 40)
 TOY = {"text_encoder": "toy", "image_encoder": "toy", "weights": {"plot": 2.0, "year": 0.0}}
@@ -209,9 +208,9 @@ class Shop(RuleBasedStateMachine):
     @invariant()
     def vectors_are_those_of_a_fresh_encoding(self) -> None:
         catalogue, found = self.shop.catalogue, self.vectors()
-        fields, failures = Intake(catalogue).fields([Draft(i, "", {}, None) for i in self.items.values()])
+        fields, failures = Intake(catalogue).fields([Draft(item) for item in self.items.values()])
         assert not failures
-        expected = catalogue.vectors_of(fields)
+        expected = catalogue.serving().rows(fields, list(self.items))
         assert found.keys() == self.items.keys()
         for item_id, vector in zip(self.items, expected, strict=True):
             np.testing.assert_allclose(found[item_id], vector, atol=1e-5)

@@ -17,8 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmrec.errors import DataError
-from mmrec.store.where import MAX_BRACKETS, parse
-from mmrec.store.where_parser import MAX_LENGTH
+from mmrec.store.where import parse
+from mmrec.store.where_parser import MAX_BRACKETS, MAX_LENGTH
 
 COLUMNS = {
     "item_id": pa.string(), "price": pa.float64(), "category": pa.string(), "on_sale": pa.bool_(),

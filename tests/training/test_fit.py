@@ -183,6 +183,25 @@ def test_a_warm_start_takes_in_what_was_recorded_since(trained, copy, paint):
     assert scores["who go by blue"] > scores["who go by red"] + 0.1
 
 
+def test_a_warm_start_is_judged_by_what_was_recorded_since(trained, copy):
+    path, first = trained
+    rng = np.random.default_rng(1)
+    with copy(path) as shop:
+        shop.record(
+            Interaction(user_id=f"u{user}", item_id=f"t{'rb'[user % 2]}-p{'rb'[n % 2]}-{n // 2}")
+            for user in range(60) for n in rng.choice(24, 4, replace=False)
+        )
+        report = shop.fit(warm_start=True, epochs=1)
+        judged, kept = report.verdicts[0], report.verdicts[2]
+        assert judged.situation == "warm items, long history"
+        assert judged.difference is not None
+        assert judged.head != first.verdicts[0].head
+        assert set(judged.baselines) == {"popularity", "content kNN", "item kNN", "EASE"}
+        assert kept == first.verdicts[2]  # nothing was recorded of new items
+        again = shop.fit(warm_start=True, epochs=1)  # nothing has been recorded since
+        assert again.verdicts == report.verdicts
+
+
 def test_order_is_learned_where_asked_and_kept_by_a_warm_start(recorded, copy):
     with copy(recorded) as shop:
         assert shop.fit(epochs=3, ordered=True).ordered
@@ -226,6 +245,7 @@ def test_the_command_prints_the_report(recorded, copy, mmrec):
     assert "curves" not in report
     warm = mmrec("fit", path, "--warm-start", "--plain")
     assert "what serves" in warm.stdout
+    assert "difference" in warm.stdout
     assert "the head serves" in warm.stdout
     failed = mmrec("fit", path, "--epochs", 0)
     assert failed.exit_code == 1

@@ -1,7 +1,7 @@
 """The guard: users who chose nothing judge the head beside the best baseline."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -150,7 +150,7 @@ def test_a_verdict_survives_json_and_so_does_one_without_an_interval():
         situation="cold items", head=0.2, baselines={"EASE": 0.1}, serves="1.00 linear", why="so",
         difference=Interval(0.1, 0.05, 0.15),
     )
-    told = json.loads(json.dumps(one.as_dict()))
+    told = json.loads(json.dumps(asdict(one)))
     assert Verdict.from_dict(told) == one
     del told["difference"]
     assert Verdict.from_dict(told) == replace(one, difference=None)

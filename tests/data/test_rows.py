@@ -1,14 +1,21 @@
-"""Where the paths of pictures in a canonical file may lead."""
+"""Rows as JSON, and where the paths of their pictures may lead."""
 
+import json
 import os
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mmrec.data.files import read_items, write_items
-from mmrec.data.image_paths import ImagePaths
+from mmrec.data.formats import dump_row
+from mmrec.data.rows import ImagePaths, item_as_dict, json_ready
 from mmrec.errors import DataError
 from mmrec.types import Item, Rejection
 
+times = st.datetimes(timezones=st.sampled_from([UTC, timezone(timedelta(hours=5, minutes=30))]),
+                     min_value=datetime(2, 1, 1), max_value=datetime(9998, 1, 1))
 each_suffix = pytest.mark.parametrize("suffix", [".jsonl", ".ndjson.gz", ".parquet"])
 
 
@@ -48,7 +55,6 @@ def written(feed, suffix, path):
         pq.write_table(pa.table({"item_id": ["a"], "image": [[{"bytes": None, "path": image}]]}), file)
     else:
         import gzip
-        import json
 
         data = json.dumps({"item_id": "a", "image": image}).encode()
         file.write_bytes(gzip.compress(data) if suffix.endswith(".gz") else data)
@@ -144,8 +150,35 @@ def test_links_that_grow_too_long_to_be_followed_are_refused(feed):
     (path / "out.png").symlink_to("../" * (levels + 1) + "outside.png")
     assert (path / "out.png").read_bytes() == b"a picture"
     with pytest.raises(DataError, match="outside"):
-        ImagePaths((feed,)).absolute(path / "out.png")
+        ImagePaths(feed).absolute(path / "out.png")
 
 
 def test_items_from_python_are_the_callers_own(shop, picture, tmp_path):
     assert shop.ingest([Item(item_id="a", image=picture("anywhere/a.png", "red"))]).added == 1
+
+
+def test_the_canonical_line_is_the_documented_one():
+    item = Item(
+        item_id="B07", text={"title": "Wool ☃"}, image=b"ab", attributes={"released": datetime(2024, 5, 1)},
+        added_at=datetime(2024, 5, 1, tzinfo=UTC),
+    )
+    assert dump_row(item_as_dict(item)).decode() == (
+        '{"item_id": "B07", "text": {"title": "Wool ☃"}, "image": {"base64": "YWI="}, "attributes":'
+        ' {"released": {"datetime": "2024-05-01T00:00:00+00:00"}}, "added_at": "2024-05-01T00:00:00+00:00"}\n'
+    )
+    assert item_as_dict(Item(item_id="a")) == {"item_id": "a"}
+
+
+@given(st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary() | times | st.dates(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.integers(), inner),
+))
+def test_any_value_is_made_ready_for_json(value):
+    dump_row({"value": json_ready(value)})
+
+
+def test_json_ready_ends_for_what_has_no_end():
+    deep: list[object] = []
+    deep.append(deep)
+    assert "too deeply" in json.dumps(json_ready(deep))
+    assert json_ready(10**5000).startswith("0x")

@@ -1,4 +1,7 @@
-"""Baselines of factors: ALS, and EASE's factors predicted for cold items from their content."""
+"""Recommenders that a trained head must beat, by name, and those of them that learn factors.
+
+A further baseline is registered in `BASELINES`, and takes part in every contest.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,16 @@ from numpy.typing import NDArray
 
 from mmrec.encoders.base import Vectors, unit
 from mmrec.errors import MissingExtra
-from mmrec.evaluate.baselines.counting import Baseline, Grid, regressions
+from mmrec.evaluate.counting import EASE, Baseline, ContentKNN, Grid, ItemKNN, Popularity, regressions
 from mmrec.model.closed_form import truncated_svd
 from mmrec.threads import cores
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
+
+__all__ = [
+    "ALS", "BASELINES", "EASE", "Baseline", "ContentKNN", "ContentRidge", "Grid", "ItemKNN", "Popularity",
+]
 
 Kernel = Literal["rbf", "linear"]
 
@@ -31,7 +38,6 @@ class ALS(Baseline):
         regularization: weight of their squared norms.
         alpha: weight of an interaction, against 1 of its absence.
         iterations: how often users and items are solved in turn.
-        seed: of the first factors; the same seed gives the same scores.
         num_threads: None takes all cores that this process may use.
     """
 
@@ -139,6 +145,11 @@ class ContentRidge(Baseline):
         scores = np.empty(histories.shape, np.float32)  # [u, items]
         scores[:, self._warm], scores[:, self._cold] = warm, cold
         return scores
+
+
+BASELINES: dict[str, type[Baseline]] = {
+    make.name: make for make in (Popularity, ContentKNN, ItemKNN, EASE, ALS, ContentRidge)
+}
 
 
 def kernel_ridge(

@@ -28,7 +28,6 @@ class Baseline(ABC):
     """A model whose fields are its hyper-parameters; a subclass writes `_learn` and `_rank`.
 
     Attributes:
-        name: what tables call it.
         grid: settings to try on validation; six for every baseline that has any.
         watch: called with the progress of `fit`, by models that report it.
     """
@@ -39,7 +38,7 @@ class Baseline(ABC):
     _items: int = field(default=0, init=False, repr=False)  # 0 before `fit`
 
     def fit(self, train: csr_matrix, content: Vectors) -> None:
-        """Learns from histories [users, items] and the items' content [items, c] (cold ones included).
+        """Learns from histories and content, as every `Model`.
 
         Raises:
             DataError: train and content are not of the same items, or there is nothing to learn from.
@@ -54,7 +53,7 @@ class Baseline(ABC):
         self._items = train.shape[1]
 
     def score(self, histories: csr_matrix) -> Vectors:
-        """Scores [u, items] of all items for u histories; higher is better.
+        """Scores [u, items] for u histories, as every `Model`.
 
         Raises:
             NotFitted: `fit` has not run.
@@ -109,12 +108,10 @@ class ContentKNN(Baseline):
     _similar: csc_matrix = field(init=False, repr=False)  # [items, items], where there are neighbours
 
     def _learn(self, _: csr_matrix, content: Vectors, /) -> None:
-        self._content = unit(_centred(content) if self.centre else content)
+        x = self._content = unit(_centred(content) if self.centre else content)
         if self.neighbours is not None:
-            self._similar = _nearest(
-                lambda block: self._content @ self._content[block].T,  # [items, c] @ [c, b] -> [items, b]
-                len(content), self.neighbours,
-            )
+            # [items, c] @ [c, b] -> [items, b]
+            self._similar = _nearest(lambda block: x @ x[block].T, len(x), self.neighbours)
 
     def _rank(self, histories: csr_matrix, /) -> Vectors:
         if self.neighbours is not None:
@@ -184,7 +181,7 @@ class EASE(Baseline):
 
 
 def regressions(train: csr_matrix, l2: float) -> tuple[NDArray[np.intp], Vectors]:
-    """Items with users [w] and EASE's weights B [w, w] between them; those of all other items would be 0.
+    """Items with users [w] and EASE's weights [w, w] between them; those of all other items would be 0.
 
     Raises:
         DataError: there are too many such items, or l2 is too small for them.

@@ -1,0 +1,71 @@
+"""A trained head as files: what is written is read again, under names that stores already hold."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from safetensors.numpy import load as unpacked
+
+from mmrec.errors import StoreError
+from mmrec.model.closed_form import FieldKernel, Smoother
+from mmrec.model.content import ContentPlan
+from mmrec.model.item_embeddings import ItemEmbeddings
+from mmrec.model.metric import Metric
+from mmrec.model.saved import Head, load, save
+from mmrec.model.trained import Blend, Shares, TrainedTowers, known_rows
+
+N, C, R, H, P = 5, 4, 2, 3, 2  # items, content, linear part, item embeddings, metric
+
+
+@pytest.fixture
+def head():
+    rng = np.random.default_rng(0)
+
+    def x(*shape):
+        return rng.normal(size=shape).astype(np.float32)
+
+    embeddings = ItemEmbeddings(x(N, H), x(H), x(N, H), x(N))
+    kernel = FieldKernel({"title": slice(0, C)}, {"title": 1.0}, {"title": 0.5})
+    towers = TrainedTowers(
+        ContentPlan(), Smoother(kernel, x(N, C), x(N, 2 * R + 2 * H + 1)), Metric(x(C, P)),
+        [f"i{n}" for n in range(N)], x(N, 2 * (R + H + P) + 2), embeddings.base,
+        (x(R, R), x(H + 1, H + 1), x(P, P)), Blend(warm=Shares(0.2, 0.7, 0.1), cold_gain=1.2), 0.25,
+    )
+    return Head(towers, embeddings, {"served": True})
+
+
+def test_a_saved_head_scores_the_same(head):
+    again = load(save(head), "head-1")
+    content = np.random.default_rng(1).normal(size=(2, C)).astype(np.float32)
+    before, after = (one.towers.items(content, ["i3", ""]) for one in (head, again))
+    np.testing.assert_array_equal(before, after)
+    for old, new in zip(head.embeddings, again.embeddings, strict=True):
+        np.testing.assert_array_equal(old, new)
+    assert again.towers.blend == head.towers.blend
+    assert (again.towers.ids, again.report) == (head.towers.ids, head.report)
+
+
+def test_the_names_in_the_files_are_those_of_heads_that_stores_hold(head):
+    files = save(head)
+    assert set(unpacked(files["towers.safetensors"])) == {
+        "places_given", "places_base", "places_taken", "places_bias", "spread_0", "spread_1", "spread_2",
+        "landmarks", "coefficients", "projection", "rows",
+    }
+    config = json.loads(files["config.json"])
+    assert set(config) == {"blend", "dislike_weight", "report", "kernel"}
+    assert config["blend"]["warm"] == [0.2, 0.7, 0.1]  # linear part, item embeddings, metric
+    assert set(config["blend"]) == {"warm", "short", "cold", "cold_gain", "cold_offset", "prior", "fade"}
+
+
+@pytest.mark.parametrize("name", ["config.json", "ids.json", "towers.safetensors", "content.safetensors"])
+def test_a_head_without_a_file_is_an_error_that_names_it(head, name):
+    files = {one: data for one, data in save(head).items() if one != name}
+    with pytest.raises(StoreError, match="head-1"):
+        load(files, "head-1")
+
+
+def test_rows_tell_what_they_were_made_of(head):
+    targets = np.random.default_rng(2).normal(size=(N, 2 * R + 2 * H + 1)).astype(np.float32)
+    rows = known_rows(targets, np.zeros((N, P), np.float32), (R, H), head.towers.blend)
+    np.testing.assert_allclose(replace(head.towers, rows=rows).targets, targets, rtol=1e-5)
