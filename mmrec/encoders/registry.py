@@ -12,7 +12,6 @@ from typing import Literal, NamedTuple
 from mmrec.errors import EncodeError
 
 Family = Literal["sentence-transformers", "transformers", "timm", "open_clip", "toy"]
-Supervision = Literal["self-supervised", "contrastive", "supervised", "none", "unknown"]
 
 
 class Wheel(NamedTuple):
@@ -42,7 +41,7 @@ class Model:
     modalities: tuple[str, ...]
     dim: int | None = None
     family: Family | None = None
-    supervision: Supervision = "unknown"
+    supervision: Literal["self-supervised", "contrastive", "supervised", "none", "unknown"] = "unknown"
     licence: str = "unknown"
     size: int | None = None
     folder: Path | None = None

@@ -193,8 +193,16 @@ def _in_cache(model: Model) -> Location | None:
 
 def _download(model: Model) -> Location:
     """The files needed, and no others, from the hub into its cache."""
-    if not model.repo or not reachable():
-        raise _absent(model)
+    if model.folder:
+        raise EncodeError(f"folder {model.folder} holds no model that can be read: {LAYOUT}")
+    if not model.repo:
+        raise MissingExtra(f"{model.id} comes in a package that is not installed. {_advice([model])}")
+    if not reachable():
+        why = "it is in offline mode" if constants.HF_HUB_OFFLINE else f"{constants.ENDPOINT} does not answer"
+        raise EncodeError(
+            f"no weights for {model.id!r}: not in an installed package, nor in {constants.HF_HUB_CACHE}, and"
+            f" the hub cannot be used ({why}). {_advice([model])}"
+        )
     from huggingface_hub import HfApi, snapshot_download
 
     try:
@@ -209,18 +217,6 @@ def _download(model: Model) -> Location:
     if not (found := locate(model)):
         raise EncodeError(f"{model.repo} holds no model that can be read: {LAYOUT}")
     return replace(found, source="hub")
-
-
-def _absent(model: Model) -> EncodeError:
-    if model.folder:
-        return EncodeError(f"folder {model.folder} holds no model that can be read: {LAYOUT}")
-    if not model.repo:
-        return MissingExtra(f"{model.id} comes in a package that is not installed. {_advice([model])}")
-    asked = "it is in offline mode" if constants.HF_HUB_OFFLINE else f"{constants.ENDPOINT} does not answer"
-    return EncodeError(
-        f"no weights for {model.id!r}: not in an installed package, nor in {constants.HF_HUB_CACHE}, and the"
-        f" hub cannot be used ({asked}). {_advice([model])}"
-    )
 
 
 def _advice(models: Collection[Model]) -> str:

@@ -153,15 +153,17 @@ def select(
             neither of norm 1 nor zeros.
     """
     scores = check_scores(relevance)
-    apart = [] if duplicates is None else [duplicates]
-    lengths = {len(cap.values) for cap in caps} | {len(one.vectors) for one in (*spreads, *apart)}
+    closings = [cap.closing() for cap in caps]
+    lengths = {len(cap.values) for cap in caps} | {len(spread.vectors) for spread in spreads}
+    if duplicates is not None:
+        closings.append(duplicates.closing())
+        lengths.add(len(duplicates.vectors))
     if lengths - {len(scores)}:
         raise DataError(
             f"relevance has {len(scores)} candidates, but spreads, caps or duplicates have"
             f" {', '.join(map(str, sorted(lengths)))}: give them in the same order", field="relevance",
         )
-    spreads = [spread for spread in spreads if spread.weight]
-    return _greedy(scores, k, spreads, [rule.closing() for rule in (*caps, *apart)], above)
+    return _greedy(scores, k, [spread for spread in spreads if spread.weight], closings, above)
 
 
 def _greedy(

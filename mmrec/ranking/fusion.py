@@ -1,10 +1,10 @@
-"""Search by words, a picture and a taste at once: one ranking for each, fused by reciprocal rank."""
+"""Search by words, a picture and a history at once: one ranking for each, fused by reciprocal rank."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 
@@ -24,24 +24,21 @@ FULL_TEXT = "full text"  # BM25
 PICTURED = "words to image"  # the words compared with pictures, where the image encoder reads words
 TASTE = "taste"
 RANKINGS = (FULL_TEXT, WORDS, PICTURED, IMAGE, TASTE)
-DEEP = 10  # times k items of each ranking are fused
-DEEPEST = 200  # at least
-Ranks = Callable[[int], Sequence[int]]  # how many -> positions of the best, in order
+DEEP = 10  # times k items of each ranking are fused,
+DEEPEST = 200  # but at least so many
+Ranks = Callable[[int], Sequence[int]]  # number of items -> positions of the best, best first
 
 
 def search(
     snapshot: Snapshot, interactions: Interactions, query: Query, request: Request,
     weights: Mapping[str, float] | None,
 ) -> list[Recommendation]:
-    """Items for a query and the request's history; rankings of weight 0 are not made.
-
-    Deeper parts of the rankings are fused when those at the top leave fewer than k results.
-    """
+    """Items for a query and the request's history; rankings of weight 0 are not made."""
     config, text = snapshot.catalogue.config, query.text
     asked, blank = weights_of(config, weights), not isinstance(text, str) or not text.strip()
     if blank and (text is not None or (query.image is None and request.history is None)):
         raise DataError(f"search needs words, a picture or a history, got text={text!r}", field="text")
-    snapshot.mask(request.where)  # a condition that cannot be used is refused by an empty catalogue, too
+    snapshot.mask(request.where)  # refuses a condition that cannot be used, even in an empty catalogue
     (user,) = users_of(snapshot, interactions, [request]) if request.history else (None,)
     if not len(snapshot):
         return []
@@ -52,6 +49,7 @@ def search(
 def _fused(
     snapshot: Snapshot, request: Request, rankings: Mapping[str, Ranks], weights: Mapping[str, float]
 ) -> list[Recommendation]:
+    """The page of fused rankings, which are read further down while there are fewer than k results."""
     depth, hidden = max(DEEP * request.k, DEEPEST), snapshot.known(request.exclude)
     rrf_k, context = snapshot.catalogue.config.rrf_k, Context(snapshot, request, dict)
     while True:
@@ -62,18 +60,22 @@ def _fused(
             break
         depth *= WIDEN
     page = [replace(slot, score=sum(parts[slot.position].values())) for slot in page]
-    return results_of(snapshot, page, [_reasons(parts[slot.position]) for slot in page])
+    reasons = [
+        tuple(Reason(source="words", name=n, contribution=part) for n, part in parts[slot.position].items())
+        for slot in page
+    ]
+    return results_of(snapshot, page, reasons)
 
 
 def fuse(
     rankings: Mapping[str, Sequence[int]], rrf_k: int, weights: Mapping[str, float] | None = None
 ) -> dict[int, dict[str, float]]:
-    """Reciprocal rank fusion: what each ranking gives to each item, best item first, ties by position.
+    """Reciprocal rank fusion: what each ranking adds to each item's score, best item first, ties by position.
 
     Args:
         rankings: positions of items, best first.
-        rrf_k: smaller trusts the first ranks more.
-        weights: of rankings; one without a weight weighs 1.
+        rrf_k: the smaller, the more the first ranks count.
+        weights: weight of each ranking; 1 if it has none.
 
     Source: Cormack, Clarke & Buettcher 2009: score = sum over rankings of 1 / (rrf_k + rank), rank from 1.
     """
@@ -86,7 +88,7 @@ def fuse(
 
 
 def weights_of(config: Config, weights: Mapping[str, float] | None) -> dict[str, float]:
-    """The weight of each ranking: those of a call, else the settings' for full text and 1 for the others.
+    """The weight of each ranking: that of the call, else the settings' for full text, 1 for the others.
 
     Raises:
         DataError: there is no such ranking, or a weight is no number from 0 to 1,000.
@@ -109,7 +111,7 @@ def weights_of(config: Config, weights: Mapping[str, float] | None) -> dict[str,
 def _rankings(
     snapshot: Snapshot, query: Query, user: User | None, request: Request
 ) -> dict[str, Ranks]:
-    """The rankings that this query can have; nothing is ranked yet."""
+    """The rankings that the parts of this query allow, each made when it is called."""
     mask = snapshot.mask(request.where)
     near = partial(_nearest, snapshot, mask)
     rankings: dict[str, Ranks] = {}
@@ -131,13 +133,11 @@ def _rankings(
 def _nearest(
     snapshot: Snapshot, mask: Mask | None, point: Callable[[], Point], exclude: Sequence[int] = ()
 ) -> Ranks:
-    """The items nearest to a point, which is made once, if at all."""
-    made: list[Point] = []
+    """The items nearest to a point, which is encoded once, if at all."""
+    made = cache(point)
 
     def ranks(k: int) -> list[int]:
-        if not made:
-            made.append(point())
-        hits = snapshot.search(made[0].space, made[0].vector, k, exclude=exclude, mask=mask)
+        hits = snapshot.search(made().space, made().vector, k, exclude=exclude, mask=mask)
         positions: list[int] = hits.positions.tolist()
         return positions
 
@@ -149,7 +149,3 @@ def _best(parts: Mapping[int, Mapping[str, float]], k: int, out: Positions) -> H
     positions = [position for position in parts if position not in hidden][:k]
     scores = [sum(parts[position].values()) for position in positions]
     return Hits(np.array(positions, np.intp), np.array(scores, np.float32))
-
-
-def _reasons(parts: Mapping[str, float]) -> tuple[Reason, ...]:
-    return tuple(Reason(source="words", name=name, contribution=part) for name, part in parts.items())

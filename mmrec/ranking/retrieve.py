@@ -69,7 +69,8 @@ def export(
     with replacing(path) as file, pq.ParquetWriter(file, EXPORTED, compression="zstd") as writer:
         for start in range(0, len(served), size):
             some = served[start : start + size]
-            known = users_with(snapshot, list(behaviour.histories(some).values()))
+            acts = behaviour.histories(some)
+            known = users_with(snapshot, [acts[user] for user in some])
             found = pages(snapshot, [request] * len(known), known, behaviour.popularity)
             rows = [
                 {"user_id": user, "rank": rank, "item_id": snapshot.ids[slot.position], "score": slot.score,
@@ -183,10 +184,9 @@ def _page(context: Context, user: User, hidden: set[int], first: Hits | None) ->
     page = page_of(context, _rungs(context, user, mask, first), hidden)
     if policy := request.exploration:
         young = _allowed(snapshot, mask, sorted(hidden)) & (snapshot.ages <= policy.max_age_days)
-        if point is None:
-            new, rung = _newest(snapshot, MOST_NEW, young), "newest"
-        else:
-            new, rung = snapshot.search(point.space, point.vector, MOST_NEW, mask=young), user.rung
+        rung: Rung = "newest" if point is None else user.rung
+        new = _newest(snapshot, MOST_NEW, young) if point is None else (
+            snapshot.search(point.space, point.vector, MOST_NEW, mask=young))
         page = with_exploration(page, new, snapshot.ages[new.positions], policy, request, rung)
     return page
 
@@ -195,9 +195,9 @@ def _rungs(context: Context, user: User, mask: Mask | None, first: Hits | None) 
     snapshot = context.snapshot
     if user.point is not None:
         yield _nearest(user.rung, snapshot, user.point, mask, first)
-    popular = snapshot.popular(context.popularity())
-    yield Source("popular", lambda k, out: best(popular, k, _allowed(snapshot, mask, out) & (popular > 0)))
-    yield Source("newest", lambda k, out: _newest(snapshot, k, _allowed(snapshot, mask, out) & (popular == 0)))
+    counts = snapshot.popular(context.popularity())
+    yield Source("popular", lambda k, out: best(counts, k, _allowed(snapshot, mask, out) & (counts > 0)))
+    yield Source("newest", lambda k, out: _newest(snapshot, k, _allowed(snapshot, mask, out) & (counts == 0)))
 
 
 def _newest(snapshot: Snapshot, k: int, allowed: Mask) -> Hits:

@@ -1,4 +1,4 @@
-"""Who is asking, and what for: histories, tastes and queries as vectors of one state of the catalogue."""
+"""Users and queries as vectors of one version of the catalogue."""
 
 from __future__ import annotations
 
@@ -26,12 +26,7 @@ Event = tuple[str, float]  # item id and weight; a negative weight is a dislike
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What is looked for.
-
-    Attributes:
-        text: words for every text field of the catalogue, or a mapping by field.
-        image: one or several pictures.
-    """
+    """What is searched for: words for every text field or by field, and one or several pictures."""
 
     text: str | Mapping[str, str] | None = None
     image: ImageSource | Sequence[ImageSource] | None = None
@@ -39,7 +34,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Point:
-    """Where a search starts: a vector [d] of a space."""
+    """What is searched by: a vector [d] of a space."""
 
     space: str
     vector: Vectors
@@ -47,14 +42,14 @@ class Point:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class User:
-    """What is known of a user in one state of the catalogue.
+    """What is known of a user.
 
     Attributes:
-        positions: of the history's items in the catalogue [L], oldest first.
-        weights: of each [L]; a negative one is a dislike.
-        rung: the highest rung that this knowledge reaches.
-        point: where the user is searched from; None if nothing is known.
-        told: whether that is what the user says to like in words, rather than a history.
+        positions: positions of the history's items in the catalogue [L], oldest first.
+        weights: weight of each [L]; a negative one is a dislike.
+        rung: the first rung that this knowledge allows.
+        point: what the user's items are searched by; None if nothing is known.
+        told: whether the point is a taste in words, rather than a history.
     """
 
     positions: NDArray[np.intp]
@@ -65,15 +60,12 @@ class User:
 
 
 def users_of(snapshot: Snapshot, interactions: Interactions, requests: Sequence[Request]) -> list[User]:
-    """Who asks, as each request says: a recorded user, a history, a taste in words, or nobody known.
+    """The user of each request, by recorded interactions, a given history or a taste in words.
 
     Raises:
         UnknownItem: none of a given history is in the catalogue.
     """
-    histories = [_events(request, interactions) for request in requests]
-    for request, events in zip(requests, histories, strict=True):
-        if request.user is None:
-            _check_known(snapshot, events)
+    histories = [_events(snapshot, request, interactions) for request in requests]
     tastes = {
         n: point_of(snapshot, Query(request.taste)) for n, request in enumerate(requests)
         if request.taste is not None and request.taste.strip() and len(snapshot)
@@ -88,7 +80,7 @@ def users_with(
 
     Args:
         histories: events of each user, oldest first.
-        tastes: by position among the users, where one who likes nothing yet is searched from.
+        tastes: by index of the user, what is searched by while the user likes no item.
     """
     tastes = tastes or {}
     known = [[(snapshot.position[i], w) for i, w in events if i in snapshot.position] for events in histories]
@@ -108,13 +100,13 @@ def users_with(
 
 
 def point_of(snapshot: Snapshot, query: Query, by: str = CONTENT) -> Point:
-    """Where a query lies in the space `by`, brought there by the same road as an item.
+    """A query as a vector of the space `by`, encoded as an item of the same fields would be.
 
-    Plain words alone are compared with all words of the items (space `words`) in place of their content;
-    where the image encoder reads words (CLIP), they also look for pictures.
+    Words alone are compared with all words of the items (space `words`) instead of their content. Where the
+    image encoder reads words (CLIP), they can also be compared with pictures.
 
     Raises:
-        DataError: the query says nothing that this space could compare.
+        DataError: the query has nothing to compare in this space.
     """
     if isinstance(query.text, str) and query.text.strip() and WORDS in snapshot.spaces and (
         by == WORDS or (by == CONTENT and query.image is None)
@@ -123,20 +115,21 @@ def point_of(snapshot: Snapshot, query: Query, by: str = CONTENT) -> Point:
     return Point(by, _vector(snapshot, query, by))
 
 
-def _events(request: Request, interactions: Interactions) -> list[Event]:
-    """The events of a request's history, oldest first, then its dislikes."""
-    recorded = interactions.history(request.user) if request.user is not None else []
-    given = [(item_id, 1.0) for item_id in request.history or ()]
-    return [*recorded, *given, *((item_id, -1.0) for item_id in request.dislikes)]
+def _events(snapshot: Snapshot, request: Request, interactions: Interactions) -> list[Event]:
+    """The events of a request's history, oldest first, then its dislikes.
 
-
-def _check_known(snapshot: Snapshot, events: Sequence[Event]) -> None:
-    """Warns of a given history's items that are not in the catalogue; if none is, that is an error."""
-    unknown = [i for i, _ in events if i not in snapshot.position]
-    if unknown and len(unknown) == len(events):
+    Given items that are not in the catalogue are logged; if none is in it, that is an error.
+    """
+    dislikes = [(item_id, -1.0) for item_id in request.dislikes]
+    if request.user is not None:
+        return [*interactions.history(request.user), *dislikes]
+    given = [*((item_id, 1.0) for item_id in request.history or ()), *dislikes]
+    unknown = [item_id for item_id, _ in given if item_id not in snapshot.position]
+    if unknown and len(unknown) == len(given):
         raise UnknownItem(f"none of the history is in the catalogue ({unknown[0]!r} ...): check the ids")
     if unknown:
         log.warning("history items that are not in the catalogue are skipped: %s", ", ".join(unknown[:20]))
+    return given
 
 
 def _rung(weights: Vectors, has_taste: bool) -> Rung:
@@ -151,7 +144,10 @@ def _vector(snapshot: Snapshot, query: Query, by: str) -> Vectors:
     if by in (CONTENT, BEHAVIOUR):
         if parts:
             content = plan.fuse(parts, 1)  # [1, c]
-            return content[0] if by == CONTENT else _behaviour(snapshot, content)
+            if by == CONTENT:
+                return content[0]
+            # the vector that a trained head predicts for a new item of this content
+            return unit(snapshot.towers.remembered(snapshot.towers.items(content, [""])))[0]
     elif by in parts:
         return parts[by][0]
     else:
@@ -164,12 +160,6 @@ def _vector(snapshot: Snapshot, query: Query, by: str) -> Vectors:
     )
 
 
-def _behaviour(snapshot: Snapshot, content: Vectors) -> Vectors:
-    """The vector [d] that a trained head predicts for a cold item of this content [1, c]."""
-    rows = snapshot.towers.items(content, [""])
-    return unit(snapshot.towers.remembered(rows))[0]
-
-
 def _parts(snapshot: Snapshot, query: Query, plan: ContentPlan) -> dict[str, Vectors]:
     """Unit features [1, dim] of the fields that the query has."""
     text = query.text if isinstance(query.text, Mapping) else dict.fromkeys(snapshot.text_slots, query.text)
@@ -180,6 +170,6 @@ def _parts(snapshot: Snapshot, query: Query, plan: ContentPlan) -> dict[str, Vec
         for name in set(snapshot.readable) - {WORDS} - parts.keys():
             words = snapshot.catalogue.encoders[modality_of(name).name].words
             assert words is not None  # for mypy: it is readable
-            # not centred: the catalogue's mean is of pictures, and a constant in a query ranks nothing
+            # not centred: the catalogue's mean is one of pictures, and a constant does not change a ranking
             parts[name] = words.embed([[query.text]])
     return parts

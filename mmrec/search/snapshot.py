@@ -26,7 +26,7 @@ from mmrec.search.vectors import (
     SEARCHED,
     Changes,
     Part,
-    Spaces,
+    VectorReader,
     numbered,
 )
 from mmrec.store import schema
@@ -70,7 +70,7 @@ class Snapshot:
         self.version = self.table.version
         if self.plan.dim and self._column not in self.table.schema.names:
             raise StoreError("the vectors were rewritten while they were read: ask again")
-        self._spaces = Spaces(self.table, made_by)
+        self._reader = VectorReader(self.table, made_by)
         self.serving = SEARCHED if self.towers.trained else CONTENT
         self.asked: set[str] = set()
         self._held: dict[str, Kept] = {}
@@ -115,7 +115,7 @@ class Snapshot:
     @property
     def text_fields(self) -> tuple[str, ...]:
         """Fields that a text encoder embedded, categories among them."""
-        return self._spaces.text_fields
+        return self._reader.text_fields
 
     @property
     def text_slots(self) -> tuple[str, ...]:
@@ -124,7 +124,7 @@ class Snapshot:
 
     @property
     def readable(self) -> tuple[str, ...]:
-        """Spaces that plain words can be compared in."""
+        """VectorReader that plain words can be compared in."""
         spaces, encoders = set(self.spaces), self.catalogue.encoders
         pairs = [(m.name, field) for m in MODALITIES.values() for field in sorted(m.fields & spaces)]
         return (*({WORDS} & spaces), *(field for name, field in pairs if encoders[name].words))
@@ -155,7 +155,7 @@ class Snapshot:
 
     def content_by(self, plan: ContentPlan) -> Vectors:
         """Content [n, c] that a plan makes of the stored fields."""
-        return self._spaces.content_by(plan, Part(None, self.position))
+        return self._reader.content_by(plan, Part(None, self.position))
 
     @cached_property
     def ages(self) -> NDArray[np.float64]:
@@ -250,8 +250,8 @@ class Snapshot:
     def _read(self, name: str) -> Kept:
         every = Part(None, self.position)
         if name == DOCUMENTS:
-            return FullText.of(self._spaces.documents(every))
-        x = self._spaces.read(name, every)
+            return FullText.of(self._reader.documents(every))
+        x = self._reader.read(name, every)
         return x if name == REMEMBERED else self._finite(lambda: Scorer(x), x, self.ids)
 
     def _brought_up(self, name: str) -> Kept | None:
@@ -262,8 +262,8 @@ class Snapshot:
             return None
         held = earlier.value
         if isinstance(held, FullText):
-            return held.changed(changes, self._spaces.documents(changes.part))
-        x = self._spaces.read(name, changes.part)
+            return held.changed(changes, self._reader.documents(changes.part))
+        x = self._reader.read(name, changes.part)
         if isinstance(held, Scorer):
             return self._finite(partial(held.changed, changes, x), x, list(changes.part.position))
         return changes.merged(held, x)

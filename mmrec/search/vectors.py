@@ -1,15 +1,13 @@
-"""What is read from the rows of one version of the catalogue's table: vectors, and what has changed since.
+"""Reads vectors from one version of the catalogue's table, and tells what has changed since an earlier one.
 
-A catalogue of a million items is read once. From then on a new item, or a changed one, is read alone and put
-in its place, which takes a copy of what is held rather than a scan of the table.
+A large catalogue is read once. Later, only new and changed items are read and merged into what is in memory.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -28,19 +26,19 @@ from mmrec.types import WORDS
 
 CONTENT = "content"
 BEHAVIOUR = "behaviour"  # what a trained head remembers of items, at norm 1
-SEARCHED = "searched"  # what a trained head scores; not for `by=`, as its rows have norms that matter
-DOCUMENTS = "documents"  # no space, but held beside them
-REMEMBERED = "remembered"  # what histories are read from
-MOST_CHANGED = 0.1  # share of the rows up to which putting the changed ones in their places is the faster way
+SEARCHED = "searched"  # what a trained head scores; not for `by=`, as the norms of its rows matter
+DOCUMENTS = "documents"  # not a space, but held beside them: the words for full text
+REMEMBERED = "remembered"  # what user vectors are made from
+MOST_CHANGED = 0.1  # share of changed rows up to which merging them is faster than reading all
 T = TypeVar("T", bound=np.generic)
 
 
 class Part(NamedTuple):
-    """Rows of a table.
+    """Some rows of a table.
 
     Attributes:
-        where: SQL condition that keeps them; None keeps all.
-        position: of each of their keys, in the order of the keys.
+        where: SQL condition that selects them; None selects all.
+        position: index of each of their keys, in the order of the keys.
     """
 
     where: str | None
@@ -49,14 +47,14 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True)
 class Changes:
-    """How the n rows of an earlier version become those of a later one.
+    """How the n rows of an earlier version become the m rows of a later one.
 
     Attributes:
-        keys: of all rows as they are now, sorted.
-        part: the rows that were written in between.
-        kept: which rows [n] of the earlier version stand as they were.
-        stays: which rows now are those.
-        comes: positions now of what was written.
+        keys: keys of the later version, sorted.
+        part: the rows that were written in between [w].
+        kept: which earlier rows [n] are unchanged.
+        stays: which later rows [m] those are.
+        comes: positions of the written rows in the later version [w].
     """
 
     keys: list[str]
@@ -71,7 +69,7 @@ class Changes:
     ) -> Changes | None:
         """What happened to the rows of these sorted keys since a version of the table.
 
-        None says that it cannot be told, or is so much that the table is better read as a whole.
+        None if that is unknown, or so much that reading the whole table is faster.
         """
         where = table.written_since(since)
         if where is None:
@@ -86,7 +84,7 @@ class Changes:
             kept[[row for key, row in position.items() if key not in left]] = False
         standing = keys if kept.all() else [keys[row] for row in np.flatnonzero(kept).tolist()]
         now = sorted([*standing, *written])
-        if len(now) != total:  # rows came whose version nobody kept
+        if len(now) != total:  # some rows were written without their version
             return None
         comes = np.array([bisect_left(now, key) for key in written], np.intp)
         stays = np.ones(len(now), np.bool_)
@@ -94,31 +92,28 @@ class Changes:
         return cls(now, Part(where, numbered(written)), kept, stays, comes)
 
     def merged(self, before: NDArray[T], written: NDArray[T]) -> NDArray[T]:
-        """Rows as they are now, of those before [n, ...] and those written [m, ...]."""
+        """The later rows [m, ...], from the earlier [n, ...] and the written [w, ...]."""
         rows = np.empty((len(self.keys), *before.shape[1:]), before.dtype)
         rows[self.stays] = before if self.kept.all() else before[self.kept]
         rows[self.comes] = written
         return rows
 
     def merged_table(self, before: pa.Table, written: pa.Table) -> pa.Table:
-        """The same of tables with the same columns."""
-        standing = before if self.kept.all() else before.filter(pa.array(self.kept))
-        rows = np.empty(len(self.keys), np.intp)
-        rows[self.stays] = np.arange(len(standing))
-        rows[self.comes] = len(standing) + np.arange(len(written))
-        return pa.concat_tables([standing, written]).take(pa.array(rows)).combine_chunks()
+        """`merged` for tables with the same columns."""
+        rows = self.merged(np.arange(len(before)), len(before) + np.arange(len(written)))
+        return pa.concat_tables([before, written]).take(pa.array(rows)).combine_chunks()
 
 
 def numbered(keys: Sequence[str]) -> dict[str, int]:
-    """The position of each key."""
+    """The index of each key."""
     return {key: row for row, key in enumerate(keys)}
 
 
-class Spaces:
+class VectorReader:
     """Reads vectors of some items, or of all, from one version of the catalogue's table.
 
     Args:
-        table: frozen.
+        table: a frozen version.
         serving: what made its vectors.
     """
 
@@ -127,18 +122,23 @@ class Spaces:
         self.text_fields = tuple(n for n in schema.embedding_dims(table.schema) if modality_of(n) is TEXT)
 
     def read(self, name: str, part: Part) -> Vectors:
-        """Vectors [m, d] of a part's items in a space, in the order of their ids; zeros for nothing there."""
-        own: dict[str, Callable[[Part], Vectors]] = {
-            CONTENT: self._content, WORDS: self._words,
-            BEHAVIOUR: lambda part: unit(self.towers.remembered(self._rows(part))),
-            SEARCHED: lambda part: self.towers.searched(self._rows(part)),
-            REMEMBERED: lambda part: np.ascontiguousarray(self.towers.remembered(self._rows(part))),
-        }
-        return own.get(name, partial(self._field, name))(part)
+        """Vectors [m, d] of a part's items in a space, ordered by id; zeros where an item has none."""
+        if name == CONTENT:
+            return self._content(part)
+        if name == WORDS:
+            return self._words(part)
+        if name == BEHAVIOUR:
+            return unit(self.towers.remembered(self._stored(part)))
+        if name == SEARCHED:
+            return self.towers.searched(self._stored(part))
+        if name == REMEMBERED:
+            return np.ascontiguousarray(self.towers.remembered(self._stored(part)))
+        columns = {schema.EMBEDDING + name, schema.ATTRIBUTE + name} & {*self.table.schema.names}
+        return self._ordered(columns, part, lambda table: self.plan.part(name, schema.fields_of(table)))
 
     def documents(self, part: Part) -> list[str]:
-        """All words of each item of a part, in the order of their ids."""
-        table = self._scan(["document"], part).sort_by("item_id")
+        """All words of each item of a part, ordered by id."""
+        table = self.table.scan(["item_id", "document"], part.where).sort_by("item_id")
         return [document or "" for document in table["document"].to_pylist()]
 
     def content_by(self, plan: ContentPlan, part: Part) -> Vectors:
@@ -153,39 +153,31 @@ class Spaces:
     def _content(self, part: Part) -> Vectors:
         """Content [m, c]: what is stored, unless a trained head stores something else."""
         if not self.plan.dim:
-            return np.zeros((len(part.position), 1), np.float32)  # as there is no matrix without any number
-        return self.content_by(self.plan, part) if self.towers.trained else self._rows(part)
+            return np.zeros((len(part.position), 1), np.float32)  # a matrix needs a column
+        return self.content_by(self.plan, part) if self.towers.trained else self._stored(part)
 
-    def _rows(self, part: Part) -> Vectors:
+    def _stored(self, part: Part) -> Vectors:
         """What the towers stored of each item [m, w]."""
-        table = self._scan([self._column], part)
-        return _ordered(table, schema.matrix(table[self._column], _width(table, self._column)).values)
-
-    def _field(self, name: str, part: Part) -> Vectors:
-        names = [n for n in (schema.EMBEDDING + name, schema.ATTRIBUTE + name)
-                 if n in self.table.schema.names]
-        table = self._scan(names, part)
-        return _ordered(table, self.plan.part(name, schema.fields_of(table)))
+        width = int(self.table.schema.field(self._column).type.list_size)
+        return self._ordered(
+            [self._column], part, lambda table: schema.matrix(table[self._column], width).values)
 
     def _words(self, part: Part) -> Vectors:
         """Mean [m, e] of the embeddings of all texts and categories of each item, at norm 1.
 
         Not centred, unlike content: a query is one more text, and has no mean of its own.
         """
-        table = self._scan([schema.EMBEDDING + name for name in self.text_fields], part)
-        parts = schema.fields_of(table).embeddings.values()
-        return _ordered(table, unit(np.sum([part.values for part in parts], axis=0)))
+        def mean(table: pa.Table) -> Vectors:
+            parts = schema.fields_of(table).embeddings.values()
+            return unit(np.sum([part.values for part in parts], axis=0))
 
-    def _scan(self, columns: Sequence[str], part: Part) -> pa.Table:
-        return self.table.scan(["item_id", *columns], part.where)
+        return self._ordered([schema.EMBEDDING + name for name in self.text_fields], part, mean)
 
-
-def _ordered(table: pa.Table, x: Vectors) -> Vectors:
-    """Rows in the order of the ids, contiguous."""
-    order = pc.sort_indices(table["item_id"]).to_numpy()
-    sorted_already = bool((order[:-1] < order[1:]).all())
-    return np.ascontiguousarray(x if sorted_already else x[order])
-
-
-def _width(table: pa.Table, column: str) -> int:
-    return int(table.schema.field(column).type.list_size)
+    def _ordered(
+        self, columns: Iterable[str], part: Part, vectors_of: Callable[[pa.Table], Vectors]
+    ) -> Vectors:
+        """The vectors of a part's rows, ordered by id, contiguous."""
+        table = self.table.scan(["item_id", *columns], part.where)
+        order, x = pc.sort_indices(table["item_id"]).to_numpy(), vectors_of(table)
+        sorted_already = bool((order[:-1] < order[1:]).all())
+        return np.ascontiguousarray(x if sorted_already else x[order])

@@ -148,11 +148,10 @@ class Interactions:
         rejections: list[Rejection] = []
         source = iter(rows)
         while chunk := list(islice(source, CHUNK)):
-            good = [row for row in chunk if isinstance(row, Interaction)]
-            rejections += [_refused(row) for row in chunk if not isinstance(row, Interaction)]
-            if good:
-                new = self._append(_keyed(good))
-                added, unchanged = added + new, unchanged + len(good) - new
+            keyed, refused = _parted(chunk)
+            new = self._append(keyed) if keyed else 0
+            added, unchanged = added + new, unchanged + len(chunk) - len(refused) - new
+            rejections += refused
             if progress:
                 progress(len(chunk))
             if strict and rejections:
@@ -168,21 +167,20 @@ class Interactions:
         """`record` for each batch, one after the other, in a single write."""
         if len(batches) == 1:
             return [self.record(batches[0])]
-        parts = [_keyed(row for row in batch if isinstance(row, Interaction)) for batch in batches]
-        first = {key: one for part in reversed(parts) for key, one in part.items()}
+        parts = [_parted(batch) for batch in batches]
+        first = {key: one for keyed, _ in reversed(parts) for key, one in keyed.items()}
         with self.store.writer():
             known = set(self.table.read(list(first), ["key"])["key"].to_pylist())
             if first:
                 self._append(first)
                 self._finish()
         reports = []
-        for batch, part in zip(batches, parts, strict=True):
-            refused = tuple(_refused(row) for row in batch if not isinstance(row, Interaction))
-            new = part.keys() - known
+        for batch, (keyed, refused) in zip(batches, parts, strict=True):
+            new = keyed.keys() - known
             known |= new
             reports.append(RecordReport(
                 added=len(new), unchanged=len(batch) - len(refused) - len(new), rejected=len(refused),
-                rejections=refused,
+                rejections=tuple(refused),
             ))
         return reports
 
@@ -248,16 +246,16 @@ class Interactions:
         return inserted
 
 
-def _keyed(interactions: Iterable[Interaction]) -> dict[str, Interaction]:
-    """By the key of their rows; of two with one key the last."""
-    keyed = {}
-    for one in interactions:
-        text = "\x1f".join((one.user_id, one.item_id, one.kind, one.time.isoformat()))
-        keyed[hashlib.blake2b(text.encode(), digest_size=16).hexdigest()] = one
-    return keyed
-
-
-def _refused(row: object) -> Rejection:
-    if isinstance(row, Rejection):
-        return row
-    return Rejection(reason=f"expected an mmrec.Interaction, got {type(row).__name__}")
+def _parted(rows: Iterable[object]) -> tuple[dict[str, Interaction], list[Rejection]]:
+    """Interactions by the key of their rows, of two with one key the last; and what is none."""
+    keyed: dict[str, Interaction] = {}
+    refused: list[Rejection] = []
+    for row in rows:
+        if isinstance(row, Interaction):
+            text = "\x1f".join((row.user_id, row.item_id, row.kind, row.time.isoformat()))
+            keyed[hashlib.blake2b(text.encode(), digest_size=16).hexdigest()] = row
+        elif isinstance(row, Rejection):
+            refused.append(row)
+        else:
+            refused.append(Rejection(reason=f"expected an mmrec.Interaction, got {type(row).__name__}"))
+    return keyed, refused

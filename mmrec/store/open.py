@@ -30,7 +30,7 @@ QUARANTINE = "quarantine.lock"  # of the rejected rows, which are kept beside th
 
 
 class Models:
-    """Content plans and trained heads, by the numbers they were written under; those in use stay in memory."""
+    """Content plans and trained heads, by number; the plan and towers asked for last stay in memory."""
 
     def __init__(self, files: StoreFiles) -> None:
         self.files = files

@@ -50,6 +50,11 @@ def test_some_users_and_a_condition(busy, tmp_path):
     assert all(i.startswith("b") for i in rows["item_id"].to_pylist())
 
 
+def test_a_user_who_is_asked_for_twice_is_served_twice(busy, tmp_path):
+    assert busy.export(tmp_path / "twice.parquet", users=["u3", "u1", "u3"], k=1) == 3
+    assert pq.read_table(tmp_path / "twice.parquet")["user_id"].to_pylist() == ["u3", "u1", "u3"]
+
+
 def test_a_shop_without_users_writes_an_empty_table(shop, tmp_path):
     assert shop.export(tmp_path / "none.parquet") == 0
     table = pq.read_table(tmp_path / "none.parquet")

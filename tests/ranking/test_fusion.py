@@ -58,7 +58,7 @@ def test_weights_scale_what_their_ranking_gives_and_nothing_else(ranked, rrf_k, 
 def test_a_lower_constant_trusts_the_first_ranks_more():
     """One ranking's first against an item that stands third in two: 1/(c+1) against 2/(c+3)."""
     rankings = {"words": [1, 8, 5], "vectors": [7, 6, 5]}
-    assert list(fuse(rankings, 60))[0] == 5
+    assert next(iter(fuse(rankings, 60))) == 5
     assert list(fuse(rankings, 1))[:3] == [1, 5, 7]  # 1/2 each, a tie that position breaks
     assert fuse({"a": [3], "b": [3]}, 1) == {3: {"a": 0.5, "b": 0.5}}
 

@@ -115,6 +115,7 @@ def test_one_of_nearly_equal_items_is_shown(snapshot):
     by_value = filled(snapshot, [source(DOWN)], distinct="brand")
     assert positions(by_value) == [0, 6, 9]
     x = snapshot.space("content")
+    assert positions(filled(snapshot, [source(DOWN)], distinct=1)) == [0, 2, 4, 6, 8, 9]  # as 1.0 does
     by_cosine = positions(filled(snapshot, [source(DOWN)], distinct=0.9))
     assert 0 < len(by_cosine) < 10
     for i, place in enumerate(by_cosine):
@@ -155,7 +156,8 @@ def test_exploring_keeps_what_is_known_of_each_item_and_says_how_likely_it_was()
     new = Hits(np.array([1, 8, 9]), np.array([0.9, 0.2, 0.2], np.float32))
     request, policy = Request(k=4, rng=0), Exploration(share=0.5)
     seen = [
-        with_exploration(page, new, np.zeros(3), policy, Request(k=4, rng=seed), "newest") for seed in range(60)
+        with_exploration(page, new, np.zeros(3), policy, Request(k=4, rng=seed), "newest")
+        for seed in range(60)
     ]
     assert with_exploration(page, new, np.zeros(3), policy, request, "newest") == seen[0]
     first = [shown[0] for shown in seen]

@@ -37,7 +37,8 @@ def user_of(snapshot, liked, disliked=()):
 
 @given(st.lists(st.floats(-1, 1, width=32), max_size=6), st.floats(-1, 1))
 def test_the_largest_come_first_and_the_rest_is_what_they_leave(values, base):
-    reasons = largest([("item", f"i{n}", value) for n, value in enumerate(values)], slot(0, sum(values) + base))
+    parts = [("item", f"i{n}", value) for n, value in enumerate(values)]
+    reasons = largest(parts, slot(0, sum(values) + base))
     named = [r.contribution for r in reasons if r.source == "item"]
     assert [abs(c) for c in named] == sorted((abs(v) for v in values if v), reverse=True)[:MOST_REASONS]
     rest = sum(values) + base - sum(named)
@@ -66,7 +67,8 @@ def test_a_contribution_is_the_part_of_the_score_that_the_item_makes(snapshot):
     weight = snapshot.towers.dislike_weight
     norm = np.linalg.norm((x[4] + x[0]) / 2 - weight * x[1])
     (found,) = by_history(snapshot, user, [slot(5, float(x[5] @ user.point.vector))])
-    expected = {"r0": x[4] @ x[5] / 2 / norm, "b0": x[0] @ x[5] / 2 / norm, "b1": -weight * x[1] @ x[5] / norm}
+    shares = {"r0": x[4] / 2, "b0": x[0] / 2, "b1": -weight * x[1]}
+    expected = {name: share @ x[5] / norm for name, share in shares.items()}
     assert by_name(found) == {name: pytest.approx(float(part), abs=1e-5) for name, part in expected.items()}
 
 

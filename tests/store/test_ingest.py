@@ -19,6 +19,7 @@ from mmrec import Item, Recommender, Rejection
 from mmrec.encoders.toy import ToyImage, ToyText
 from mmrec.errors import DataError, StoreMismatch
 from mmrec.store import ingest as intake
+from mmrec.store import schema
 from mmrec.store.catalogue import Catalogue
 from mmrec.store.ingest import encode_alone
 from mmrec.store.schema import Draft
@@ -621,3 +622,16 @@ def test_encoding_alone_is_encoding_in_a_batch(catalogue, red_blue):
         assert part.values[0] == pytest.approx(together.embeddings[name].values[5], abs=1e-6)
     with pytest.raises(DataError, match="picture"):
         encode_alone(catalogue, mug(image="absent.png"))
+
+
+def test_the_record_of_an_item_is_made_once_for_its_digest_and_its_row(catalogue, monkeypatch):
+    made, record = [], schema.record
+
+    def watched(item):
+        made.append(item.item_id)
+        return record(item)
+
+    monkeypatch.setattr(schema, "record", watched)
+    intake.Intake(catalogue).run([mug("a"), mug("b")])
+    assert made == ["a", "b"]
+    assert catalogue.get(["a"])["a"].text == mug("a").text

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from mmrec.data.rows import item_as_dict
 from mmrec.errors import DataError
 from mmrec.model.content import Embedded, Fields
 from mmrec.store import schema
@@ -40,6 +43,20 @@ def test_the_item_of_a_record_is_the_item(item):
     again = schema.item_of(schema.record(item), MAY)
     assert (again.item_id, again.text, again.attributes) == (item.item_id, item.text, item.attributes)
     assert (again.images, again.added_at) == (item.images, MAY)
+
+
+@given(ITEMS, st.none() | st.just(MAY), st.lists(st.sampled_from(["", b"x", Path("b")]), max_size=3))
+def test_the_record_is_the_canonical_form_of_what_can_be_kept(item, added_at, images):
+    item = replace(item, added_at=added_at, image=[*item.images, *images])
+    addresses = [str(image) for image in item.images if not isinstance(image, bytes)]
+    canonical = item_as_dict(replace(item, added_at=None, image=addresses))
+    assert schema.record(item) == json.dumps(canonical, ensure_ascii=False, sort_keys=True)
+
+
+def test_a_record_takes_the_item_for_sound_as_it_was_when_it_was_made(monkeypatch):
+    item = Item(item_id="a", text={"title": "mug"}, image=[b"bytes", "a.png"], added_at=MAY)
+    monkeypatch.setattr(Item, "__post_init__", lambda _: pytest.fail("validated again"))
+    assert json.loads(schema.record(item)) == {"item_id": "a", "text": {"title": "mug"}, "image": "a.png"}
 
 
 def test_pictures_without_an_address_are_not_in_the_record(tmp_path):
