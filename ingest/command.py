@@ -18,7 +18,7 @@ import typer
 
 from ingest.quarantine import DOWNLOADS, NAME, Quarantine
 from ingest.read import Opened, open_rows
-from ingest.sources import Columns, open_interactions
+from ingest.sources import Columns, ReadOptions, open_interactions
 from mmrec.cli_options import errors_to_exit
 from mmrec.config import Config
 from mmrec.types import IngestReport, Item, RecordReport, Rejection
@@ -37,6 +37,14 @@ class Format(StrEnum):
     images = "images"
     movielens = "movielens"
     fashion = "fashion"
+
+
+class Quotes(StrEnum):
+    """How a quote inside a quoted cell is written; "none" if quotes mean nothing."""
+
+    double = "double"
+    backslash = "backslash"
+    none = "none"
 
 
 class Behaviour(StrEnum):
@@ -74,6 +82,10 @@ def ingest(
     attributes: Annotated[str | None, typer.Option(help="Columns of attributes, by commas.")] = None,
     added_at: Annotated[str | None, typer.Option(help="Column of the date of joining.")] = None,
     delimiter: Annotated[str | None, typer.Option(help="Of a CSV file; found out if not said.")] = None,
+    encoding: Annotated[str | None, typer.Option(help="Of a text file, such as cp1252; found out.")] = None,
+    quoting: Annotated[Quotes | None, typer.Option(help="How a CSV file writes a quote in a cell.")] = None,
+    header_line: Annotated[int | None, typer.Option(min=1, help="Line of a table's header.")] = None,
+    sheet: Annotated[str | None, typer.Option(help="Sheet of a workbook; the first with rows.")] = None,
     images_table: Annotated[Path | None, typer.Option(help="Table about a folder of pictures.")] = None,
     image_root: ImageRoot = None,
     allow_outside: AllowOutside = False,
@@ -101,12 +113,14 @@ def ingest(
             columns = _columns(id, text, image, attributes, added_at, delimiter)
             opened = open_rows(
                 source, format=format.value, columns=columns, table=images_table, image_root=image_root,
-                allow_outside=allow_outside,
+                allow_outside=allow_outside, options=_options(encoding, quoting, header_line, sheet),
             )
         report = _ingest(
             opened, store, quarantine, source=None if source is None else str(source), config=config,
             strict=strict, allow_urls=allow_urls, refresh_urls=refresh_urls,
         )
+    for note in opened.notes:
+        typer.echo(f"note: {note}", err=True)
     _tell(report, plain=plain, quarantine=quarantine.path)
 
 
@@ -180,6 +194,15 @@ def _columns(
     return Columns(
         id=id, text=_names(text), image=_names(image), attributes=_names(attributes), added_at=added_at,
         delimiter="\t" if delimiter == r"\t" else delimiter,
+    )
+
+
+def _options(
+    encoding: str | None, quoting: Quotes | None, header_line: int | None, sheet: str | None
+) -> ReadOptions:
+    return ReadOptions(
+        encoding=encoding, quoting=None if quoting is None else quoting.value, header_line=header_line,
+        sheet=sheet,
     )
 
 

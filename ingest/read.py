@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from ingest.clean import clean
-from ingest.sources import Columns, Source, detect, open_source
+from ingest.sources import Columns, ReadOptions, Source, detect, open_canonical, open_source
 from mmrec.data.files import count_rows, read_items
-from mmrec.data.rows import ImagePaths, found, json_ready
+from mmrec.data.rows import BAD, ImagePaths, found, item_from_dict, json_ready, rejected
 from mmrec.errors import DataError
 from mmrec.types import Item, Rejection
 
@@ -22,11 +22,13 @@ class Opened(NamedTuple):
         rows: each row as an Item or a Rejection.
         total: counts the rows, roughly; it may have to read the file for it.
         folder: where its pictures lie; None where each row has a folder of its own.
+        notes: what was guessed, mended or left out, a sentence each; complete once the rows have been read.
     """
 
     rows: Iterator[Item | Rejection]
     total: Callable[[], int | None]
     folder: Path | None
+    notes: Sequence[str] = ()
 
 
 def read_source(
@@ -37,6 +39,7 @@ def read_source(
     table: str | Path | None = None,
     image_root: str | Path | None = None,
     allow_outside: bool = False,
+    options: ReadOptions | None = None,
 ) -> Iterator[Item | Rejection]:
     """Items of a file or folder: `shop.ingest(read_source("catalogue.csv", columns=Columns(id="sku")))`.
 
@@ -48,12 +51,14 @@ def read_source(
         image_root: a folder in which pictures may lie besides the source's own; a relative path that leads to
             nothing in the source's folder begins there.
         allow_outside: whether pictures may lie anywhere on this machine: only for a source that you trust.
+        options: how the file of a table is written; what it leaves open is found out.
 
     Raises:
         DataError: the path cannot be read as that format, or an option has no meaning for it.
     """
     return open_rows(
-        path, format=format, columns=columns, table=table, image_root=image_root, allow_outside=allow_outside
+        path, format=format, columns=columns, table=table, image_root=image_root, allow_outside=allow_outside,
+        options=options,
     ).rows
 
 
@@ -65,6 +70,7 @@ def open_rows(
     table: str | Path | None = None,
     image_root: str | Path | None = None,
     allow_outside: bool = False,
+    options: ReadOptions | None = None,
 ) -> Opened:
     """As `read_source`, with what a progress bar and the quarantine want to know.
 
@@ -72,15 +78,40 @@ def open_rows(
         DataError: the path cannot be read as that format, or an option has no meaning for it.
     """
     if format == "auto" and table is None:
-        format = detect(path, columns)
+        format = detect(path, columns, options)
     if format == "items":
         if columns is not None or table is not None:
             raise DataError("a canonical file has no columns to choose: leave them out, or say 'table'")
+        return _canonical(path, options, image_root, allow_outside)
+    source = open_source(
+        path, format=format, columns=columns, table=None if table is None else Path(table), options=options
+    )
+    rows = cleaned(source, image_root=image_root, allow_outside=allow_outside)
+    return Opened(rows, lambda: source.total, source.folder, source.notes)
+
+
+def _canonical(
+    path: str | Path, options: ReadOptions | None, image_root: str | Path | None, allow_outside: bool
+) -> Opened:
+    """The items of a canonical file; of one in JSON whatever its encoding and container."""
+    source = open_canonical(path, options)
+    if source is None:
         items = read_items(path, image_root=image_root, allow_outside=allow_outside)
         return Opened(items, lambda: count_rows(path), Path(path).parent)
-    source = open_source(path, format=format, columns=columns, table=None if table is None else Path(table))
-    rows = cleaned(source, image_root=image_root, allow_outside=allow_outside)
-    return Opened(rows, lambda: source.total, source.folder)
+    paths = ImagePaths(source.folder, image_root, allow_outside=allow_outside)
+
+    def rows() -> Iterator[Item | Rejection]:
+        for row in source:
+            if isinstance(row, Rejection):
+                yield row
+                continue
+            line = row.pop("line")
+            try:
+                yield item_from_dict(row, line=line, paths=paths)
+            except BAD as error:
+                yield rejected(error, row, line=line, paths=paths)
+
+    return Opened(rows(), lambda: source.total, source.folder, source.notes)
 
 
 def cleaned(

@@ -11,27 +11,37 @@ that cannot be brought into this shape is a `Rejection`, which never stops the r
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, Protocol, get_args
 
 from ingest.sources import fashion, grouplens, movielens
 from ingest.sources.columns import Columns
+from ingest.sources.containers import TABLES
 from ingest.sources.fashion import open_fashion
 from ingest.sources.folders import open_folder, walk
 from ingest.sources.frames import from_frame
 from ingest.sources.movielens import open_movielens, open_ratings
-from ingest.sources.tables import SUFFIXES, open_table, parquet_file, table_file
-from mmrec.data.rows import ITEM_KEYS
+from ingest.sources.records import Record, Row, Rows
+from ingest.sources.several import STDIN, expanded, open_tables, parts_of, piped
+from ingest.sources.sniffing import ReadOptions
+from ingest.sources.tables import TableFile, open_table, parquet_file, table_file
+from mmrec.data.rows import ITEM_KEYS, rejected
 from mmrec.errors import DataError
 from mmrec.types import Interaction, Rejection
 
-__all__ = ["Columns", "Format", "Source", "detect", "from_frame", "open_interactions", "open_source"]
+__all__ = [
+    "Columns", "Format", "ReadOptions", "Source", "detect", "from_frame", "open_canonical",
+    "open_interactions", "open_source", "open_sources",
+]
 
 Format = Literal["items", "table", "images", "movielens", "fashion"]
 FORMATS: tuple[Format, ...] = get_args(Format)
-_READABLE = f"a table ({', '.join(SUFFIXES)}), a folder of pictures, or a MovieLens folder or zip"
+_READABLE = (
+    "a table (CSV, TSV, Excel, JSON, JSON lines, XML, Parquet; also packed by gzip, zip, zstd, bzip2 or xz),"
+    " a folder of pictures, or a MovieLens folder or zip"
+)
 _PEEKED = 100  # first rows in which a sound one must be found
 
 
@@ -54,53 +64,68 @@ class Source(Protocol):
     def columns(self) -> Columns | None:
         """The mapping in use, said or guessed; None where the format leaves nothing open."""
 
+    @property
+    def notes(self) -> list[str]:
+        """What was guessed, mended or left out, a sentence each; complete once the rows have been read."""
+
     def __iter__(self) -> Iterator[dict[str, Any] | Rejection]:
         """The rows."""
 
 
-def detect(path: str | Path, columns: Columns | None = None) -> Format:
-    """The kind of source at a path: "items" is mmrec's own file, read by `mmrec.read_items`.
+def detect(
+    path: str | Path, columns: Columns | None = None, options: ReadOptions | None = None
+) -> Format:
+    """The kind of source at a path, by its content: "items" is mmrec's own file, read by `mmrec.read_items`.
 
     With `columns`, a file is a table whatever it looks like.
+
+    Args:
+        path: a file, a folder, or "-" for standard input.
+        columns: as of `open_source`.
+        options: as of `open_source`.
 
     Raises:
         DataError: nothing is there, or nothing fits it.
     """
-    path = Path(path)
+    path = piped() if str(path) == STDIN else Path(path)
     if path.is_dir():
         return _detect_folder(path)
     if not path.is_file():
         raise DataError(f"{path} is not there: check the path. Readable are {_READABLE}")
     if path.name in ("u.item", "movies.dat") or (path.suffix == ".zip" and grouplens.holds(path)):
         return "movielens"
-    if not path.name.lower().endswith(SUFFIXES):
-        raise DataError(f"{path} is nothing mmrec reads. Readable are {_READABLE}; save it as one of them")
-    return "table" if columns is not None else _detect_table(path)
+    if columns is not None:
+        return "table"
+    return _detect_table(table_file(path, options=options), path.name)
 
 
 def open_source(
-    path: str | Path, *, format: str = "auto", columns: Columns | None = None, table: Path | None = None
+    path: str | Path, *, format: str = "auto", columns: Columns | None = None, table: Path | None = None,
+    options: ReadOptions | None = None,
 ) -> Source:
     """A source of any kind but "items", which `mmrec.read_items` reads.
 
     Args:
-        path: a file or folder.
+        path: a file or folder, or "-" for standard input.
         format: a kind as `detect` names it, or "auto" to find out.
         columns: what the columns of a table mean; what it leaves open is guessed.
         table: for a folder of pictures, the table that says more about them.
+        options: how the file of a table is written; what it leaves open is found out.
 
     Raises:
         DataError: the path cannot be read as that format, or an option has no meaning for it.
     """
-    path = Path(path)
+    path = piped() if str(path) == STDIN else Path(path)
     if format == "auto":
-        format = "images" if table is not None else detect(path, columns)
+        format = "images" if table is not None else detect(path, columns, options)
     if table is not None and format != "images":
         raise DataError(f"a table beside the source is for format 'images', not {format!r}: leave it out")
     if columns is not None and format != "table" and table is None:
         raise DataError(f"columns are for tables, {format!r} has none to choose: leave them out")
     if format == "table":
-        return open_table(path, columns)
+        if path.is_dir():
+            return open_tables(parts_of(path), path, columns, options)
+        return open_table(path, columns, options)
     if format == "images":
         return open_folder(path, table=table, columns=columns)
     if format == "movielens":
@@ -109,6 +134,50 @@ def open_source(
         return open_fashion(path)
     hint = "read it with mmrec.read_items" if format == "items" else f"use one of {', '.join(FORMATS[1:])}"
     raise DataError(f"there is no source of format {format!r}: {hint}")
+
+
+def open_sources(
+    paths: Sequence[str | Path], *, format: str = "auto", columns: Columns | None = None,
+    options: ReadOptions | None = None,
+) -> Source:
+    """One source of several files: tables of one kind are read as one table, one after another.
+
+    Args:
+        paths: files, or patterns such as "part-*.parquet" that name some; a lone path may be anything that
+            `open_source` takes.
+        format: as of `open_source`.
+        columns: as of `open_source`.
+        options: as of `open_source`.
+
+    Raises:
+        DataError: a path is not there or no pattern fits, or several are not tables of one kind.
+    """
+    files = expanded(paths)
+    if len(files) == 1:
+        return open_source(files[0], format=format, columns=columns, options=options)
+    if format not in ("auto", "table"):
+        raise DataError(f"several files are read as tables only, not as {format!r}: give them one by one")
+    return open_tables(files, None, columns, options)
+
+
+def open_canonical(path: str | Path, options: ReadOptions | None = None) -> Rows | None:
+    """The rows of mmrec's own file in JSON, as they are; None for Parquet, which `mmrec.read_items` reads.
+
+    Raises:
+        DataError: the path cannot be read.
+    """
+    path = piped() if str(path) == STDIN else Path(path)
+    file = table_file(path, options=options)
+    if file.kind != "json":
+        return None
+    return Rows("items", path.parent, file.records, _as_it_is, size=file.size, notes=file.notes)
+
+
+def _as_it_is(record: Record) -> Row | Rejection:
+    if record.problem is None:
+        return {**record.cells, "line": record.line}
+    unparsed = {} if record.raw is None else {"unparsed": record.raw}
+    return rejected(DataError(record.problem), unparsed or None, line=record.line)
 
 
 def open_interactions(path: str | Path, *, format: str = "auto") -> Iterator[Interaction | Rejection]:
@@ -132,12 +201,14 @@ def open_interactions(path: str | Path, *, format: str = "auto") -> Iterator[Int
 def _detect_folder(folder: Path) -> Format:
     known = [folder / name for name in (movielens.ITEMS, fashion.ARTICLES) if (folder / name).is_file()]
     for file in known:
-        if (found := _detect_table(file)) in ("movielens", "fashion"):
+        if (found := _detect_table(table_file(file), file.name)) in ("movielens", "fashion"):
             return found
     if grouplens.holds(folder):
         return "movielens"
-    tables = sorted(file.name for file in folder.iterdir() if file.name.lower().endswith(SUFFIXES))
+    tables = sorted(file.name for file in folder.iterdir() if file.name.lower().endswith(TABLES))
     pictures = any(True for _ in walk(folder))
+    if parts_of(folder, pictures=pictures):
+        return "table"
     if tables:
         also = ", or say format 'images' for the pictures alone" if pictures else ""
         raise DataError(f"{folder} holds {', '.join(tables)[:200]}: give the path of the table itself{also}")
@@ -146,23 +217,25 @@ def _detect_folder(folder: Path) -> Format:
     raise DataError(f"{folder} holds neither pictures nor a known data set. Readable are {_READABLE}")
 
 
-def _detect_table(file: Path) -> Format:
+def _detect_table(file: TableFile, name: str) -> Format:
     cells = _peek(file)
     columns = cells.keys()
-    if file.suffix == ".csv":
-        if file.name == "movies.csv" and columns == movielens.FILM_COLUMNS:
+    if file.kind == "csv":
+        if name == "movies.csv" and columns == movielens.FILM_COLUMNS:
             return "movielens"
-        return "fashion" if columns >= fashion.ARTICLE_KEYS else "table"
+        return "fashion" if name.endswith(".csv") and columns >= fashion.ARTICLE_KEYS else "table"
+    if file.kind not in ("json", "parquet"):
+        return "table"
     if "item_id" in cells and columns <= set(ITEM_KEYS) and not isinstance(cells.get("text"), str):
         return "items"
-    if file.suffix == ".jsonl":
+    if name.endswith(".jsonl"):
         return "movielens" if columns >= movielens.KEYS else "fashion" if columns >= fashion.KEYS else "table"
     return "table"
 
 
-def _peek(file: Path) -> Mapping[str, Any]:
+def _peek(file: TableFile) -> Mapping[str, Any]:
     """Cells of the first row that can be read."""
-    first = islice(table_file(file).records(), _PEEKED)
+    first = islice(file.records(), _PEEKED)
     return next((record.cells for record in first if record.problem is None), {})
 
 

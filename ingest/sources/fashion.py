@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ingest.sources.layout import Layout, known
 from ingest.sources.records import Record, Rows
-from ingest.sources.tables import csv_records, json_records
+from ingest.sources.tables import table_file
 from mmrec.errors import DataError
 
 ITEMS, ARTICLES = "items.jsonl", "articles.csv"
@@ -49,8 +49,8 @@ def open_fashion(path: Path) -> Rows:
 
 def _records(file: Path) -> Iterator[Record]:
     if file.suffix == ".jsonl":
-        return json_records(file)
-    return (_article(record, file.parent) for record in csv_records(file, ","))
+        return table_file(file).records()
+    return (_article(record, file.parent) for record in table_file(file).records())
 
 
 def _article(record: Record, folder: Path) -> Record:

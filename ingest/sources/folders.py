@@ -54,6 +54,11 @@ class PictureFolder:
         return self.table.columns if self.table else None
 
     @cached_property
+    def notes(self) -> list[str]:
+        """What was guessed and mended, in the table above all; complete once the rows have been read."""
+        return self.table.notes if self.table else []
+
+    @cached_property
     def total(self) -> int:
         """Rows to come."""
         return len(self.pictures) if self.table is None else sum(1 for _ in self)

@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
-from ingest.sources.records import Record, csv_rows, lines, reading
+from ingest.sources.delimited import split_rows
+from ingest.sources.records import Record, lines, reading
 from mmrec.errors import DataError
 from mmrec.types import Interaction, Rejection
 
@@ -157,7 +158,7 @@ def _find(root: Place, part: str) -> tuple[Place, Release] | None:
 
 def _rows(file: TextIO, release: Release) -> Iterator[tuple[int, list[str], str | None]]:
     if release.separator == ",":
-        rows = csv_rows(file, ",")
+        rows = split_rows(lines(file), ",")
         next(rows, None)  # the header
         yield from rows
     else:

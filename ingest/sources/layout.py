@@ -99,8 +99,12 @@ def table(
     columns: Columns | None = None,
     dialect: Dialect = TYPED,
     size: int | None = None,
+    notes: list[str] | None = None,
 ) -> Rows:
     """A source of records whose columns are mapped as `columns` says, or as their first rows suggest.
+
+    Args:
+        notes: the list in which the source tells what it guessed; a new one if None.
 
     Raises:
         DataError: there are no rows in `origin` (the table's name), or the mapping does not fit them.
@@ -119,7 +123,9 @@ def table(
         dialect=dialect,
         seen=dict.fromkeys(sample.cells) if columns.attributes is None else None,
     )
-    return Rows(format, folder, records, layout.shape, columns=chosen, size=size)
+    return Rows(
+        format, folder, records, layout.shape, columns=chosen, size=size, notes=[] if notes is None else notes
+    )
 
 
 def known(

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ingest.sources import grouplens
 from ingest.sources.layout import Layout, identifier, known
 from ingest.sources.records import Record, Rows
-from ingest.sources.tables import json_records, parquet_file
+from ingest.sources.tables import parquet_file, table_file
 from ingest.sources.values import Kind
 from mmrec.errors import DataError
 from mmrec.types import Interaction, Rejection
@@ -45,7 +45,7 @@ def open_movielens(path: Path) -> Rows:
     """
     items = path / ITEMS if path.is_dir() else path
     if items.suffix == ".jsonl" and items.is_file():
-        return _source(items, lambda: map(_enriched, json_records(items)))
+        return _source(items, lambda: map(_enriched, table_file(items).records()))
     release = path.parent if path.name in grouplens.FILES else path
     if not grouplens.holds(release):
         expected = ", ".join(layout.movies for layout in grouplens.RELEASES)

@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-import csv
 import gzip
+import lzma
 import re
 import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TextIO, cast
+from typing import Any, TextIO
 
 from ingest.sources.columns import Columns
 from mmrec.errors import DataError
-from mmrec.types import MAX_TEXT, Rejection
+from mmrec.types import Rejection
 
 Row = dict[str, Any]
-MAX_LINE = 16 * 2**20  # characters of one line of a text file
+MAX_LINE = 64 * 2**20  # characters of one line of a text file
 _DAMAGED = (  # what zipfile and gzip raise
-    zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, struct.error, EOFError, NotImplementedError,
-    UnicodeDecodeError,
+    zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, lzma.LZMAError, struct.error, EOFError,
+    NotImplementedError, UnicodeDecodeError,
 )
-_TOO_LONG = "\0\n"  # stands for a longer line: no row may hold a NUL
-_NO_TEXT = re.compile(r"[\ud800-\udfff\0]")
-_SAVE_AS_UTF8 = (
-    "save the file as UTF-8, for example `iconv -f latin1 -t utf-8 OLD > NEW`"
-    " (Latin-1 is the encoding of many older files)"
-)
+TOO_LONG = "\0too long\n"  # stands for a line of more characters
+_UNDECODED = re.compile(r"[\udc80-\udcff]")  # as the error handler surrogateescape leaves them
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +37,13 @@ class Record:
         cells: values by column name; strings alone where the format has no types.
         line: line of the file where the row begins, number of the row in a Parquet file or frame (1-based).
         problem: why the row cannot be read, if it cannot.
+        raw: what stands in the file, where no cells could be made of it.
     """
 
     cells: Mapping[str, Any]
     line: int | None = None
     problem: str | None = None
+    raw: str | None = None
 
 
 @dataclass(frozen=True)
@@ -59,6 +57,7 @@ class Rows:
         shape: one record as canonical row.
         columns: the mapping in use, where the format leaves one open.
         size: number of records, where the format says it.
+        notes: what was guessed, mended or left out, a sentence each; complete once the rows have been read.
     """
 
     format: str
@@ -67,6 +66,7 @@ class Rows:
     shape: Callable[[Record], Row | Rejection]
     columns: Columns | None = None
     size: int | None = None
+    notes: list[str] = field(default_factory=list)
 
     @cached_property
     def total(self) -> int:
@@ -88,53 +88,52 @@ def reading(path: object) -> Iterator[None]:
         raise DataError(f"cannot read {path}: {error.strerror or error}. Check path and rights") from error
 
 
-@contextmanager
-def text_file(path: Path) -> Iterator[TextIO]:
-    """A UTF-8 text file, plain or `.gz`; bytes that are no UTF-8 become lone surrogates (see `unreadable`).
+class Tally:
+    """What was mended on one walk through a file; told once, when the walk has come to its end."""
 
-    Raises:
-        DataError: it cannot be read.
-    """
-    opener = cast(Callable[..., TextIO], gzip.open if path.suffix.lower() == ".gz" else open)
-    text = {"encoding": "utf-8-sig", "errors": "surrogateescape", "newline": ""}
-    with reading(path), opener(path, "rt", **text) as file:
-        yield file
+    def __init__(self) -> None:
+        self._seen: dict[str, list[int]] = {}
+
+    def add(self, what: str, line: int) -> None:
+        """Count a mended row: "short rows were filled up" in line 7."""
+        count_and_first = self._seen.setdefault(what, [0, line])
+        count_and_first[0] += 1
+
+    def count(self) -> int:
+        """All that was mended so far."""
+        return sum(count for count, _ in self._seen.values())
+
+    def tell(self, notes: list[str]) -> None:
+        """Add a sentence for each kind; another walk through the same file adds none."""
+        for what, (count, first) in self._seen.items():
+            sentence = f"{what}: {count:,} time{'s' * (count > 1)}, first in line {first:,}"
+            if sentence not in notes:
+                notes.append(sentence)
 
 
 def lines(file: TextIO) -> Iterator[str]:
-    """Lines with their ends; one of more than `MAX_LINE` characters becomes a NUL, which no row may hold."""
+    """Lines with their ends; one of more than `MAX_LINE` characters becomes `TOO_LONG`."""
     while line := file.readline(MAX_LINE):
-        if len(line) < MAX_LINE or line.endswith("\n"):
+        if len(line) < MAX_LINE or line.endswith(("\n", "\r")):
             yield line
             continue
-        while (rest := file.readline(MAX_LINE)) and not rest.endswith("\n"):
+        while (rest := file.readline(MAX_LINE)) and not rest.endswith(("\n", "\r")):
             pass
-        yield _TOO_LONG
+        yield TOO_LONG
 
 
-def unreadable(text: str) -> str | None:
-    """Why a line or cell is no text, if it is not."""
-    if (text.isascii() and "\0" not in text) or not (found := _NO_TEXT.search(text)):
-        return None
-    if found[0] == "\0":
-        return f"the row holds a NUL, or a line of more than {MAX_LINE:,} characters: is this a text file?"
-    byte = ord(found[0]) - 0xDC00
-    return f"the row is not UTF-8 (byte {byte:#04x} after {text[: found.start()][-20:]!r}): {_SAVE_AS_UTF8}"
+def mended(line: str, number: int, tally: Tally) -> tuple[str, str | None]:
+    """A line without NULs and without undecoded bytes (lone surrogates); or why it cannot be read."""
+    if line == TOO_LONG:
+        return "", f"the line has more than {MAX_LINE:,} characters: is this a text file?"
+    if "\0" in line:
+        tally.add("NUL characters were left out", number)
+        line = line.replace("\0", "")
+    if _UNDECODED.search(line):
+        tally.add("bytes that do not fit the encoding were read as Windows-1252 (--encoding)", number)
+        line = _UNDECODED.sub(_windows, line)
+    return line, None
 
 
-def csv_rows(file: TextIO, delimiter: str) -> Iterator[tuple[int, list[str], str | None]]:
-    """Rows of a CSV file as (line where it begins, cells, problem); blank lines are passed over."""
-    # One setting for the whole process; it also bounds what an open quote can swallow.
-    csv.field_size_limit(max(csv.field_size_limit(), MAX_TEXT))
-    reader = csv.reader(lines(file), delimiter=delimiter, strict=True)
-    while True:
-        line = reader.line_num + 1
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            yield line, [], f"the row is not valid CSV: {error}. Check its quotes"
-            continue
-        if cells:
-            yield line, cells, next(filter(None, map(unreadable, cells)), None)
+def _windows(found: re.Match[str]) -> str:
+    return bytes([ord(found[0]) - 0xDC00]).decode("cp1252", "replace")

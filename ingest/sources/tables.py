@@ -1,8 +1,8 @@
-"""Table files: CSV and TSV, flat JSON lines, flat Parquet.
+"""Table files: CSV and its kin, workbooks, JSON, XML, Parquet; several of one kind are one table.
 
-A CSV or TSV file has a header and is UTF-8; its delimiter is found out. What its columns mean is said by
-`Columns` or guessed (`.columns` of the source tells), what they hold (numbers, dates ...) is seen from the
-first rows. All three stream: memory does not grow with the file.
+What a file is and how it is written is found out from its content, unless `ReadOptions` says it. What its
+columns mean is said by `Columns` or guessed (`.columns` of the source tells), what they hold (numbers, dates
+...) is seen from the first rows. All but workbooks stream: memory does not grow with the file.
 """
 
 from __future__ import annotations
@@ -10,104 +10,179 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
-from itertools import islice
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ingest.sources.columns import Columns
+from ingest.sources.containers import Content, unpacked
+from ingest.sources.delimited import split_rows
+from ingest.sources.encodings import NAMES, errors_of, sample, sniff_encoding
+from ingest.sources.grids import grid_records
+from ingest.sources.json_text import document_records, is_json, is_lines, line_records
 from ingest.sources.layout import table
-from ingest.sources.records import Record, Rows, csv_rows, lines, reading, text_file, unreadable
+from ingest.sources.records import Record, Row, Rows, Tally, lines, reading
+from ingest.sources.sniffing import SAMPLED, ReadOptions, sniff_form, sniff_rows
 from ingest.sources.values import TYPED, WRITTEN, Dialect
-from mmrec.data.formats import parse_row, python_rows
+from ingest.sources.workbooks import sheet_rows
+from ingest.sources.xml_feeds import repeated_element, xml_records
+from mmrec.data.formats import python_rows
 from mmrec.errors import DataError
+from mmrec.types import Rejection
 
-CSV = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
-JSON_LINES = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz")
-PARQUET = (".parquet",)
-SUFFIXES = (*CSV, *JSON_LINES, *PARQUET)
-_DELIMITERS = ",\t;|"
-_PEEKED = 100  # first lines that tell the encoding
+Kind = Literal["csv", "json", "xml", "workbook", "parquet"]
 _BATCH = 128  # rows of a Parquet file in memory, pictures perhaps among them
+_SCANNED = 64 * 2**20  # first bytes in which one beyond ASCII is looked for
+_OLD_OFFICE = b"\xd0\xcf\x11\xe0"
+_INDEX = "__index_level_"  # of columns that pandas writes to Parquet
 
 
 @dataclass(frozen=True)
 class TableFile:
-    """A table file: walks through its records, how its values are written, its size if it says so."""
+    """A table file.
 
+    Attributes:
+        kind: what it is.
+        content: its bytes.
+        records: walks through its records.
+        dialect: how its values are written.
+        size: number of its records, if it says so.
+        notes: what was guessed, mended or left out; complete after a walk.
+    """
+
+    kind: Kind
+    content: Content
     records: Callable[[], Iterator[Record]]
     dialect: Dialect
     size: int | None = None
+    notes: list[str] = field(default_factory=list)
 
 
-def open_table(path: Path, columns: Columns | None = None) -> Rows:
-    """The rows of a CSV, TSV, JSON lines or Parquet file as a source.
+def open_table(path: Path, columns: Columns | None = None, options: ReadOptions | None = None) -> Rows:
+    """The rows of one file as a source.
 
     Raises:
-        DataError: the file is absent, empty or not what its suffix says, or the mapping does not fit.
+        DataError: the file is absent, empty or no table, or the mapping does not fit.
     """
-    file = table_file(path, columns.delimiter if columns else None)
-    return table(
-        "table", path.parent, file.records,
-        origin=str(path), columns=columns, dialect=file.dialect, size=file.size,
+    file = table_file(path, columns.delimiter if columns else None, options)
+    rows = table(
+        "table", path.parent, file.records, origin=file.content.origin, columns=columns, dialect=file.dialect,
+        size=file.size, notes=file.notes,
     )
+    if file.content.pictures:
+        return replace(rows, shape=lambda record: _with_pictures(rows.shape(record), file.content))
+    return rows
 
 
-def table_file(path: Path, delimiter: str | None = None) -> TableFile:
-    """The reader that fits a file's suffix.
+def table_file(path: Path, delimiter: str | None = None, options: ReadOptions | None = None) -> TableFile:
+    """The reader that fits a file's content.
 
     Raises:
         DataError: no reader fits, or the file cannot be read.
     """
-    name = path.name.lower()
-    if not path.is_file():
-        raise DataError(f"{path} is {'a folder' if path.is_dir() else 'not there'}: give the path of a file")
-    if name.endswith(CSV + JSON_LINES):
-        _check_encoding(path)
-    if name.endswith(CSV):
-        return TableFile(partial(csv_records, path, delimiter or sniff(path)), WRITTEN)
-    if name.endswith(JSON_LINES):
-        return TableFile(partial(json_records, path), TYPED)
-    if name.endswith(PARQUET):
-        with parquet_file(path) as file:
-            return TableFile(partial(parquet_records, path), TYPED, file.metadata.num_rows)
-    raise DataError(f"{path} has no suffix of a table ({', '.join(SUFFIXES)}): rename it, or save it as one")
+    options = options or ReadOptions()
+    content = unpacked(path)
+    notes, head = list(content.notes), content.head()
+    if head.startswith(b"PAR1"):
+        with parquet_file(content) as file:
+            size = file.metadata.num_rows
+        return TableFile("parquet", content, lambda: _parquet_records(content, notes), TYPED, size, notes)
+    if head.startswith((b"PK", _OLD_OFFICE)):
+        return _workbook(content, options, notes)
+    encoding = options.encoding or _encoding(content, head)
+    if encoding in NAMES and options.encoding is None:
+        notes.append(f"{NAMES[encoding]} (--encoding)")
+    text = sample(head, encoding)
+    if text.lstrip()[:1] == "<":
+        tag = repeated_element(content)
+        return TableFile("xml", content, lambda: xml_records(content, tag), WRITTEN, None, notes)
+    if is_json(text):
+        read = line_records if is_lines(text) else document_records
+
+        def records() -> Iterator[Record]:
+            tally = Tally()
+            with text_file(content, encoding) as file:
+                yield from read(file, tally)
+            tally.tell(notes)
+
+        return TableFile("json", content, records, TYPED, None, notes)
+    return _csv(content, encoding, text, delimiter, options, notes)
 
 
-def csv_records(path: Path, delimiter: str) -> Iterator[Record]:
-    """Rows of a CSV or TSV file, cells as the strings they are; a row of another length has a problem.
+def _csv(
+    content: Content, encoding: str, text: str, delimiter: str | None, options: ReadOptions, notes: list[str]
+) -> TableFile:
+    form = sniff_form(text, name=content.name, delimiter=delimiter, options=options)
+    if form is None:
+        raise DataError(f"{content.origin} has no header: a line with the names of columns was expected")
+    if form.guesses:
+        notes[:] = [", ".join([*notes, *form.guesses])] if notes else [", ".join(form.guesses)]
 
-    Raises:
-        DataError: there is no header that can be used.
-    """
-    with text_file(path) as file:
-        rows = csv_rows(file, delimiter)
-        header = _header(path, next(rows, (1, [], "the file is empty")))
-        for line, cells, problem in rows:
-            if problem is None and len(cells) != len(header):
-                beyond = f", too many are {cells[len(header):]!r:.200}" if len(cells) > len(header) else ""
-                problem = (
-                    f"the row has {len(cells)} cells, the header {len(header)}{beyond}: look for a"
-                    f" {delimiter!r} or line break that wants quotes"
-                )
-            yield Record(dict(zip(header, cells, strict=False)), line, problem)
+    def records() -> Iterator[Record]:
+        tally = Tally()
+        with text_file(content, encoding, form.newline) as file:
+            rows = split_rows(
+                lines(file), form.delimiter, form.quoting, width=len(form.rows[0]), tally=tally
+            )
+            yield from grid_records(rows, form.rows, form.header_line, tally, notes, form.delimiter)
+        tally.tell(notes)
 
-
-def json_records(path: Path) -> Iterator[Record]:
-    """Objects of a file of JSON lines; blank lines are passed over."""
-    with text_file(path) as file:
-        for number, line in enumerate(lines(file), start=1):
-            if line.strip():
-                yield _json_record(line, number)
+    return TableFile("csv", content, records, WRITTEN, None, notes)
 
 
-def parquet_records(path: Path) -> Iterator[Record]:
-    """Rows of a Parquet file, a bounded batch in memory at a time."""
-    with parquet_file(path) as file:
-        yield from arrow_records(file.iter_batches(_BATCH))
+def _workbook(content: Content, options: ReadOptions, notes: list[str]) -> TableFile:
+    rows, told = sheet_rows(content, options.sheet)
+    at = sniff_rows([(number, cells) for number, cells, _ in rows[:SAMPLED]], options.header_line)
+    if rows[at][0] > rows[0][0] and options.header_line is None:
+        told.append(f"header in line {rows[at][0]} (--header-line)")
+    notes += told
+    first = [cells for _, cells, _ in rows[at : at + SAMPLED]]
+
+    def records() -> Iterator[Record]:
+        tally = Tally()
+        yield from grid_records(iter(rows), first, rows[at][0], tally, notes)
+        tally.tell(notes)
+
+    return TableFile("workbook", content, records, WRITTEN, None, notes)
+
+
+def _encoding(content: Content, head: bytes) -> str:
+    """The encoding; where the head is ASCII, by the first bytes that are not."""
+    encoding = sniff_encoding(head, content.origin)
+    if encoding != "utf-8" or not head.isascii():
+        return encoding
+    with content.opened() as file:
+        read = 0
+        while read < _SCANNED and (block := file.read(2**20)):
+            if not block.isascii():
+                return sniff_encoding(block, content.origin)
+            read += len(block)
+    return encoding
+
+
+@contextmanager
+def text_file(content: Content, encoding: str, newline: str = "\n") -> Iterator[io.TextIOWrapper]:
+    """A text, bytes that its encoding does not know as lone surrogates (see `mended`)."""
+    plain = "utf-8-sig" if encoding == "utf-8" else encoding
+    with content.opened() as file:
+        yield io.TextIOWrapper(file, plain, errors_of(encoding), newline)
+
+
+def _parquet_records(content: Content, notes: list[str]) -> Iterator[Record]:
+    with parquet_file(content) as file:
+        names = file.schema_arrow.names
+        left_out = [name for name in names if name.startswith(_INDEX) and _whole(file.schema_arrow, name)]
+        if left_out and (told := "the index of pandas was left out") not in notes:
+            notes.append(told)
+        columns = [name for name in names if name not in left_out] if left_out else None
+        yield from arrow_records(file.iter_batches(_BATCH, columns=columns))
+
+
+def _whole(schema: pa.Schema, name: str) -> bool:
+    return bool(pa.types.is_integer(schema.field(name).type))
 
 
 def arrow_records(batches: Iterable[pa.RecordBatch]) -> Iterator[Record]:
@@ -121,58 +196,29 @@ def arrow_records(batches: Iterable[pa.RecordBatch]) -> Iterator[Record]:
 
 
 @contextmanager
-def parquet_file(path: Path) -> Iterator[pq.ParquetFile]:
+def parquet_file(source: Content | Path) -> Iterator[pq.ParquetFile]:
     """An open Parquet file.
 
     Raises:
         DataError: it is none, or damaged.
     """
+    path = source if isinstance(source, Path) else source.path
+    origin = source if isinstance(source, Path) else source.origin
     try:
-        with reading(path), pq.ParquetFile(path) as file:
-            yield file
+        if path is not None:
+            with reading(origin), pq.ParquetFile(path) as file:
+                yield file
+        elif isinstance(source, Content):
+            with source.seekable() as packed, reading(origin), pq.ParquetFile(packed) as file:
+                yield file
     except pa.ArrowException as error:
-        raise DataError(f"{path} is no Parquet file, or damaged: {error}. Write it again") from error
+        raise DataError(f"{origin} is no Parquet file, or damaged: {error}. Write it again") from error
 
 
-def sniff(path: Path) -> str:
-    """The delimiter that cuts the first rows into most cells of one number; a comma if none does."""
-    if ".tsv" in path.suffixes:
-        return "\t"
-    with text_file(path) as file:
-        text = file.read(2**16)
-
-    def score(delimiter: str) -> tuple[float, int]:
-        widths = [len(cells) for _, cells, _ in csv_rows(io.StringIO(text, newline=""), delimiter)]
-        width = widths[0] if widths else 0
-        return (widths.count(width) / len(widths) if width > 1 else 0.0), width
-
-    return max(_DELIMITERS, key=score)
-
-
-def _check_encoding(path: Path) -> None:
-    """One row that is not UTF-8 is rejected alone; if most are, it is the file."""
-    with text_file(path) as file:
-        first = list(islice(lines(file), _PEEKED))
-    problems = [problem for problem in map(unreadable, first) if problem]
-    if 2 * len(problems) > len(first):
-        raise DataError(f"{path}: {problems[0]}")
-
-
-def _header(path: Path, row: tuple[int, list[str], str | None]) -> list[str]:
-    line, cells, problem = row
-    if problem:
-        raise DataError(f"{path}, line {line}: {problem}. A header and rows as UTF-8 text were expected")
-    names = [cell.strip() or f"column_{position}" for position, cell in enumerate(cells, start=1)]
-    twice = {name for name in names if names.count(name) > 1}
-    if twice:
-        raise DataError(f"{path} has several columns {', '.join(sorted(twice))}: rename all but one")
-    return names
-
-
-def _json_record(line: str, number: int) -> Record:
-    if problem := unreadable(line):
-        return Record({}, number, problem)
-    try:
-        return Record(parse_row(line), number)
-    except DataError as error:
-        return Record({}, number, str(error))
+def _with_pictures(row: Row | Rejection, content: Content) -> Row | Rejection:
+    """The row with the pictures that lie beside the table in its archive."""
+    if isinstance(row, Rejection) or row["image"] is None:
+        return row
+    images = row["image"] if isinstance(row["image"], list) else [row["image"]]
+    found: list[Any] = [(isinstance(one, str) and content.picture(one)) or one for one in images]
+    return row | {"image": found if len(found) > 1 else found[0]}

@@ -7,7 +7,9 @@ import struct
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from PIL import Image, JpegImagePlugin, TiffImagePlugin
+from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.TiffImagePlugin import TILELENGTH, TILEWIDTH, TiffImageFile
 
 from mmrec.errors import DataError
 from mmrec.types import IMAGE
@@ -17,7 +19,6 @@ MAX_SCANS = 100  # of a progressive JPEG; cameras and web tools write about 10
 MAX_EXIF = 8  # EXIF segments of a JPEG, 64 kB each
 MAX_TABLE = 100_000  # numbers under one TIFF tag; Pillow makes a Python object of each
 MAX_AVIF = 8 * 2**20  # bytes; Pillow unpacks an AVIF's EXIF on opening, some 20 bytes for one
-_TILE_WIDTH, _TILE_LENGTH = 322, 323  # TIFF tags
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,10 +143,10 @@ def check_cost(picture: Image.Image, data: bytes, kind: Format, limits: Limits) 
     check_size(picture.size, limits)
     width, height = picture.size
     cost = width * height * kind.bytes_per_pixel
-    if isinstance(picture, JpegImagePlugin.JpegImageFile):
+    if isinstance(picture, JpegImageFile):
         cost = _prepare_jpeg(picture, data, limits)
-    if isinstance(picture, TiffImagePlugin.TiffImageFile):  # a tile may be bigger than its picture
-        cost += 8 * picture.tag_v2.get(_TILE_WIDTH, 0) * picture.tag_v2.get(_TILE_LENGTH, 0)
+    if isinstance(picture, TiffImageFile):  # a tile may be bigger than its picture
+        cost += 8 * picture.tag_v2.get(TILEWIDTH, 0) * picture.tag_v2.get(TILELENGTH, 0)
     if cost > limits.memory:
         raise DataError(
             f"of {width} x {height} pixels would take {cost:,} bytes of memory as {kind.name}, more than"
@@ -163,13 +164,14 @@ def check_size(size: tuple[int, int], limits: Limits) -> None:
         )
 
 
-def _prepare_jpeg(picture: JpegImagePlugin.JpegImageFile, data: bytes, limits: Limits) -> int:
+def _prepare_jpeg(picture: JpegImageFile, data: bytes, limits: Limits) -> int:
     """Has a JPEG decoded at 1/2, 1/4 or 1/8 where that suffices; returns the bytes it will take."""
     width, height = picture.size
     if width * height / 64 / 8 > len(data):  # a block of 64 pixels takes one bit at the very least
         raise DataError(f"claims {width} x {height} pixels in only {len(data):,} bytes: get it again")
+    coefficients = 0
     assert picture.fp is not None  # for mypy: it has just been opened
-    more_scans, coefficients = data.count(b"\xff\xda", picture.fp.tell()), 0
+    more_scans = data.count(b"\xff\xda", picture.fp.tell())
     if more_scans:  # libjpeg then holds the coefficients of the whole picture, two bytes each
         if more_scans > MAX_SCANS:
             raise DataError(f"has {more_scans} progressive scans: save it anew as a plain JPEG")

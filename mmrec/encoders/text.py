@@ -105,11 +105,16 @@ def _ruler(model: Any) -> tuple[Callable[[str], int], float]:
 
 
 def _counter(tokenizer: Any) -> Callable[[str], int]:
-    # A copy of its own: the model's may be in use by another thread, and none can serve two at once.
-    own, lock = copy.deepcopy(tokenizer), Lock()
+    if tokenizer.is_fast:
+        # A copy of its own: the model's is told to truncate, and may be in use by another thread.
+        own = copy.deepcopy(tokenizer.backend_tokenizer)
+        own.no_truncation()
+        own.no_padding()
+        return lambda text: len(own.encode(text, add_special_tokens=False))
+    lock, slow = Lock(), copy.deepcopy(tokenizer)
 
     def count(text: str) -> int:
-        with lock:
-            return len(own(text, add_special_tokens=False, verbose=False)["input_ids"])
+        with lock:  # one of Python may not serve two threads at once
+            return len(slow.tokenize(text))
 
     return count

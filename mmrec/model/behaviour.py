@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+import torch
+from scipy.sparse import csr_matrix
+from torch.nn.functional import normalize
 
 from mmrec.encoders.base import Vectors
 from mmrec.model.closed_form import Spans, regressions, truncated_svd
-from mmrec.model.contrastive import Recipe, Watch
-from mmrec.model.item_embeddings import ItemEmbeddings, learned_embeddings
-from mmrec.model.metric import Metric, learned_metric
-
-if TYPE_CHECKING:
-    from scipy.sparse import csr_matrix
+from mmrec.model.contrastive import Recipe, Watch, train
+from mmrec.model.parts import Behaviour, ItemEmbeddings, Metric
 
 RATE = 0.5  # learning rate of a training that goes on from another, against that of one from the start
+INPUT_SCALE = 4.0  # norm of a history that the item embeddings are shown; at 1, small towers learn slowly
+WHITENING = 0.5  # power of the deviations by which the directions of content are divided to begin with
+SCALE = 14.0  # what cosines are multiplied by to begin with, an inverse temperature
+POPULARITY = 0.3  # weight of the popularity prior to begin with
+FIELD_DROPOUT = 0.1  # of each field of an item in each epoch, as items lack fields
+MOST_SAMPLED = 20_000  # items that the directions are estimated on
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +32,7 @@ class Settings:
 
     Attributes:
         rank: of the linear part, r.
-        l2: as of `regressions`.
-        dropout, user_power: as of `regressions`.
+        l2, dropout, user_power: of the linear part, as of `regressions`.
         most_regressed: the linear part is that of so many items at most, the most chosen ones.
         recipe: of the item embeddings.
         metric: recipe of the metric.
@@ -54,36 +59,6 @@ class Settings:
         return replace(self, recipe=recipe, metric=metric)
 
 
-@dataclass(frozen=True, slots=True)
-class Behaviour:
-    """All parts, of the n items that somebody chose.
-
-    Attributes:
-        linear_input, linear_output: factors of the linear part, of an item in a history and as a candidate
-            [n, r]: a score is the sum of a history's inputs times the candidate's output.
-        embeddings: the item embeddings, of width h.
-        metric: of content.
-        counts: users of each item [n].
-    """
-
-    linear_input: Vectors
-    linear_output: Vectors
-    embeddings: ItemEmbeddings
-    metric: Metric
-    counts: NDArray[np.float32]
-
-    @property
-    def targets(self) -> Vectors:
-        """All that the content tower shall predict of an item, side by side [n, 2r + 2h + 1]."""
-        one = self.embeddings
-        return np.hstack([self.linear_input, self.linear_output, one.input, one.output, one.bias[:, None]])
-
-    @property
-    def dims(self) -> tuple[int, int]:
-        """Widths r and h of linear part and item embeddings."""
-        return self.linear_input.shape[1], self.embeddings.input.shape[1]
-
-
 class Start(NamedTuple):
     """Where to go on from: embeddings and a metric of the same items and content."""
 
@@ -92,28 +67,138 @@ class Start(NamedTuple):
 
 
 def behaviour_of(
-    train: csr_matrix, content: Vectors, spans: Spans, settings: Settings, *, seed: int,
+    histories: csr_matrix, content: Vectors, spans: Spans, settings: Settings, *, seed: int,
     start: Start | None = None, device: str | None = None, watch: Watch | None = None,
 ) -> Behaviour:
-    """Learns all parts from histories [users, n] of items that all have users, and their content [n, c]."""
-    counts = np.asarray(train.sum(axis=0), np.float32).ravel()
-    inputs, outputs = _linear(train, counts, settings)
+    """Learns all parts from histories [users, n] of items that all have users, and their content [n, c].
+
+    Args:
+        histories, seed, device, watch: as of `contrastive.train`; the watch is told of the item embeddings.
+        spans: where each field lies in the content.
+    """
+    counts = np.asarray(histories.sum(axis=0), np.float32).ravel()
+    inputs, outputs = _linear(histories, counts, settings)
     embeddings = learned_embeddings(
-        train, settings.recipe, seed=seed, start=start and start.embeddings, device=device, watch=watch
+        histories, settings.recipe, seed=seed, start=start and start.embeddings, device=device, watch=watch
     )
     metric = learned_metric(
-        train, content, spans, settings.metric, seed=seed, start=start and start.metric, device=device
+        histories, content, spans, settings.metric, seed=seed, start=start and start.metric, device=device
     )
     return Behaviour(inputs, outputs, embeddings, metric, counts)
 
 
-def _linear(train: csr_matrix, counts: Vectors, settings: Settings) -> tuple[Vectors, Vectors]:
+def _linear(histories: csr_matrix, counts: Vectors, settings: Settings) -> tuple[Vectors, Vectors]:
     """Factors [n, r] of the regressions; zeros for items beyond the most chosen ones."""
     chosen = np.sort(np.argsort(-counts, kind="stable")[: settings.most_regressed])
     weights = regressions(
-        train[:, chosen], settings.l2, dropout=settings.dropout, user_power=settings.user_power
+        histories[:, chosen], settings.l2, dropout=settings.dropout, user_power=settings.user_power
     )
     inputs, outputs = np.zeros((2, len(counts), settings.rank), np.float32)
     left, right = truncated_svd(weights, settings.rank)
     inputs[chosen, : left.shape[1]], outputs[chosen, : right.shape[1]] = left, right
     return inputs, outputs
+
+
+def learned_embeddings(
+    histories: csr_matrix, recipe: Recipe, *, seed: int, start: ItemEmbeddings | None = None,
+    device: str | None = None, watch: Watch | None = None,
+) -> ItemEmbeddings:
+    """Item embeddings of histories [users, n]; without a start they begin at random, by the seed."""
+    net = _EmbeddingTables(start or _random(histories, recipe.dim, seed), device)
+    train(histories, net, recipe, seed=seed, device=device, watch=watch)
+    learned = ItemEmbeddings(*(table.detach().cpu().numpy() for table in net.parameters))
+    return learned._replace(input=INPUT_SCALE * learned.input)
+
+
+class _EmbeddingTables:
+    def __init__(self, start: ItemEmbeddings, device: str | None) -> None:
+        scaled = start._replace(input=start.input / INPUT_SCALE)
+        self.parameters: Sequence[torch.Tensor] = [
+            torch.tensor(x, dtype=torch.float32, device=device or "cpu", requires_grad=True) for x in scaled
+        ]
+
+    def begin(self, generator: torch.Generator) -> None:
+        """Nothing is drawn."""
+
+    def scores(self, shown: torch.Tensor, columns: torch.Tensor | None) -> torch.Tensor:
+        inputs, base, outputs, bias = self.parameters
+        if columns is not None:
+            inputs, outputs, bias = inputs[columns], outputs[columns], bias[columns]
+        weights = normalize(shown, dim=1)
+        users = torch.tanh(INPUT_SCALE * weights @ inputs + base)  # [b, m] @ [m, h] -> [b, h]
+        return users @ outputs.T + bias  # [b, h] @ [h, m] -> [b, m]
+
+
+def _random(histories: csr_matrix, h: int, seed: int) -> ItemEmbeddings:
+    """Small random embeddings; the more users an item has, the higher its bias."""
+    n = histories.shape[1]
+    rng = np.random.Generator(np.random.PCG64(seed))
+    deviation = math.sqrt(2 / (n + h))  # Glorot's, as if both tables were layers
+    first, second = (deviation * rng.standard_normal((2, n, h), np.float32)).astype(np.float32)
+    bias = np.log1p(np.bincount(histories.indices, minlength=n)).astype(np.float32)
+    return ItemEmbeddings(INPUT_SCALE * first, np.zeros(h, np.float32), second, bias - bias.mean())
+
+
+def learned_metric(
+    histories: csr_matrix, content: Vectors, spans: Spans, recipe: Recipe, *, seed: int,
+    start: Metric | None = None, device: str | None = None,
+) -> Metric:
+    """The metric of content [n, c] in which items of one history [users, n] lie together.
+
+    Args:
+        spans: where each field lies in the content.
+        recipe: `dim` is the most directions that are kept, p.
+        seed: also of the fields that are dropped.
+        start: None starts from the content's own main directions, whitened in part.
+    """
+    start = start or whitened(content, recipe.dim, np.random.Generator(np.random.PCG64(seed)))
+    net = _MetricNet(start, histories, content, spans, device)
+    train(histories, net, recipe, seed=seed, device=device)
+    projection: Vectors = net.parameters[0].detach().cpu().numpy()
+    return Metric(start.projection @ projection)  # [c, p] @ [p, p]
+
+
+def whitened(content: Vectors, p: int, rng: np.random.Generator) -> Metric:
+    """The p main directions of content [n, c], each divided by a power of its deviation."""
+    some = np.sort(rng.permutation(len(content))[:MOST_SAMPLED])
+    covariance = content[some].T @ content[some] / np.float32(len(some))  # [c, n] @ [n, c]
+    variances, directions = np.linalg.eigh(covariance)
+    variances, directions = variances[::-1][:p], directions[:, ::-1][:, :p]  # [c, p]
+    kept = variances > 1e-8 * max(float(variances[0]), 1e-12)
+    deviations = np.sqrt(variances[kept] / variances[0])
+    return Metric(np.ascontiguousarray(directions[:, kept] / deviations**WHITENING, np.float32))
+
+
+class _MetricNet:
+    """A projection of the starting directions, a scale of cosines, and a prior of popularity."""
+
+    def __init__(
+        self, start: Metric, histories: csr_matrix, content: Vectors, spans: Spans, device: str | None
+    ) -> None:
+        self.device = torch.device(device or "cpu")
+        self.start, self.content, self.spans = start, content, spans
+        counts = np.bincount(histories.indices, minlength=len(content)).astype(np.float32)
+        self.prior = torch.from_numpy(np.log1p(counts)).to(self.device)
+        scale, power = torch.tensor(math.log(SCALE)), torch.tensor(POPULARITY)
+        first = torch.eye(start.projection.shape[1]), scale, power
+        self.parameters: Sequence[torch.Tensor] = [one.to(self.device).requires_grad_() for one in first]
+        self.items = torch.empty(0)
+
+    def begin(self, generator: torch.Generator) -> None:
+        """All items in the starting directions, some of their fields dropped."""
+        content = self.content
+        if len(self.spans) > 1:
+            content = content.copy()
+            for span in self.spans.values():
+                dropped = torch.rand(len(content), generator=generator).numpy() < FIELD_DROPOUT
+                content[dropped, span] = 0
+        self.items = torch.from_numpy(self.start(content)).to(self.device)
+
+    def scores(self, shown: torch.Tensor, columns: torch.Tensor | None) -> torch.Tensor:
+        projection, log_scale, power = self.parameters
+        items, prior = self.items, self.prior
+        if columns is not None:
+            items, prior = items[columns], prior[columns]
+        items = normalize(items @ projection, dim=1)  # [m, p] @ [p, p]
+        users = normalize(shown @ items, dim=1)  # [b, m] @ [m, p] -> [b, p]
+        return log_scale.exp() * users @ items.T + power * prior  # [b, p] @ [p, m] -> [b, m]

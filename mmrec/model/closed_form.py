@@ -21,8 +21,9 @@ from mmrec.errors import DataError
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
-OVERSAMPLED = 64  # directions beyond those asked for
-PASSES = 4  # over the matrix; factors of a spectrum that falls slowly need some
+Spans = Mapping[str, slice]  # where each field lies in the content
+F = TypeVar("F", np.float32, np.float64)
+_BLOCK = 2048  # items whose likeness to all landmarks is held at once
 
 
 def truncated_svd(matrix: Vectors, k: int) -> tuple[Vectors, Vectors]:
@@ -35,15 +36,12 @@ def truncated_svd(matrix: Vectors, k: int) -> tuple[Vectors, Vectors]:
     else:
         from sklearn.utils.extmath import randomized_svd
 
-        left, strengths, right = randomized_svd(
-            matrix, k, n_oversamples=OVERSAMPLED, n_iter=PASSES, random_state=0
-        )
+        # Factors of a spectrum that falls slowly need some directions and passes more.
+        left, strengths, right = randomized_svd(matrix, k, n_oversamples=64, n_iter=4, random_state=0)
     return left * strengths, right.T  # [n, k], [k, m] -> [m, k]
 
 
-def regressions(
-    train: csr_matrix, l2: float, *, dropout: float = 0.0, user_power: float = 0.0
-) -> Vectors:
+def regressions(train: csr_matrix, l2: float, *, dropout: float = 0.0, user_power: float = 0.0) -> Vectors:
     """Weights B [w, w] of each item's column as a linear regression on all others; its diagonal is 0.
 
     Args:
@@ -85,17 +83,11 @@ def _gram(train: csr_matrix, user_power: float) -> NDArray[np.float64]:
     return gram
 
 
-Spans = Mapping[str, slice]
-F = TypeVar("F", np.float32, np.float64)
-_BLOCK = 2048  # items whose likeness to all landmarks is held at once
-
-
 @dataclass(frozen=True)
 class FieldKernel:
     """Likeness of items by their content [n, c].
 
     Attributes:
-        spans: where each field lies in the content.
         weights: of each field in the mean.
         widths: squared distance of each field's unit features at which its kernel has fallen to 1/e.
     """
@@ -138,16 +130,11 @@ class FieldKernel:
 
 @dataclass(frozen=True)
 class Smoother:
-    """A kernel ridge from content to targets, on some items as landmarks.
-
-    Attributes:
-        landmarks: content of the landmarks [m, c].
-        coefficients: of each target [m, t].
-    """
+    """A kernel ridge from content to targets, on some items as landmarks."""
 
     kernel: FieldKernel
-    landmarks: Vectors
-    coefficients: Vectors
+    landmarks: Vectors  # [m, c]
+    coefficients: Vectors  # [m, t]
 
     def __call__(self, content: Vectors) -> Vectors:
         """Targets [n, t] of items [n, c]."""
@@ -161,10 +148,10 @@ class Smoother:
 def smoothed(
     kernel: FieldKernel, content: Vectors, targets: Vectors, ridge: float, most: int, rng: np.random.Generator
 ) -> tuple[Smoother, Vectors]:
-    """The smoother of items [n, c] with targets [n, t], and each item's targets as the others predict them.
+    """The smoother of items [n, c] with targets [n, t], and the leave-one-out prediction of these targets.
 
     With at most `most` items it is the exact kernel ridge; with more, so many of them drawn at random are
-    landmarks. What the others predict (leave-one-out) is exact in both.
+    landmarks. The leave-one-out predictions are exact in both cases.
 
     Source: Saunders, Gammerman & Vovk 1998 (kernel ridge); Rasmussen & Williams 2006, sect. 8.3.1 (subset of
     regressors); leave-one-out residual = residual / (1 - leverage).
@@ -194,9 +181,9 @@ def folds_left_out(
     """
     inverse = _inverse(gram + np.float32(ridge) * np.eye(len(gram), dtype=np.float32))  # float32: for choices
     coefficients = inverse @ targets  # [n, n] @ [n, t]
-    residuals = (np.linalg.solve(inverse[np.ix_(fold, fold)], coefficients[fold]) for fold in folds)
     return [
-        (targets[fold] - rest).astype(np.float32) for fold, rest in zip(folds, residuals, strict=True)
+        (targets[fold] - np.linalg.solve(inverse[np.ix_(fold, fold)], coefficients[fold])).astype(np.float32)
+        for fold in folds
     ]
 
 

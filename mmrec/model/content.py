@@ -29,9 +29,11 @@ NUMBER_WIDTH = 0.5  # two numbers this many deviations apart have a cosine of ex
 NUMBER_REACH = 4.0  # deviations from the median at which a number is clipped
 NUMBER_NODES = 12  # frequencies of a number's features; two features each
 NUMBER_STEP = 0.31  # between frequencies; the cosine repeats beyond 2 reaches, the tail left out is 2e-4
+FREQUENCIES = NUMBER_STEP * np.arange(0.5, NUMBER_NODES)  # [nodes], midpoints under a Gaussian
 CATEGORY_DIM = 64  # the random vectors of two values have a cosine of 0 +- 1/8
 PRIOR = 32  # a mean over few items is shrunk as if this many items lay at the origin
 ENOUGH = 50_000  # items after which means and scales are not estimated again while ingesting
+SlotKind = Literal["embedding", "number", "category"]
 
 
 class Embedded(NamedTuple):
@@ -46,7 +48,6 @@ class Fields:
     """What is known of n items before fusion.
 
     Attributes:
-        n: number of items.
         embeddings: of text fields and pictures, by field.
         attributes: n values of each attribute, `None` where absent.
     """
@@ -65,9 +66,6 @@ class Fields:
             if first is not None and name not in asked:
                 asked[name] = ("number", 2 * NUMBER_NODES) if is_number(first) else ("category", CATEGORY_DIM)
         return asked
-
-
-SlotKind = Literal["embedding", "number", "category"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +115,10 @@ class ContentPlan:
 
         Attributes without a slot wait until the plan is fitted again, unless it has no slot at all.
         """
-        kinds = {name: kind for name, (kind, _) in fields.kinds().items() if _weight(name, kind, config) > 0}
-        needed = {name for name, kind in kinds.items() if kind == "embedding" or not self.slots}
+        needed = {
+            name for name, (kind, _) in fields.kinds().items()
+            if _weight(name, kind, config) > 0 and (kind == "embedding" or not self.slots)
+        }
         return needed <= {slot.name for slot in self.slots if slot.kind == "embedding"}
 
     def outgrown(self, n: int) -> bool:
@@ -133,10 +133,9 @@ class ContentPlan:
                 known[name] = Slot(name, kind, dim, 0.0)
         weighed = [replace(s, weight=_weight(s.name, s.kind, config)) for s in known.values()]
         slots = tuple(_scaled(s, fields.attributes.get(s.name, ())) for s in weighed if s.weight > 0)
-        raw = replace(self, slots=slots, means={})
+        read = {s.name: _read(s, fields) for s in slots if s.kind != "category"}
         means = {
-            s.name: raw._features(s, fields).sum(axis=0) / np.float32(_present(s, fields).sum() + PRIOR)
-            for s in slots if s.kind != "category"
+            name: one.values.sum(axis=0) / np.float32(one.present.sum() + PRIOR) for name, one in read.items()
         }
         return ContentPlan(slots, fields.n, means)
 
@@ -146,11 +145,8 @@ class ContentPlan:
 
     def part(self, name: str, fields: Fields) -> Vectors:
         """One field's centred unit features [n, dim of its slot]; zeros where the field is absent."""
-        slot = self.slot(name)
-        x = self._features(slot, fields)
-        if name in self.means:
-            x = (x - self.means[name]) * _present(slot, fields)[:, None]
-        return unit(x)
+        x, present = _read(self.slot(name), fields)
+        return unit((x - self.means[name]) * present[:, None] if name in self.means else x)
 
     def fuse(self, parts: Mapping[str, Vectors], n: int) -> Vectors:
         """Content [n, c] of parts; a field without a part is absent."""
@@ -163,18 +159,6 @@ class ContentPlan:
     def slot(self, name: str) -> Slot:
         """The slot of a field."""
         return next(slot for slot in self.slots if slot.name == name)
-
-    def _features(self, slot: Slot, fields: Fields) -> Vectors:
-        """Features [n, dim] before centring; zeros where the field is absent."""
-        if slot.kind == "embedding":
-            part = fields.embeddings.get(slot.name)
-            return np.zeros((fields.n, slot.dim), np.float32) if part is None else part.values
-        values = fields.attributes.get(slot.name)
-        if values is None or slot.name in fields.embeddings:
-            return np.zeros((fields.n, slot.dim), np.float32)
-        if slot.kind == "number":
-            return number_features(values, slot)
-        return category_features(values, slot.name)
 
     def save(self) -> bytes:
         """The plan as a safetensors file; the slots are in its metadata."""
@@ -189,11 +173,8 @@ class ContentPlan:
     def load(cls, packed: bytes, name: str) -> ContentPlan:
         """Reads what `save` gave.
 
-        Args:
-            name: of the file, for the error.
-
         Raises:
-            StoreError: the file is damaged.
+            StoreError: the file of this name is damaged.
         """
         from safetensors import SafetensorError
         from safetensors.numpy import load
@@ -221,9 +202,10 @@ def number_features(values: Sequence[Any], slot: Slot) -> Vectors:
     Source: Rahimi & Recht 2007, random Fourier features, with the frequencies of the midpoint rule in place
     of random ones. (Gauss-Hermite nodes lie too far apart: the cosine of numbers 4 deviations apart is -1.)
     """
-    nodes, shares = _quadrature()
+    weights = np.exp(-(FREQUENCIES**2) / 2)
+    shares = np.sqrt(weights / weights.sum())
     z = np.array([np.nan if v is None else (_real(v) - slot.centre) / slot.scale for v in values])
-    angles = np.clip(z, -NUMBER_REACH, NUMBER_REACH)[:, None] * nodes / NUMBER_WIDTH  # [n, nodes]
+    angles = np.clip(z, -NUMBER_REACH, NUMBER_REACH)[:, None] * FREQUENCIES / NUMBER_WIDTH  # [n, nodes]
     x = np.hstack([shares * np.cos(angles), shares * np.sin(angles)])  # [n, 2 * nodes]
     return np.nan_to_num(x).astype(np.float32)
 
@@ -249,26 +231,21 @@ def _random_vector(label: str) -> Vectors:
     return np.random.default_rng(seed).standard_normal(CATEGORY_DIM).astype(np.float32)
 
 
-@lru_cache(maxsize=1)
-def _quadrature() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Frequencies [nodes] of a Gaussian, and the roots of their shares."""
-    nodes = NUMBER_STEP * np.arange(0.5, NUMBER_NODES, dtype=np.float64)
-    weights = np.exp(-(nodes**2) / 2)
-    return nodes, np.sqrt(weights / weights.sum())
-
-
 def _real(value: Any) -> float:
     return value.timestamp() if isinstance(value, datetime) else float(value)
 
 
-def _present(slot: Slot, fields: Fields) -> NDArray[np.bool_]:
-    if slot.kind == "embedding":
-        part = fields.embeddings.get(slot.name)
-        return np.zeros(fields.n, np.bool_) if part is None else part.present
-    values = fields.attributes.get(slot.name)
-    if values is None:
-        return np.zeros(fields.n, np.bool_)
-    return np.array([value is not None for value in values], np.bool_)
+def _read(slot: Slot, fields: Fields) -> Embedded:
+    """Features [n, dim] before centring; zeros where the field is absent, or hidden by a text of its name."""
+    values, embedded = fields.attributes.get(slot.name), fields.embeddings.get(slot.name)
+    if slot.kind == "embedding" and embedded is not None:
+        return embedded
+    if slot.kind == "embedding" or embedded is not None or values is None:
+        return Embedded(np.zeros((fields.n, slot.dim), np.float32), np.zeros(fields.n, np.bool_))
+    present = np.array([value is not None for value in values], np.bool_)
+    if slot.kind == "number":
+        return Embedded(number_features(values, slot), present)
+    return Embedded(category_features(values, slot.name), present)
 
 
 def _weight(name: str, kind: SlotKind, config: Config) -> float:

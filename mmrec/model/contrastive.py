@@ -4,28 +4,16 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 
 from mmrec.errors import DataError
-
-if TYPE_CHECKING:
-    import torch
-    from scipy.sparse import csr_matrix
-
-
-class Loss(Protocol):
-    """What training minimises; a new one is a function of this form and a line in `LOSSES`."""
-
-    def __call__(
-        self, scores: torch.Tensor, targets: torch.Tensor, *, hidden: torch.Tensor | None = None,
-        log_q: torch.Tensor | None = None, temperature: float = 1.0,
-    ) -> torch.Tensor:
-        """Loss [b] of each user; the arguments are those of `contrastive_loss`."""
 
 
 def contrastive_loss(
@@ -59,29 +47,27 @@ def contrastive_loss(
     return totals * logits.logsumexp(dim=1) - (targets * chosen).sum(dim=1)
 
 
-LOSSES: dict[str, Loss] = {"contrastive": contrastive_loss}
+Loss = Callable[..., torch.Tensor]  # of the arguments of `contrastive_loss`
+LOSSES: dict[str, Loss] = {"contrastive": contrastive_loss}  # a further loss is a function and a line here
 
 
 def presence(counts: torch.Tensor, users: int, batch: int, negatives: int) -> torch.Tensor:
-    """Probability [n] of each item to be a candidate of a user who has not chosen it.
+    """Probability [n] that an item is a candidate of a user who has not chosen it.
 
     It is one if another user of the batch chose it, or if it is drawn.
 
     Args:
         counts: users who chose each item [n].
-        users: of whom there are so many, and `batch` of them in a step.
+        users: number of all users; `batch` of them are in a step.
         negatives: items drawn uniformly besides.
     """
-    import torch
-
     share = counts / max(users - 1, 1)  # of the other users
     unchosen = (batch - 1) * torch.log1p(-share.clamp(max=1 - 1e-6))  # log of the probability
     undrawn = negatives * math.log1p(-1 / len(counts)) if len(counts) > 1 else 0.0
     return -torch.expm1(unchosen + undrawn)
 
 
-Curve = Mapping[str, float]
-Watch = Callable[[Curve], None]
+Watch = Callable[[Mapping[str, float]], None]
 USUAL_SIZE = 100  # items of a history at which a user counts 1
 LEAST_STEPS = 20  # of an epoch: a small shop has smaller batches, or it would learn nothing in so few
 NEXT = 10  # items after the cut that are to be found, where order counts
@@ -92,17 +78,17 @@ class Recipe:
     """How towers learn.
 
     Attributes:
-        loss: what is minimised, a name in `LOSSES`.
-        dim: of their vectors, h.
+        loss: a name in `LOSSES`.
+        dim: of the towers' vectors, h.
         epochs: passes over all users.
         learning_rate: of Adam at the start; it falls to 0 along a cosine.
         batch_size: users of a step at most.
         kept: share of a history that a step shows; the rest is to be found.
-        ordered: whether what is shown is the beginning of a history, up to a random cut, and what is to be
-            found are the next items; else both are drawn from all of it.
+        ordered: whether the beginning of a history is shown, up to a random cut, and the next items are to be
+            found; else both are drawn from all of it.
         fade: where order counts, weight of an item of a history against the one after it.
         temperature: of the softmax.
-        user_power: a user with L targets counts L ** (1 - user_power).
+        user_power: a user with L items counts L ** (1 - user_power).
         weight_decay: of Adam.
         negatives: items drawn for a step besides those of its users, where not all items are candidates.
         full: catalogues of at most so many items are candidates as a whole.
@@ -124,11 +110,7 @@ class Recipe:
 
 
 class Net(Protocol):
-    """Towers whose parameters torch learns.
-
-    Attributes:
-        parameters: that are learned.
-    """
+    """Towers whose parameters torch learns."""
 
     parameters: Sequence[torch.Tensor]
 
@@ -136,8 +118,8 @@ class Net(Protocol):
         """Called before each epoch."""
 
     def scores(self, shown: torch.Tensor, columns: torch.Tensor | None) -> torch.Tensor:
-        """Scores [b, m] of the candidates for histories of weights [b, m]; the candidates are these columns,
-        or all items."""
+        """Scores [b, m] of the candidates, which are these columns or all items, for histories of weights
+        [b, m]."""
 
 
 def train(
@@ -158,20 +140,20 @@ def train(
     Raises:
         DataError: there is no loss of the recipe's name.
     """
-    import torch
-
     generator = torch.Generator().manual_seed(seed)  # apart from torch's own, which others may draw from
     users = np.flatnonzero(np.diff(histories.indptr) > 1)  # one item alone leaves nothing to find
     optimiser = torch.optim.AdamW(net.parameters, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
     size = min(recipe.batch_size, max(len(users) // LEAST_STEPS, 8))
-    objective = _Objective(_ranked(histories), users, recipe, size, generator, torch.device(device or "cpu"))
+    objective = _Objective(histories, users, recipe, size, generator, device)
     steps = recipe.epochs * math.ceil(len(users) / size)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, max(steps, 1))
     began = time.perf_counter()
     for epoch in range(1, recipe.epochs + 1 if len(users) else 1):
         total = 0.0
         net.begin(generator)
-        for batch in _batches(users, size, generator):
+        order = users[torch.randperm(len(users), generator=generator).numpy()]
+        for start in range(0, len(order), size):
+            batch = order[start : start + size]
             loss = objective(net, batch)
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
@@ -186,24 +168,25 @@ class _Objective:
     """The loss of a batch: draws what is shown, what is to be found and the candidates."""
 
     def __init__(
-        self, ranked: csr_matrix, users: NDArray[np.intp], recipe: Recipe, size: int,
-        generator: torch.Generator, device: torch.device,
+        self, histories: csr_matrix, users: NDArray[np.intp], recipe: Recipe, size: int,
+        generator: torch.Generator, device: str | None,
     ) -> None:
-        import torch
-
         if recipe.loss not in LOSSES:
             raise DataError(f"no loss is {recipe.loss!r}: choose one of {', '.join(LOSSES)}", field="loss")
-        self.ranked, self.recipe, self.generator, self.device = ranked, recipe, generator, device
-        self.n, self.log_q = ranked.shape[1], None
+        self.recipe, self.generator, self.device = recipe, generator, torch.device(device or "cpu")
+        ranks = np.arange(1, histories.nnz + 1) - np.repeat(histories.indptr[:-1], np.diff(histories.indptr))
+        # Values are the ranks of a history's items from 1, oldest first.
+        self.ranked = csr_matrix(
+            (ranks.astype(np.float32), histories.indices, histories.indptr), histories.shape
+        )
+        self.n, self.log_q = histories.shape[1], None
         if self.n > recipe.full:
-            counts = np.bincount(ranked[users].indices, minlength=self.n).astype(np.float32)
+            counts = np.bincount(self.ranked[users].indices, minlength=self.n).astype(np.float32)
             q = presence(torch.from_numpy(counts), len(users), size, recipe.negatives)
-            self.log_q = q.log().to(device)
+            self.log_q = q.log().to(self.device)
 
     def __call__(self, net: Net, users: NDArray[np.intp]) -> torch.Tensor:
         """Mean loss of b users, each weighed by the length of the history."""
-        import torch
-
         histories, recipe, columns, log_q = self.ranked[users], self.recipe, None, self.log_q
         if log_q is not None:
             columns = self._columns(histories)
@@ -219,39 +202,23 @@ class _Objective:
 
     def _columns(self, histories: csr_matrix) -> torch.Tensor:
         """Candidates of a step: all items of its histories, and some of the rest."""
-        import torch
-
         drawn = torch.randint(self.n, (self.recipe.negatives,), generator=self.generator)
         ours = torch.from_numpy(histories.indices.astype(np.int64))
         return torch.unique(torch.cat([ours, drawn])).to(self.device)
 
 
-def _ranked(train: csr_matrix) -> csr_matrix:
-    """The same histories, whose values are the ranks of their items from 1, oldest first."""
-    from scipy.sparse import csr_matrix
-
-    lengths = np.diff(train.indptr)
-    ranks = np.arange(1, train.nnz + 1) - np.repeat(train.indptr[:-1], lengths)
-    return csr_matrix((ranks.astype(np.float32), train.indices, train.indptr), train.shape)
+Pair = tuple[torch.Tensor, torch.Tensor]  # what is shown and what is to be found, [b, m] both
 
 
-def _parted(
-    ranks: torch.Tensor, recipe: Recipe, generator: torch.Generator
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """A random part of each history, and the rest, [b, m] both."""
-    import torch
-
+def _parted(ranks: torch.Tensor, recipe: Recipe, generator: torch.Generator) -> Pair:
+    """A random part of each history, and the rest."""
     x = (ranks > 0).float()
     shown = x * (torch.rand(x.shape, generator=generator) < recipe.kept).to(x.device)
     return shown, x - shown
 
 
-def _next(
-    ranks: torch.Tensor, recipe: Recipe, generator: torch.Generator
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """The beginning of each history, faded, and what comes next, the nearest weighing most, [b, m] both."""
-    import torch
-
+def _next(ranks: torch.Tensor, recipe: Recipe, generator: torch.Generator) -> Pair:
+    """The beginning of each history, faded, and what comes next, the nearest weighing most."""
     lengths = ranks.amax(dim=1, keepdim=True)  # [b, 1]
     cut = (torch.rand(lengths.shape, generator=generator).to(ranks.device) * (lengths - 1)).floor() + 1
     ahead = ranks - cut  # [b, m], 1 for the next item
@@ -259,12 +226,3 @@ def _next(
     shown = weights * ((ranks > 0) & (ahead <= 0))
     targets = weights * ((ahead > 0) & (ahead <= NEXT))
     return shown, targets
-
-
-def _batches(users: NDArray[np.intp], size: int, generator: torch.Generator) -> Iterator[NDArray[np.intp]]:
-    """All users in a random order, so many at a time."""
-    import torch
-
-    order = torch.randperm(len(users), generator=generator).numpy()
-    for start in range(0, len(order), size):
-        yield users[order[start : start + size]]

@@ -22,9 +22,8 @@ from mmrec.encoders.base import Vectors
 from mmrec.errors import StoreError
 from mmrec.model.closed_form import FieldKernel, Smoother
 from mmrec.model.content import ContentPlan
-from mmrec.model.item_embeddings import ItemEmbeddings
-from mmrec.model.metric import Metric
-from mmrec.model.trained import Blend, Shares, TrainedTowers
+from mmrec.model.parts import Blend, ItemEmbeddings, Metric, Shares
+from mmrec.model.trained import TrainedTowers
 
 # Names of the arrays of `ItemEmbeddings` in the file, which outlive those in the code.
 EMBEDDINGS = ("places_given", "places_base", "places_taken", "places_bias")
@@ -58,11 +57,8 @@ def save(head: Head) -> dict[str, bytes]:
 def load(files: Mapping[str, bytes], folder: str) -> Head:
     """Reads what `save` gave.
 
-    Args:
-        folder: where the files lie, for the error.
-
     Raises:
-        StoreError: a file is absent or damaged.
+        StoreError: a file of this folder is absent or damaged.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import load as unpacked

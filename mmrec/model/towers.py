@@ -13,11 +13,7 @@ from mmrec.model.content import ContentPlan
 
 
 class Towers(Protocol):
-    """Both towers of a head.
-
-    A stored row has a part that is searched and a part that a history is read from. They may be the same.
-
-    """
+    """Both towers. A stored row has a part that is searched and a part that a history is read from."""
 
     @property
     def trained(self) -> bool:
@@ -42,13 +38,7 @@ class Towers(Protocol):
     def users(
         self, remembered: Vectors, histories: Sequence[ArrayLike], weights: Sequence[ArrayLike]
     ) -> Vectors:
-        """`user` for many histories at once, [u, d].
-
-        Args:
-            remembered: of the whole catalogue [n, m].
-            histories: of each user, positions in it, oldest first.
-            weights: of each position; a negative one is a dislike.
-        """
+        """`user` for many histories at once [u, d], each given as positions in what is remembered [n, m]."""
 
     def user(self, history: Vectors, weights: Vectors) -> Vectors:
         """The vector [d] of a history [L, m], oldest first; a negative weight [L] is a dislike."""
@@ -82,9 +72,7 @@ class IdentityTowers:
         """All of it."""
         return rows
 
-    def remembered(self, rows: Vectors) -> Vectors:
-        """All of it."""
-        return rows
+    remembered = searched
 
     def users(
         self, remembered: Vectors, histories: Sequence[ArrayLike], weights: Sequence[ArrayLike]

@@ -1,4 +1,4 @@
-"""An 8-bit copy of a matrix, a quarter of its size, that names candidates and bounds what it leaves out."""
+"""An 8-bit copy of a matrix, a quarter of its size: names candidates, and bounds the scores of all others."""
 
 from __future__ import annotations
 
@@ -22,18 +22,23 @@ if TYPE_CHECKING:
     from threadpoolctl import LibController
 
 Coded = NDArray[np.int8]  # from -127 to 127
-LANES = 32  # faiss scans a width that is no multiple, such as 100, ten times slower than one of 128
-SHIFT = np.uint8(128)  # added to a code, makes the byte that faiss keeps
+STEPS = 127  # codes on either side of 0
+LOOSER = 1.1  # times the former rounding error that new rows may have, else all are coded anew
+EVEN = 4_096  # zeros pad the codes to a multiple of so many rows
+BLOCK = 4_096  # rows coded at once, so that intermediate copies stay in the cache
+EPS = float(np.finfo(np.float32).eps)
+LANES = 32  # faiss scans rows ten times slower if their width is no multiple of this
+SHIFT = np.uint8(128)  # what faiss adds to a code to store it as a byte
 LEAST, MOST = np.int32(-(2**31)), np.int32(2**31 - 1)  # below and above every product
-GROUPS = 8  # times as many groups as rows wanted: then few more rows are found than are wanted
-LARGEST = 256  # rows of a group: NumPy compares many groups, row by row of each, fastest
-_ROOMS = threading.local()
+GROUPS = 8  # times as many groups as rows are wanted, so that few more rows are found
+LARGEST = 256  # rows of a group, for which NumPy takes the maxima of many groups fastest
 LARGE = 2**26  # bytes of rows, from which on reading them takes milliseconds
 PRODUCTS = 1_600_000  # held at once
+_BUFFERS = threading.local()
 
 
 class Named(NamedTuple):
-    """The rows with the highest products, in no order, and a product that no other allowed row exceeds."""
+    """Rows with the highest products, in no order, and a bound on the products of all other allowed rows."""
 
     rows: Positions
     ceiling: float
@@ -43,11 +48,11 @@ class IntegerScan:
     """Scans rows by torch's product of 8-bit matrices.
 
     Args:
-        rows: [m, d], of which the first n count. torch makes code for every shape that it meets, in some
-            milliseconds, and keeps it: a catalogue that grows shall not have another one with every item.
+        rows: [m, d], of which the first n count. torch compiles code for every new shape, which takes some
+            milliseconds: padded rows keep their shape while a catalogue grows.
     """
 
-    most = 2**31  # queries at once up to which this is faster than matrix products of float32
+    most = 2**31  # queries up to which this is faster than matrix products of float32
 
     def __init__(self, rows: Coded, n: int) -> None:
         self._rows, self._n = rows, n
@@ -62,13 +67,13 @@ class IntegerScan:
         products = integer_products(queries, self._rows)[:, : self._n]
         if allowed is not None:
             closed = (~allowed).astype(np.int32)
-            # by LEAST or MOST, which np.where takes ten times longer to make
+            # bounded by LEAST or MOST, as np.where would do in ten times the time
             np.minimum(products, -closed ^ MOST, out=products)
         return (highest(row, width) for row in products)
 
 
 class FaissScan:
-    """Scans rows by faiss's index of 8-bit numbers, one query after the other, each in one thread.
+    """Scans rows by faiss's index of 8-bit numbers, one query after the other, in one thread.
 
     Args:
         rows: [m, d], of which the first n count.
@@ -90,7 +95,10 @@ class FaissScan:
         """At least `width` rows for each query [b, d]; fewer if fewer are allowed, or their products tie."""
         filled = np.zeros((len(queries), self._width), np.float32)
         filled[:, : queries.shape[1]] = queries
-        params = None if allowed is None else _selector(allowed)
+        params = None
+        if allowed is not None:
+            bits = np.packbits(allowed, bitorder="little")  # [n] -> [n / 8]
+            params = _faiss().SearchParameters(sel=_faiss().IDSelectorBitmap(bits))
         with _one_thread("faiss"):
             products, rows = self.index.search(filled, width, params=params)  # both [b, width]
         return [
@@ -100,9 +108,9 @@ class FaissScan:
 
 
 def highest(products: NDArray[np.int32], width: int) -> Named:
-    """The rows of the highest products [n], at least `width` of those above `LEAST`, if so many are.
+    """The rows of the highest products [n]: at least `width` of those above `LEAST`, if there are so many.
 
-    Rows are taken in groups, whose highest products tell from where on at least `width` rows lie.
+    At least `width` rows reach the `width`-th highest of the maxima of groups of rows.
     """
     n = len(products)
     size = min(max(1, n // (GROUPS * width)), LARGEST)
@@ -116,49 +124,48 @@ def highest(products: NDArray[np.int32], width: int) -> Named:
 
 
 def integer_products(queries: Coded, rows: Coded) -> NDArray[np.int32]:
-    """Inner products, exact, [b, d] x [n, d] -> [b, n], in memory that this thread's next call uses again."""
+    """Exact inner products, [b, d] x [n, d] -> [b, n], in memory that this thread's next call uses again."""
     import torch
 
-    if queries.shape[1] == 1:  # torch says that it could not, and returns what was in memory
+    if queries.shape[1] == 1:  # torch warns that it cannot, and returns uninitialised memory
         return np.multiply.outer(queries[:, 0].astype(np.int32), rows[:, 0])
-    products = _room(len(queries) * len(rows)).reshape(len(queries), len(rows))
+    products = _buffer(len(queries) * len(rows)).reshape(len(queries), len(rows))
     with _one_thread("torch") if rows.nbytes < LARGE else nullcontext():
         torch._int_mm(torch.from_numpy(queries), torch.from_numpy(rows).T, out=torch.from_numpy(products))
     return products
 
 
-def _room(size: int) -> NDArray[np.int32]:
-    """Fresh memory would cost as much time as a fifth of the products."""
-    room = getattr(_ROOMS, "room", None)
-    if room is None or len(room) < size:
-        room = _ROOMS.room = np.empty(size, np.int32)
-    found: NDArray[np.int32] = room[:size]
-    return found
+def _buffer(size: int) -> NDArray[np.int32]:
+    """Memory of this thread's calls: fresh memory would cost as much time as a fifth of the products."""
+    buffer: NDArray[np.int32] | None = getattr(_BUFFERS, "buffer", None)
+    if buffer is None or len(buffer) < size:
+        buffer = _BUFFERS.buffer = np.empty(size, np.int32)
+    return buffer[:size]
 
 
 def quickest() -> type[IntegerScan] | type[FaissScan]:
-    """What scans fastest in this process as it is now."""
+    """The faster way to scan in this process; torch is not loaded for it."""
     return IntegerScan if "torch" in sys.modules and _multiplies_integers() else FaissScan
 
 
 @lru_cache(maxsize=1)
 def _multiplies_integers() -> bool:
-    """Whether torch has the product, and this processor the instructions: without them it takes longer."""
+    """Whether torch has the product of 8-bit matrices, and this processor the instructions to do it fast."""
     import torch
 
     supported = getattr(torch.cpu, "_is_vnni_supported", None)  # as torch itself decides by
     return hasattr(torch, "_int_mm") and supported is not None and bool(supported())
 
 
-def _selector(allowed: Mask) -> object:
-    faiss = _faiss()
-    bits = np.packbits(allowed, bitorder="little")  # [n] -> [n / 8]
-    return faiss.SearchParameters(sel=faiss.IDSelectorBitmap(bits))
+def _faiss() -> ModuleType:
+    import faiss  # here, since a small shop never needs it
+
+    return faiss
 
 
 @contextmanager
 def _one_thread(library: str) -> Iterator[None]:
-    """A short scan is one thread's work: a second would often be waited for, and other requests need it."""
+    """Has a library use one thread: a short scan would wait for a second one, which other requests need."""
     pools = _pools(library)
     threads = [pool.num_threads for pool in pools]
     for pool in pools:
@@ -172,31 +179,18 @@ def _one_thread(library: str) -> Iterator[None]:
 
 @lru_cache
 def _pools(library: str) -> list[LibController]:
-    """The OpenMP of a library, which brings its own."""
+    """Thread pools of a library's own OpenMP."""
     from threadpoolctl import ThreadpoolController
 
     found = ThreadpoolController().select(user_api="openmp").lib_controllers
     return [one for one in found if library in one.filepath]
 
 
-def _faiss() -> ModuleType:
-    import faiss  # here, since a small shop never needs it
-
-    return faiss
-
-
-STEPS = 127  # of a code to either side of 0
-LOOSER = 1.1  # times what was cut off before: with more, codes would bound too little to be of use
-EVEN = 4_096  # rows, to a multiple of which zeros fill the codes up
-BLOCK = 4_096  # rows coded at once, so that the copies made on the way stay in the cache
-EPS = float(np.finfo(np.float32).eps)
-
-
 class Codes:
-    """Rows [n, d] as whole numbers from -127 to 127, each column with a step of its own.
+    """Rows [n, d] as whole numbers from -127 to 127, each column with its own step.
 
-    A query takes the columns' steps upon itself and is coded too. How far the product of two codes misses the
-    true one is bounded, for every row at once, by the lengths of what rounding cut off (Cauchy-Schwarz):
+    A query is multiplied by the columns' steps, then coded too. The error of the product of two codes is
+    bounded for every row at once by the norms of the rounding errors (Cauchy-Schwarz):
     `q·x - q'·x' = q'·(x - x') + (q - q')·x`.
     """
 
@@ -206,7 +200,7 @@ class Codes:
         for start in range(0, n, BLOCK):
             np.maximum(largest, np.abs(matrix[start : start + BLOCK]).max(axis=0), out=largest)
         self._steps = _step(largest)  # [d]
-        self._cut_off = self._longest = 0.0  # lengths, in steps
+        self._cut_off = self._longest = 0.0  # largest norms of rounding errors and of rows, in steps
         rows = np.empty((n, d), np.int8)
         for start in range(0, n, BLOCK):
             exact = matrix[start : start + BLOCK] / self._steps  # [block, d]
@@ -219,7 +213,7 @@ class Codes:
         self._hold(rows)
 
     def changed(self, changes: Changes, rows: Vectors) -> Codes | None:
-        """Those of the matrix with these rows [m, d] written; None if the steps do not fit them."""
+        """Codes of the changed matrix, with written rows [w, d]; None if the steps do not fit these."""
         exact = rows / self._steps
         codes = np.rint(exact)
         cut_off = _longest(exact - codes) + self._lost
@@ -245,28 +239,25 @@ class Codes:
 
     @property
     def nbytes(self) -> int:
-        """Bytes held; as many again while faiss scans them, which keeps its own."""
+        """Bytes held, with the copy of the codes that faiss keeps where it scans."""
         return (2 if isinstance(self._scan, FaissScan) else 1) * self._rows.nbytes + self._steps.nbytes
 
     @property
     def scan(self) -> IntegerScan | FaissScan:
-        """What scans them."""
+        """What scans the codes: the fastest way there is by now."""
         kind, scan = quickest(), self._scan
         if not isinstance(scan, kind):
             scan = self._scan = kind(self._rows, self._n)
         return scan
 
     def nominate(self, queries: Vectors, width: int, allowed: Mask | None = None) -> list[Named]:
-        """Names the rows that score highest by their codes.
+        """At least `width` rows for each query [b, d] that score highest by their codes.
+
+        The ceiling is a bound on the true scores of the other allowed rows: minus infinity if there are none.
 
         Args:
             queries: [b, d], none all zeros.
-            width: how many rows to name, at least.
             allowed: rows [n] to choose from; None for all.
-
-        Returns:
-            For each query row numbers, and a score that no allowed row left out can exceed: minus infinity
-            when none is left out.
         """
         stretched = queries * self._steps
         step = _step(np.abs(stretched).max(axis=1, keepdims=True))  # [b, 1]
@@ -281,16 +272,16 @@ class Codes:
 
 
 def _step(largest: Vectors) -> Vectors:
-    """The step that brings the largest number to the last code."""
+    """The step for which the largest number has the last code."""
     return np.where(largest > 0, largest / np.float32(STEPS), np.float32(1))
 
 
 def _longest(rows: Vectors) -> float:
-    """Length of the longest row of [m, d]."""
+    """Norm of the longest row of [m, d]."""
     return float(_lengths(rows).max(initial=0))
 
 
 def _lengths(rows: Vectors) -> Vectors:
-    """Length [m] of each row of [m, d]."""
+    """Norm [m] of each row of [m, d]."""
     lengths: Vectors = np.sqrt(np.vecdot(rows, rows))
     return lengths

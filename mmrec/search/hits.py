@@ -1,4 +1,4 @@
-"""The best rows for many queries: matrix products over blocks of rows, of which few scores are kept."""
+"""Exact scores and the best of them; for many queries by matrix products over blocks of rows."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ from mmrec.encoders.base import Vectors
 
 Mask = NDArray[np.bool_]
 Positions = NDArray[np.intp]
-PAIRS = 65_536  # scored at once, so that the copies of their vectors stay small when very many rows tie
+PAIRS = 65_536  # scored at once, so that copies of their vectors stay small when very many rows tie
+SCORES = 4_194_304  # held at once: they fit the cache, and are enough to keep the threads busy
+POOL = 8  # times k candidates of a query are kept before they are ranked, which bounds the memory
+LEAST = np.finfo(np.float32).min  # below every score, and above the minus infinity of a hidden one
 
 
 @dataclass(frozen=True, slots=True)
 class Hits:
-    """The best of one search, best first: positions in the catalogue [k] and their scores [k]."""
+    """What a search finds, best first: positions in the catalogue [k] and their scores [k]."""
 
     positions: Positions
     scores: Vectors
@@ -41,13 +44,13 @@ def exact_scores(
 ) -> Vectors:
     """Inner products [m] of some rows of a matrix with a query, each summed alone.
 
-    A matrix product would sum a row differently at another row of the matrix: equal rows would not tie.
+    In a matrix product rounding depends on where a row stands, so that equal rows might not tie.
 
     Args:
         matrix: [n, d].
         rows: positions [m] in the matrix.
         queries: one query [d], or several [b, d].
-        users: for each row its query [m], when there are several.
+        users: for each row the index of its query [m], when there are several.
     """
     scores = np.empty(len(rows), np.float32)
     for start in range(0, len(rows), PAIRS):
@@ -55,11 +58,6 @@ def exact_scores(
         q = queries if users is None else queries.take(users[part], axis=0)  # [d] or [pairs, d]
         np.vecdot(matrix.take(rows[part], axis=0), q, out=scores[part])  # [pairs, d] -> [pairs]
     return scores
-
-
-SCORES = 4_194_304  # held at once: few enough for the cache, and enough for the threads to seldom wait
-POOL = 8  # times k candidates a query: ranked as soon as there are more, which bounds their memory
-LEAST = np.finfo(np.float32).min  # below every score, and above the minus infinity of a hidden one
 
 
 def best_of_many(
@@ -73,15 +71,15 @@ def best_of_many(
         k: from 1.
         rows: positions to choose from, ascending.
         exclude: for each query, positions that it may not find.
-        slack: the most by which a score in a matrix product differs from the exact one, for each query [b].
+        slack: for each query [b], the most by which a matrix product's score may differ from the exact one.
     """
     best = _Best(matrix, queries, k, slack)
     hidden = _Hidden(exclude)
     size = min(max(1, SCORES // max(1, len(queries))), len(rows))
-    room = np.empty(len(queries) * size, np.float32)  # used by all blocks, as fresh memory costs time
+    buffer = np.empty(len(queries) * size, np.float32)  # used by all blocks, as fresh memory costs time
     for start in range(0, len(rows), max(1, size)):
         block = rows[start:start + size]
-        scores = room[:len(queries) * len(block)].reshape(len(queries), len(block))
+        scores = buffer[:len(queries) * len(block)].reshape(len(queries), len(block))
         np.matmul(queries, _rows(matrix, block).T, out=scores)  # [b, d] @ [d, block] -> [b, block]
         hidden.hide(scores, block)
         best.add(scores, block)
@@ -89,7 +87,7 @@ def best_of_many(
 
 
 class _Best:
-    """The best candidates so far of every query, and the score [b] that a new one must reach to matter."""
+    """The best candidates so far of every query, and the score [b] that a new one must reach to count."""
 
     def __init__(self, matrix: Vectors, queries: Vectors, k: int, slack: Vectors) -> None:
         self.matrix, self.queries, self.k, self.slack = matrix, queries, k, slack
@@ -100,7 +98,7 @@ class _Best:
         self.waiting: list[tuple[Positions, Positions]] = []
 
     def add(self, scores: Vectors, block: Positions) -> None:
-        """Takes the scores [b, block] of some rows."""
+        """Adds the scores [b, block] of some rows."""
         if self.first and len(block) > self.k:
             kth = np.partition(scores, len(block) - self.k, axis=1)[:, len(block) - self.k]
             self.floor = np.maximum(self.floor, kth - 2 * self.slack).astype(np.float32)
@@ -134,7 +132,7 @@ class _Best:
 
 
 class _Hidden:
-    """What each query may not find, in the order of the positions."""
+    """Pairs of a query and a position that it may not find, in the order of the positions."""
 
     def __init__(self, exclude: Sequence[ArrayLike]) -> None:
         lists = [np.asarray(positions, np.intp) for positions in exclude]
@@ -144,7 +142,7 @@ class _Hidden:
         self.users = np.repeat(np.arange(len(lists)), [len(positions) for positions in lists])[order]
 
     def hide(self, scores: Vectors, block: Positions) -> None:
-        """Sets to minus infinity what is hidden among the scores [b, block] of some rows, ascending."""
+        """Sets the scores [b, block] of hidden pairs to minus infinity; positions of the block ascend."""
         part = slice(*np.searchsorted(self.rows, [block[0], block[-1] + 1]))
         rows, users = self.rows[part], self.users[part]
         columns = np.searchsorted(block, rows)

@@ -1,10 +1,10 @@
-"""The catalogue at one version, in memory: one contiguous matrix for each space, loaded when asked for."""
+"""The catalogue at one version, in memory: one matrix for each space, loaded when it is first asked for."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cached_property, partial
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import NamedTuple, cast
 
 import numpy as np
@@ -34,14 +34,14 @@ from mmrec.store.catalogue import Catalogue
 from mmrec.store.where import Where, parse
 from mmrec.types import WORDS
 
-MOST_DOCUMENTS = 250_000  # whose terms are counted, in seconds; the words of more are searched on the disk
-FORGOTTEN = 1_000  # versions of the table in which nobody asked for a space
-MOST_MASKS = 64  # expressions whose answer is kept for the next call
+MOST_DOCUMENTS = 250_000  # searched in memory, which takes seconds to prepare; more are searched on the disk
+FORGOTTEN = 1_000  # versions of the table after which a space that nobody asked for is no longer held
+MOST_MASKS = 64  # expressions whose masks are kept for the next call
 Kept = Scorer | Vectors | FullText
 
 
 class Held(NamedTuple):
-    """What a snapshot of some version held: the ids, their positions, and a row of something for each."""
+    """What an earlier snapshot held: its ids, their positions, and a value with a row for each."""
 
     version: int
     ids: list[str]
@@ -50,14 +50,19 @@ class Held(NamedTuple):
 
 
 class Snapshot:
-    """The catalogue at one version, its items in the order of their ids.
+    """The catalogue at one version, its n items in the order of their ids.
+
+    Args:
+        before: an earlier snapshot, of which only what has changed is read again.
 
     Attributes:
-        ids: of all items, sorted, so that equal scores rank by id.
-        position: of each id.
-        facts: attributes, `item_id` and `added_at` in the same order, for `where`.
-        towers: what made its vectors.
+        ids: ids of all items, sorted, so that equal scores rank by id.
+        position: position of each id.
+        facts: table of the attributes, `item_id` and `added_at` [n], for `where`.
+        plan: what makes content of the items' fields.
+        towers: what made the vectors.
         serving: the space that users are searched in.
+        text_fields: fields that a text encoder embedded, categories among them.
         asked: spaces that somebody has asked for.
     """
 
@@ -65,12 +70,13 @@ class Snapshot:
         catalogue.store.refresh()
         self.catalogue = catalogue
         made_by = catalogue.serving()  # before the table, whose column is then complete
-        self.plan, self._column, self.towers = made_by
+        self.plan, column, self.towers = made_by
         self.table = catalogue.table.frozen()
         self.version = self.table.version
-        if self.plan.dim and self._column not in self.table.schema.names:
+        if self.plan.dim and column not in self.table.schema.names:
             raise StoreError("the vectors were rewritten while they were read: ask again")
         self._reader = VectorReader(self.table, made_by)
+        self.text_fields = self._reader.text_fields
         self.serving = SEARCHED if self.towers.trained else CONTENT
         self.asked: set[str] = set()
         self._held: dict[str, Kept] = {}
@@ -79,9 +85,9 @@ class Snapshot:
         self._masks: dict[str, Mask] = {}
         self._popular: tuple[Mapping[str, float], Vectors] | None = None
         self._changes: dict[int, Changes | None] = {}  # since an earlier version
-        made_alike = before and (before.plan is self.plan and before.towers is self.towers)
-        alike = before and made_alike and before.table.schema == self.table.schema
-        changes = self._since(before) if before and alike else None
+        alike = before and before.plan is self.plan and before.towers is self.towers
+        same_columns = before and before.table.schema == self.table.schema
+        changes = self._since(before) if before and alike and same_columns else None
         if before and changes:
             self._earlier = before._handed_on()
             self.facts: pa.Table = changes.merged_table(before.facts, self._read_facts(changes.part))
@@ -96,7 +102,7 @@ class Snapshot:
 
     @property
     def spaces(self) -> tuple[str, ...]:
-        """What `by=` may name."""
+        """Names of the spaces that `by=` may choose."""
         fields = [slot.name for slot in self.plan.slots]
         words = [WORDS] if self.text_fields else []
         return (CONTENT, *fields, *words, *([BEHAVIOUR] if self.towers.trained else []))
@@ -113,11 +119,6 @@ class Snapshot:
         return tuple(n for n, type_ in types.items() if pa.types.is_string(type_) or pa.types.is_list(type_))
 
     @property
-    def text_fields(self) -> tuple[str, ...]:
-        """Fields that a text encoder embedded, categories among them."""
-        return self._reader.text_fields
-
-    @property
     def text_slots(self) -> tuple[str, ...]:
         """Text fields of the content."""
         return tuple(s.name for s in self.plan.slots if s.name in self.text_fields)
@@ -130,17 +131,17 @@ class Snapshot:
         return (*({WORDS} & spaces), *(field for name, field in pairs if encoders[name].words))
 
     def space(self, name: str) -> Vectors:
-        """Vectors [n, d] of every item in a space, at norm 1; zeros where an item has nothing there.
+        """Vectors [n, d] of every item in a space, at norm 1; zeros where an item has none.
 
         Raises:
             DataError: there is no such space.
-            NotFitted: it is that of behaviour, and no head was trained.
+            NotFitted: the space is `behaviour`, and no head was trained.
         """
         return self.scorer(name).matrix
 
     def scorer(self, name: str) -> Scorer:
-        """What searches a space; its vectors are loaded when they are first asked for."""
-        if name not in self._held and name == BEHAVIOUR and not self.towers.trained:
+        """What searches a space; raises as `space` does."""
+        if name == BEHAVIOUR and not self.towers.trained:
             raise NotFitted("by='behaviour' needs a trained head: use by='content' or a field's name")
         if name not in self._held and name not in (*self.spaces, self.serving):
             raise DataError(
@@ -150,7 +151,7 @@ class Snapshot:
 
     @property
     def remembered(self) -> Vectors:
-        """What histories are read from [n, m]."""
+        """Rows [n, m] of the items from which user vectors are made."""
         return cast(Vectors, self._loaded(REMEMBERED)) if self.towers.trained else self.space(CONTENT)
 
     def content_by(self, plan: ContentPlan) -> Vectors:
@@ -166,7 +167,7 @@ class Snapshot:
         return (micros.max() - micros) / 86_400e6  # microseconds -> days
 
     def popular(self, popularity: Mapping[str, float]) -> Vectors:
-        """Share [n] of each item in the most popular one's worth; 0 for those without interactions."""
+        """Popularity [n] as a share of the most popular item's; 0 for those without interactions."""
         if self._popular is None or self._popular[0] is not popularity:
             top = max(popularity.values(), default=0.0) or 1.0
             shares = np.zeros(len(self), np.float32)
@@ -176,7 +177,7 @@ class Snapshot:
         return self._popular[1]
 
     def mask(self, expression: str | None) -> Mask | None:
-        """Which items [n] a `where` expression keeps; None keeps all."""
+        """Which items [n] a `where` expression keeps; None for no expression, which keeps all."""
         if expression is None:
             return None
         mask = self._masks.get(expression)
@@ -214,9 +215,11 @@ class Snapshot:
     def search(
         self, space: str, query: Vectors, k: int, *, exclude: ArrayLike = (), mask: Mask | None = None
     ) -> Hits:
-        """The k items nearest to a query [d] of a space, ties by id, without excluded and masked items.
+        """The k items nearest to a query [d] of a space, ties by id; see `Scorer.top`.
 
-        An item without content (a row of zeros) is near nothing and is never found, nor does it find any.
+        Args:
+            exclude: positions not to be found.
+            mask: items [n] that may be found; None for all.
         """
         return self.scorer(space).top(query, k, allowed=mask, exclude=exclude)
 
@@ -229,52 +232,49 @@ class Snapshot:
         return cast(list[int], found.tolist())
 
     def load_as(self, before: Snapshot) -> None:
-        """Has ready what was asked of the snapshot before, also if another head serves by now."""
+        """Loads what was asked of the snapshot before, also if another head serves by now."""
         serving = {self.serving, REMEMBERED} if self.towers.trained else {self.serving}
         wanted = before.asked | serving if before.serving in before.asked else before.asked
         for name in wanted.intersection((*self.spaces, *serving, DOCUMENTS)):
-            self._brought(name)
+            self._value(name)
 
     def _loaded(self, name: str) -> Kept:
         self.asked.add(name)
-        return self._brought(name)
+        return self._value(name)
 
-    def _brought(self, name: str) -> Kept:
+    def _value(self, name: str) -> Kept:
         if name not in self._held:
             with self._loading:
                 if name not in self._held:
-                    up_to_date = self._brought_up(name)
-                    self._held[name] = self._read(name) if up_to_date is None else up_to_date
+                    self._held[name] = self._read(name)
         return self._held[name]
 
     def _read(self, name: str) -> Kept:
-        every = Part(None, self.position)
-        if name == DOCUMENTS:
-            return FullText.of(self._reader.documents(every))
-        x = self._reader.read(name, every)
-        return x if name == REMEMBERED else self._finite(lambda: Scorer(x), x, self.ids)
-
-    def _brought_up(self, name: str) -> Kept | None:
-        """What an earlier snapshot held, with the rows of this one; None where reading all is quicker."""
+        """A space or the documents: what an earlier snapshot held with the changed rows, or all rows."""
         earlier = self._earlier.pop(name, None)
         changes = self._since(earlier) if earlier else None
-        if not earlier or not changes:
-            return None
-        held = earlier.value
-        if isinstance(held, FullText):
-            return held.changed(changes, self._reader.documents(changes.part))
-        x = self._reader.read(name, changes.part)
-        if isinstance(held, Scorer):
-            return self._finite(partial(held.changed, changes, x), x, list(changes.part.position))
-        return changes.merged(held, x)
+        held = earlier.value if earlier else None
+        part = changes.part if changes else Part(None, self.position)
+        if name == DOCUMENTS:
+            words = self._reader.documents(part)
+            return FullText.of(words) if changes is None else cast(FullText, held).changed(changes, words)
+        x = self._reader.read(name, part)
+        if name == REMEMBERED:
+            return x if changes is None else changes.merged(cast(Vectors, held), x)
+        try:
+            return Scorer(x) if changes is None else cast(Scorer, held).changed(changes, x)
+        except DataError:
+            rows, ids = np.flatnonzero(~np.isfinite(x).all(axis=1)).tolist(), list(part.position)
+            advice = "run `mmrec doctor` on the store, then ingest again"
+            raise StoreError(f"{_named([ids[r] for r in rows])} without finite vectors: {advice}") from None
 
     def _handed_on(self) -> dict[str, Held]:
-        """What the next snapshot may bring up to date."""
+        """What the next snapshot needs not read as a whole."""
         known = {name: one for name, one in self._earlier.items() if self.version - one.version < FORGOTTEN}
         return known | {n: Held(self.version, self.ids, self.position, x) for n, x in self._held.items()}
 
     def _since(self, earlier: Snapshot | Held) -> Changes | None:
-        """What an earlier version lacks; worked out once for all that was held of it."""
+        """What has changed since an earlier version; worked out once for all that was held of it."""
         version = earlier.version
         if version not in self._changes:
             self._changes[version] = Changes.between(earlier.ids, earlier.position, self.table, version)
@@ -285,14 +285,6 @@ class Snapshot:
         columns = ["item_id", "added_at", *(schema.ATTRIBUTE + n for n in names)]
         table = self.table.scan(columns, part.where if part else None)
         return table.rename_columns(["item_id", "added_at", *names]).sort_by("item_id")
-
-    def _finite(self, score: Callable[[], Scorer], x: Vectors, ids: Sequence[str]) -> Scorer:
-        try:
-            return score()
-        except DataError:
-            broken = [ids[row] for row in np.flatnonzero(~np.isfinite(x).all(axis=1)).tolist()]
-            advice = "run `mmrec doctor` on the store, then ingest again"
-            raise StoreError(f"{_named(broken)} without finite vectors: {advice}") from None
 
 
 def _named(item_ids: Sequence[str]) -> str:

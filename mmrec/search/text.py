@@ -1,6 +1,6 @@
-"""Full text in memory: which documents share terms with a query, ranked by BM25.
+"""Full text in memory: documents that share terms with a query, ranked by BM25.
 
-LanceDB's index ranks alike from the disk, where a search takes some milliseconds whatever it finds.
+LanceDB's index ranks the same way from the disk, where every search takes some milliseconds.
 """
 
 from __future__ import annotations
@@ -24,10 +24,16 @@ if TYPE_CHECKING:
     from scipy.sparse import csc_array
 
 
-def terms_of(text: str) -> Counter[str]:
-    """How often each term stands in a text: its words in small letters without endings and accents.
+ORDINALS = str.maketrans("ªº", "ao")  # which LanceDB folds and our analyser does not
+SATURATION, LENGTHS = 1.2, 0.75  # k1 and b of BM25
+LATER = 0.1  # share of later documents up to which they are counted apart from the first
+GONE = -1  # the position of a document that was changed or deleted
 
-    LanceDB's full-text index takes texts apart with the same library, by the same steps in the same order.
+
+def terms_of(text: str) -> Counter[str]:
+    """Counts of the terms of a text: its words in small letters, without endings and accents.
+
+    LanceDB's full-text index takes the same steps in the same order, but folds a few rare letters otherwise.
     """
     return Counter(_analyser().analyze(text.translate(ORDINALS)))
 
@@ -45,21 +51,15 @@ def _analyser() -> tantivy.TextAnalyzer:
     return steps.build()
 
 
-ORDINALS = str.maketrans("ªº", "ao")  # which LanceDB folds and our analyser does not
-SATURATION, LENGTHS = 1.2, 0.75  # k1 and b of BM25
-LATER = 0.1  # share of the documents that may have come later before all are counted as one part
-GONE = -1  # the position of a document that was changed or deleted
-
-
 @dataclass(frozen=True, eq=False)
 class FullText:
     """The terms of n documents.
 
-    Documents that came later are counted apart, so that one more costs as much as those few.
+    Later documents are counted in a part of their own, so that adding one does not copy all counts.
 
     Attributes:
-        terms: the column of each term.
-        parts: the documents of the beginning, and those that came later.
+        terms: column of each term.
+        parts: the first documents, and those that came later.
     """
 
     terms: dict[str, int]
@@ -67,18 +67,14 @@ class FullText:
 
     @classmethod
     def of(cls, documents: Sequence[str]) -> FullText:
-        """What finds these documents by their positions."""
+        """The full text of documents [n]."""
         terms: dict[str, int] = {}
         return cls(terms, (_Counted.of(documents, np.arange(len(documents)), terms),))
 
     def changed(self, changes: Changes, documents: Sequence[str]) -> FullText:
-        """What finds the documents as they are after changes; this one goes on finding those before.
-
-        Args:
-            documents: that were written [m].
-        """
+        """The full text of the changed documents, with those written [w]; this one stays as it is."""
         terms = dict(self.terms)
-        now = np.full(len(changes.kept) + 1, GONE)  # the last is where those are that were gone before
+        now = np.full(len(changes.kept) + 1, GONE)  # the last is indexed by GONE
         now[:-1][changes.kept] = np.flatnonzero(changes.stays)
         first, *later = (replace(part, positions=now[part.positions]) for part in self.parts)
         later = [_joined([*later, _Counted.of(documents, changes.comes, terms)])]
@@ -98,8 +94,7 @@ class FullText:
     def scores(self, words: str) -> Vectors:
         """BM25 [n] of every document; 0 for those without any of the words.
 
-        A document without terms, as of an item that is nothing but a picture, is none of those that are
-        counted.
+        Documents without terms, such as of an item with only a picture, do not count in n and mean lengths.
 
         Source: Robertson & Zaragoza 2009, The Probabilistic Relevance Framework: BM25 and Beyond, with the
         inverse document frequency of Lucene, log(1 + (n - m + .5) / (m + .5)) of a term in m documents.
@@ -124,7 +119,7 @@ class FullText:
 
     @cached_property
     def _totals(self) -> tuple[int, float]:
-        """Number of documents with terms, and of terms in the mean of those."""
+        """Number of documents with terms, and their mean number of terms."""
         lengths = np.concatenate([part.lengths[part.alive] for part in self.parts])
         n = int(np.count_nonzero(lengths))
         return n, float(lengths.sum()) / max(n, 1)
@@ -132,12 +127,12 @@ class FullText:
 
 @dataclass(frozen=True, eq=False)
 class _Counted:
-    """Some documents.
+    """Counts of m documents.
 
     Attributes:
-        counts: how often each term stands in each [m, terms].
+        counts: number of times that each document has each term [m, terms].
         lengths: number of terms of each [m].
-        positions: position of each in the catalogue [m]; `GONE` if it is no longer there.
+        positions: position of each in the catalogue [m], or `GONE`.
     """
 
     counts: csc_array
@@ -146,7 +141,7 @@ class _Counted:
 
     @classmethod
     def of(cls, documents: Sequence[str], positions: Positions, terms: dict[str, int]) -> _Counted:
-        """Counts documents; terms that are new get a column."""
+        """Counts the terms of documents; adds new terms to `terms`."""
         from scipy.sparse import csr_array
 
         columns, counts, ends = array("i"), array("f"), [0]
@@ -166,11 +161,11 @@ class _Counted:
 
     @property
     def alive(self) -> Mask:
-        """Which of them [m] are still there."""
+        """Which documents [m] are still in the catalogue."""
         return self.positions != GONE
 
     def having(self, column: int) -> tuple[Positions, Vectors, Vectors]:
-        """Those that a term stands in: their positions in the catalogue, how often, and their lengths."""
+        """Documents with a term: their positions in the catalogue, counts of the term, and lengths."""
         known = column < self.counts.shape[1]  # else the term came later
         entries = slice(*self.counts.indptr[column : column + 2]) if known else slice(0)
         rows, counts = self.counts.indices[entries], self.counts.data[entries]
@@ -180,7 +175,7 @@ class _Counted:
 
 
 def _joined(parts: Sequence[_Counted]) -> _Counted:
-    """What is left of several, as one."""
+    """Several parts as one, without the documents that are gone."""
     from scipy.sparse import vstack
 
     alive = np.concatenate([part.alive for part in parts])

@@ -1,4 +1,4 @@
-"""Exact top-k inner products over one matrix: cheap scores name the candidates, exact ones rank them."""
+"""Exact top-k inner products over one matrix: cheap scores choose the candidates, exact ones rank them."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from mmrec.search.vectors import Changes
 
 EPS = float(np.finfo(np.float32).eps)
 SMALL = 10_000  # rows below which one matrix product is as fast as the codes
-FEW = 0.03  # share of the rows up to which gathering them is faster than scanning the codes around them
-WIDTHS = (1, 8)  # times the candidates first asked for, before all rows are scored instead
-SEVERAL = 8  # up to so many one after the other are faster than all at once
-HIDDEN = 200  # rows up to which a query shares the scan of others
+FEW = 0.03  # share of allowed rows up to which gathering them is faster than scanning all codes
+WIDTHS = (1, 8)  # factors by which the codes are asked for candidates, before all rows are scored instead
+SEVERAL = 8  # hidden rows, or queries, up to which one after the other is faster than all at once
+HIDDEN = 200  # hidden rows up to which a query shares its scan with others
 NOTHING = Hits(np.zeros(0, np.intp), np.zeros(0, np.float32))
 
 
 class Scorer:
     """Finds the rows of a matrix with the highest inner products, exactly; ties by position.
 
-    The fast passes (8-bit codes, matrix products) only choose candidates, with the most they can be wrong as
-    a margin. Every score that ranks or is returned is one row times one query, summed alone: equal rows score
-    equally wherever they stand, and every method and filter gives a pair of vectors the same score.
+    The fast passes (8-bit codes, matrix products) only choose candidates, with their largest error as a
+    margin. Every score that ranks or is returned is one row times one query, summed alone: equal rows score
+    equally wherever they stand, and a pair of vectors has the same score by every method and filter.
 
-    A row of zeros is near nothing and is never found, nor does a query of zeros find any.
+    A row of zeros is never found, and a query of zeros finds nothing.
 
     Args:
         matrix: [n, d], kept and not copied if it is contiguous float32.
@@ -52,10 +52,7 @@ class Scorer:
         self._codes = _coded(self.matrix)
 
     def changed(self, changes: Changes, rows: Vectors) -> Scorer:
-        """What finds the rows as they are after changes; this one goes on finding those before.
-
-        Args:
-            rows: what was written [m, d].
+        """A scorer of the changed matrix, with written rows [w, d]; this one stays as it is.
 
         Raises:
             DataError: a value is NaN or infinite.
@@ -79,19 +76,17 @@ class Scorer:
     @property
     def nbytes(self) -> int:
         """Bytes held: the matrix, its codes and which rows are empty."""
-        codes = self._codes.nbytes if self._codes else 0
-        return self.matrix.nbytes + codes + self._empty.nbytes
+        return self.matrix.nbytes + (self._codes.nbytes if self._codes else 0) + self._empty.nbytes
 
     def top(
         self, query: Vectors, k: int, *, allowed: Mask | None = None, exclude: ArrayLike = ()
     ) -> Hits:
-        """The k rows nearest to a query [d], best first; fewer when fewer may be shown.
+        """The k rows with the highest inner products with a query [d], best first; all if there are fewer.
 
         Args:
-            query: [d].
             k: from 1.
             allowed: rows [n] that may be found; None for all.
-            exclude: positions of rows that may not.
+            exclude: positions of rows that may not be found.
 
         Raises:
             DataError: the query holds NaN or infinity, or a shape does not fit.
@@ -102,12 +97,10 @@ class Scorer:
         self, queries: Vectors, k: int, *, allowed: Mask | None = None,
         exclude: Sequence[ArrayLike] | None = None,
     ) -> list[Hits]:
-        """`top` for many queries [b, d] at once, which share the reading of the rows.
+        """`top` for many queries [b, d] at once, which is faster.
 
         Args:
-            queries: [b, d].
-            k: from 1.
-            allowed: rows [n] that may be found by any of them; None for all.
+            allowed: rows [n] that any of them may find; None for all.
             exclude: for each query, the positions that it may not find.
 
         Raises:
@@ -119,7 +112,7 @@ class Scorer:
         return self._found(Q, k, allowed, exclude or [()] * len(Q))
 
     def _found(self, Q: Vectors, k: int, allowed: Mask | None, exclude: Sequence[ArrayLike]) -> list[Hits]:
-        """By the codes, and where these cannot tell, by the products of all rows."""
+        """The best for each query [b, d]: by the codes, and where these cannot tell, by all rows."""
         self._check_mask(allowed)
         hidden = [np.asarray(positions, np.intp) for positions in exclude]
         found: dict[int, Hits] = dict.fromkeys(np.flatnonzero(~Q.any(axis=1)).tolist(), NOTHING)
@@ -143,8 +136,8 @@ class Scorer:
         self, codes: Codes, Q: Vectors, some: Sequence[int], k: int, times: int, allowed: Mask | None,
         hidden: Sequence[Positions],
     ) -> dict[int, Hits]:
-        """The best for some of the queries [b, d] among what the codes name; without those where others
-        might be better."""
+        """The best for some of the queries [b, d], by index; only where the candidates of the codes are
+        certain to hold them all."""
         found: dict[int, Hits] = {}
         most = len(self) // 8  # rows, more of which are better ranked by a product of all
         width = times * (4 * k + 32) + max((len(hidden[i]) for i in some), default=0)
@@ -160,7 +153,7 @@ class Scorer:
         return found
 
     def _among(self, rows: Positions, q: Vectors, k: int, slack: float) -> Hits:
-        """The best of some rows for one query, which needs none of the bookkeeping of many."""
+        """The best of some rows for one query, without the bookkeeping that many need."""
         some = len(rows) < len(self) / 2
         rough = self.matrix.take(rows, axis=0) @ q if some else (self.matrix @ q)[rows]  # [rows, d] @ [d]
         if len(rows) > k:
@@ -211,9 +204,9 @@ class Scorer:
 
 
 def _sharing(queries: Sequence[int], hidden: Sequence[Positions]) -> list[list[int]]:
-    """Queries that are scanned for together, as wide as the most hidden rows of one of them ask for.
+    """Groups of queries that share a scan, whose width grows with the most hidden rows of one of them.
 
-    Those that hide many rows have scans of their own; of a crowd of those, a product of all rows is faster.
+    Queries that hide many rows are scanned for alone; if they are many, a product of all rows is faster.
     """
     many = [i for i in queries if len(hidden[i]) > HIDDEN]
     alone = [[i] for i in many] if len(many) <= SEVERAL else []

@@ -6,7 +6,7 @@ A large catalogue is read once. Later, only new and changed items are read and m
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
@@ -133,7 +133,8 @@ class VectorReader:
             return self.towers.searched(self._stored(part))
         if name == REMEMBERED:
             return np.ascontiguousarray(self.towers.remembered(self._stored(part)))
-        columns = {schema.EMBEDDING + name, schema.ATTRIBUTE + name} & {*self.table.schema.names}
+        kinds = (schema.EMBEDDING + name, schema.ATTRIBUTE + name)
+        columns = [column for column in kinds if column in self.table.schema.names]
         return self._ordered(columns, part, lambda table: self.plan.part(name, schema.fields_of(table)))
 
     def documents(self, part: Part) -> list[str]:
@@ -174,7 +175,7 @@ class VectorReader:
         return self._ordered([schema.EMBEDDING + name for name in self.text_fields], part, mean)
 
     def _ordered(
-        self, columns: Iterable[str], part: Part, vectors_of: Callable[[pa.Table], Vectors]
+        self, columns: Sequence[str], part: Part, vectors_of: Callable[[pa.Table], Vectors]
     ) -> Vectors:
         """The vectors of a part's rows, ordered by id, contiguous."""
         table = self.table.scan(["item_id", *columns], part.where)

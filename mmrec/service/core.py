@@ -13,7 +13,7 @@ from functools import partial
 from typing import Annotated, Any, Generic, NamedTuple, Protocol, TypeVar, cast
 
 from fastapi import Depends, Request
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from pydantic_core import to_json
 
 from mmrec.errors import MmrecError
@@ -62,10 +62,6 @@ class Metrics:
         """Counts the results of one answer."""
         for rung, count in Tally(result.rung for result in results).items():
             self.results.labels(route, rung).inc(count)
-
-    def text(self) -> bytes:
-        """All metrics, in Prometheus's text format."""
-        return generate_latest(self.registry)
 
 
 class Readiness:

@@ -160,7 +160,7 @@ def gallery_of(
         facts=(("items", f"{stats['items']:,}"), ("interactions", f"{stats['interactions']:,}"), *encoders),
         profiles=[gallery.profile(visitor) for visitor in visitors],
         neighbourhoods=[gallery.neighbourhood(item, by) for item in shop.get(item_ids)],
-        searches=[gallery.search(words) for words in queries],
+        searches=[gallery.shelf(words, shop.search(words, k=k)) for words in queries],
     )
 
 
@@ -183,7 +183,7 @@ class _Gallery:
         shelves = []
         for title, where in wanted.items():
             found = self.shop.recommend(user=visitor.user, taste=visitor.taste, k=self.k, where=where)
-            shelves.append(self._shelf(title, found, disliked))
+            shelves.append(self.shelf(title, found, disliked))
         lines = [f"Says: “{visitor.taste}”"] if visitor.taste else []
         return Profile(
             name=visitor.name, about=[*lines, *visitor.about],
@@ -192,16 +192,11 @@ class _Gallery:
         )
 
     def neighbourhood(self, item: Item, by: Sequence[str]) -> Neighbourhood:
-        """An item and its neighbours in each space."""
         return Neighbourhood(card=self._card(item), shelves=[
-            self._shelf(f"by {space}", self.shop.similar(item.item_id, by=space, k=self.k)) for space in by
+            self.shelf(f"by {space}", self.shop.similar(item.item_id, by=space, k=self.k)) for space in by
         ])
 
-    def search(self, words: str) -> Shelf:
-        """What is found for words."""
-        return self._shelf(words, self.shop.search(words, k=self.k))
-
-    def _shelf(self, title: str, found: Sequence[Recommendation], disliked: Collection[str] = ()) -> Shelf:
+    def shelf(self, title: str, found: Sequence[Recommendation], disliked: Collection[str] = ()) -> Shelf:
         items = self.shop.get([result.item_id for result in found])
         helped = {r.name for result in found for r in result.reasons if r.source == "item"}
         names = {item.item_id: item.title for item in self.shop.get(list(helped))}

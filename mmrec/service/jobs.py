@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 import uuid
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -57,7 +56,7 @@ class Jobs:
 
     def __init__(self) -> None:
         self._lock, self._stopping = threading.Lock(), threading.Event()
-        self._jobs: OrderedDict[str, Job] = OrderedDict()
+        self._jobs: dict[str, Job] = {}  # the oldest first
         self._thread: threading.Thread | None = None  # of the last one
 
     def start(self, kind: str, work: Work, request_id: str) -> Job:
@@ -75,7 +74,7 @@ class Jobs:
             job = Job(kind, request_id)
             self._jobs[job.job_id] = job
             if len(self._jobs) > REMEMBERED:
-                self._jobs.popitem(last=False)
+                del self._jobs[next(iter(self._jobs))]
             self._thread = threading.Thread(
                 target=_run, args=(job, work, self._stopping), name=f"mmrec-{kind}", daemon=True)
             self._thread.start()
@@ -116,9 +115,8 @@ def _run(job: Job, work: Work, stopping: threading.Event) -> None:
         job.result = work(report)
         state: Literal["done", "failed"] = "done"
     except Exception as error:  # nobody else would see it, in a thread
-        unexpected = not isinstance(error, MmrecError | Refused)
         log.error("job %s (%s, request %s) failed: %s", job.job_id, job.kind, job.request_id, error,
-                  exc_info=unexpected)
+                  exc_info=not isinstance(error, MmrecError | Refused))
         job.error, state = {**described(error)[1], "request_id": job.request_id}, "failed"
     job.finished = datetime.now(UTC)
     job.state = state  # last, so that whoever sees it sees the rest

@@ -8,6 +8,7 @@ from urllib.parse import unquote
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
+from prometheus_client import generate_latest
 from pydantic import AfterValidator, ValidationError
 
 from mmrec.data.rows import located
@@ -40,7 +41,12 @@ async def browse(
     limit: Annotated[int, Query(ge=1, le=1_000)] = 50,
 ) -> Response:
     """Items in the order of their ids, all or those that a condition keeps."""
-    return Json(await core.read(uploads.page, core.shop, where, offset, limit))
+
+    def page() -> Response:
+        total, found = core.shop.browse(where, offset=offset, limit=limit)
+        return Json({"total": total, "offset": offset, "items": [uploads.shown(item) for item in found]})
+
+    return await core.read(page)
 
 
 @router.get("/items/{item_id}", response_model=models.ItemShown)
@@ -160,7 +166,8 @@ async def ready(core: Service) -> Response:
 @router.get("/metrics", response_class=Response)
 async def metrics(core: Service) -> Response:
     """Metrics for Prometheus."""
-    return Response(core.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+    text = generate_latest(core.metrics.registry)
+    return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
 def similar_arguments(sent: uploads.Sent) -> dict[str, Any]:

@@ -201,16 +201,6 @@ def _without_paths(reason: str, row: Item | Rejection) -> str:
     return reason
 
 
-def page(shop: Recommender, where: str | None, offset: int, limit: int) -> dict[str, Any]:
-    """Some of the items that a condition keeps, in the order of their ids.
-
-    Raises:
-        DataError: the condition cannot be used.
-    """
-    total, found = shop.browse(where, offset=offset, limit=limit)
-    return {"total": total, "offset": offset, "items": [shown(item) for item in found]}
-
-
 def shown(item: Item) -> dict[str, Any]:
     """An item as JSON, its pictures as addresses of this service rather than paths of its machine."""
     row = {name: value for name, value in item_as_dict(item).items() if name != IMAGE}

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ LONG = 30.0  # seconds of encoding that an interruption may cost
 SHARE = 0.1  # of the encoding's seconds: what a write may take before chunks grow
 HELD = 64 * 2**20  # bytes of pictures kept between their digest and their encoding; others are read again
 REMEMBERED = 20_000  # inputs whose embedding is kept for the next item that has the same
-Place = tuple[int, str]  # position of an item and a field
+Place = tuple[str, str]  # id of an item and a field
 Progress = Callable[[int], None]
 Accept = Callable[[Sequence[str]], None]
 
@@ -157,36 +158,34 @@ class Intake:
         return Draft(item, record, whole, digests, before, inputs)
 
     def _write(self, drafts: list[Draft]) -> dict[str, str | Rejection]:
-        fields, failures = self.fields(drafts)
-        good = [i for i in range(len(drafts)) if i not in failures]
-        if self.strict and failures:
-            good = [i for i in good if i < min(failures)]
+        vectors, failures = self.embed(drafts)
+        good = [draft for draft in drafts if draft.item.item_id not in failures]
+        if self.strict:
+            good = list(takewhile(lambda draft: draft.item.item_id not in failures, drafts))
         if good:
-            self.catalogue.write([drafts[i] for i in good], _only(fields, good), datetime.now(UTC))
-        items = [draft.item for draft in drafts]
-        refused = {items[i].item_id: _refused(items[i], error) for i, error in failures.items()}
-        return refused | {items[i].item_id: "updated" if drafts[i].before else "added" for i in good}
+            self.catalogue.write(good, fields_of(good, vectors), datetime.now(UTC))
+        items = {draft.item.item_id: draft.item for draft in drafts}
+        refused = {item_id: _refused(items[item_id], error) for item_id, error in failures.items()}
+        return refused | {draft.item.item_id: "updated" if draft.before else "added" for draft in good}
 
-    def fields(self, drafts: Sequence[Draft]) -> tuple[Fields, dict[int, Exception]]:
-        """Embeddings and attributes of drafts, and by position the errors of those that cannot be encoded."""
-        vectors = self._kept(drafts)
-        failures: dict[int, Exception] = {}
+    def embed(self, drafts: Sequence[Draft]) -> tuple[dict[Place, Vectors], dict[str, Exception]]:
+        """Embeddings [e] of drafts, and by their id the errors of items that cannot be encoded."""
+        vectors, by_id = self._kept(drafts), {draft.item.item_id: draft for draft in drafts}
+        failures: dict[str, Exception] = {}
         for modality in reversed(MODALITIES.values()):  # text last: it costs no call for what failed before
             if modality.name in self.catalogue.encoders:
                 encoded, failed = self._encoded(modality, {
-                    (i, field): values for i, draft in enumerate(drafts) if i not in failures
+                    (item_id, field): values for item_id, draft in by_id.items() if item_id not in failures
                     for field, values in (draft.inputs or modality.inputs(draft.item)).items()
-                    if (i, field) not in vectors and modality_of(field) is modality
+                    if (item_id, field) not in vectors and modality_of(field) is modality
                 })
                 vectors |= encoded
                 failures |= failed
-        names = dict.fromkeys(name for d in drafts for name in d.item.attributes)
-        attributes = {name: [d.item.attributes.get(name) for d in drafts] for name in names}
-        return Fields(len(drafts), _stacked(vectors, len(drafts)), attributes), failures
+        return vectors, failures
 
     def _kept(self, drafts: Sequence[Draft]) -> dict[Place, Vectors]:
         """Stored embeddings [e] of fields that are as before."""
-        before = {d.item.item_id: (i, d.before.digests) for i, d in enumerate(drafts) if d.before}
+        before = {d.item.item_id: (d.before.digests, d.digests) for d in drafts if d.before}
         columns = [schema.EMBEDDING + name for name in schema.embedding_dims(self.catalogue.table.schema)]
         if not before or not columns:
             return {}
@@ -194,26 +193,25 @@ class Intake:
         found = self.catalogue.table.read(list(before), columns)
         embeddings = schema.fields_of(found).embeddings
         for row, item_id in enumerate(found["item_id"].to_pylist()):
-            position, digests = before[item_id]
-            stored, now = json.loads(digests), drafts[position].digests
+            stored, now = json.loads(before[item_id][0]), before[item_id][1]
             for name, (values, present) in embeddings.items():
                 if present[row] and name in now and now[name] == stored.get(name):
-                    kept[position, name] = values[row]
+                    kept[item_id, name] = values[row]
         return kept
 
     def _encoded(
         self, modality: Modality, inputs: Mapping[Place, Sequence[Any]]
-    ) -> tuple[dict[Place, Vectors], dict[int, Exception]]:
-        """Embeddings [e] of new inputs, and the errors of items that cannot be encoded, by position."""
+    ) -> tuple[dict[Place, Vectors], dict[str, Exception]]:
+        """Embeddings [e] of new inputs, and the errors of items that cannot be encoded."""
         if not inputs:
             return {}, {}  # and the encoder need not be loaded
         name, alone = modality.name, modality.repeats
         keys: dict[Place, list[Any]] = {
-            place: [(name, value) for value in values] if alone else [place]
+            place: [(name, value) for value in values] if alone else [(name, *place)]
             for place, values in inputs.items()
         }
         new = {
-            key: [key[1]] if alone else inputs[key]
+            key: [key[1]] if alone else inputs[key[1:]]
             for part in keys.values() for key in part if key not in self._memory
         }
         started = time.perf_counter()
@@ -225,7 +223,7 @@ class Intake:
         if alone:
             self._memory = dict([one for one in known.items() if one[0] not in bad][-REMEMBERED:])
         encoded = {place: np.sum([known[key] for key in part], axis=0) for place, part in keys.items()}
-        return encoded, {i: bad[key] for (i, _), part in keys.items() for key in part if key in bad}
+        return encoded, {place[0]: bad[key] for place, part in keys.items() for key in part if key in bad}
 
 
 def encode_alone(catalogue: Catalogue, item: Item) -> Fields:
@@ -234,10 +232,25 @@ def encode_alone(catalogue: Catalogue, item: Item) -> Fields:
     Raises:
         DataError: a picture cannot be read.
     """
-    fields, failures = Intake(catalogue).fields([Draft(item)])
+    vectors, failures = Intake(catalogue).embed([Draft(item)])
     for error in failures.values():
         raise error
-    return fields
+    return fields_of([Draft(item)], vectors)
+
+
+def fields_of(drafts: Sequence[Draft], vectors: Mapping[Place, Vectors]) -> Fields:
+    """Embeddings and attributes of n drafts; fields that none of them has are left out."""
+    embeddings: dict[str, Embedded] = {}
+    rows, n = {draft.item.item_id: row for row, draft in enumerate(drafts)}, len(drafts)
+    for (item_id, name), vector in vectors.items():
+        if item_id in rows:
+            if name not in embeddings:
+                embeddings[name] = Embedded(np.zeros((n, len(vector)), np.float32), np.zeros(n, np.bool_))
+            values, present = embeddings[name]
+            values[rows[item_id]], present[rows[item_id]] = vector, True
+    names = dict.fromkeys(name for draft in drafts for name in draft.item.attributes)
+    attributes = {name: [draft.item.attributes.get(name) for draft in drafts] for name in names}
+    return Fields(n, embeddings, attributes)
 
 
 def next_size(size: int, encoding: float, storing: float) -> int:
@@ -251,26 +264,6 @@ def next_size(size: int, encoding: float, storing: float) -> int:
         return max(SMALLEST, size // 2)
     cheap = encoding + storing < BRISK or storing > SHARE * encoding
     return min(LARGEST, 2 * size) if cheap and 2 * encoding < LONG else size
-
-
-def _stacked(vectors: Mapping[Place, Vectors], n: int) -> dict[str, Embedded]:
-    """Embeddings of n items by field."""
-    fields: dict[str, Embedded] = {}
-    for (i, name), vector in vectors.items():
-        if name not in fields:
-            fields[name] = Embedded(np.zeros((n, len(vector)), np.float32), np.zeros(n, np.bool_))
-        fields[name].values[i], fields[name].present[i] = vector, True
-    return fields
-
-
-def _only(fields: Fields, rows: Sequence[int]) -> Fields:
-    """The fields of some rows; a field that none of them has is left out."""
-    parts = {n: Embedded(e.values[rows], e.present[rows]) for n, e in fields.embeddings.items()}
-    lists = {n: [values[i] for i in rows] for n, values in fields.attributes.items()}
-    return Fields(
-        len(rows), {n: e for n, e in parts.items() if e.present.any()},
-        {n: v for n, v in lists.items() if any(x is not None for x in v)},
-    )
 
 
 def _refused(item: Item, error: Exception) -> Rejection:

@@ -30,19 +30,18 @@ LEAST = 10  # users with two items or more, and items, without which nothing can
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FitReport:
-    """What a training came to.
+    """The outcome of a training.
 
     Attributes:
-        users: with interactions.
-        items: with interactions.
+        users, items: with interactions.
         interactions: that were learned from, one for each user and item.
         seconds: wall time.
         warm_start: whether it went on from the head before.
         ordered: whether it learned what comes next.
         served: whether the head serves; plain content does if it does not.
-        verdicts: what serves in each situation and why, with figures of users who decided nothing.
+        verdicts: what serves in each situation and why, with figures of users by whom nothing was chosen.
         fields: weight of each field in the content tower.
-        curves: loss by stage and epoch, with seconds.
+        curves: `stage`, `epoch`, `loss` and `seconds` of each epoch.
     """
 
     users: int
@@ -67,70 +66,61 @@ def fit(
 ) -> FitReport:
     """Trains a head on all recorded positives, and lets it serve.
 
-    The head is judged beside the best baseline by users who decided nothing, or after a warm start by what
-    was recorded since the head before. Where a baseline is better, the part of the head that is nearest to
-    it serves; where plain content ranks all items better, the head does not serve. The report says so.
+    The head is compared with baselines, on users by whom nothing was chosen; after a warm start, on what was
+    recorded since the head before. Where a baseline is better, the part of the head that is nearest to it
+    serves alone; where plain content ranks all items better, the head does not serve. The report says so.
 
     Args:
-        warm_start: go on from the head that serves; its blend is kept as far as the judgement allows.
+        warm_start: go on from the head that serves; its blend is kept unless that comparison changes it.
         ordered: learn what comes next, in place of what belongs together; a warm start does as before.
-        epochs: passes over all users; None takes what is usual.
+        epochs: passes over all users; None takes the default.
         seed: the same gives the same head, on one device.
         device: of torch, such as `"cuda"`; None takes the CPU.
-        progress: called with what is going on: `stage`, and of a training `epoch`, `loss`, `seconds`.
+        progress: called with the progress: `stage`, and of a training `epoch`, `loss`, `seconds`.
 
     Raises:
         DataError: there are too few interactions, or an argument cannot be used.
         NotFitted: `warm_start` without a head to go on from.
     """
-    began, curves = time.perf_counter(), list[Mapping[str, Any]]()
-    before = _before(catalogue) if warm_start else None
+    began, before = time.perf_counter(), catalogue.head() if warm_start else None
+    if warm_start and before is None:
+        raise NotFitted("warm_start goes on from a trained head, and none serves here: fit without it first")
     version = behaviour.table.frozen().version  # before the log is read: what comes meanwhile is not learned
     log = log_of_shop(behaviour, snapshot.ids)
     train = rows_of(log, np.ones(len(log.items), np.bool_))
     _check(log, np.diff(train.indptr))
     plan = before.towers.plan if before else snapshot.plan
-    watch = _watch(curves, progress)
     model = TwoTower(
         spans=plan.spans, ids=snapshot.ids, ordered=ordered, even=True, guarded=True, seed=seed,
-        device=device, watch=watch,
+        device=device, watch=progress,
     )
     if before:
         since = _recorded_since(behaviour, log, catalogue.store.facts.get("fitted_version"))
         model = replace(refining(before, model, train.shape[0]), since=since)
     model = model if epochs is None else _with_epochs(model, epochs)
     model.fit(train, snapshot.content_by(plan) if before else snapshot.space(CONTENT))
-    report = _report(model, before, log, curves, time.perf_counter() - began)
-    watch({"stage": "writing vectors"})
+    report = _report(model, before, log, time.perf_counter() - began)
+    model.say("writing vectors")
     towers = replace(model.towers, plan=plan, dislike_weight=catalogue.config.dislike_weight)
     head = Head(towers, model.behaviour.embeddings, report.as_dict()) if report.served else None
     catalogue.adopt(head, fitted_at=datetime.now(UTC).isoformat(), fitted_version=version)
     return replace(report, seconds=time.perf_counter() - began)
 
 
-def _report(
-    model: TwoTower, before: Head | None, log: Log, curves: Sequence[Mapping[str, Any]], seconds: float
-) -> FitReport:
-    """The report of a fitted model; situations that it was not judged in are as at the head before."""
+def _report(model: TwoTower, before: Head | None, log: Log, seconds: float) -> FitReport:
+    """The report of a fitted model; a situation that was not judged keeps the verdict of the head before."""
     kept = {} if before is None else dict(zip(SITUATIONS, before.report["verdicts"], strict=True))
     found = {name: Verdict.from_dict(one) for name, one in kept.items()} | dict(model.verdicts)
     verdicts = tuple(found[name] for name in SITUATIONS)
     return FitReport(
         users=len(log.user_ids), items=len(model.towers.ids), interactions=len(log.items), seconds=seconds,
         warm_start=before is not None, ordered=model.ordered, served=may_serve(verdicts), verdicts=verdicts,
-        fields=dict(model.kernel.weights), curves=tuple(curves),
+        fields=dict(model.kernel.weights), curves=tuple(model.curves),
     )
 
 
-def _before(catalogue: Catalogue) -> Head:
-    head = catalogue.head()
-    if head is None:
-        raise NotFitted("warm_start goes on from a trained head, and none serves here: fit without it first")
-    return head
-
-
 def _check(log: Log, lengths: NDArray[np.int32]) -> None:
-    """Refuses what nothing can be learned from."""
+    """Refuses a log with too few users or items; `lengths` are of the users' histories [users]."""
     users, items = int((lengths > 1).sum()), len(np.unique(log.items))
     if min(users, items) < LEAST:
         raise DataError(
@@ -158,16 +148,6 @@ def _with_epochs(model: TwoTower, epochs: int) -> TwoTower:
         raise DataError(f"epochs must be a whole number from 1 up, got {epochs!r}", field="epochs")
     recipe = replace(model.settings.recipe, epochs=epochs)
     return replace(model, settings=replace(model.settings, recipe=recipe))
-
-
-def _watch(curves: list[Mapping[str, Any]], progress: Report | None) -> Report:
-    def watch(said: Mapping[str, Any]) -> None:
-        if "epoch" in said:
-            curves.append(said)
-        if progress:
-            progress(said)
-
-    return watch
 
 
 def _recorded_since(behaviour: Interactions, log: Log, version: int | None) -> NDArray[np.bool_] | None:

@@ -1,33 +1,35 @@
-"""The guard of a fit: what the head comes to beside the best baseline, on users who decided nothing."""
+"""The guard of a fit: the head is compared with baselines, by users by whom its blend was not chosen."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 
 from mmrec.encoders.base import Vectors
 from mmrec.evaluate.baselines import EASE, Baseline, ContentKNN, ContentRidge, ItemKNN, Popularity
+from mmrec.evaluate.counting import MOST_ITEMS
 from mmrec.evaluate.logs import Setting
 from mmrec.evaluate.metrics import Interval, Values, mean_interval
-from mmrec.model.trained import Blend, Shares
+from mmrec.model.parts import Blend, Shares
 from mmrec.training.validation import ItemParts, Parts, ndcgs_of
 
-if TYPE_CHECKING:
-    from scipy.sparse import csr_matrix
-
-MOST_ITEMS = 20_000  # beyond it the baselines that hold items x items are left out
 PLAIN = "content"  # serves where a head would be worse
 SITUATIONS = {
     "warm": "warm items, long history", "short": "warm items, short history", "cold": "cold items",
     "overall": "all items",
 }
+STORED = "EASE (stored factors)"
 # The part of a head that is nearest to a baseline, and serves alone where that baseline is better.
 LINEAR, METRIC = Shares(1.0, 0.0, 0.0), Shares(0.0, 0.0, 1.0)
-PART_OF = {EASE.name: LINEAR, ItemKNN.name: LINEAR, ContentRidge.name: LINEAR, ContentKNN.name: METRIC}
+PART_OF = {
+    EASE.name: LINEAR, STORED: LINEAR, ItemKNN.name: LINEAR, ContentRidge.name: LINEAR,
+    ContentKNN.name: METRIC,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,11 +37,11 @@ class Verdict:
     """What serves in one situation, and why.
 
     Attributes:
-        situation: in words.
+        situation: in words, one of `SITUATIONS`.
         head: ndcg@20 of the blend that was chosen.
-        baselines: theirs, by name.
+        baselines: ndcg@20 of each, by name.
         difference: of the head and the best baseline, with its 95% interval over users; None in a verdict
-            that was kept from before there were intervals.
+            that was saved before there were intervals.
         serves: shares of the head's parts, or `content` if the head does not serve.
         why: in words.
     """
@@ -57,25 +59,24 @@ class Verdict:
         return max(self.baselines.items(), key=lambda pair: pair[1])
 
     def because(self, serves: str, why: str) -> Verdict:
-        """The same figures with what serves, and why, ahead of the figures in words."""
+        """The same figures with what serves, and a reason that ends with these figures."""
         compared = "head {:.4f}, best baseline {} {:.4f}".format(self.head, *self.best)
         return replace(self, serves=serves, why=f"{why}; {compared}, difference {self.difference} (ndcg@20)")
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Verdict:
-        """What `dataclasses.asdict` gave."""
+        """Reads what `dataclasses.asdict` gave."""
         difference = fields.get("difference")
         return cls(**{**fields, "difference": difference and Interval(**difference)})
 
 
 class Evidence(NamedTuple):
-    """What users who decided nothing say of a head and of baselines.
+    """How a head and baselines rank in settings by which nothing was chosen; all by the setting's name.
 
     Attributes:
-        settings: what they were asked, by name.
-        parts: scores by each part of the head, by setting.
-        new: which candidates of each setting nobody has chosen, by setting.
-        baselines: ndcg@20 of each user [u], by setting and name.
+        parts: scores by each part of the head.
+        new: which candidates nobody has chosen.
+        baselines: ndcg@20 of each user [u], by the baseline's name.
     """
 
     settings: Mapping[str, Setting]
@@ -91,31 +92,39 @@ class Evidence(NamedTuple):
         return ndcgs_of(parts.mixed(getattr(blend, name)), setting)
 
 
-def rivals(n: int, *, brief: bool = False) -> list[Baseline]:
-    """The baselines in their usual settings for n items; without the slowest of them if it shall be brief."""
-    if n > MOST_ITEMS:
-        return [Popularity(), ContentKNN()]
-    return [Popularity(), ContentKNN(), ItemKNN(), EASE(), *([] if brief else [ContentRidge()])]
+def rivals(n: int) -> list[Baseline]:
+    """The baselines in their usual settings; for too many items n, without those that hold items x items."""
+    cheap = [Popularity(), ContentKNN()]
+    return cheap if n > MOST_ITEMS else [*cheap, ItemKNN(), EASE(), ContentRidge()]
 
 
 def evidence(
-    baselines: Iterable[Baseline], train: csr_matrix, content: Vectors, settings: Mapping[str, Setting],
-    items: ItemParts,
+    train: csr_matrix, content: Vectors, settings: Mapping[str, Setting], items: ItemParts,
+    before: Shares | None = None,
 ) -> Evidence:
-    """Fits baselines on histories [users, items] and content [items, c], and asks them and the head."""
-    found: dict[str, dict[str, Values]] = {name: {} for name in settings}
+    """Fits baselines on histories [users, items] and content [items, c], and ranks with them and the head.
+
+    Args:
+        before: shares of a head that serves already, for a warm start. It is compared with the baselines that
+            cost no training, and for EASE with its own linear part, which is EASE's strongest factors.
+    """
+    baselines: Sequence[Baseline] = rivals(len(content)) if before is None else [Popularity(), ContentKNN()]
     for model in baselines:
         model.fit(train, content)
-        for name, setting in settings.items():
-            scores = model.score(setting.histories)[:, setting.candidates]
-            found[name][model.name] = ndcgs_of(scores, setting)
-    parts = {name: items.scores(setting) for name, setting in settings.items()}
-    new = {name: ~np.isin(setting.candidates, items.known) for name, setting in settings.items()}
+    parts, new, found = {}, {}, {}
+    for name, setting in settings.items():
+        parts[name], new[name] = items.scores(setting), ~np.isin(setting.candidates, items.known)
+        found[name] = {
+            one.name: ndcgs_of(one.score(setting.histories)[:, setting.candidates], setting)
+            for one in baselines
+        }
+        if before is not None and before.linear:  # else the head's rows do not hold that part
+            found[name][STORED] = ndcgs_of(parts[name].mixed(LINEAR), setting)
     return Evidence(settings, parts, new, found)
 
 
 def judged(
-    shown: Evidence, blend: Blend, recalibrated: Callable[[Blend], Blend]
+    shown: Evidence, blend: Blend, recalibrated: Callable[[Blend], Blend], *, sure: bool = False
 ) -> tuple[Blend, dict[str, Verdict]]:
     """The blend that serves, and a verdict on each setting that there is evidence of.
 
@@ -125,11 +134,13 @@ def judged(
 
     Args:
         recalibrated: gives a changed blend a new gain and offset of cold items.
+        sure: whether a part may serve alone only where the baseline is better by more than chance. A warm
+            start has few users to tell, and a part that its rows lack comes back only with a whole fit.
     """
     served, found = blend, {}
     for name in ("warm", "short", "cold"):
         if name in shown.settings:
-            served, found[name] = _part_or_blend(shown, name, served)
+            served, found[name] = _part_or_blend(shown, name, served, sure)
     if served != blend:
         served = recalibrated(served)
     if "overall" in shown.settings:
@@ -146,12 +157,13 @@ def may_serve(verdicts: Iterable[Verdict]) -> bool:
     return all(one.serves != PLAIN for one in verdicts)
 
 
-def _part_or_blend(shown: Evidence, name: str, blend: Blend) -> tuple[Blend, Verdict]:
+def _part_or_blend(shown: Evidence, name: str, blend: Blend, sure: bool) -> tuple[Blend, Verdict]:
     """The blend, in which one part may serve alone in this setting, and the verdict."""
     verdict = _verdict(shown, name, blend)
     best, figure = verdict.best
     part = PART_OF.get(best)
-    if verdict.head >= figure or part is None:
+    ahead = verdict.difference.high if sure and verdict.difference else verdict.head - figure
+    if ahead >= 0 or part is None:
         return blend, verdict
     change: dict[str, Any] = {name: part} | ({"short": blend.short.within(part)} if name == "warm" else {})
     alone = replace(blend, **change)
@@ -163,7 +175,7 @@ def _part_or_blend(shown: Evidence, name: str, blend: Blend) -> tuple[Blend, Ver
 
 
 def _verdict(shown: Evidence, name: str, blend: Blend) -> Verdict:
-    """What the blend comes to; it serves."""
+    """The figures of the blend in one setting, and that it serves."""
     values, baselines = shown.head(name, blend), shown.baselines[name]
     best = max(baselines, key=lambda one: float(baselines[one].mean()))
     difference = _difference(values, baselines[best])

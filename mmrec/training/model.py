@@ -4,38 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from functools import partial
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 
 from mmrec.config import Config
 from mmrec.encoders.base import Vectors
 from mmrec.evaluate.baselines import Baseline, Grid
-from mmrec.evaluate.logs import Setting
-from mmrec.model.behaviour import Behaviour, Settings, Start, behaviour_of
+from mmrec.model.behaviour import Settings, Start, behaviour_of
 from mmrec.model.closed_form import FieldKernel, Smoother, Spans, smoothed
 from mmrec.model.content import ContentPlan
-from mmrec.model.item_embeddings import ItemEmbeddings
+from mmrec.model.parts import Behaviour, Blend, ItemEmbeddings
 from mmrec.model.saved import Head
-from mmrec.model.trained import Blend, TrainedTowers, covariances_of, known_rows, trusted
-from mmrec.training.guard import Verdict, evidence, judged, rivals
-from mmrec.training.tune import InnerFit, calibrated, chosen_blend, weighed_fields
+from mmrec.model.trained import TrainedTowers, rows_from
+from mmrec.training.guard import Verdict, evidence, judged
+from mmrec.training.tune import calibrated, chosen_blend, weighed_fields
 from mmrec.training.validation import ItemParts, history_sums, inner_split, later_settings
 
-if TYPE_CHECKING:
-    from scipy.sparse import csr_matrix
-
 Report = Callable[[Mapping[str, Any]], None]
-FEWER = 5  # times fewer epochs for all of the log than for the validation's part, which they go on from
+FEWER = 5  # times fewer epochs on the whole log than on the validation's part, where they go on from it
 MANY = 2_000  # users from which fewer epochs do; a smaller log is learned in full, which takes seconds
 ALIKE = ", by the users who chose the blend, as there are too few others"
-ATTRIBUTE_START = 0.5  # weight of an attribute in the content tower before validation has its say
+ATTRIBUTE_START = 0.5  # weight of an attribute in the content tower, before any is tried
 
 
 @dataclass(kw_only=True)
 class TwoTower(Baseline):
-    """The contrastive two-tower head with its closed-form part, blended by a validation of its own.
+    """The trained head, whose parts are blended by a validation within its training.
 
     Args:
         spans: where each field lies in the content; None takes it as one field.
@@ -44,13 +42,14 @@ class TwoTower(Baseline):
         even: whether cold items are calibrated for a shop, where a new item is asked for as often as a known
             one; else as the item-cold protocol asks.
         settings: what all parts and the content tower are learned with.
-        seed: of the split and of the start.
-        device: of torch.
-        watch: called with what is going on: `stage`, `epoch`, `loss`, `seconds`.
-        before: a head to go on from, of the same content; its kernel is kept, and its blend as far as the
-            guard agrees.
-        since: which interactions of training [nnz] came after that head, which they judge.
-        guarded: whether users who decided nothing judge the blend beside baselines, as `fit` has it.
+        seed: of the validation and of the initial weights.
+        device: of torch; None takes the CPU.
+        watch: called with the progress: `stage`, and of a training `epoch`, `loss`, `seconds`, which `curves`
+            keeps.
+        before: a head to go on from, of the same content. Its kernel is kept, and its blend unless the guard
+            changes it.
+        since: which interactions of training [nnz] came after that head; the guard judges it by them.
+        guarded: whether the blend is compared with baselines and may be changed, as `fit` does.
     """
 
     name: str = "mmrec"
@@ -69,6 +68,7 @@ class TwoTower(Baseline):
     towers: TrainedTowers = field(init=False, repr=False)
     behaviour: Behaviour = field(init=False, repr=False)
     verdicts: Mapping[str, Verdict] = field(default_factory=dict, init=False, repr=False)
+    curves: list[Mapping[str, Any]] = field(default_factory=list, init=False, repr=False)
     kernel: FieldKernel = field(init=False, repr=False)
     _rows: Vectors = field(init=False, repr=False)
 
@@ -77,67 +77,61 @@ class TwoTower(Baseline):
         hot = np.unique(train.indices).astype(np.intp)
         if self.before is None:
             blend, start = self._validated(train, content, hot, rng)
-            # Where order counts, the validation kept what says most of it: the last item of everybody. And
-            # few users make few steps of an epoch, too few for the items that the validation kept.
+            # The items that the validation held out are yet to be learned. Few users make too few steps of an
+            # epoch for that; and where order counts, it held out the last item of everybody, which says most.
             brief = train.shape[0] >= MANY and not self.ordered
             settings = self.settings.going_on(FEWER) if brief else self.settings
         else:
             self.kernel, settings = self.before.towers.smoother.kernel, self.settings
             blend = self._judged_before(self.before, train, content)
-            start = self._of_before(self.before, content, hot)
+            start = self._start(self.before, content, hot)
         self.behaviour = self._behaviour(train, content, hot, settings, "training", start)
         smoother, predicted = self._content_tower(content, hot, self.behaviour, rng)
-        ids = self._names(hot)
-        self.towers = assembled(smoother, self.behaviour, content[hot], predicted[hot], blend, ids)
-        self._rows = self.towers.rows_of(predicted, content, hot)
+        learned, metric = self.behaviour, self.behaviour.metric(content[hot])
+        targets = learned.trusted(predicted[hot], blend.prior)
+        rows = rows_from(targets, metric, learned.dims, blend, cold=False)
+        self.towers = TrainedTowers(
+            ContentPlan(), smoother, learned.metric, self._names(hot), rows, learned.embeddings.base,
+            learned.covariances(metric), blend, Config().dislike_weight,
+        )
+        self._rows = rows_from(predicted, learned.metric(content), learned.dims, blend, cold=True)
+        self._rows[hot] = rows
 
     def _validated(
         self, train: csr_matrix, content: Vectors, every: NDArray[np.intp], rng: np.random.Generator
     ) -> tuple[Blend, Start]:
-        """The blend, and what to go on from with all of the log, by the inner validation.
-
-        On the way, the kernel of the content tower.
-        """
+        """The blend that a validation chose, and where to go on from with the whole log; sets the kernel."""
         inner = inner_split(train, rng, ordered=self.ordered, even=self.even)
         hot = np.unique(inner.train.indices).astype(np.intp)
         behaviour = self._behaviour(inner.train, content, hot, self.settings, "validation")
-        self._say("weighing fields")
+        self.say("weighing fields")
         spans = self._spans(content)
+        # Fields as wide as an embedding weigh 1 to begin with, features of attributes less.
+        weights = {name: 1.0 if s.stop - s.start > 64 else ATTRIBUTE_START for name, s in spans.items()}
         self.kernel = weighed_fields(
-            content[hot], spans, _starting_weights(spans), behaviour, _columns(inner.train, hot),
-            self.settings.ridge, rng,
+            content[hot], spans, weights, behaviour, _columns(inner.train, hot), self.settings.ridge, rng
         )
-        self._say("blending")
+        self.say("blending")
         _, predicted = self._content_tower(content, hot, behaviour, rng)
-        fit = InnerFit(hot, behaviour, behaviour.metric(content), predicted)
-        blend = chosen_blend(fit, inner.settings, ordered=self.ordered, even=self.even)
+        items_with = partial(_items, hot, behaviour, behaviour.metric(content), predicted)
+        blend = chosen_blend(items_with, inner.settings, ordered=self.ordered, even=self.even)
         if self.guarded:
-            items = fit.items(blend.prior, blend.fade)
-            blend = self._guard(
-                inner.train, content, inner.judging, items, blend,
-                lambda changed: calibrated(items, inner.settings, changed, even=self.even),
+            self.say("comparing with baselines")
+            items = items_with(blend.prior, blend.fade)
+            found = evidence(inner.train, content, inner.judging, items)
+            blend, verdicts = judged(
+                found, blend, lambda changed: calibrated(items, inner.settings, changed, even=self.even)
             )
             alike = {name for name, setting in inner.judging.items() if setting is inner.settings[name]}
             self.verdicts = {
                 name: replace(one, why=one.why + ALIKE) if name in alike else one
-                for name, one in self.verdicts.items()
+                for name, one in verdicts.items()
             }
         at = np.full(len(content), -1)
         at[hot] = np.arange(len(hot))
         new = predicted[every[at[every] < 0]]
         embeddings = embeddings_from(behaviour.embeddings, at[every], new, behaviour.dims)
         return blend, Start(embeddings, behaviour.metric)
-
-    def _guard(
-        self, train: csr_matrix, content: Vectors, settings: Mapping[str, Setting], items: ItemParts,
-        blend: Blend, recalibrated: Callable[[Blend], Blend],
-    ) -> Blend:
-        """The blend that serves on these settings, whose verdicts are kept."""
-        self._say("comparing with baselines")
-        baselines = rivals(len(content), brief=self.before is not None)
-        found = evidence(baselines, train, content, settings, items)
-        blend, self.verdicts = judged(found, blend, recalibrated)
-        return blend
 
     def _judged_before(self, before: Head, train: csr_matrix, content: Vectors) -> Blend:
         """The blend of the head before, judged by what came since, of which it knew nothing.
@@ -147,23 +141,27 @@ class TwoTower(Baseline):
         towers = before.towers
         if self.since is None or not self.guarded:
             return towers.blend
-        position = {item_id: n for n, item_id in enumerate(self._names(range(len(content))))}
-        at = np.array([position.get(item_id, -1) for item_id in towers.ids], np.intp)
+        at = towers.positions(self._names(range(len(content))))  # [items]
+        known, new = np.flatnonzero(at >= 0), np.flatnonzero(at < 0)
         rng = np.random.Generator(np.random.PCG64(self.seed))
-        earlier, settings = later_settings(train, self.since, at[at >= 0], rng)
+        earlier, settings = later_settings(train, self.since, known, rng)
         if not settings:
             return towers.blend
-        targets = towers.smoother(content)  # [items, t]
-        targets[at[at >= 0]] = towers.targets[at >= 0]
-        items = ItemParts(
-            at[at >= 0], targets, towers.metric(content), towers.dims, towers.base, towers.covariances,
-            towers.blend.fade,
-        )
-        return self._guard(earlier, content, settings, items, towers.blend, lambda changed: changed)
+        self.say("comparing with baselines")
+        targets = _filled(at >= 0, towers.targets[at[known]], towers.smoother(content[new]))  # [items, t]
+        metric, fade = towers.metric(content), towers.blend.fade
+        items = ItemParts(known, targets, metric, towers.base, towers.covariances, fade)
+        found = evidence(earlier, content, settings, items, towers.blend.warm)
+        blend, self.verdicts = judged(found, towers.blend, lambda changed: changed, sure=True)
+        return blend
 
-    def _say(self, stage: str) -> None:
+    def say(self, stage: str, **figures: float) -> None:
+        """Tells the watch what is going on, and keeps the figures of an epoch."""
+        said = {"stage": stage, **figures}
+        if figures:
+            self.curves.append(said)
         if self.watch:
-            self.watch({"stage": stage})
+            self.watch(said)
 
     def _rank(self, histories: csr_matrix, /) -> Vectors:
         lengths = np.diff(histories.indptr)
@@ -175,19 +173,17 @@ class TwoTower(Baseline):
         start: Start | None = None,
     ) -> Behaviour:
         settings = replace(settings, recipe=replace(settings.recipe, ordered=self.ordered))
-        report = self.watch
-        watch = None if report is None else (lambda curve: report({"stage": stage, **curve}))
         return behaviour_of(
             _columns(train, hot), content[hot], self._spans(content), settings, seed=self.seed, start=start,
-            device=self.device, watch=watch,
+            device=self.device, watch=lambda curve: self.say(stage, **curve),
         )
 
-    def _of_before(self, before: Head, content: Vectors, hot: NDArray[np.intp]) -> Start:
+    def _start(self, before: Head, content: Vectors, hot: NDArray[np.intp]) -> Start:
         """What the head before knew of these items; of new ones, what their content predicted."""
-        towers, known = before.towers, {name: n for n, name in enumerate(before.towers.ids)}
-        at = np.array([known.get(item_id, -1) for item_id in self._names(hot)])
-        predicted = towers.smoother(content[hot[at < 0]])
-        return Start(embeddings_from(before.embeddings, at, predicted, towers.dims), towers.metric)
+        at = before.towers.positions(self._names(hot))
+        predicted = before.towers.smoother(content[hot[at < 0]])
+        embeddings = embeddings_from(before.embeddings, at, predicted, before.towers.dims)
+        return Start(embeddings, before.towers.metric)
 
     def _names(self, positions: Iterable[int]) -> list[str]:
         """Ids of the items at these positions."""
@@ -199,65 +195,54 @@ class TwoTower(Baseline):
     def _content_tower(
         self, content: Vectors, hot: NDArray[np.intp], behaviour: Behaviour, rng: np.random.Generator
     ) -> tuple[Smoother, Vectors]:
-        """The content tower, and what it predicts of all items [items, t], of hot ones from the others."""
+        """The content tower, and what it predicts of all items [items, t]; of a hot one, from the others."""
         settings = self.settings
         smoother, left_out = smoothed(
             self.kernel, content[hot], behaviour.targets, settings.ridge, settings.landmarks, rng
         )
-        cold = np.setdiff1d(np.arange(len(content)), hot)
-        predicted = np.empty((len(content), left_out.shape[1]), np.float32)
-        predicted[hot], predicted[cold] = left_out, smoother(content[cold])
-        return smoother, predicted
+        is_hot = np.isin(np.arange(len(content)), hot)
+        return smoother, _filled(is_hot, left_out, smoother(content[~is_hot]))
 
 
-def assembled(
-    smoother: Smoother, behaviour: Behaviour, content: Vectors, predicted: Vectors, blend: Blend,
-    ids: list[str],
-) -> TrainedTowers:
-    """Towers of what was learned of items with these ids and content [n, c].
-
-    Args:
-        predicted: what the content of the others predicts of each [n, t].
-    """
-    targets, metric = trusted(behaviour, predicted, blend.prior), behaviour.metric(content)
-    return TrainedTowers(
-        ContentPlan(), smoother, behaviour.metric, ids,
-        known_rows(targets, metric, behaviour.dims, blend), behaviour.embeddings.base,
-        covariances_of(behaviour, metric), blend, Config().dislike_weight,
-    )
+def _items(
+    hot: NDArray[np.intp], behaviour: Behaviour, metric: Vectors, predicted: Vectors, prior: float,
+    fade: float,
+) -> ItemParts:
+    """All items as the parts score them, by their metric [items, p] and what content predicts [items, t]."""
+    targets = predicted.copy()
+    targets[hot] = behaviour.trusted(predicted[hot], prior)
+    covariances = behaviour.covariances(metric[hot])
+    return ItemParts(hot, targets, metric, behaviour.embeddings.base, covariances, fade)
 
 
 def embeddings_from(
     learned: ItemEmbeddings, at: NDArray[np.intp], predicted: Vectors, dims: tuple[int, int]
 ) -> ItemEmbeddings:
-    """Embeddings of n items to go on from: learned at [n]; where that is -1, as content predicts [new, t]."""
+    """Embeddings of n items to go on from.
+
+    Args:
+        at: position of each among the learned ones [n]; -1 of an item that is new.
+        predicted: what content predicts of the new ones [new, t].
+    """
     r, h = dims
     known = at >= 0
-    _, _, *parts = np.split(predicted, np.cumsum([r, r, h, h]), axis=1)  # [new, h], [new, h], [new, 1]
-    inputs, outputs, bias = (
-        _filled(known, old[at[known]], new) for old, new in zip(
-            (learned.input, learned.output, learned.bias[:, None]), parts, strict=True
-        )
+    _, _, inputs, outputs, bias = np.split(predicted, np.cumsum([r, r, h, h]), axis=1)  # bias [new, 1]
+    old = at[known]
+    return ItemEmbeddings(
+        _filled(known, learned.input[old], inputs), learned.base,
+        _filled(known, learned.output[old], outputs), _filled(known, learned.bias[old], bias[:, 0]),
     )
-    return ItemEmbeddings(inputs, learned.base, outputs, bias[:, 0])
 
 
 def _filled(known: NDArray[np.bool_], old: Vectors, new: Vectors) -> Vectors:
-    """Rows [n, d], the known ones old, the others new."""
-    rows = np.empty((len(known), old.shape[1]), np.float32)
+    """Rows [n, ...]: old ones where known [n], new ones elsewhere."""
+    rows = np.empty((len(known), *old.shape[1:]), np.float32)
     rows[known], rows[~known] = old, new
     return rows
 
 
-def _starting_weights(spans: Spans) -> dict[str, float]:
-    """Fields as wide as an embedding weigh 1, features of attributes less."""
-    return {name: 1.0 if s.stop - s.start > 64 else ATTRIBUTE_START for name, s in spans.items()}
-
-
 def _columns(train: csr_matrix, hot: NDArray[np.intp]) -> csr_matrix:
     """The columns of hot items, each row in its order (slicing would sort it)."""
-    from scipy.sparse import csr_matrix
-
     column = np.full(train.shape[1], -1, np.int32)
     column[hot] = np.arange(len(hot), dtype=np.int32)
     return csr_matrix((train.data, column[train.indices], train.indptr), (train.shape[0], len(hot)))

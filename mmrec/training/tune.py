@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 
 from mmrec.encoders.base import Vectors
 from mmrec.evaluate.logs import Setting
 from mmrec.evaluate.metrics import hits_of, ndcg
 from mmrec.evaluate.run import best_candidates
-from mmrec.model.behaviour import Behaviour
 from mmrec.model.closed_form import FieldKernel, Spans, folds_left_out
-from mmrec.model.trained import USUAL_EMBEDDINGS, USUAL_METRIC, Blend, Shares, covariances_of, trusted
+from mmrec.model.parts import USUAL_EMBEDDINGS, USUAL_METRIC, Behaviour, Blend, Shares
 from mmrec.training.validation import ItemParts, Parts, history_sums, ndcg_of
-
-if TYPE_CHECKING:
-    from scipy.sparse import csr_matrix
 
 CLOSE = 0.99  # of the best figure: what comes as near is as good, and the one nearest to `USUAL` is taken
 CALIBRATED = 0.98  # the same for cold items beside warm ones, of whom a validation has few
@@ -34,41 +30,24 @@ GAINS = (0.7, 1.0, 1.2, 1.4, 1.7, 2.0, 2.4)
 OFFSETS = (-0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.0, 1.5)
 
 
-class InnerFit(NamedTuple):
-    """What was learned of the inner training part.
-
-    Attributes:
-        hot: positions of the items that somebody chose [n].
-        behaviour: of these.
-        metric: of all items [items, p].
-        predicted: what content predicts of all items [items, t]; of each hot one, as the others have it.
-    """
-
-    hot: NDArray[np.intp]
-    behaviour: Behaviour
-    metric: Vectors
-    predicted: Vectors
-
-    def items(self, prior: float, fade: float) -> ItemParts:
-        """All items as the parts see them, with these settings of a blend."""
-        targets = self.predicted.copy()
-        targets[self.hot] = trusted(self.behaviour, self.predicted[self.hot], prior)
-        covariances = covariances_of(self.behaviour, self.metric[self.hot])
-        base = self.behaviour.embeddings.base
-        return ItemParts(self.hot, targets, self.metric, self.behaviour.dims, base, covariances, fade)
-
-
-def chosen_blend(fit: InnerFit, settings: Mapping[str, Setting], *, ordered: bool, even: bool) -> Blend:
+def chosen_blend(
+    items_with: Callable[[float, float], ItemParts], settings: Mapping[str, Setting], *, ordered: bool,
+    even: bool,
+) -> Blend:
     """The blend that ranks best in the settings, by ndcg@20.
 
     Args:
+        items_with: gives all items with a prior and a fade of a `Blend`.
         ordered: whether the order of a history may count.
         even: as of `calibrated`.
     """
-    fades = FADES if ordered else FADES[:1]
-    fade = max(fades, key=lambda fade: _usually(fit, settings, USUAL.prior, fade))
-    prior = max(PRIORS, key=lambda prior: _usually(fit, settings, prior, fade))
-    items = fit.items(prior, fade)
+    def usually(prior: float, fade: float) -> float:
+        """Ndcg of the usual shares for warm items."""
+        return ndcg_of(items_with(prior, fade).scores(settings["warm"]).mixed(USUAL.warm), settings["warm"])
+
+    fade = max(FADES if ordered else FADES[:1], key=lambda fade: usually(USUAL.prior, fade))
+    prior = max(PRIORS, key=lambda prior: usually(prior, fade))
+    items = items_with(prior, fade)
     warm, short, cold = (_shares(items, settings[name]) for name in ("warm", "short", "cold"))
     blend = Blend(warm=warm, short=short.within(warm), cold=cold, prior=prior, fade=fade)
     blend = blend if blend.servable else replace(blend, short=warm)
@@ -100,7 +79,7 @@ def calibrated(items: ItemParts, settings: Mapping[str, Setting], blend: Blend, 
 def usual(figures: Mapping[float, float], wanted: float, close: float = CLOSE) -> tuple[float, float]:
     """The setting nearest to the wanted one among those whose figure is close to the best, and its figure.
 
-    A validation of some hundred items tells differences of a hundredth from chance no more.
+    A validation of some hundred items cannot tell a difference of one percent from chance.
     """
     best = max(figures.values())
     near = [setting for setting, figure in figures.items() if figure >= close * best]
@@ -120,13 +99,8 @@ def _shares(items: ItemParts, setting: Setting) -> Shares:
     return Shares.of(embeddings, metric)
 
 
-def _usually(fit: InnerFit, settings: Mapping[str, Setting], prior: float, fade: float) -> float:
-    """Ndcg of the usual shares in warm items."""
-    return ndcg_of(fit.items(prior, fade).scores(settings["warm"]).mixed(USUAL.warm), settings["warm"])
-
-
 MOST_ITEMS = 1_500  # that are predicted
-MOST_USERS = 2_000  # who rank them
+MOST_USERS = 2_000  # for whom they are ranked
 FOLDS = 5  # of items that take turns in being new
 FACTORS = (2.0, 0.5)  # by which a weight is tried, again and again while it helps
 STEPS = 2
@@ -137,10 +111,10 @@ def weighed_fields(
     content: Vectors, spans: Spans, start: Mapping[str, float], behaviour: Behaviour, train: csr_matrix,
     ridge: float, rng: np.random.Generator,
 ) -> FieldKernel:
-    """The kernel of the content tower, its field weights found one after the other.
+    """The kernel of the content tower, with the field weights that rank new items best.
 
     A fifth of the items at a time is predicted from the content of the others and taken out of the histories,
-    as if nobody had chosen it; the weights shall rank high among them what each user has chosen. (One item
+    as if nobody had chosen it; among these items, those that each user has chosen should rank high. (One item
     at a time would not do: what is predicted without an item's own users is lower for just those users.)
     All items take part, which a validation on some of them cannot offer.
 
@@ -150,20 +124,20 @@ def weighed_fields(
         train: histories [users, n].
     """
     some = np.sort(rng.permutation(len(content))[:MOST_ITEMS])
-    users = np.sort(rng.permutation(train.shape[0])[:MOST_USERS])
-    kernel = FieldKernel.of(content[some], spans, start)
-    parts = list(kernel.by_field(content[some], content[some]))
+    histories = train[np.sort(rng.permutation(train.shape[0])[:MOST_USERS])]
     folds = np.array_split(rng.permutation(len(some)), min(FOLDS, len(some)))
-    users_of = [_fold_users(train[users], behaviour, some[fold]) for fold in folds]
+    kernel = FieldKernel.of(content[some], spans, start)
+    if len(spans) == 1:
+        return kernel  # there is nothing to weigh it against
+    parts = list(kernel.by_field(content[some], content[some]))
+    users_of = [_fold_users(histories, behaviour, some[fold]) for fold in folds]
     targets = behaviour.linear_output[some]
 
     def tried(weights: Mapping[str, float]) -> float:
         gram = replace(kernel, weights=weights).mixed(parts, content[some], content[some])
         predicted = folds_left_out(gram, targets, ridge, folds)
-        return float(np.mean([one.ndcg(new) for one, new in zip(users_of, predicted, strict=True)]))
+        return float(np.mean([_fold_ndcg(*one, new) for one, new in zip(users_of, predicted, strict=True)]))
 
-    if len(spans) == 1:
-        return kernel  # there is nothing to weigh it against
     return replace(kernel, weights=_climbed(dict(kernel.weights), tried))
 
 
@@ -184,29 +158,19 @@ def _climbed(weights: dict[str, float], tried: Callable[[Mapping[str, float]], f
     return weights
 
 
-class _FoldUsers(NamedTuple):
-    """Users who chose some of the items of a fold.
-
-    Attributes:
-        sums: of their histories without these items [u, r].
-        chosen: of these items [u, f].
-    """
-
-    sums: Vectors
-    chosen: csr_matrix
-
-    def ndcg(self, predicted: Vectors) -> float:
-        """Mean ndcg@20 of a ranking by what is predicted of the items [f, r]."""
-        every = np.arange(len(predicted), dtype=np.int32)
-        nothing = self.chosen[:, :0].copy()
-        nothing.resize(self.chosen.shape)
-        top = best_candidates(self.sums @ predicted.T, nothing, every, 20)  # [u, r] @ [r, f]
-        return float(ndcg(hits_of(top, self.chosen), np.diff(self.chosen.indptr)).mean())
-
-
-def _fold_users(histories: csr_matrix, behaviour: Behaviour, fold: NDArray[np.intp]) -> _FoldUsers:
+def _fold_users(
+    histories: csr_matrix, behaviour: Behaviour, fold: NDArray[np.intp]
+) -> tuple[Vectors, csr_matrix]:
+    """Users who chose items of a fold: sums [u, r] of their other items, and what they chose of it [u, f]."""
     chosen = histories[:, fold]
     asked = np.diff(chosen.indptr) > 0
     inputs = behaviour.linear_input.copy()
     inputs[fold] = 0
-    return _FoldUsers(history_sums(histories[asked], inputs, 1.0), chosen[asked])
+    return history_sums(histories[asked], inputs, 1.0), chosen[asked]
+
+
+def _fold_ndcg(sums: Vectors, chosen: csr_matrix, predicted: Vectors) -> float:
+    """Mean ndcg@20 of such users, of a ranking by what is predicted of the items [f, r]."""
+    every, nothing = np.arange(len(predicted), dtype=np.int32), csr_matrix(chosen.shape, dtype=np.float32)
+    top = best_candidates(sums @ predicted.T, nothing, every, 20)  # [u, r] @ [r, f]
+    return float(ndcg(hits_of(top, chosen), np.diff(chosen.indptr)).mean())

@@ -1,28 +1,28 @@
-"""The validation within a fit: its questions, and what the parts of a head answer to them, each made once."""
+"""The validation within a fit: its questions, and the scores that the parts of a head give for them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 
 from mmrec.encoders.base import Vectors
 from mmrec.errors import DataError
 from mmrec.evaluate.logs import Places, Setting
 from mmrec.evaluate.metrics import Values, hits_of, ndcg
 from mmrec.evaluate.run import best_candidates
-from mmrec.model.trained import SHORT, Blend, ByPart, Shares, split_targets, user_parts
-
-if TYPE_CHECKING:
-    from scipy.sparse import csr_matrix
+from mmrec.model.parts import SHORT, Blend, ByPart, Shares, split_targets, user_parts
 
 COLD_SHARE = 0.2  # of the items that somebody chose
 FOUND_SHARE = 0.1  # of the interactions with the others
 MOST_USERS = 3_000  # who choose the blend; half as many others judge it
-MOST_SCORES = 40_000_000  # of all of them together
-FEWEST = 10  # users, and items that they ask for, without which nothing is judged
+MOST_SCORES = 40_000_000  # of all who choose; a large catalogue has fewer users for it, but `LEAST_USERS`
+LEAST_USERS = 200
+MOST_LATER = 500  # users who judge a warm start, which has seconds for all of it
+FEWEST = 10  # users, and items relevant to them, without which nothing is judged
 
 
 class Inner(NamedTuple):
@@ -30,10 +30,10 @@ class Inner(NamedTuple):
 
     Attributes:
         train: what is left to learn from [users, items].
-        settings: `cold`, `warm`, `overall` as in the item-cold protocol; `short` is `warm` for the first
-            few items of the same histories. They choose the blend.
-        judging: the same questions to other users, who choose nothing; where fewer than `FEWEST` of them, or
-            of the items that they ask for, are left, those who choose judge as well.
+        settings: by which the blend is chosen: `cold`, `warm`, `overall` as in the item-cold protocol;
+            `short` is `warm` with the first `SHORT` items of each history.
+        judging: the same settings for other users, by which the chosen blend is judged. Where fewer than
+            `FEWEST` users or relevant items are left, it is the setting by which the blend was chosen.
     """
 
     train: csr_matrix
@@ -44,15 +44,16 @@ class Inner(NamedTuple):
 def inner_split(
     train: csr_matrix, rng: np.random.Generator, *, ordered: bool = False, even: bool = False
 ) -> Inner:
-    """Splits histories [users, items], whose rows are oldest first where that counts.
+    """Splits histories [users, items]; a fifth of the items are taken out and count as new.
 
     Args:
+        train: each row oldest first, where order counts.
         ordered: whether the last item of each history is to be found; else a tenth of all interactions.
-        even: whether `overall` asks for a new item as often as for a known one, as a shop's shoppers would;
+        even: whether `overall` asks for a new item as often as for a known one, as users of a shop would;
             the item-cold protocol asks for all interactions of the new ones, and so for many more.
 
     Raises:
-        DataError: there is too little to ask anything.
+        DataError: a setting has no relevant item, as there are too few interactions.
     """
     chosen = np.unique(train.indices)
     cold = rng.permutation(chosen)[: round(COLD_SHARE * len(chosen))]
@@ -61,7 +62,7 @@ def inner_split(
     left = kept(train, ~is_cold & ~found)
     known = np.unique(left.indices).astype(np.int32)
     parts = left, kept(train, found), kept(train, is_cold)
-    users, most = rng.permutation(train.shape[0]), min(MOST_USERS, max(200, MOST_SCORES // train.shape[1]))
+    users, most = rng.permutation(train.shape[0]), _most_users(train.shape[1])
     first = min(most, -(-2 * len(users) // 3))
     new = np.setdiff1d(chosen, known).astype(np.int32)
 
@@ -71,7 +72,7 @@ def inner_split(
             beside = kept(cold, rng.random(cold.nnz) < FOUND_SHARE)
         else:
             beside = cold.multiply(np.isin(np.arange(train.shape[1]), new[::2])).tocsr()
-        return settings_of(history, warm, cold, beside, known, new)
+        return _settings_of(history, warm, cold, beside, known, new)
 
     judges = rng.spawn(1)[0]  # apart, so that they change no other draw
     settings, judging = asked(users[:first], rng), asked(users[first : first + most // 2], judges)
@@ -86,54 +87,53 @@ def inner_split(
 def later_settings(
     train: csr_matrix, since: NDArray[np.bool_], known: NDArray[np.intp], rng: np.random.Generator
 ) -> tuple[csr_matrix, dict[str, Setting]]:
-    """The earlier interactions, and questions about the later ones, to users who had a history by then.
+    """The earlier interactions [users, items], and settings that ask their users for the later ones.
+
+    The settings have the names of those of `Inner`; one with fewer than `FEWEST` users or relevant items is
+    left out. Of many users, `MOST_LATER` are drawn, or fewer where there are many items.
 
     Args:
         train: histories [users, items], earlier and later interactions together.
         since: which of them are the later ones [nnz].
         known: positions of the items that are not new.
-
-    Returns:
-        Histories [users, items], and settings by the names of `Inner`, those with `FEWEST` users and items.
     """
     is_known, earlier = np.isin(train.indices, known), kept(train, ~since)
     new = np.setdiff1d(train.indices[since], known).astype(np.int32)
     later = kept(train, since & is_known), kept(train, since & ~is_known)
     asked = np.flatnonzero(np.diff(earlier.indptr) * np.diff(kept(train, since).indptr))
-    some = np.sort(rng.permutation(asked)[: MOST_USERS // 2])
+    some = np.sort(rng.permutation(asked)[: min(MOST_LATER, _most_users(train.shape[1]) // 2)])
     history, warm, cold = (part[some] for part in (earlier, *later))
-    found = settings_of(history, warm, cold, cold, np.sort(known).astype(np.int32), new)
+    found = _settings_of(history, warm, cold, cold, np.sort(known).astype(np.int32), new)
     return earlier, _enough(found)
 
 
-def settings_of(
+def _most_users(items: int) -> int:
+    return min(MOST_USERS, max(LEAST_USERS, MOST_SCORES // items))
+
+
+def _settings_of(
     histories: csr_matrix, warm: csr_matrix, cold: csr_matrix, beside: csr_matrix, known: Places, new: Places
 ) -> dict[str, Setting]:
-    """The four questions to users of these histories [users, items].
+    """The four settings for users of these histories [users, items].
 
     Args:
         warm, cold: what they chose of known and of new items, [users, items] each.
-        beside: what of the latter is asked among all items [users, items].
+        beside: the part of `cold` that is relevant in `overall` [users, items].
         known, new: positions of the known and of the new items.
     """
-    every = np.union1d(known, new).astype(np.int32)
-    return {
-        "cold": _setting("cold", histories, cold, new),
-        "warm": _setting("warm", histories, warm, known),
-        "overall": _setting("overall", histories, warm + beside, every),
-        "short": _setting("short", _first(histories, SHORT), warm, known),
-    }
-
-
-def _setting(
-    name: str, histories: csr_matrix, relevant: csr_matrix, candidates: NDArray[np.int32]
-) -> Setting:
-    asked = np.flatnonzero(np.diff(histories.indptr) * np.diff(relevant.indptr))
-    return Setting(name, histories[asked], relevant[asked], candidates)
+    ranks = np.arange(histories.nnz) - np.repeat(histories.indptr[:-1], np.diff(histories.indptr))
+    every, found = np.union1d(known, new).astype(np.int32), {}
+    for name, seen, relevant, candidates in (
+        ("cold", histories, cold, new), ("warm", histories, warm, known),
+        ("overall", histories, warm + beside, every), ("short", kept(histories, ranks < SHORT), warm, known),
+    ):
+        asked = np.flatnonzero(np.diff(seen.indptr) * np.diff(relevant.indptr))  # users who have both
+        found[name] = Setting(name, seen[asked], relevant[asked], candidates)
+    return found
 
 
 def _enough(settings: Mapping[str, Setting]) -> dict[str, Setting]:
-    """Those that enough users and items take part in."""
+    """The settings with at least `FEWEST` users and relevant items."""
     return {
         name: one for name, one in settings.items()
         if min(one.relevant.shape[0], len(np.unique(one.relevant.indices))) >= FEWEST
@@ -143,23 +143,13 @@ def _enough(settings: Mapping[str, Setting]) -> dict[str, Setting]:
 def _last(train: csr_matrix, counted: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Which interaction [nnz] is the last counted one of its user."""
     users = np.repeat(np.arange(train.shape[0]), np.diff(train.indptr))
-    at = np.flatnonzero(counted)
-    ends = at[np.append(users[at][1:] != users[at][:-1], True)] if len(at) else at
-    last = np.zeros(train.nnz, np.bool_)
-    last[ends] = True
-    return last
-
-
-def _first(histories: csr_matrix, most: int) -> csr_matrix:
-    """The first so many items of each history."""
-    ranks = np.arange(histories.nnz) - np.repeat(histories.indptr[:-1], np.diff(histories.indptr))
-    return kept(histories, ranks < most)
+    latest = np.flatnonzero(counted)[::-1]
+    _, first = np.unique(users[latest], return_index=True)
+    return np.isin(np.arange(train.nnz), latest[first])
 
 
 def kept(matrix: csr_matrix, mask: NDArray[np.bool_]) -> csr_matrix:
-    """The same rows with some of their entries [nnz], in their order."""
-    from scipy.sparse import csr_matrix
-
+    """The same rows with only the entries of a mask [nnz], in their order."""
     before = np.concatenate([[0], np.cumsum(mask)])
     indptr = before[matrix.indptr].astype(np.int32)
     return csr_matrix((matrix.data[mask], matrix.indices[mask], indptr), matrix.shape)
@@ -189,13 +179,12 @@ class Parts(NamedTuple):
 
 
 class ItemParts(NamedTuple):
-    """All items as a head's parts see them.
+    """All items as a head's parts score them.
 
     Attributes:
         known: positions of the items that somebody chose.
-        targets: of all items, their own or predicted ones [items, t].
+        targets: of all items, their own or predicted ones [items, t], as of `Behaviour.targets`.
         metric: of all items [items, p].
-        dims: widths of linear part and item embeddings.
         base: of the item embeddings [h].
         covariances: of the outputs.
         fade: weight of an item of a history against the one after it.
@@ -204,14 +193,14 @@ class ItemParts(NamedTuple):
     known: NDArray[np.intp]
     targets: Vectors
     metric: Vectors
-    dims: tuple[int, int]
     base: Vectors
     covariances: ByPart
     fade: float = 1.0
 
     def scores(self, setting: Setting) -> Parts:
-        """What the parts answer to a setting."""
-        inputs, linear, embedded = split_targets(self.targets, self.dims)
+        """The parts' scores of a setting's candidates for its histories."""
+        dims = len(self.covariances[0]), len(self.base)
+        inputs, linear, embedded = split_targets(self.targets, dims)
         sums = history_sums(setting.histories, np.hstack([inputs, self.metric]), self.fade)
         users = user_parts(sums, self.base, self.covariances)
         items = (linear, embedded, self.metric)
@@ -236,5 +225,5 @@ def ndcgs_of(scores: Vectors, setting: Setting, k: int = 20) -> Values:
 
 
 def ndcg_of(scores: Vectors, setting: Setting) -> float:
-    """Their mean."""
+    """Mean ndcg@20 of scores [u, n], as of `ndcgs_of`."""
     return float(ndcgs_of(scores, setting).mean())

@@ -255,6 +255,12 @@ def test_a_text_field_hides_its_namesake_attribute():
     assert a @ b == pytest.approx(oracle(0, 1, {"brand": 1}, both), abs=1e-5)
 
 
+def test_to_a_plan_from_before_the_text_an_attribute_that_it_hides_is_absent():
+    plan = ContentPlan().fitted(fields({"year": [1990, 2020, 2021]}), EVEN)
+    both = fields({"year": [1990, 2020, 2021]}, year=embedded([1, 0], [0, 1], [1, 1]))
+    assert not plan.embed(both).any()
+
+
 def test_categories_as_words_serve_text_queries_alone():
     parts = {"title": embedded([1, 0], [0, 1]), LABELS: embedded([1], [1])}
     known = fields({"brand": ["Acme", "Acme"]}, **parts)

@@ -9,8 +9,8 @@ from scipy.sparse import csr_matrix
 from scipy.special import log_softmax
 
 from mmrec.errors import DataError
+from mmrec.model.behaviour import learned_embeddings as learn
 from mmrec.model.contrastive import LOSSES, NEXT, Recipe, contrastive_loss, presence, train
-from mmrec.model.item_embeddings import learned_embeddings as learn
 
 SMALL = {"dim": 8, "batch_size": 32, "learning_rate": 0.02, "epochs": 30}
 

@@ -10,10 +10,9 @@ from safetensors.numpy import load as unpacked
 from mmrec.errors import StoreError
 from mmrec.model.closed_form import FieldKernel, Smoother
 from mmrec.model.content import ContentPlan
-from mmrec.model.item_embeddings import ItemEmbeddings
-from mmrec.model.metric import Metric
+from mmrec.model.parts import Blend, ItemEmbeddings, Metric, Shares
 from mmrec.model.saved import Head, load, save
-from mmrec.model.trained import Blend, Shares, TrainedTowers, known_rows
+from mmrec.model.trained import TrainedTowers, rows_from
 
 N, C, R, H, P = 5, 4, 2, 3, 2  # items, content, linear part, item embeddings, metric
 
@@ -67,5 +66,5 @@ def test_a_head_without_a_file_is_an_error_that_names_it(head, name):
 
 def test_rows_tell_what_they_were_made_of(head):
     targets = np.random.default_rng(2).normal(size=(N, 2 * R + 2 * H + 1)).astype(np.float32)
-    rows = known_rows(targets, np.zeros((N, P), np.float32), (R, H), head.towers.blend)
+    rows = rows_from(targets, np.zeros((N, P), np.float32), (R, H), head.towers.blend, cold=False)
     np.testing.assert_allclose(replace(head.towers, rows=rows).targets, targets, rtol=1e-5)

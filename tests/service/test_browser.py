@@ -4,49 +4,27 @@ import json
 import os
 import re
 import shutil
-import subprocess
-import sys
-from contextlib import contextmanager
 from dataclasses import replace
 
-import httpx
 import pytest
 
 from mmrec import Interaction, Item, Recommender
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 CI = bool(os.environ.get("CI"))
+LONG = 60_000  # milliseconds that the browser may take for a step, on a busy machine too
 pytestmark = pytest.mark.skipif(not (CHROMIUM or CI), reason="needs Chromium: apt-get install chromium")
 if CHROMIUM or CI:
     from playwright.sync_api import Page, expect, sync_playwright
+
+    expect.set_options(timeout=LONG)
 
 OPTIONS = [  # quiet, and able to run as root
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]
-COMMAND = [
-    sys.executable, "-c",
-    "from mmrec.cli import app; app()", "serve",
-]
 KEY = "0123456789abcdef"
 PLATES = 52  # more than one page of the catalogue, with the red mugs and the blue lamps
-
-
-@contextmanager
-def served(store, wait_until, **environment):
-    """The address of a service that runs for as long as this lasts."""
-    process = subprocess.Popen(
-        [*COMMAND, str(store), "--port", "0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-        env=os.environ | environment,
-    )
-    try:
-        address = json.loads(process.stdout.readline())["address"]
-        wait_until(lambda: httpx.get(address + "/health/ready").status_code == 200, 20)
-        yield address
-    finally:
-        process.terminate()
-        process.wait(10)
-        process.stdout.close()
 
 
 @pytest.fixture(scope="module")
@@ -74,8 +52,8 @@ def store(tmp_path_factory, red_blue, paint, mmrec):
 
 
 @pytest.fixture(scope="module")
-def address(store, wait_until):
-    with served(store, wait_until) as at:
+def address(store, running):
+    with running(store) as at:
         yield at
 
 
@@ -95,7 +73,7 @@ def open_page(browser, address):
 
     def open_(view="", at=address, width=1280, **options) -> "Page":
         context = browser.new_context(viewport={"width": width, "height": 800}, **options)
-        context.set_default_timeout(5_000)
+        context.set_default_timeout(LONG)
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: troubles.append(str(error)))
@@ -336,8 +314,8 @@ def test_monitoring_draws_what_it_is_told_and_says_if_there_is_none(open_page):
     expect(clicks.get_by_role("cell", name="30 %")).to_be_visible()
 
 
-def test_monitoring_shows_what_this_page_was_shown(open_page, store, wait_until):
-    with served(store, wait_until) as at:
+def test_monitoring_shows_what_this_page_was_shown(open_page, store, running):
+    with running(store) as at:
         page = open_page("shopper", at=at)
         ids(page.locator(".list"))
         charts = page.locator("figure")
@@ -375,8 +353,8 @@ def test_motion_is_reduced_for_those_who_ask(open_page):
     assert still.locator(".tile img").first.evaluate(seconds) == "0s"
 
 
-def test_the_page_asks_for_the_key_and_keeps_it_for_the_tab(open_page, store, wait_until):
-    with served(store, wait_until, MMREC_API_KEYS=KEY) as at:
+def test_the_page_asks_for_the_key_and_keeps_it_for_the_tab(open_page, store, running):
+    with running(store, MMREC_API_KEYS=KEY) as at:
         page = open_page("item/b0", at=at)
         door = page.get_by_role("dialog")
         door.get_by_label("API key").fill("wrong")

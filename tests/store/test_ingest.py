@@ -615,8 +615,10 @@ def test_encoders_of_the_users_own(open_shop):
 
 
 def test_encoding_alone_is_encoding_in_a_batch(catalogue, red_blue):
-    together, failures = intake.Intake(catalogue).fields([Draft(item) for item in red_blue])
+    drafts = [Draft(item) for item in red_blue]
+    vectors, failures = intake.Intake(catalogue).embed(drafts)
     assert not failures
+    together = intake.fields_of(drafts, vectors)
     alone = encode_alone(catalogue, red_blue[5])
     for name, part in alone.embeddings.items():
         assert part.values[0] == pytest.approx(together.embeddings[name].values[5], abs=1e-6)
@@ -635,3 +637,13 @@ def test_the_record_of_an_item_is_made_once_for_its_digest_and_its_row(catalogue
     intake.Intake(catalogue).run([mug("a"), mug("b")])
     assert made == ["a", "b"]
     assert catalogue.get(["a"])["a"].text == mug("a").text
+
+
+def test_an_id_that_is_called_like_a_modality_and_its_field_is_embedded_as_its_own(catalogue):
+    red, blue = (Image.new("RGB", (8, 8), colour) for colour in ("red", "blue"))
+    taking = intake.Intake(catalogue)
+    taking.run([mug("a", "image", image=red)])
+    taking.run([mug("text", "image", image=blue)])
+    alone = encode_alone(catalogue, mug("text", "image", image=blue))
+    stored = catalogue.table.read(["text"], ["e_image"])
+    assert stored["e_image"][0].as_py() == pytest.approx(alone.embeddings["image"].values[0])

@@ -90,6 +90,18 @@ def test_a_history_is_oldest_first_weighed_by_kind(behaviour):
     assert behaviour.interactions("u")[0] == act("old", days=9)
 
 
+def test_histories_of_many_users_are_those_of_each(behaviour):
+    behaviour.record([
+        act(item, user, days=day, kind=kind) for user in ("v", "u", "it's") for day, (item, kind) in
+        enumerate([("a", "view"), ("b", "purchase"), ("a", "dislike")])
+    ])
+    users = behaviour.users()
+    assert users == ["it's", "u", "v"]
+    assert behaviour.histories([*users, "nobody"]) == {
+        user: behaviour.history(user) for user in [*users, "nobody"]
+    }
+
+
 def test_a_history_follows_the_settings(open_interactions):
     open_interactions().record([act("a", kind="like"), act("b", kind="return", days=1)])
     weighed = open_interactions(kind_weights={"like": 5.0, "return": -2.0})

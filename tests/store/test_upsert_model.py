@@ -25,7 +25,7 @@ from hypothesis.stateful import (
 from PIL import Image
 
 from mmrec import IngestReport, Item, Recommender
-from mmrec.store.ingest import Intake
+from mmrec.store.ingest import Intake, fields_of
 from mmrec.store.schema import Draft, matrix
 
 EXAMPLES, STEPS = (43, 50) if os.environ.get("CI") else (6, 40)
@@ -208,9 +208,10 @@ class Shop(RuleBasedStateMachine):
     @invariant()
     def vectors_are_those_of_a_fresh_encoding(self) -> None:
         catalogue, found = self.shop.catalogue, self.vectors()
-        fields, failures = Intake(catalogue).fields([Draft(item) for item in self.items.values()])
+        drafts = [Draft(item) for item in self.items.values()]
+        embedded, failures = Intake(catalogue).embed(drafts)
         assert not failures
-        expected = catalogue.serving().rows(fields, list(self.items))
+        expected = catalogue.serving().rows(fields_of(drafts, embedded), list(self.items))
         assert found.keys() == self.items.keys()
         for item_id, vector in zip(self.items, expected, strict=True):
             np.testing.assert_allclose(found[item_id], vector, atol=1e-5)

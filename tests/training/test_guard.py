@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 
+from mmrec.evaluate.baselines import EASE, ContentRidge, ItemKNN
 from mmrec.evaluate.logs import Setting
 from mmrec.evaluate.metrics import Interval
-from mmrec.model.trained import Blend, Shares
-from mmrec.training.guard import LINEAR, METRIC, PLAIN, Evidence, Verdict, judged, may_serve, rivals
+from mmrec.model.parts import Blend, Shares
+from mmrec.training import guard
+from mmrec.training.guard import LINEAR, METRIC, PLAIN, STORED, Evidence, Verdict, judged, may_serve, rivals
 from mmrec.training.tune import chosen_blend
 from mmrec.training.validation import Parts, ndcgs_of
 
@@ -55,7 +57,7 @@ def chosen():
     """The blend that those who choose find best: the item embeddings alone."""
     settings, parts = asked("choosing", (0.3, 1.0, 0.1))
     items = SimpleNamespace(scores=lambda one: parts[one.name], known=np.arange(N // 2))
-    return chosen_blend(SimpleNamespace(items=lambda prior, fade: items), settings, ordered=False, even=True)
+    return chosen_blend(lambda prior, fade: items, settings, ordered=False, even=True)
 
 
 def test_a_blend_that_only_looked_best_gives_way_to_the_part_of_the_head_like_the_baseline():
@@ -160,3 +162,34 @@ def test_baselines_that_hold_items_by_items_are_left_out_of_large_catalogues():
     assert {model.name for model in rivals(100)} == {
         "popularity", "content kNN", "item kNN", "EASE", "content ridge"}
     assert {model.name for model in rivals(1_000_000)} == {"popularity", "content kNN"}
+
+
+@pytest.mark.parametrize(("before", "compared"), [
+    (Shares(0.5, 0.4, 0.1), {"popularity", "content kNN", STORED}),
+    (Shares(0.0, 0.9, 0.1), {"popularity", "content kNN"}),  # its rows have no linear part to compare with
+])
+def test_a_warm_start_trains_no_baseline(monkeypatch, before, compared):
+    for costly in (EASE, ItemKNN, ContentRidge):
+        monkeypatch.setattr(costly, "fit", lambda *_: pytest.fail("a warm start has no time for it"))
+    settings, parts = asked("judging", (0.8, 0.4, 0.2))
+    items = SimpleNamespace(scores=lambda one: parts[one.name], known=np.arange(N // 2))
+    train = csr_matrix(np.eye(N, dtype=np.float32))
+    shown = guard.evidence(train, np.eye(N, dtype=np.float32), settings, items, before)
+    assert {name: set(found) for name, found in shown.baselines.items()} == dict.fromkeys(settings, compared)
+    if STORED in compared:
+        alone = shown.head("warm", Blend(warm=LINEAR))
+        np.testing.assert_array_equal(shown.baselines["warm"][STORED], alone)
+        before = Blend(warm=before, short=before, cold=before)
+        served, _ = judged(shown, before, lambda one: one, sure=True)
+        assert served.warm == LINEAR  # which is better alone, and serves as it would beside EASE
+
+
+def test_few_users_change_a_blend_only_by_more_than_chance():
+    evidence = shown((0.7, 0.6, 0.2), EASE=0.62, content_kNN=0.1)
+    blend = replace(chosen(), warm=Shares(0.0, 1.0, 0.0), short=Shares(0.0, 1.0, 0.0))
+    for values in evidence.baselines.values():
+        values["EASE"] = values["EASE"][::-1]  # right for others than the head is
+    assert judged(evidence, blend, lambda one: one)[0].warm == LINEAR
+    served, verdicts = judged(evidence, blend, lambda one: one, sure=True)
+    assert served.warm == blend.warm
+    assert verdicts["warm"].difference.low < verdicts["warm"].difference.mean < 0

@@ -9,7 +9,7 @@ from mmrec.evaluate.baselines import ContentKNN
 from mmrec.evaluate.run import evaluate
 from mmrec.model.behaviour import Settings
 from mmrec.model.contrastive import Recipe
-from mmrec.model.item_embeddings import ItemEmbeddings
+from mmrec.model.parts import ItemEmbeddings
 from mmrec.model.saved import Head
 from mmrec.training.model import TwoTower, embeddings_from
 from mmrec.training.validation import kept, later_settings, ndcg_of

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 
-from mmrec.training.validation import FEWEST, inner_split, later_settings
+from mmrec.training.validation import FEWEST, inner_split, kept, later_settings
 
 
 def test_nothing_of_what_is_asked_is_learned_from(split):
@@ -79,3 +79,19 @@ def test_what_came_later_is_asked_of_those_who_had_a_history():
     assert settings["overall"].candidates.tolist() == list(range(45))
     few = FEWEST - 1  # too few to judge by
     assert not later_settings(train[:few], since[: 3 * few], known, np.random.default_rng(0))[1]
+
+
+def test_a_large_catalogue_is_judged_by_fewer_users(split, monkeypatch):
+    """Scores of users and items are held at once, so that their number is bounded."""
+    monkeypatch.setattr("mmrec.training.validation.MOST_SCORES", 100 * split[0].train.shape[1])
+    monkeypatch.setattr("mmrec.training.validation.LEAST_USERS", 50)
+    train, rng = split[0].train, np.random.default_rng(0)
+    since = rng.random(train.nnz) < 0.3
+    known = np.unique(kept(train, ~since).indices)
+    _, later = later_settings(train, since, known, rng)
+    assert FEWEST <= later["overall"].relevant.shape[0] <= 50
+    inner = inner_split(train, rng)
+    assert inner.settings["overall"].relevant.shape[0] <= 100
+    assert inner.judging["overall"].relevant.shape[0] <= 50
+    monkeypatch.setattr("mmrec.training.validation.MOST_LATER", 20)
+    assert later_settings(train, since, known, rng)[1]["overall"].relevant.shape[0] <= 20

@@ -6,8 +6,9 @@ import torch
 from scipy.sparse import csr_matrix
 
 from mmrec.encoders.base import unit
+from mmrec.model.behaviour import FIELD_DROPOUT, _MetricNet, learned_metric, whitened
 from mmrec.model.contrastive import Recipe
-from mmrec.model.metric import FIELD_DROPOUT, Metric, _MetricNet, learned_metric, whitened
+from mmrec.model.parts import Metric
 
 QUICK = Recipe(dim=16, epochs=30, learning_rate=0.02, batch_size=32)
 SPANS = {"taste": slice(0, 4), "noise": slice(4, 16)}

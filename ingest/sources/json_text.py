@@ -1,0 +1,243 @@
+"""Records of JSON: lines, arrays, pretty-printed objects one after another, an object with a list inside."""
+
+from __future__ import annotations
+
+import ast
+import json
+import math
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any, TextIO
+
+from ingest.sources.columns import IDS
+from ingest.sources.records import Record, Tally, lines, mended
+from mmrec.errors import DataError
+
+MAX_DOCUMENT = 2**28  # characters of one value that is no element of the outermost list
+LISTS = frozenset({
+    "products", "items", "data", "records", "results", "entries", "rows", "docs", "documents", "hits",
+    "objects", "catalog", "catalogue", "articles", "offers", "list", "feed", "edges", "nodes", "content",
+    "response", "values",
+})
+_WHITE = " \t\r\n,\ufeff\x1e"  # between values; commas where they belong and where they do not
+_VALUE = re.compile(f"[^{_WHITE}]")
+_NO_NUMBER = "NaN and Infinity were taken as absent"
+_MAX_PYTHON = 2**20  # characters of an object of Python
+_DEPTH = 4  # levels at which the list may lie
+
+
+def is_lines(head: str) -> bool:
+    """Whether a text that begins with JSON has one object a line."""
+    first = [line for line in head.split("\n") if line.strip(_WHITE)][:20]
+    return len(first) > 1 and first[0].strip(_WHITE) not in ("{", "[") and any(map(_is_object, first))
+
+
+def is_json(head: str) -> bool:
+    """Whether a text begins as JSON with objects does."""
+    start = head.lstrip(_WHITE)
+    if start[:1] == "[":
+        return start[1:].lstrip(_WHITE)[:1] in ("{", "]", "[")
+    return start[:1] == "{" and start[1:].lstrip()[:1] in ('"', "}", "'")
+
+
+def line_records(file: TextIO, tally: Tally) -> Iterator[Record]:
+    """Objects of a file of JSON lines; blank lines are passed over."""
+    parser = _Parser(tally)
+    for number, line in enumerate(lines(file), start=1):
+        problem = None
+        if not line.isascii() or "\0" in line:
+            line, problem = mended(line.removeprefix("\ufeff"), number, tally)
+        if problem is not None:
+            yield Record({}, number, problem)
+        elif not (text := line.strip()).strip("\x1e"):
+            continue
+        else:
+            try:
+                value = parser.parse(text, number)
+            except DataError as error:
+                yield Record({}, number, str(error), text)
+            else:
+                yield from _records(value, number, text)
+
+
+def document_records(file: TextIO, tally: Tally) -> Iterator[Record]:
+    """Objects of arrays and of any number of values one after another; memory holds one element at a time."""
+    text = _Text(file, _Parser(tally))
+    while (start := text.peek()) is not None:
+        if start != "[":
+            yield from text.values(lone=True)
+            continue
+        text.skip()
+        while (start := text.peek()) not in (None, "]"):
+            yield from text.values(lone=False)
+        text.skip()
+        if start is None:
+            yield Record({}, text.line, "the file ends inside a list: is it whole?")
+
+
+class _Parser:
+    """JSON with the faults that exports have."""
+
+    def __init__(self, tally: Tally) -> None:
+        self._tally = tally
+        self._line = 0
+        self._decoder = json.JSONDecoder(
+            object_pairs_hook=_object, parse_constant=self._finite, parse_float=self._finite
+        )
+
+    def parse(self, text: str, line: int) -> Any:
+        """The value of a line.
+
+        Raises:
+            DataError: it is no JSON, or says one thing twice.
+        """
+        self._line = line
+        try:
+            return self._decoder.decode(text)
+        except (ValueError, RecursionError) as error:
+            if text.startswith(("{'", '{"')) and (value := _python(text)) is not None:
+                self._tally.add("an object of Python was read as JSON", line)
+                return value
+            raise DataError(f"the line is no valid JSON: {error}") from None
+
+    def next(self, text: str, at: int, line: int) -> tuple[Any, int]:
+        """The value at a place of a text, and where it ends."""
+        self._line = line
+        return self._decoder.raw_decode(text, at)
+
+    def _finite(self, text: str) -> float | None:
+        if math.isfinite(number := float(text)):
+            return number
+        self._tally.add(_NO_NUMBER, self._line)
+        return None
+
+
+class _Text:
+    """A long text of JSON values, of which a part is in memory."""
+
+    def __init__(self, file: TextIO, parser: _Parser) -> None:
+        self._file, self._parser = file, parser
+        self._part, self._at, self.line = "", 0, 1
+        self._ended = False
+
+    def peek(self) -> str | None:
+        """The next character that is no white space; None at the end."""
+        while True:
+            if found := _VALUE.search(self._part, self._at):
+                self._go(found.start())
+                return found[0]
+            self._go(len(self._part))
+            if not self._more():
+                return None
+
+    def skip(self) -> None:
+        """Pass over one character."""
+        self._at += 1
+
+    def values(self, *, lone: bool) -> Iterator[Record]:
+        """The records of the value that stands here; of a lone one the list inside it."""
+        line = self.line
+        try:
+            value, end = self._value()
+        except DataError as error:
+            yield Record({}, line, str(error), self._part[self._at : self._at + 500])
+            self._part, self._at, self._ended = "", 0, True
+            return
+        raw = self._part[self._at : min(end, self._at + 500)]
+        self._go(end)
+        yield from _records(value, line, raw, lone=lone)
+
+    def _value(self) -> tuple[Any, int]:
+        while True:
+            try:
+                return self._parser.next(self._part, self._at, self.line)
+            except json.JSONDecodeError as error:
+                whole = not error.msg.startswith("Unterminated") and error.pos < len(self._part) - 32
+                if whole or not self._more():
+                    line = self.line + self._part.count("\n", self._at, error.pos)
+                    raise DataError(
+                        f"the JSON breaks off in line {line:,}: {error.msg}. What follows was not read:"
+                        " mend it there, or write one object a line"
+                    ) from None
+            except RecursionError:
+                raise DataError("the object is nested too deeply") from None
+
+    def _go(self, place: int) -> None:
+        self.line += self._part.count("\n", self._at, place)
+        self._at = place
+
+    def _more(self) -> bool:
+        """Read on, twice as much as is waiting; False at the end."""
+        self._part, self._at = self._part[self._at :], 0
+        if len(self._part) > MAX_DOCUMENT:
+            raise DataError(
+                f"an object of more than {MAX_DOCUMENT:,} characters: write a list of objects, or one object"
+                " a line (`jq -c '.products[]'`)"
+            )
+        new = "" if self._ended else self._file.read(max(2**20, len(self._part)))
+        self._ended = not new
+        self._part += new
+        return bool(new)
+
+
+def _records(value: Any, line: int, raw: str, *, lone: bool = False) -> Iterator[Record]:
+    found = _list_in(value, lone) if isinstance(value, dict) else value if isinstance(value, list) else None
+    for one in [value] if found is None else found:
+        one = _unwrapped(one)
+        if isinstance(one, dict):
+            yield Record(one, line)
+        else:
+            yield Record({}, line, f"a JSON object {{...}} was expected, got {type(one).__name__}", raw)
+
+
+def _list_in(value: dict[str, Any], lone: bool) -> list[Any] | None:
+    """The longest list of objects inside an object that is no product itself."""
+    found = max(_lists(value, _DEPTH), key=lambda pair: len(pair[1]), default=None)
+    if found is None:
+        return None
+    name, objects = found
+    own = any(key.casefold() in IDS and isinstance(cell, str | int) for key, cell in value.items())
+    return None if own and not (lone and name.casefold() in LISTS) else objects
+
+
+def _lists(value: dict[str, Any], depth: int) -> Iterator[tuple[str, list[Any]]]:
+    for name, part in value.items():
+        if isinstance(part, list) and part and all(isinstance(one, dict) for one in part):
+            yield name, part
+        elif isinstance(part, dict) and depth:
+            yield from _lists(part, depth - 1)
+
+
+def _unwrapped(one: Any) -> Any:
+    """The object itself, of `{"node": {...}}` (GraphQL) and `{"_source": {...}}` (Elasticsearch)."""
+    if isinstance(one, dict) and isinstance(one.get("node"), dict) and one.keys() <= {"node", "cursor"}:
+        return one["node"]
+    if isinstance(one, dict) and isinstance(one.get("_source"), dict):
+        return {"_id": one.get("_id"), **one["_source"]}
+    return one
+
+
+def _is_object(line: str) -> bool:
+    try:
+        return isinstance(json.loads(line.strip(_WHITE) if line.strip()[-1:] != "," else line), dict)
+    except (ValueError, RecursionError):
+        return line.startswith("{'") and _python(line.strip()) is not None
+
+
+def _python(text: str) -> dict[Any, Any] | None:
+    """An object as Python prints it."""
+    try:
+        value = ast.literal_eval(text) if len(text) < _MAX_PYTHON else None
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return None
+    return value if isinstance(value, dict) and all(isinstance(key, str) for key in value) else None
+
+
+def _object(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    pairs = list(pairs)
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise DataError(f"the key {twice!r} stands twice in one object: keep one", field=twice)
+    return row
