@@ -39,7 +39,6 @@ class Recommender:
     describes them. There are fewer than `k` results only if no more items meet them.
 
     Attributes:
-        encoders: by modality.
         catalogue: the items in the store, and what makes their vectors.
         behaviour: the recorded interactions.
         latest: the snapshot of the catalogue that answers.
@@ -291,10 +290,9 @@ class Recommender:
         from mmrec.evaluate.page import evaluate_shop
         from mmrec.training.model import TwoTower
 
-        heads = {"mmrec": partial(TwoTower, guarded=True)}
         return evaluate_shop(
-            self.snapshot(), self.behaviour, heads, protocol=protocol, seed=seed, models=models, parts=parts,
-            every_kind=every_kind, page=page, progress=progress,
+            self.snapshot(), self.behaviour, {"mmrec": partial(TwoTower, guarded=True)}, protocol=protocol,
+            seed=seed, models=models, parts=parts, every_kind=every_kind, page=page, progress=progress,
         )
 
     def _recommend(self, requests: Sequence[Request]) -> list[list[Recommendation]]:
