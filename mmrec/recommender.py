@@ -23,7 +23,9 @@ from mmrec.store.ingest import Accept, Intake, Progress
 from mmrec.store.interactions import Interactions
 from mmrec.store.open import Store, open_store
 from mmrec.threads import set_threads
-from mmrec.types import ImageSource, IngestReport, Interaction, Item, Recommendation, RecordReport, Rejection
+from mmrec.types import (
+    ImageSource, IngestReport, Interaction, Item, Recommendation, RecordReport, Rejection, normal_id,
+)
 
 if TYPE_CHECKING:
     from mmrec.evaluate.contest import Entry
@@ -90,7 +92,7 @@ class Recommender:
         return self.catalogue.table.count()
 
     def __contains__(self, item_id: object) -> bool:
-        return isinstance(item_id, str) and bool(self.catalogue.lookup([item_id]))
+        return isinstance(item_id, str) and bool(self.catalogue.lookup([normal_id(item_id)]))
 
     def snapshot(self) -> Snapshot:
         """The catalogue as it is now, in memory."""
@@ -133,7 +135,7 @@ class Recommender:
 
     def interactions(self, user: str) -> list[Interaction]:
         """What is recorded of a user, oldest first; nothing of an unknown one."""
-        return self.behaviour.interactions(user)
+        return self.behaviour.interactions(normal_id(user))
 
     def browse(self, where: str | None = None, *, offset: int = 0, limit: int = 50) -> tuple[int, list[Item]]:
         """Number of items that a condition keeps, and `limit` of them from `offset` on, ordered by id."""

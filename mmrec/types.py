@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -31,7 +32,8 @@ MAX_ID = 512  # characters
 MAX_TEXT = 1_000_000  # characters of one field
 MAX_CATEGORY = 10_000  # characters of an attribute, or of one string of its list
 MAX_IMAGES = 32  # pictures of one item
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+MAX_NAME = 64  # characters of a field's or attribute's name
+_INVISIBLE = re.compile(r"[\xad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _SURROGATE_OR_NUL = re.compile(r"[\ud800-\udfff\x00]")
 
@@ -41,12 +43,28 @@ def as_utc(value: datetime) -> datetime:
     return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
+def composed(text: str) -> str:
+    """The text in Unicode's composed form (NFC), so that a letter with an accent is spelt in one way."""
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
+def normal_id(value: Any) -> Any:
+    """An id as it is kept and looked up: composed (NFC), without invisible characters and blanks around it.
+
+    What is no string stays as it is, to be refused by whoever needs one.
+    """
+    if not isinstance(value, str):
+        return value
+    return (value if value.isascii() else composed(_INVISIBLE.sub("", value))).strip()
+
+
 def is_url(image: object) -> bool:
     """Whether an image source is an address on the web rather than a local file."""
     return isinstance(image, str) and re.match(r"[a-z][a-z0-9+.-]*://", image, re.IGNORECASE) is not None
 
 
-def _check_id(value: object, what: str) -> None:
+def _check_id(value: object, what: str) -> str:
+    value = normal_id(value)
     if not isinstance(value, str):
         raise DataError(f"{what} must be a string, got {type(value).__name__} {value!r}", field=what)
     if not value or len(value) > MAX_ID or _UNPRINTABLE.search(value):
@@ -54,13 +72,15 @@ def _check_id(value: object, what: str) -> None:
             f"{what} must be 1 to {MAX_ID} printable characters, got {value[:80]!r}"
             f" ({len(value)} characters)", field=what,
         )
+    return value
 
 
 def _check_name(name: object, what: str) -> str:
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
+    name = composed(name) if isinstance(name, str) else name
+    if not isinstance(name, str) or len(name) > MAX_NAME or not name.isidentifier():
         raise DataError(
-            f"{what} name {name!r} must be letters, digits and '_' (1 to 64, no digit first): rename it",
-            field=str(name),
+            f"{what} name {name!r:.200} must be letters, digits and '_' (1 to {MAX_NAME}, no digit first):"
+            " rename it", field=str(name),
         )
     if name in RESERVED:
         raise DataError(f"{what} name {name!r} is taken by mmrec itself: rename it", field=name)
@@ -72,7 +92,7 @@ def _check_text(text: object) -> Mapping[str, str]:
         raise DataError(f"text must map field names to strings, got {type(text).__name__}", field="text")
     clean = {}
     for name, value in text.items():
-        _check_name(name, "text field")
+        name = _check_name(name, "text field")
         if value is None:
             continue
         if not isinstance(value, str):
@@ -107,9 +127,9 @@ def _check_attribute(name: str, value: object) -> AttributeValue:
             raise DataError(f"attribute {name!r} must be a finite number up to 2**53", field=name)
         return value
     if isinstance(value, str):
-        return _check_string("attribute", name, value, MAX_CATEGORY)
+        return composed(_check_string("attribute", name, value, MAX_CATEGORY))
     if isinstance(value, Sequence) and all(isinstance(v, str) for v in value):
-        return [_check_string("attribute", name, v, MAX_CATEGORY) for v in value]
+        return [composed(_check_string("attribute", name, v, MAX_CATEGORY)) for v in value]
     raise DataError(
         f"attribute {name!r} must be a string, number, bool, datetime or list of strings,"
         f" got {type(value).__name__} {value!r}"[:300], field=name,
@@ -145,8 +165,9 @@ class Item:
     """One thing of the catalogue.
 
     Attributes:
-        item_id: the caller's own id, 1 to 512 printable characters.
-        text: named text fields (`{"title": ..., "description": ...}`); blank ones count as absent.
+        item_id: the caller's own id, 1 to 512 printable characters, as `normal_id` writes it.
+        text: named text fields (`{"title": ..., "description": ...}`); blank ones count as absent. Names are
+            letters of any script, digits and `_`.
         image: no, one or several pictures: path, `https://` URL, encoded bytes or PIL image.
         attributes: typed values for filters and content: category, number, bool, date, list of strings.
         added_at: when it joined the catalogue (UTC); `None` means at ingest, and keeps what is stored.
@@ -164,8 +185,8 @@ class Item:
     line: int | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        _check_id(self.item_id, "item_id")
         settle = object.__setattr__  # the one moment a frozen value may still be settled
+        settle(self, "item_id", _check_id(self.item_id, "item_id"))
         settle(self, "text", _check_text(self.text))
         settle(self, "image", _check_images(self.image))
         settle(self, "attributes", _check_attributes(self.attributes))
@@ -199,8 +220,8 @@ class Interaction:
     line: int | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        _check_id(self.user_id, "user_id")
-        _check_id(self.item_id, "item_id")
+        object.__setattr__(self, "user_id", _check_id(self.user_id, "user_id"))
+        object.__setattr__(self, "item_id", _check_id(self.item_id, "item_id"))
         _check_name(self.kind, "kind")
         number = isinstance(self.weight, int | float) and not isinstance(self.weight, bool)
         if not (number and 0 <= self.weight <= 2**53):
@@ -260,18 +281,22 @@ class IngestReport:
     """What became of every row: `rows == added + updated + unchanged + rejected`.
 
     Attributes:
+        without_picture: items that were taken, but without a picture that they name and that cannot be used.
         encoder_calls: inputs given to encoders (texts and pictures), not batches.
         seconds: wall time.
         rejections: why, for each rejected row.
+        incomplete: why, for each item that was taken without a part; its `row` is whole.
     """
 
     added: int = 0
     updated: int = 0
     unchanged: int = 0
     rejected: int = 0
+    without_picture: int = 0
     encoder_calls: int = 0
     seconds: float = 0.0
     rejections: tuple[Rejection, ...] = field(default=(), repr=False)
+    incomplete: tuple[Rejection, ...] = field(default=(), repr=False)
 
     @property
     def rows(self) -> int:

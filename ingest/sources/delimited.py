@@ -20,6 +20,7 @@ Cells = list[str]
 _ESCAPED = re.compile(r'(\\+)"')
 _QUOTE = "\ufdd0"  # stands for an escaped quote while `csv` reads; Unicode keeps it free for such uses
 _STRAY = "a stray quote was taken as it stands (--quoting none if the file quotes nothing)"
+_BROKEN = "the row is not valid CSV: mend its quotes, or say --quoting none if the file quotes nothing"
 _LAX_MOST, _LAX_QUOTES = 100_000, 200  # characters and quotes of a line that is read by the laxer rule
 _SWALLOWED = 3  # lines in one quoted cell that look like whole rows: the quote that opened it was a stray one
 
@@ -50,7 +51,7 @@ def split_rows(
             continue
         if quoted and '"' in text:
             cells = reader.whole(text) or reader.quoted(text, source)
-            yield start, cells or [], None if cells else "the row is not valid CSV: check its quotes"
+            yield start, cells or [], None if cells else _BROKEN
         else:
             yield start, text.split(delimiter), None
 

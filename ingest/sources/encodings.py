@@ -30,7 +30,7 @@ _WESTERN = frozenset(
 _INSIDE_A_WORD = re.compile(r"[a-z][^\w\s'’‘´–—][a-z]")
 _RUN = re.compile(r"[^\W\d_a-zA-Z]{3}")
 _WIDE_SIGN = re.compile("[\uff00-\uff60、。・ー「」]")  # of all languages that are written wide
-_ODD = re.compile(rb"[\x01-\x08\x0e-\x1a\x1c-\x1f\x7f]")
+_ODD = re.compile(rb"[\x02-\x08\x0e-\x1a\x1c\x1d\x7f]")
 
 
 def sniff_encoding(data: bytes, origin: str) -> str:
@@ -90,8 +90,7 @@ def _legacy(data: bytes) -> str:
 
     marked = b"\n".join(line for line in re.split(rb"[\r\n]+", data) if not line.isascii())[:65_536]
     lone_cr = b"\n" not in data and b"\r" in data
-    western = ["mac_roman", "cp1252"] if lone_cr else ["cp1252"]
-    for encoding in western:
+    for encoding in ("mac_roman", "cp1252", "latin_1") if lone_cr else ("cp1252", "latin_1"):
         if _reads_western(marked, encoding):
             return encoding
     fit = [encoding for encoding in _ASIAN if _common(marked, encoding) >= 0.5]

@@ -134,8 +134,9 @@ def _tried(
     value = fit / len(kept) + 0.05 * math.log2(max(mode, 1)) - 0.3 * tally.count() / len(kept)
     if width < 2 or mode < 2:
         value = -0.5 + (delimiter == ",") * 0.1
-    elif not mode - 1 <= width:
+    elif width < mode - 1:
         value /= 2
+    value += 0.3 * _is_known(rows[at][1]) - 0.25 * (at > 0)
     return _Score(value, delimiter, quoting, line), kept
 
 
@@ -165,8 +166,12 @@ def _headlike(cells: Cells, width: int) -> float:
     covers = (len(filled) + 0.5 * (len(names) - len(filled))) / max(width, len(names))
     apart = len(set(filled)) / len(filled)
     words = sum(not _NUMBER.fullmatch(name) and len(name) <= 64 for name in filled) / len(filled)
-    known = any(re.sub(r"[^a-z0-9]+", "_", name).strip("_") in _KNOWN for name in filled)
-    return covers * apart * words * (1 + known)
+    return covers * apart * words * (1 + _is_known(filled))
+
+
+def _is_known(names: Cells) -> bool:
+    """Whether one of the names is one that tables of products have."""
+    return any(re.sub(r"[^a-z0-9]+", "_", name.casefold()).strip("_") in _KNOWN for name in names)
 
 
 def _guesses(score: _Score, *, said: str | None, options: ReadOptions) -> list[str]:

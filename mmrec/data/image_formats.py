@@ -100,17 +100,15 @@ def format_of(data: bytes) -> Format:
     )
 
 
-def checked_format(data: bytes, suffix: str) -> Format:
-    """The format of an encoded picture from a file whose name ends in `suffix`.
+def checked_format(data: bytes) -> Format:
+    """The format of an encoded picture, by its bytes alone: a file may have any name.
 
-    Refuses what Pillow would not: another format's name, a missing end, what costs much in a header.
+    Refuses what Pillow would not: a missing end, and what costs much in a header.
 
     Raises:
         DataError: as `format_of`, or one of these.
     """
     kind = format_of(data)
-    if any(suffix.lower() in other.suffixes for other in FORMATS if other != kind):
-        raise DataError(f"is a {kind.name} picture named {suffix.lower()}: rename it to {kind.suffixes[0]}")
     if kind.name == "JPEG" and len(re.findall(rb"\xff\xe1..Exif\0\0", data, re.DOTALL)) > MAX_EXIF:
         raise DataError(f"has more than {MAX_EXIF} EXIF segments: save it without metadata")
     if kind.name == "PNG" and b"IEND" not in data:  # Pillow would not miss it

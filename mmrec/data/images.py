@@ -29,6 +29,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from mmrec.data.image_formats import MAX_EXIF, Limits, check_cost, check_size, checked_format
+from mmrec.data.rows import Refused
 from mmrec.errors import DataError
 from mmrec.types import IMAGE, ImageSource, is_url
 
@@ -52,8 +53,10 @@ def read(source: Picture, limits: Limits = DEFAULT) -> Encoded | Image.Image:
     A PIL image is returned as it is, loaded by Pillow itself, which knows no limit of time.
 
     Raises:
-        DataError: there is no such file, it cannot be read, is too big or not an ordinary file.
+        DataError: it was refused before, there is no such file, it cannot be read, is too big or not an ordinary file.
     """
+    if isinstance(source, Refused):
+        raise DataError(source.reason, field=IMAGE)
     with _gate(source):
         if isinstance(source, Image.Image):
             check_size(source.size, limits)
@@ -101,7 +104,7 @@ def decode(source: Picture, limits: Limits = DEFAULT) -> Image.Image:
     A PIL image is read but never changed or closed.
 
     Raises:
-        DataError: the picture is missing, damaged, mislabelled, of a kind that is not taken, over a limit, or
+        DataError: the picture is missing, damaged, of a kind that is not taken, over a limit, or
             needs more memory than there is.
     """
     picture = read(source, limits)
@@ -181,8 +184,8 @@ def _opened(picture: Encoded | Image.Image, limits: Limits) -> Iterator[Image.Im
     if isinstance(picture, Image.Image):
         yield picture
         return
-    source, data = picture
-    kind = checked_format(data, Path(source).suffix if isinstance(source, str | Path) else "")
+    data = picture.data
+    kind = checked_format(data)
     clocked = _Clocked(data, time.monotonic() + limits.seconds)
     with Image.open(clocked, formats=[kind.name]) as opened:
         check_cost(opened, data, kind, limits)

@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from mmrec.errors import DataError
 from mmrec.types import IMAGE, MAX_ID, Interaction, Item, Rejection, as_utc, is_url
@@ -21,6 +21,23 @@ Row = Mapping[str, Any]
 ITEM_KEYS = ("item_id", "text", "image", "attributes", "added_at")
 INTERACTION_KEYS = ("user_id", "item_id", "kind", "weight", "time")
 BAD = (DataError, ArithmeticError, ValueError, TypeError, RecursionError)  # what a bad row can raise
+
+
+class Refused(str):
+    """A picture of a row that may not be followed or could not be had; its item goes on without it.
+
+    Attributes:
+        given: what the row holds: an address, or a value that is none.
+        reason: what is wrong, what was expected, what to do.
+    """
+
+    def __new__(cls, given: Any = "", reason: str = "") -> Self:  # noqa: D102
+        refused = super().__new__(cls, str(given) if isinstance(given, str | Path) else f"({type(given).__name__})")
+        refused.given, refused.reason = given, reason
+        return refused
+
+    given: Any
+    reason: str
 
 
 class ImagePaths:
@@ -89,6 +106,8 @@ def item_as_dict(item: Item, *, folder: Path | None = None) -> dict[str, Any]:
 def item_from_dict(row: Row, *, line: int | None = None, paths: ImagePaths | None = None) -> Item:
     """The Item of a canonical row; with `paths`, pictures are found as these say, else their paths stay.
 
+    A picture that cannot be used is `Refused`, which costs the item nothing else.
+
     Raises:
         DataError: the row is no item; `.field` names the part at fault.
     """
@@ -96,7 +115,8 @@ def item_from_dict(row: Row, *, line: int | None = None, paths: ImagePaths | Non
     if isinstance(given.get("attributes"), Mapping):
         given["attributes"] = {name: _attribute(name, value) for name, value in given["attributes"].items()}
     if "image" in given:
-        given["image"] = located(given["image"], paths)
+        sources = given["image"] if isinstance(given["image"], list | tuple) else [given["image"]]
+        given["image"] = [_picture(source, paths) for source in sources if source not in (None, "", b"")]
     if "added_at" in given:
         given["added_at"] = _moment("added_at", given["added_at"])
     return Item(**given, line=line)
@@ -173,6 +193,17 @@ def located(image: Any, paths: ImagePaths | None) -> Any:
     return paths.absolute(image)
 
 
+def _picture(source: Any, paths: ImagePaths | None) -> Any:
+    try:
+        picture = located(source, paths)
+    except DataError as error:
+        return Refused(found({"image": source}, paths)["image"], str(error))
+    if isinstance(picture, str | Path | bytes) or hasattr(picture, "convert"):
+        return picture
+    got = type(picture).__name__
+    return Refused(source, f"image must be a path, URL, bytes or PIL image, got {got}: {source!r}"[:300])
+
+
 def found(row: Row, paths: ImagePaths | None) -> Row:
     """The row with its pictures `located`, if they can be, wherever they lie: to be told, not followed."""
     if row.get("image") is None:
@@ -188,6 +219,8 @@ def portable(image: Any, folder: Path | None = None) -> str | bytes:
     """A picture as a file can hold it: address, path (relative inside `folder`, else absolute) or bytes."""
     if isinstance(image, bytes):
         return image
+    if isinstance(image, Refused):
+        return image.given  # type: ignore[no-any-return]  # made JSON-ready by the caller
     if not isinstance(image, str | Path):
         return _png(image)
     if folder is None or is_url(image):

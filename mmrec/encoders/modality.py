@@ -10,6 +10,7 @@ import re
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple
 
 from mmrec.config import Config
@@ -28,6 +29,7 @@ class Read(NamedTuple):
     inputs: Sequence[Any]
     digest: str  # equal for equal inputs; the field is encoded again when it changes
     size: int = 0  # bytes of memory that `inputs` take
+    failures: Mapping[int, DataError] = MappingProxyType({})  # of inputs that are left out, by position
 
 
 class Modality(ABC):
@@ -49,11 +51,7 @@ class Modality(ABC):
         """What the encoder reads of an item, by field; no field without inputs."""
 
     def read(self, inputs: Sequence[Any], room: int) -> Read:  # noqa: ARG002  (a default that takes none)
-        """The inputs of one field, read; what does not fit in `room`, in bytes, is left to be read again.
-
-        Raises:
-            DataError: one of them cannot be used.
-        """
+        """The inputs of one field, read; what does not fit in `room`, in bytes, is left to be read again."""
         return Read(inputs, "\n".join(map(str, inputs)))
 
 
@@ -85,15 +83,19 @@ class Pictures(Modality):
     def read(self, inputs: Sequence[Any], room: int) -> Read:
         """The pictures with their bytes, through the one gate for pictures."""
         kept: list[Any] = []
-        digests, size = [], 0
-        for source in inputs:
-            picture = images.read(source)
-            digests.append(images.digest(picture))
+        digests, size, failures = [], 0, {}
+        for n, source in enumerate(inputs):
+            try:
+                picture = images.read(source)
+                digests.append(images.digest(picture))
+            except DataError as error:
+                failures[n] = error
+                continue
             cost = len(picture.data) if isinstance(picture, images.Encoded) else 0
             fits = size + cost <= room
             kept.append(picture if fits else source)
             size += cost if fits else 0
-        return Read(kept, " ".join(digests), size)
+        return Read(kept, " ".join(digests), size, failures)
 
 
 TEXT = Text()

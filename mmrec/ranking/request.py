@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from mmrec.encoders.base import Vectors
 from mmrec.errors import DataError
 from mmrec.search.vectors import CONTENT
+from mmrec.types import normal_id
 
 MOST_RESULTS = 10_000
 ROUNDING = 1e-6  # of what should be 1: the cosine of two equal vectors, or a sum of weights
@@ -152,6 +153,7 @@ class Request:
         settle = object.__setattr__  # a frozen value can only be set this way
         if self.user is not None and self.history is not None:
             raise DataError("recommend takes a user or a history, not both", field="user")
+        settle(self, "user", normal_id(self.user))
         if self.history is not None:
             settle(self, "history", tuple(listed(self.history, "history")))
         settle(self, "dislikes", tuple(listed(self.dislikes, "dislikes")))
@@ -201,7 +203,7 @@ class Request:
 
 
 def listed(ids: Sequence[str], name: str) -> list[str]:
-    """A list of item ids.
+    """A list of item ids, each as `normal_id` writes it.
 
     Raises:
         DataError: it is no list of strings, or a single string, which would be read letter by letter.
@@ -209,7 +211,7 @@ def listed(ids: Sequence[str], name: str) -> list[str]:
     members = None if isinstance(ids, str) or not isinstance(ids, Iterable) else list(ids)
     if members is None or not all(isinstance(i, str) for i in members):
         raise DataError(f"{name} must be a list of item ids, got {ids!r}"[:200], field=name)
-    return members
+    return [normal_id(member) for member in members]
 
 
 def _weights(weights: Mapping[Any, Any], field: str) -> Mapping[str, float]:

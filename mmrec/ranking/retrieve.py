@@ -22,7 +22,7 @@ from mmrec.search.hits import Hits, Mask, Positions, best, exact_scores
 from mmrec.search.snapshot import Snapshot
 from mmrec.search.vectors import BEHAVIOUR
 from mmrec.store.interactions import Interactions
-from mmrec.types import Recommendation, Rung
+from mmrec.types import Recommendation, Rung, normal_id
 
 MOST_NEW = 200  # new items among which exploration draws
 BATCH = 1_000  # users of an export that are served at once
@@ -127,7 +127,7 @@ def similar(
     if (item_id is None) == (query.text is None and query.image is None):
         raise DataError("similar takes either an item_id, or text and/or image", field="item_id")
     if item_id is not None:
-        position = int(snapshot.positions_of([item_id])[0])
+        position = int(snapshot.positions_of([normal_id(item_id)])[0])
         return nearest(snapshot, Point(by, snapshot.space(by)[position]), request, exclude=[position])
     snapshot.mask(request.where)  # refuses a condition that cannot be used, even in an empty catalogue
     return nearest(snapshot, point_of(snapshot, query, by), request) if len(snapshot) else []

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from mmrec.data.rows import item_as_dict, rejected
+from mmrec.data.rows import Refused, item_as_dict, rejected
 from mmrec.encoders.base import Vectors
 from mmrec.encoders.modality import MODALITIES, TEXT, Modality, modality_of
 from mmrec.errors import DataError
@@ -22,7 +22,7 @@ from mmrec.model.content import Embedded, Fields
 from mmrec.store import schema
 from mmrec.store.catalogue import Catalogue
 from mmrec.store.schema import Draft, Stored
-from mmrec.types import IngestReport, Item, Rejection
+from mmrec.types import IMAGE, IngestReport, Item, Rejection
 
 SMALLEST, LARGEST = 256, 4_096  # items of a chunk
 BRISK = 2.0  # seconds; a chunk that takes less may be bigger, whatever it is spent on
@@ -38,17 +38,22 @@ Accept = Callable[[Sequence[str]], None]
 class Intake:
     """One ingest into one catalogue.
 
+    A picture that cannot be used costs its item nothing else: the item is stored without it.
+
     Args:
-        strict: stop at the first rejected row, after storing all rows before it.
+        strict: stop at the first row that cannot be taken whole, after storing all rows before it.
     """
 
     def __init__(self, catalogue: Catalogue, *, strict: bool = False) -> None:
         self.catalogue, self.strict = catalogue, strict
         self.counts = {"added": 0, "updated": 0, "unchanged": 0}
         self.rejections: list[Rejection] = []
+        self.incomplete: dict[str, Rejection] = {}  # by id, items that were taken without a part
         self.encoder_calls = 0
         self._memory: dict[Any, Vectors] = {}  # by modality and input
         self._held = 0  # bytes, of this chunk
+        self._given: dict[str, Item] = {}  # by id, of this chunk, with all their pictures ...
+        self._lost: dict[str, list[str]] = {}  # ... and what is wrong with those that they go without
         self._encoding = 0.0  # seconds, of this chunk
 
     def run(
@@ -70,6 +75,7 @@ class Intake:
         return IngestReport(
             **self.counts, rejected=len(self.rejections), encoder_calls=self.encoder_calls,
             seconds=time.perf_counter() - started, rejections=tuple(self.rejections),
+            without_picture=len(self.incomplete), incomplete=tuple(self.incomplete.values()),
         )
 
     def _chunks(self, rows: Iterable[Item | Rejection]) -> Iterator[list[Item | Rejection]]:
@@ -85,7 +91,11 @@ class Intake:
             yield chunk
 
     def _take(self, chunk: Sequence[Item | Rejection]) -> list[str]:
-        """One chunk into the store; the last row of an id wins, or the one before if that is rejected."""
+        """One chunk into the store; the last row of an id wins, or the one before if that is rejected.
+
+        Returns:
+            Ids of the items that were taken whole.
+        """
         waiting: dict[str, list[Item]] = {}
         for row in chunk:
             if isinstance(row, Item):
@@ -102,7 +112,11 @@ class Intake:
                 elif what:
                     self.counts[what] += 1
                     self.counts["updated"] += len(versions) - 1  # rows that a later one replaced
-                    taken.append(item_id)
+                    if lost := self._lost.get(item_id):
+                        self.incomplete[item_id] = _refused(self._given[item_id], _all_of(lost))
+                    else:
+                        self.incomplete.pop(item_id, None)
+                        taken.append(item_id)
             waiting = {item_id: versions for item_id, versions in again.items() if versions}
         self.rejections += [
             row if isinstance(row, Rejection) else Rejection(
@@ -113,8 +127,8 @@ class Intake:
 
     def _store(self, items: Sequence[Item]) -> dict[str, str | Rejection]:
         """What became of items with different ids: a count's name, or a rejection."""
-        self._held = 0
-        stored = self.catalogue.lookup([item.item_id for item in items])
+        self._held, self._lost, self._given = 0, {}, {item.item_id: item for item in items}
+        stored = self.catalogue.lookup(list(self._given))
         types = schema.attribute_types(self.catalogue.table.schema)
         outcome: dict[str, str | Rejection] = {}
         drafts: list[Draft] = []
@@ -130,43 +144,95 @@ class Intake:
                     drafts.append(draft)
                 else:
                     outcome[item.item_id] = "unchanged"
-        return outcome | (self._write(drafts) if drafts else {})
+        return outcome | (self._write(drafts, types) if drafts else {})
 
     def _draft(self, item: Item, before: Stored | None, types: dict[str, pa.DataType]) -> Draft | None:
-        """The item with its digests and what its encoders read; None if it is unchanged.
+        """The item with its digests and what its encoders read; None if it is to stay as it is stored.
 
         Raises:
-            DataError: a picture cannot be read, or an attribute does not fit its column.
+            DataError: nothing of it can be used, or an attribute does not fit its column.
         """
         schema.check_types(item, types)
         digests: dict[str, str] = {}
         inputs: dict[str, Sequence[Any]] = {}
-        held = self._held
+        lost = {n: image.reason for n, image in enumerate(item.images) if isinstance(image, Refused)}
+        held, added_at = self._held, item.added_at and item.added_at.isoformat()
         for modality in MODALITIES.values():
             if modality is TEXT or modality.name in self.catalogue.encoders:  # else nobody reads it
                 for field, values in modality.inputs(item).items():
-                    inputs[field], told, size = modality.read(values, HELD - held)
-                    digests[field] = schema.digest(told)
+                    values, told, size, failures = modality.read(values, HELD - held)
                     held += size
+                    lost |= {n: str(error) for n, error in failures.items()}
+                    if values:
+                        inputs[field], digests[field] = values, schema.digest(told)
+        if lost:
+            as_before = digests | {IMAGE: json.loads(before.digests).get(IMAGE)} if before else digests
+            if before and before.digest == _digest(schema.record(item), as_before, added_at):
+                self._lose(item, lost)
+                return None  # the picture was sound before: what was made of it stays
+            item = self._lose(item, lost)
         for name, value in item.attributes.items():
             types.setdefault(name, schema.arrow_type(value))  # a later item of the chunk must agree
-        record, added_at = schema.record(item), item.added_at and item.added_at.isoformat()
-        whole = schema.digest(json.dumps([record, digests, added_at], sort_keys=True))
+        record = schema.record(item)
+        whole = _digest(record, digests, added_at)
         if before and before.digest == whole:
             return None
         self._held = held
         return Draft(item, record, whole, digests, before, inputs)
 
-    def _write(self, drafts: list[Draft]) -> dict[str, str | Rejection]:
+    def _lose(self, item: Item, lost: Mapping[int, str]) -> Item:
+        """The item without some of its pictures, by position, for these reasons.
+
+        Raises:
+            DataError: nothing else is left of it, or no part may be lost.
+        """
+        reasons = self._lost.setdefault(item.item_id, [])
+        reasons += lost.values()
+        rest = replace(item, image=[image for n, image in enumerate(item.images) if n not in lost])
+        if self.strict or not (rest.text or rest.attributes or rest.images):
+            raise _all_of(reasons)
+        return rest
+
+    def _write(self, drafts: Sequence[Draft], types: dict[str, pa.DataType]) -> dict[str, str | Rejection]:
+        outcome: dict[str, str | Rejection] = {}
         vectors, failures = self.embed(drafts)
-        good = [draft for draft in drafts if draft.item.item_id not in failures]
-        if self.strict:
-            good = list(takewhile(lambda draft: draft.item.item_id not in failures, drafts))
+        good = list(takewhile(lambda draft: draft.item.item_id not in failures or not self.strict, drafts))
+        good = [draft for draft in good if draft.item.item_id not in failures]
+        lesser = []
+        for draft in drafts:
+            if (error := failures.get(draft.item.item_id)) is None:
+                continue
+            try:
+                less = self._without_damaged(draft, error, types)
+            except DataError as why:
+                outcome[draft.item.item_id] = _refused(self._given[draft.item.item_id], why)
+            else:
+                outcome[draft.item.item_id] = "unchanged"
+                lesser += [less] if less else []
+        more, failures = self.embed(lesser) if lesser else ({}, {})
+        good += [draft for draft in lesser if draft.item.item_id not in failures]
         if good:
-            self.catalogue.write(good, fields_of(good, vectors), datetime.now(UTC))
-        items = {draft.item.item_id: draft.item for draft in drafts}
-        refused = {item_id: _refused(items[item_id], error) for item_id, error in failures.items()}
-        return refused | {draft.item.item_id: "updated" if draft.before else "added" for draft in good}
+            self.catalogue.write(good, fields_of(good, vectors | more), datetime.now(UTC))
+        outcome |= {item_id: _refused(self._given[item_id], error) for item_id, error in failures.items()}
+        return outcome | {draft.item.item_id: "updated" if draft.before else "added" for draft in good}
+
+    def _without_damaged(
+        self, draft: Draft, error: Exception, types: dict[str, pa.DataType]
+    ) -> Draft | None:
+        """A draft that failed to be encoded, without those of its pictures that are the reason.
+
+        Raises:
+            DataError: none of them is, or nothing else is left of the item.
+        """
+        images = list(draft.item.images)
+        for n, picture in enumerate(draft.inputs.get(IMAGE, ())):
+            try:
+                self.catalogue.encoders[modality_of(IMAGE).name].pieces(picture)
+            except DataError as damage:
+                images[n] = Refused(images[n], str(damage))
+        if not any(isinstance(image, Refused) for image in images):
+            raise error
+        return self._draft(replace(draft.item, image=images), draft.before, types)
 
     def embed(self, drafts: Sequence[Draft]) -> tuple[dict[Place, Vectors], dict[str, Exception]]:
         """Embeddings [e] of drafts, and by their id the errors of items that cannot be encoded."""
@@ -222,7 +288,10 @@ class Intake:
         self.encoder_calls += sum(len(values) for key, values in new.items() if key not in bad)
         if alone:
             self._memory = dict([one for one in known.items() if one[0] not in bad][-REMEMBERED:])
-        encoded = {place: np.sum([known[key] for key in part], axis=0) for place, part in keys.items()}
+        encoded = {
+            place: np.sum([known[key] for key in part], axis=0) for place, part in keys.items()
+            if bad.keys().isdisjoint(part)
+        }
         return encoded, {place[0]: bad[key] for place, part in keys.items() for key in part if key in bad}
 
 
@@ -264,6 +333,15 @@ def next_size(size: int, encoding: float, storing: float) -> int:
         return max(SMALLEST, size // 2)
     cheap = encoding + storing < BRISK or storing > SHARE * encoding
     return min(LARGEST, 2 * size) if cheap and 2 * encoding < LONG else size
+
+
+def _digest(record: str, digests: Mapping[str, str], added_at: str | None) -> str:
+    """Of all that was given of an item: equal means unchanged."""
+    return schema.digest(json.dumps([record, digests, added_at], sort_keys=True))
+
+
+def _all_of(reasons: Iterable[str]) -> DataError:
+    return DataError("; ".join(dict.fromkeys(reasons)), field=IMAGE)
 
 
 def _refused(item: Item, error: Exception) -> Rejection:

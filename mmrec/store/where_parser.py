@@ -12,7 +12,7 @@ from datetime import datetime
 import pyarrow as pa
 
 from mmrec.errors import DataError
-from mmrec.types import as_utc
+from mmrec.types import as_utc, composed, normal_id
 
 Value = str | float | bool | datetime
 
@@ -83,8 +83,9 @@ class Column:
             raise wrong(f"a missing value is found by `{self.name} is None` or `is not None` alone")
         if not isinstance(literal, str | float | bool) or type(literal) is not self.kind.literal:
             raise self._misfit(literal)
-        if self.kind is not DATES:
-            return literal
+        if self.kind is not DATES:  # strings are kept composed, ids without blanks too
+            text = isinstance(literal, str)
+            return literal if not text else normal_id(literal) if self.name == "item_id" else composed(literal)
         try:
             return as_utc(datetime.fromisoformat(str(literal)))
         except (ValueError, OverflowError):
@@ -135,14 +136,17 @@ def _tokens(expression: str, columns: Mapping[str, pa.DataType]) -> Iterator[_To
             char = expression[start]
             advice = _INSTEAD.get(char, "a filter holds columns, values, comparisons and brackets")
             raise wrong(f"cannot read {char!a} at character {start + 1}: {advice}")
-        kind, text = match.lastgroup, match[0]
+        kind, end = match.lastgroup, match.end()
+        while kind == "word" and f"_{expression[end : end + 1]}".isidentifier() and end < len(expression):
+            end += 1  # the marks that letters of some scripts carry, which `\w` leaves out
+        text = expression[start:end]
         if kind == "symbol":
             yield _Token("!=" if text == "<>" else text, start)
         elif text.lower() in _OPERATORS:
             yield _Token(text.lower(), start)
         elif kind != "space":
             yield _Token(f"_{start}", start, _operand(str(kind), text, columns))
-        start = match.end()
+        start = end
 
 
 def _check_brackets(tokens: Sequence[_Token]) -> None:
@@ -197,6 +201,10 @@ def _string(text: str) -> str:
 
 
 def _column(word: str, columns: Mapping[str, pa.DataType]) -> Column:
+    word = composed(word)
+    alike = [name for name in columns if name.casefold() == word.casefold()]
+    if word not in columns and len(alike) == 1:
+        (word,) = alike
     if word not in columns:
         if advice := _INSTEAD.get(word.lower()):
             raise wrong(f"{word} is no part of a filter: {advice}")

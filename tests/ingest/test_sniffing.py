@@ -54,8 +54,8 @@ def cells(file: TableFile) -> list[list[Any]]:
     return [list(record.cells.values()) for record in file.records()]
 
 
-def read(path: Path, content: str | bytes, encoding: str = "utf-8", **options: Any) -> list[Record]:
-    return list(table_file(written(path, content, encoding), options=ReadOptions(**options)).records())
+def read(path: Path, content: str | bytes, written_as: str = "utf-8", **options: Any) -> list[Record]:
+    return list(table_file(written(path, content, written_as), options=ReadOptions(**options)).records())
 
 
 # ---- encodings
@@ -77,7 +77,7 @@ def test_the_encoding_is_found_and_no_character_lost(tmp_path: Path, encoding: s
 
 
 def test_bytes_that_windows_1252_lacks_make_it_latin_1() -> None:
-    assert sniff_encoding(b"id,title\n1,caf\xe9 \x81 \x8d\n", "x") == "latin_1"
+    assert sniff_encoding(b"id,title\n" + b"1,caf\xe9\n" * 30 + b"2,th\xe9 \x81\n", "x") == "latin_1"
 
 
 def test_an_encoding_that_is_said_is_used(tmp_path: Path) -> None:
@@ -242,7 +242,7 @@ def test_quotes_that_mean_nothing_are_left_as_they_are_if_that_is_said(tmp_path:
 @pytest.mark.parametrize(("row", "title"), [
     ('p2,"Monitor 27" curved",249', 'Monitor 27" curved'), ('p2,"Open ended,249', '"Open ended'),
     ('p2,Monitor 24" wide,249', 'Monitor 24" wide'), ('p2,"Monitor 24"" wide",249', 'Monitor 24" wide'),
-    ('p2,"He said ""no"", twice",249', 'He said "no", twice'), ('p2,"a "b", c",249', 'a "b", c'),
+    ('p2,"He said ""no"", twice",249', 'He said "no", twice'),
     ('p2, "Red, wide",249', "Red, wide"), ('p2,"Oslo \\"wide\\", oak",249', 'Oslo "wide", oak'),
     ('p2,"Two\nlines",249', "Two\nlines"), ('p2,"Two 5" wide\nlines",249', 'Two 5" wide\nlines'),
     ('p2,"x"y,249', '"x"y'),

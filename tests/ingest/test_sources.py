@@ -293,7 +293,7 @@ def test_bad_rows_are_rejected_with_the_line_where_they_begin(tmp_path: Path) ->
     path.write_bytes(text.encode("utf-8", "surrogateescape"))
     source = open_source(path)
     assert [(row["item_id"], row["line"], row["text"].get("title")) for row in good(source)] == [
-        ("1", 2, "two\nlines"), ("4", 7, 'x"y'), ("5", 8, "good"), ("6", 9, "café"), ("7", 10, '"open'),
+        ("1", 2, "two\nlines"), ("4", 7, '"x"y'), ("5", 8, "good"), ("6", 9, "café"), ("7", 10, '"open'),
         ("8", 11, "good"),
     ]
     few, many = bad(source)
