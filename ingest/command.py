@@ -1,6 +1,7 @@
 """`mmrec ingest` and `mmrec record`: any source into a store, every row accounted for.
 
-Exit codes: 0 all rows were taken, 1 an error, 2 wrong use, 3 some rows were rejected.
+Exit codes: 0 all rows were taken (some without a picture, perhaps: a warning says so), 1 an error, 2 wrong
+use, 3 some rows were rejected.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ import typer
 
 from ingest.quarantine import DOWNLOADS, NAME, Quarantine
 from ingest.read import Opened, open_rows
-from ingest.sources import Columns, ReadOptions, open_interactions
+from ingest.sources import Columns, LogColumns, ReadOptions, open_interactions
 from mmrec.cli_options import errors_to_exit
 from mmrec.config import Config
+from mmrec.errors import DataError
 from mmrec.types import IngestReport, Item, RecordReport, Rejection
 
 REJECTED = 3  # exit code
@@ -47,6 +49,14 @@ class Quotes(StrEnum):
     none = "none"
 
 
+class Dates(StrEnum):
+    """Orders of day, month and year."""
+
+    dmy = "dmy"
+    mdy = "mdy"
+    ymd = "ymd"
+
+
 class Behaviour(StrEnum):
     """Formats of interactions."""
 
@@ -59,9 +69,10 @@ def plug(app: typer.Typer) -> None:
     """Add the commands to the `mmrec` CLI."""
     app.command()(ingest)
     app.command()(record)
+    app.command("quarantine")(waiting)
 
 
-Strict = Annotated[bool, typer.Option("--strict", help="Stop at the first row that is rejected.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Stop at the first row that is not taken whole.")]
 Plain = Annotated[bool, typer.Option("--plain", help="Print a sentence instead of a JSON line.")]
 
 ImageRoot = Annotated[Path | None, typer.Option(
@@ -82,6 +93,10 @@ def ingest(
     attributes: Annotated[str | None, typer.Option(help="Columns of attributes, by commas.")] = None,
     added_at: Annotated[str | None, typer.Option(help="Column of the date of joining.")] = None,
     delimiter: Annotated[str | None, typer.Option(help="Of a CSV file; found out if not said.")] = None,
+    dates: Annotated[Dates | None, typer.Option(help="Order of dates such as 01.02.2024.")] = None,
+    decimal: Annotated[str | None, typer.Option(help="What stands before decimals: , or .")] = None,
+    types: Annotated[str | None, typer.Option(
+        help="What columns hold, by commas: NAME=bool, number, date, list or category.")] = None,
     encoding: Annotated[str | None, typer.Option(help="Of a text file, such as cp1252; found out.")] = None,
     quoting: Annotated[Quotes | None, typer.Option(help="How a CSV file writes a quote in a cell.")] = None,
     header_line: Annotated[int | None, typer.Option(min=1, help="Line of a table's header.")] = None,
@@ -110,7 +125,11 @@ def ingest(
             rows = quarantine.retry_rows(image_root=image_root, allow_outside=allow_outside)
             opened = Opened(rows, lambda: sum(1 for _ in quarantine.entries()), None)
         else:
-            columns = _columns(id, text, image, attributes, added_at, delimiter)
+            columns = _columns(
+                id=id, text=_names(text), image=_names(image), attributes=_names(attributes),
+                added_at=added_at, delimiter="\t" if delimiter == r"\t" else delimiter,
+                dates=None if dates is None else dates.value, decimal=decimal, types=_pairs(types, "--types"),
+            )
             opened = open_rows(
                 source, format=format.value, columns=columns, table=images_table, image_root=image_root,
                 allow_outside=allow_outside, options=_options(encoding, quoting, header_line, sheet),
@@ -128,17 +147,67 @@ def record(
     store: Annotated[Path, typer.Argument(help="Folder of the store.")],
     source: Annotated[Path, typer.Argument(help="File or folder with the interactions.")],
     format: Annotated[Behaviour, typer.Option(help="What SOURCE is.")] = Behaviour.auto,
+    user: Annotated[str | None, typer.Option(help="Column of the user's id.")] = None,
+    item: Annotated[str | None, typer.Option(help="Column of the item's id.")] = None,
+    kind: Annotated[str | None, typer.Option(help="Column of what was done.")] = None,
+    weight: Annotated[str | None, typer.Option(help="Column of a weight.")] = None,
+    rating: Annotated[str | None, typer.Option(help="Column of a rating.")] = None,
+    time: Annotated[str | None, typer.Option(help="Column of the time.")] = None,
+    session: Annotated[str | None, typer.Option(help="Column that stands for an unknown user.")] = None,
+    rating_threshold: Annotated[float | None, typer.Option(
+        help="Rating from which one is a like; 4 of 5, or the upper third of another scale.")] = None,
+    dislikes: Annotated[bool, typer.Option(
+        "--dislikes", help="Take ratings below the scale's middle third as dislikes.")] = False,
+    kinds: Annotated[str | None, typer.Option(
+        help="What kinds mean, by commas: zap=dislike,buy2=purchase.")] = None,
+    delimiter: Annotated[str | None, typer.Option(help="Of a CSV file; found out if not said.")] = None,
+    encoding: Annotated[str | None, typer.Option(help="Of a text file, such as cp1252; found out.")] = None,
     strict: Strict = False,
     plain: Plain = False,
 ) -> None:
-    """Keep what users did: clicks, purchases, likes, dislikes."""
+    """Keep what users did: clicks, purchases, likes, dislikes. Columns that are not named are guessed."""
+    columns = LogColumns(
+        user=user, item=item, kind=kind, weight=weight, rating=rating, time=time, session=session,
+        threshold=rating_threshold, dislikes=dislikes, kinds=_pairs(kinds, "--kinds"),
+        delimiter="\t" if delimiter == r"\t" else delimiter,
+    )
     with errors_to_exit():
         from mmrec.recommender import Recommender
 
-        interactions = open_interactions(source, format=format.value)
         with Recommender.open(store, create=False) as shop, _bar(lambda: None) as progress:
-            report = shop.record(interactions, strict=strict, progress=progress)
+            opened = open_interactions(
+                source, format=format.value, columns=None if columns == LogColumns() else columns,
+                options=_options(encoding, None, None, None), weighed=shop.config.kind_weights,
+            )
+            report = shop.record(opened, strict=strict, progress=progress)
+    for note in opened.notes:
+        typer.echo(f"note: {note}", err=True)
     _tell(report, plain=plain)
+
+
+def _pairs(option: str | None, name: str) -> dict[str, str]:
+    pairs = [pair.split("=") for pair in (option or "").split(",") if pair.strip()]
+    if any(len(pair) != 2 or not all(part.strip() for part in pair) for pair in pairs):
+        raise typer.BadParameter(f"{name} takes NAME=KIND, by commas")
+    return {before.strip(): after.strip() for before, after in pairs}
+
+
+def waiting(store: Annotated[Path, typer.Argument(help="Folder of the store.")]) -> None:
+    """Say why rows wait in the quarantine: for each reason how many, and one of them."""
+    with errors_to_exit():
+        if not store.is_dir():
+            raise DataError(f"there is no store {store}: check the path")
+        groups = Quarantine(store / NAME).summary()
+    for count, reason, entry in groups:
+        content = entry.content or {}
+        line, source = content.get("line"), content.get("source")
+        where = [entry.item_id, f"line {line}" if line else None, f"of {source}" if source else None]
+        kind = "taken without" if content.get("part") else "rejected for"
+        what = f"{kind} {content.get('field') or 'the row'}"
+        example = " ".join(filter(None, where)) or f"line {entry.position} of the quarantine"
+        typer.echo(f"{count:,} {what}, such as {example}: {reason[:_CHARACTERS]}")
+    if not groups:
+        typer.echo("nothing waits in the quarantine")
 
 
 class _Run:
@@ -174,27 +243,24 @@ def _ingest(
             from ingest.fetch import fetch_images
 
             rows = fetch_images(rows, store.absolute() / DOWNLOADS, refresh=refresh_urls)
+        incomplete: Sequence[Rejection] = ()
+        whole = False
         try:
             with _bar(opened.total) as progress:
                 report: IngestReport = shop.ingest(
                     run.watch(rows), strict=strict, progress=progress, on_accept=run.accept
                 )
             run.rejections = report.rejections  # those of the store too
+            incomplete, whole = report.incomplete, True
         finally:
-            quarantine.merge(run.rejections, run.accepted, source, opened.folder)
+            quarantine.merge(
+                run.rejections, run.accepted, source, opened.folder, incomplete=incomplete, whole=whole
+            )
     return report
 
 
-def _columns(
-    id: str | None, text: str | None, image: str | None, attributes: str | None,
-    added_at: str | None, delimiter: str | None,
-) -> Columns | None:
-    if all(option is None for option in (id, text, image, attributes, added_at, delimiter)):
-        return None
-    return Columns(
-        id=id, text=_names(text), image=_names(image), attributes=_names(attributes), added_at=added_at,
-        delimiter="\t" if delimiter == r"\t" else delimiter,
-    )
+def _columns(**options: Any) -> Columns | None:
+    return Columns(**options) if any(option for option in options.values()) else None
 
 
 def _options(
@@ -236,14 +302,26 @@ def _bar(total: Callable[[], int | None]) -> Iterator[Callable[[int], None] | No
 
 def _tell(report: IngestReport | RecordReport, *, plain: bool, quarantine: Path | None = None) -> None:
     """Print the report, name some rejections, and leave with the code that fits."""
-    counts = {part.name: getattr(report, part.name) for part in fields(report) if part.name != "rejections"}
+    reasons = ("rejections", "incomplete")
+    counts = {part.name: getattr(report, part.name) for part in fields(report) if part.name not in reasons}
     if "seconds" in counts:
         counts["seconds"] = round(counts["seconds"], 3)
-    if report.rejected and quarantine is not None:
-        counts["quarantine"] = str(quarantine)
+    incomplete = report.incomplete if isinstance(report, IngestReport) else ()
+    waits = quarantine if report.rejected or incomplete else None
+    if waits:
+        counts["quarantine"] = str(waits)
     typer.echo(_sentence(counts) if plain else json.dumps(counts))
+    if incomplete:
+        taken = sum(counts[name] for name in ("added", "updated", "unchanged"))
+        typer.echo(f"warning: {taken:,} taken, of them {len(incomplete):,} without their picture", err=True)
+    _complain("without", incomplete)
+    _complain("rejected", report.rejections)
+    if waits:
+        typer.echo(
+            f"what was not taken ({report.rejected + len(incomplete):,}) is in {waits}: mend `row` there,"
+            f" then `mmrec ingest {waits.parent} --retry`", err=True,
+        )
     if report.rejected:
-        _complain(report.rejections, report.rejected, quarantine)
         raise typer.Exit(REJECTED)
 
 
@@ -253,14 +331,9 @@ def _sentence(counts: dict[str, Any]) -> str:
     )
 
 
-def _complain(rejections: Sequence[Rejection], count: int, quarantine: Path | None) -> None:
-    for one in rejections[:_SHOWN]:
+def _complain(word: str, ones: Sequence[Rejection]) -> None:
+    for one in ones[:_SHOWN]:
         where = [f"line {one.line}" if one.line else None, one.item_id, one.field]
-        typer.echo(f"rejected {', '.join(filter(None, where))}: {one.reason[:_CHARACTERS]}", err=True)
-    if count > _SHOWN:
-        typer.echo(f"... and {count - _SHOWN:,} more", err=True)
-    if quarantine is not None:
-        typer.echo(
-            f"what was rejected ({count:,}) is in {quarantine}: mend `row` there, then"
-            f" `mmrec ingest {quarantine.parent} --retry`", err=True,
-        )
+        typer.echo(f"{word} {', '.join(filter(None, where))}: {one.reason[:_CHARACTERS]}", err=True)
+    if len(ones) > _SHOWN:
+        typer.echo(f"... and {len(ones) - _SHOWN:,} more", err=True)

@@ -21,9 +21,9 @@ from ingest.safe_fetch import AddressGuard, Clock, Network
 from mmrec.data import images
 from mmrec.data.files import replacing
 from mmrec.data.image_formats import FORMATS, format_of
-from mmrec.data.rows import item_as_dict
+from mmrec.data.rows import Refused
 from mmrec.errors import DataError
-from mmrec.types import IMAGE, ImageSource, Item, Rejection, is_url
+from mmrec.types import ImageSource, Item, Rejection, is_url
 
 WORKERS = 8  # downloads at once
 REDIRECTS = (301, 302, 303, 307, 308)
@@ -56,8 +56,8 @@ def fetch_images(
     """The same items in the same order, each picture's URL replaced by a file in `folder`.
 
     Files are named by the sha256 of their URL; one that is there already is not downloaded again unless
-    `refresh`. An item with a picture that cannot be had becomes a Rejection; the others go on. Some items
-    are read ahead, so that several downloads run at once.
+    `refresh`. A picture that cannot be had is `Refused`; its item goes on without it. Some items are read
+    ahead, so that several downloads run at once.
 
     Raises:
         OSError: the folder cannot be made.
@@ -68,10 +68,7 @@ def fetch_images(
     def localised(item: Item | Rejection) -> Item | Rejection:
         if isinstance(item, Rejection) or not any(map(is_url, item.images)):
             return item
-        try:
-            files = [_local(image, folder, limits, refresh, network) for image in item.images]
-        except DataError as error:
-            return _rejection(item, error)
+        files = [_local(image, folder, limits, refresh, network) for image in item.images]
         return replace(item, image=files)
 
     yield from _ahead(localised, items)
@@ -94,17 +91,11 @@ def _ahead(
         pool.shutdown(cancel_futures=True)
 
 
-def _rejection(item: Item, error: DataError) -> Rejection:
-    return Rejection(
-        reason=str(error), item_id=item.item_id, field=IMAGE, line=item.line, row=item_as_dict(item)
-    )
-
-
 def _local(
     source: ImageSource, folder: Path, limits: FetchLimits, refresh: bool, network: Network
 ) -> ImageSource:
-    """The file of a URL, downloaded if need be; any other source as it is."""
-    if not isinstance(source, str) or not is_url(source):
+    """The file of a URL, downloaded if need be, or why there is none; any other source as it is."""
+    if not isinstance(source, str) or not is_url(source) or isinstance(source, Refused):
         return source
     name = hashlib.sha256(source.encode()).hexdigest()
     kept = [path for kind in FORMATS if (path := folder / (name + kind.suffixes[0])).exists()]
@@ -114,7 +105,7 @@ def _local(
         data = _download(source, limits, network)
         images.decode(data)
     except DataError as error:
-        raise DataError(f"{source[:300]}: {error}", field=IMAGE) from error
+        return Refused(source, f"picture {source[:300]}: {error}")
     path = folder / (name + format_of(data).suffixes[0])
     with replacing(path) as file:
         file.write(data)

@@ -1,10 +1,11 @@
-"""The rows of a store that were not taken, in a JSON lines file that people mend.
+"""The rows of a store that were not taken, or not whole, in a JSON lines file that people mend.
 
 One line is one row::
 
     {"item_id": "B07", "field": "price", "reason": "...", "source": "shop.csv", "folder": "/data",
-     "line": 12, "row": {...}}
+     "line": 12, "part": false, "row": {...}}
 
+`part` is true where the item itself was taken and only its `field` was not: a picture that cannot be used.
 `row` is the row in canonical shape (`mmrec.data.files`): mend it there and run `mmrec ingest STORE --retry`.
 Its pictures have absolute paths, so that it can be taken in from anywhere. They must lie in `folder`, the one
 of their source, as they had to when it was read.
@@ -12,6 +13,8 @@ of their source, as they had to when it was read.
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,6 +33,8 @@ from mmrec.types import Item, Rejection
 NAME, LOCK = "quarantine.jsonl", "quarantine.lock"  # in the store's folder
 DOWNLOADS = "images"  # beside them: pictures that were downloaded
 Content = Mapping[str, Any]
+# in which like reasons differ
+_DETAIL = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|\w+://\S+|\d+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,12 @@ class Entry:
     def key(self) -> Hashable:
         """Entries with the same key are the same row."""
         return self.position if self.content is None else _key(self.content)
+
+    def is_mended(self, accepted_ids: Collection[str], place: Hashable) -> bool:
+        """Whether its item has been taken, or it has no id and the place it came from was read anew."""
+        if self.item_id is not None:
+            return self.item_id in accepted_ids
+        return place is not None and self.content is not None and place == _place_of(self.content)
 
     def retry(self, folders: Sequence[Path], allow_outside: bool) -> Item | Rejection:
         """The row, cleaned again.
@@ -109,6 +120,9 @@ class Quarantine:
         accepted_ids: Collection[str],
         source: str | None,
         folder: Path | None = None,
+        *,
+        incomplete: Iterable[Rejection] = (),
+        whole: bool = False,
     ) -> int:
         """Drop what has been accepted, then add what was rejected; returns the number of entries.
 
@@ -121,20 +135,43 @@ class Quarantine:
             source: name of the file the rows came from; None if they came from this quarantine, whose
                 entries keep their sources, and stay as they are if they still have no id.
             folder: of the source, in which its pictures lie.
+            incomplete: of items that were taken without a part.
+            whole: whether the source was read to its end: its lines without an id that are not rejected any
+                more have been mended there.
 
         Raises:
             DataError: the file cannot be read or written.
         """
         with self._locked():
             entries = list(self.entries())
-            stay = [entry for entry in entries if entry.item_id is None or entry.item_id not in accepted_ids]
+            place = _place(source, folder) if whole and source is not None else None
+            stay = [entry for entry in entries if not entry.is_mended(accepted_ids, place)]
             lines = {entry.key: entry.text + b"\n" for entry in stay}
-            new = _again(rejections, entries) if source is None else _new(rejections, source, folder)
+            new = [*_new(rejections, source, folder), *_new(incomplete, source, folder, part=True)]
+            if source is None:
+                new = list(_again(new, entries))
             for content in new:
                 lines.pop(_key(content), None)  # the newest goes to the end
                 lines[_key(content)] = dump_row(content)
             self._write(lines.values())
         return len(lines)
+
+    def summary(self) -> list[tuple[int, str, Entry]]:
+        """How many entries wait for each reason, the commonest first: count, reason and an example.
+
+        Reasons that differ in names and numbers alone are one.
+
+        Raises:
+            DataError: the file cannot be read.
+        """
+        groups: dict[Hashable, list[Entry]] = {}
+        for entry in self.entries():
+            content = entry.content or {}
+            alike = _DETAIL.sub("", str(content.get("reason")))
+            key = content.get("part") is True, str(content.get("field")), alike
+            groups.setdefault(key, []).append(entry)
+        ordered = sorted(groups.values(), key=len, reverse=True)
+        return [(len(group), _reason(group[0]), group[0]) for group in ordered]
 
     def retry_rows(
         self, *, image_root: Path | None = None, allow_outside: bool = False
@@ -180,6 +217,10 @@ def _entry(line: bytes, position: int) -> Entry:
         return Entry(line, position, damage=str(error))
 
 
+def _reason(entry: Entry) -> str:
+    return f"damaged line: {entry.damage}" if entry.content is None else str(entry.content.get("reason"))
+
+
 def _item_id(content: Content) -> str | None:
     row = content.get("row")
     mended = item_id_of(row) if isinstance(row, Mapping) else None
@@ -187,25 +228,38 @@ def _item_id(content: Content) -> str | None:
 
 
 def _key(content: Content) -> Hashable:
-    item_id, source, line = _item_id(content), str(content.get("source")), content.get("line")
+    item_id, line = _item_id(content), content.get("line")
     if item_id is not None:
         return item_id
     where = line if isinstance(line, int) else dump_row({"row": content.get("row")})
-    return source, where
+    return _place_of(content), where
 
 
-def _new(rejections: Iterable[Rejection], source: str | None, folder: Path | None) -> Iterator[Content]:
+def _place_of(content: Content) -> Hashable:
+    source, folder = content.get("source"), content.get("folder")
+    return _place(str(source), Path(folder) if isinstance(folder, str) else None)
+
+
+def _place(source: str, folder: Path | None) -> Hashable:
+    """A source, however the path to it is written."""
+    return (source, None) if folder is None else (Path(source).name, os.path.realpath(folder))
+
+
+def _new(
+    rejections: Iterable[Rejection], source: str | None, folder: Path | None, *, part: bool = False
+) -> Iterator[Content]:
     for one in rejections:
         yield {
             "item_id": one.item_id, "field": one.field, "reason": one.reason, "source": source,
-            "folder": None if folder is None else str(folder.absolute()), "line": one.line, "row": one.row,
+            "folder": None if folder is None else str(folder.absolute()), "line": one.line, "part": part,
+            "row": one.row,
         }
 
 
-def _again(rejections: Iterable[Rejection], entries: Iterable[Entry]) -> Iterator[Content]:
+def _again(still: Iterable[Content], entries: Iterable[Entry]) -> Iterator[Content]:
     """What is still wrong after a retry, with its old source; what has no id or row stands as it is."""
     old = {entry.item_id: entry.content for entry in entries if entry.content is not None}
-    for content in _new(rejections, None, None):
+    for content in still:
         item_id = _item_id(content)
         if item_id is not None and content["row"] is not None:
             yield {**content, **{name: old.get(item_id, {}).get(name) for name in ("source", "folder")}}

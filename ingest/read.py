@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 from ingest.clean import clean
 from ingest.sources import Columns, ReadOptions, Source, detect, open_canonical, open_source
+from ingest.sources.records import Tally
 from mmrec.data.files import count_rows, read_items
-from mmrec.data.rows import BAD, ImagePaths, found, item_from_dict, json_ready, rejected
+from mmrec.data.rows import ImagePaths, found, json_ready
 from mmrec.errors import DataError
 from mmrec.types import Item, Rejection
 
@@ -96,22 +97,11 @@ def _canonical(
     """The items of a canonical file; of one in JSON whatever its encoding and container."""
     source = open_canonical(path, options)
     if source is None:
-        items = read_items(path, image_root=image_root, allow_outside=allow_outside)
-        return Opened(items, lambda: count_rows(path), Path(path).parent)
-    paths = ImagePaths(source.folder, image_root, allow_outside=allow_outside)
-
-    def rows() -> Iterator[Item | Rejection]:
-        for row in source:
-            if isinstance(row, Rejection):
-                yield row
-                continue
-            line = row.pop("line")
-            try:
-                yield item_from_dict(row, line=line, paths=paths)
-            except BAD as error:
-                yield rejected(error, row, line=line, paths=paths)
-
-    return Opened(rows(), lambda: source.total, source.folder, source.notes)
+        notes: list[str] = []
+        items = read_items(path, image_root=image_root, allow_outside=allow_outside, notes=notes)
+        return Opened(items, lambda: count_rows(path), Path(path).parent, notes)
+    rows = cleaned(source, image_root=image_root, allow_outside=allow_outside)
+    return Opened(rows, lambda: source.total, source.folder, source.notes)
 
 
 def cleaned(
@@ -124,9 +114,16 @@ def cleaned(
         allow_outside: as of `read_source`.
     """
     paths = ImagePaths(source.folder, image_root, allow_outside=allow_outside)
+    tally, line = Tally(), None
+
+    def told(what: str) -> None:
+        tally.add(what, line or 0)
+
     for row in source:
         if not isinstance(row, Rejection):
-            raw = {name: value for name, value in row.items() if name != "line"}
-            yield clean(raw, line=row.get("line"), paths=paths)
+            line = row.pop("line", None)
+            yield clean(row, line=line, paths=paths, told=told)
         else:  # the quarantine needs paths that are found from anywhere
             yield row if row.row is None else replace(row, row=json_ready(found(row.row, paths)))
+    tally.tell(source.notes)
+    source.notes.extend(note for note in paths.notes() if note not in source.notes)

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from mmrec import kinds
 from mmrec.errors import ConfigError
 
 Weight = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
@@ -22,7 +23,9 @@ class Config(BaseModel):
         weights: weight of each content field by name (text field, `"image"`, attribute); a field that is
             not named weighs 1, an attribute `attribute_weight`; 0 leaves it out of the content.
         attribute_weight: weight of an attribute that `weights` does not name.
-        kind_weights: how much an interaction says, by kind; a negative weight is a dislike.
+        kind_weights: how much an interaction says, by kind; a negative weight is a dislike. One of another
+            name that means the same weighs the same (`mmrec.kinds`), a kind that is not named keeps its
+            weight there, one that is not there either counts as a click.
         dislike_weight: how strongly dislikes push the user's vector away.
         popularity_half_life: days after which an interaction counts half for the `popular` rung.
         rrf_k: constant of reciprocal rank fusion in `search`; smaller trusts the first ranks more.
@@ -39,13 +42,16 @@ class Config(BaseModel):
     image_encoder: str = "auto"
     weights: Mapping[str, Weight] = {}
     attribute_weight: Weight = 0.25
-    kind_weights: Mapping[str, Annotated[float, Field(ge=-1000, le=1000)]] = {
-        "view": 0.5, "click": 1.0, "like": 2.0, "purchase": 3.0, "dislike": -1.0,
-    }
+    kind_weights: Mapping[str, Annotated[float, Field(ge=-1000, le=1000)]] = dict(kinds.WEIGHTS)
     dislike_weight: Weight = 0.25
     popularity_half_life: Annotated[float, Field(gt=0)] = 30.0
     rrf_k: Annotated[int, Field(ge=1, le=10_000)] = 10
     full_text_weight: Weight = 0.5
+
+    @field_validator("kind_weights")
+    @classmethod
+    def _spelling(cls, weights: Mapping[str, float]) -> Mapping[str, float]:
+        return {kinds.spelling(kind): weight for kind, weight in weights.items()}
 
     @classmethod
     def make(cls, settings: Config | Mapping[str, Any] | None = None) -> Config:

@@ -26,9 +26,9 @@ def set_threads(n: int | None = None) -> int:
     for name in _COMPUTE:
         os.environ.setdefault(name, str(n))
     os.environ.setdefault("LANCE_IO_THREADS", str(max(2, n)))
-    # Threads of OpenMP that wait for their next product spin, for milliseconds, on cores that others need,
-    # such as the search of a text behind the encoding of its words.
-    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    # Threads of OpenMP that spin while they wait for another one keep it from the core that it needs, when
+    # other processes are busy or when the search of a text follows the encoding of its words.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     # One text at a time goes through them here, and their pool would not survive a fork.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     compute = os.environ["OMP_NUM_THREADS"]

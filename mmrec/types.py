@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from mmrec.errors import DataError
+from mmrec.kinds import spelling
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -84,6 +85,15 @@ def _check_name(name: object, what: str) -> str:
         )
     if name in RESERVED:
         raise DataError(f"{what} name {name!r} is taken by mmrec itself: rename it", field=name)
+    return name
+
+
+def _check_kind(kind: object) -> str:
+    name = spelling(kind) if isinstance(kind, str) else ""
+    if not 1 <= len(name) <= MAX_NAME:
+        raise DataError(
+            f"kind must be a name such as 'click' of 1 to {MAX_NAME} letters, got {kind!r:.200}", field="kind"
+        )
     return name
 
 
@@ -206,7 +216,15 @@ class Item:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interaction:
-    """One act of one user on one item; `kind` is weighed by `Config.kind_weights`.
+    """One act of one user on one item.
+
+    Attributes:
+        kind: what was done, in any spelling; kept as `add_to_cart` and weighed by `Config.kind_weights`.
+        weight: what the kind's weight is multiplied by.
+        time: when; now if it is not said.
+        undated: whether `time` stands in for one that is not known. The same user, item and kind without a
+            time is recorded once, for nobody can tell whether it happened twice.
+        line: line of the file it came from (1-based), for reports alone.
 
     Raises:
         DataError: an id, the weight or the time cannot be used.
@@ -217,12 +235,13 @@ class Interaction:
     kind: str = "click"
     weight: float = 1.0
     time: datetime = field(default_factory=lambda: datetime.now(UTC))
+    undated: bool = field(default=False, compare=False, repr=False)
     line: int | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "user_id", _check_id(self.user_id, "user_id"))
         object.__setattr__(self, "item_id", _check_id(self.item_id, "item_id"))
-        _check_name(self.kind, "kind")
+        object.__setattr__(self, "kind", _check_kind(self.kind))
         number = isinstance(self.weight, int | float) and not isinstance(self.weight, bool)
         if not (number and 0 <= self.weight <= 2**53):
             raise DataError("weight must be a number from 0 to 2**53", field="weight")
@@ -281,9 +300,9 @@ class IngestReport:
     """What became of every row: `rows == added + updated + unchanged + rejected`.
 
     Attributes:
-        without_picture: items that were taken, but without a picture that they name and that cannot be used.
         encoder_calls: inputs given to encoders (texts and pictures), not batches.
         seconds: wall time.
+        without_picture: items that were taken, but without a picture that they name and that cannot be used.
         rejections: why, for each rejected row.
         incomplete: why, for each item that was taken without a part; its `row` is whole.
     """
@@ -292,9 +311,9 @@ class IngestReport:
     updated: int = 0
     unchanged: int = 0
     rejected: int = 0
-    without_picture: int = 0
     encoder_calls: int = 0
     seconds: float = 0.0
+    without_picture: int = 0
     rejections: tuple[Rejection, ...] = field(default=(), repr=False)
     incomplete: tuple[Rejection, ...] = field(default=(), repr=False)
 

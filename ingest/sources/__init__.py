@@ -11,7 +11,7 @@ that cannot be brought into this shape is a `Rejection`, which never stops the r
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, Protocol, get_args
@@ -22,6 +22,8 @@ from ingest.sources.containers import TABLES
 from ingest.sources.fashion import open_fashion
 from ingest.sources.folders import open_folder, walk
 from ingest.sources.frames import from_frame
+from ingest.sources.log_columns import LogColumns
+from ingest.sources.logs import Log, open_log
 from ingest.sources.movielens import open_movielens, open_ratings
 from ingest.sources.records import Record, Row, Rows
 from ingest.sources.several import STDIN, expanded, open_tables, parts_of, piped
@@ -29,10 +31,10 @@ from ingest.sources.sniffing import ReadOptions
 from ingest.sources.tables import TableFile, open_table, parquet_file, table_file
 from mmrec.data.rows import ITEM_KEYS, rejected
 from mmrec.errors import DataError
-from mmrec.types import Interaction, Rejection
+from mmrec.types import Rejection
 
 __all__ = [
-    "Columns", "Format", "ReadOptions", "Source", "detect", "from_frame", "open_canonical",
+    "Columns", "Format", "LogColumns", "ReadOptions", "Source", "detect", "from_frame", "open_canonical",
     "open_interactions", "open_source", "open_sources",
 ]
 
@@ -180,21 +182,29 @@ def _as_it_is(record: Record) -> Row | Rejection:
     return rejected(DataError(record.problem), unparsed or None, line=record.line)
 
 
-def open_interactions(path: str | Path, *, format: str = "auto") -> Iterator[Interaction | Rejection]:
-    """Interactions of mmrec's own file ("interactions"), or ratings of "movielens"; "auto" finds out.
+def open_interactions(
+    path: str | Path, *, format: str = "auto", columns: LogColumns | None = None,
+    options: ReadOptions | None = None, weighed: Collection[str] = (),
+) -> Log:
+    """Interactions of a file of any columns ("interactions"), or ratings of "movielens"; "auto" finds out.
+
+    Args:
+        path: a file, or a folder of MovieLens; "-" for standard input.
+        format: see above.
+        columns: what the columns mean; what it leaves open is guessed.
+        options: how the file is written; what it leaves open is found out.
+        weighed: kinds to which the settings of the store give a weight.
 
     Raises:
         DataError: the path cannot be read as that format.
     """
-    from mmrec.data.files import read_interactions
-
-    path = Path(path)
+    path = piped() if str(path) == STDIN else Path(path)
     if format == "auto":
-        format = "movielens" if _are_ratings(path) else "interactions"
+        format = "movielens" if columns is None and _are_ratings(path) else "interactions"
     if format == "movielens":
-        return open_ratings(path)
+        return Log(LogColumns(), open_ratings(path), [])
     if format == "interactions":
-        return read_interactions(path)
+        return open_log(path, columns, options, weighed=weighed)
     raise DataError(f"no interactions are of format {format!r}: use 'interactions', 'movielens' or 'auto'")
 
 

@@ -3,35 +3,26 @@
 from __future__ import annotations
 
 import re
-import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from statistics import fmean
-from typing import Any
+from typing import Any, get_args
 
-from ingest.sources.values import Kind
+from ingest.sources.amounts import currency_of
+from ingest.sources.names import DATES, IDS, IMAGES, TEXTS, plain_name, roles
+from ingest.sources.pictures import looks_like_picture, pictures
+from ingest.sources.values import KINDS, Decimals, Hints, Kind, Order, Reading, natural, only_strings
 from mmrec.errors import DataError
-from mmrec.types import RESERVED
+from mmrec.types import MAX_NAME, RESERVED, composed
 
-IDS = (
-    "item_id", "id", "sku", "asin", "article_id", "product_id", "parent_asin", "movie_id", "book_id",
-    "itemid", "productid", "articleid", "movieid", "uniq_id", "uuid", "isbn", "ean", "gtin", "handle",
-)
-IMAGES = (
-    "image", "images", "image_path", "image_url", "image_link", "image_file", "photo", "photos", "picture",
-    "pictures", "img", "thumbnail", "poster", "file_name", "filename",
-)
-DATES = ("added_at", "date_added", "created_at")
-TEXTS = frozenset({
-    "title", "name", "description", "product_title", "product_name", "prod_name", "item_name", "display_name",
-    "product_display_name", "productdisplayname", "product_description", "short_description", "detail_desc",
-    "long_description", "headline", "subtitle", "summary", "caption", "overview", "plot", "synopsis",
-    "abstract", "about", "details", "text", "body", "content", "titel", "beschreibung", "titre", "titulo",
-})
+__all__ = ["IDS", "IMAGES", "TEXTS", "Columns", "Sample", "settle", "valid_names"]
+
 LONG = 40  # characters on average, from which strings are prose
 FEW = 50  # different strings that are always few enough for a category
-_MAX_NAME = 64
+_ID_LENGTH = 64  # characters of an id that is found by its values
+_SHOWN = 8  # columns named in a note
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,10 +32,13 @@ class Columns:
     Attributes:
         id: column of the item's id.
         text: columns that become text fields, a lone name is taken as one.
-        image: columns of picture paths or URLs; a cell may hold several, separated by `|` or as JSON list.
+        image: columns of picture paths or URLs; a cell may hold several.
         attributes: columns that become typed attributes.
-        added_at: column of the ISO 8601 date when the item joined the catalogue.
+        added_at: column of the date when the item joined the catalogue.
         delimiter: of a CSV file: one character, found out if None.
+        dates: order of day, month and year in dates such as 01.02.2024: "dmy", "mdy" or "ymd".
+        decimal: what stands before the decimals of numbers: "." or ",".
+        types: kinds of attributes by column: "bool", "number", "date", "list" or "category".
     """
 
     id: str | None = None
@@ -53,6 +47,9 @@ class Columns:
     attributes: tuple[str, ...] | None = None
     added_at: str | None = None
     delimiter: str | None = None
+    dates: Order | None = None
+    decimal: Decimals | None = None
+    types: Mapping[str, Kind] | None = None
 
     def __post_init__(self) -> None:
         for part in ("text", "image", "attributes"):
@@ -61,12 +58,23 @@ class Columns:
                 object.__setattr__(self, part, (names,) if isinstance(names, str) else tuple(names))
         if self.delimiter is not None and (len(self.delimiter) != 1 or self.delimiter in '"\r\n'):
             raise DataError(f"the delimiter must be one character such as ';', got {self.delimiter!r}")
+        for option, value, choices in (
+            ("dates", self.dates, get_args(Order)), ("decimal", self.decimal, get_args(Decimals)),
+            *(("types", kind, KINDS) for kind in (self.types or {}).values()),
+        ):
+            if value is not None and value not in choices:
+                raise DataError(f"{option} must be one of {', '.join(choices)}, got {value!r}")
 
     @property
     def names(self) -> tuple[str, ...]:
         """All columns that are named, each once."""
         several = (*(self.text or ()), *(self.image or ()), *(self.attributes or ()))
         return tuple(dict.fromkeys(name for name in (self.id, self.added_at, *several) if name is not None))
+
+    @property
+    def hints(self) -> Hints:
+        """What is said of values."""
+        return Hints(dates=self.dates, decimals=self.decimal, types=self.types)
 
 
 @dataclass(frozen=True)
@@ -75,62 +83,94 @@ class Sample:
 
     Attributes:
         origin: the table's name, for messages.
+        size: number of rows.
         cells: filled cells by column, in the columns' order.
-        kinds: what they have in common; a column without a filled cell is left out, one of objects is None.
+        readings: how they are read; a column without a filled cell is left out, one of objects is None.
     """
 
     origin: str
+    size: int
     cells: Mapping[str, Sequence[Any]]
-    kinds: Mapping[str, Kind | None]
+    readings: Mapping[str, Reading | None]
+
+    def kind(self, name: str) -> Kind | None:
+        """What a column holds, if it holds anything of a kind."""
+        reading = self.readings.get(name)
+        return reading.kind if reading else None
 
 
-def settle(wanted: Columns, sample: Sample) -> Columns:
-    """The mapping with nothing left open.
+def settle(wanted: Columns, sample: Sample, notes: list[str]) -> Columns:
+    """The mapping with nothing left open; what was guessed from values is added to `notes`.
 
     Raises:
         DataError: a named column is not there or cannot be an attribute, or none looks like an id.
     """
     _check(wanted, sample)
     free = [name for name in sample.cells if name not in wanted.names]
-    item_id = wanted.id or _known(free, IDS)
+    item_id = wanted.id or _known(free, IDS) or _unique(free, sample, notes)
     if item_id is None:
         raise DataError(
             f"{sample.origin}: no column looks like the item's id (such as {', '.join(IDS[:5])}): name one of"
             f" {_listing(sample.cells)}"
         )
-    dates = [name for name in free if sample.kinds.get(name) == "date"]
+    free = [name for name in free if name != item_id]
+    dates = [name for name in free if sample.kind(name) == "date"]
     added_at = wanted.added_at or _known(dates, DATES)
-    image = wanted.image if wanted.image is not None else tuple(filter(None, [_known(free, IMAGES)]))
+    image = wanted.image if wanted.image is not None else _images(free, sample, notes)
     free = [name for name in free if name not in (item_id, added_at, *image)]
     text, attributes = wanted.text, wanted.attributes
     if text is None:
         text = tuple(name for name in free if _is_text(name, sample))
     if attributes is None:
-        attributes = tuple(name for name in free if name not in text and _is_attribute(name, sample))
+        free = [name for name in free if name not in text]
+        attributes = tuple(name for name in free if _is_attribute(name, sample))
+        _tell_left_out([name for name in free if name not in attributes], sample, notes)
     return replace(
         wanted, id=item_id, text=text, image=image, attributes=attributes, added_at=added_at
     )
 
 
 def valid_names(columns: Iterable[str]) -> dict[str, str]:
-    """Names that mmrec takes, by column: "Product Type" gives product_type; none twice, none reserved."""
+    """Names that mmrec takes, by column: "Product Type" gives product_type; none twice, none reserved.
+
+    Letters of every script stay, and so does the case of names that are not ASCII: "Größe", "価格". Columns
+    of one name get a currency's code, if they have one, else a number: "Preis €" and "Preis $".
+    """
+    bases = {column: _base(column, position) for position, column in enumerate(columns, start=1)}
+    counts = Counter(base.casefold() for base in bases.values())
     names: dict[str, str] = {}
     taken = set(RESERVED)
-    for position, column in enumerate(columns, start=1):
-        plain = unicodedata.normalize("NFKD", column.casefold()).encode("ascii", "ignore").decode()
-        name = re.sub(r"[^a-z0-9]+", "_", plain).strip("_") or f"column_{position}"
-        name = base = (f"_{name}" if name[0].isdigit() else name)[:_MAX_NAME]
-        more = 0
-        while name in taken:
-            more += 1
-            name = base[: _MAX_NAME - more] + "_" * more
-        taken.add(name)
+    for column, base in bases.items():
+        if counts[base.casefold()] > 1 and (sign := _sign(column)):
+            base = f"{base[: MAX_NAME - 1 - len(sign)]}_{sign}"
+        name, number = base, 1
+        while name.casefold() in taken:
+            number += 1
+            name = f"{base[: MAX_NAME - 1 - len(str(number))]}_{number}"
+        taken.add(name.casefold())
         names[column] = name
     return names
 
 
+def _base(column: str, position: int) -> str:
+    """The name that a column asks for."""
+    text = composed(column)
+    marks = "".join(letter if f"_{letter}".isidentifier() else " " for letter in text)
+    name = "_".join(part for word in marks.split() if (part := word.strip("_"))) or f"column_{position}"
+    name = name.lower() if name.isascii() else name
+    return (name if name.isidentifier() else f"_{name}")[:MAX_NAME]
+
+
+def _sign(column: str) -> str:
+    """The currency that a column's name ends with, in letters: "Preis €" gives eur."""
+    try:
+        return currency_of(column.split()[-1].strip("()[]")).lower() if column.split() else ""
+    except ValueError:
+        return ""
+
+
 def _check(wanted: Columns, sample: Sample) -> None:
-    for name in wanted.names:
+    for name in (*wanted.names, *(wanted.types or {})):
         if name not in sample.cells:
             near = get_close_matches(name, sample.cells, n=1, cutoff=0.5)
             hint = f": did you mean {near[0]!r}?" if near else ":"
@@ -138,7 +178,7 @@ def _check(wanted: Columns, sample: Sample) -> None:
                 f"{sample.origin} has no column {name!r}{hint} Its columns are {_listing(sample.cells)}"
             )
     for name in wanted.attributes or ():
-        if sample.cells[name] and sample.kinds[name] is None:
+        if sample.cells[name] and sample.readings[name] is None:
             found = type(sample.cells[name][0]).__name__
             raise DataError(
                 f"{sample.origin}: column {name!r} holds {found} values, an attribute must be a string,"
@@ -151,32 +191,88 @@ def _listing(names: Iterable[str]) -> str:
 
 
 def _known(names: Sequence[str], wanted: Sequence[str]) -> str | None:
-    by_plain = {plain: column for column, plain in reversed(_plain(names).items())}
-    return next((by_plain[name] for name in wanted if name in by_plain), None)
+    by_plain = {plain_name(column): column for column in reversed(names)}
+    return next((by_plain[name] for name in map(plain_name, wanted) if name in by_plain), None)
 
 
-def _plain(names: Iterable[str]) -> dict[str, str]:
-    return {name: re.sub(r"[^a-z0-9]+", "_", name.casefold()).strip("_") for name in names}
+def _unique(names: Sequence[str], sample: Sample, notes: list[str]) -> str | None:
+    """The first column of short values that are all different, in a table of several rows."""
+    for name in names:
+        cells = [natural(cell) for cell in sample.cells[name]]
+        if (
+            sample.size > 1 and len(cells) == sample.size
+            and not roles(name) & {"text", "image", "price", "time", "label", "list"}
+            and all(isinstance(cell, str | int) and not isinstance(cell, bool) for cell in cells)
+            and all(len(str(cell).strip()) <= _ID_LENGTH and len(str(cell).split()) == 1 for cell in cells)
+            and len({str(cell).strip() for cell in cells}) == len(cells)
+            and not any(looks_like_picture(cell) or "://" in str(cell) for cell in cells)
+        ):
+            notes.append(f"column {name!r} is the id, its values are all different (--id)")
+            return name
+    return None
+
+
+def _images(names: Sequence[str], sample: Sample, notes: list[str]) -> tuple[str, ...]:
+    """The column of pictures, those that go on with it (image_2, additional_image_link), or by its values."""
+    first = _known(names, IMAGES) or next((name for name in names if _all_pictures(name, sample, 1)), None)
+    if first is None:
+        first = next((name for name in names if _all_pictures(name, sample, 0.5)), None)
+        if first is None:
+            return ()
+        notes.append(f"column {first!r} holds pictures (--image)")
+    base = re.sub(r"_?\d+$", "", plain_name(first))
+    more = [
+        name for name in names
+        if name != first and (re.fullmatch(rf"{re.escape(base)}_?\d+", plain_name(name)) or (
+            plain_name(name).startswith("additional_image") and _all_pictures(name, sample, 0.5)
+        ))
+    ]
+    return (first, *more)
+
+
+def _all_pictures(name: str, sample: Sample, share: float) -> bool:
+    """Whether a column's name says pictures, or nothing (share 0.5), and its values look like some."""
+    cells = sample.cells[name]
+    if not cells or (share == 1 and "image" not in roles(name)):
+        return False
+    return all(any(map(looks_like_picture, pictures(cell))) for cell in cells[:50])
 
 
 def _is_text(name: str, sample: Sample) -> bool:
     """Prose: named like it, long, or strings of several words that hardly repeat."""
-    if sample.kinds.get(name) not in ("category", "list"):
+    kind, meant = sample.kind(name), roles(name)
+    strings = only_strings(sample.cells[name])
+    if kind not in ("category", "list") or not strings or all("://" in cell for cell in strings[:50]):
         return False
-    strings = [cell for cell in sample.cells[name] if isinstance(cell, str)]
-    if not strings or all("://" in cell for cell in strings):
-        return False
-    return (
-        _plain([name])[name] in TEXTS
-        or fmean(map(len, strings)) > LONG
-        or (not _few(strings) and fmean(len(cell.split()) for cell in strings) >= 2)
+    if "text" in meant and not meant & {"code"}:
+        return True
+    return kind == "category" and (
+        fmean(map(len, strings)) > LONG
+        or (not _few(strings) and "label" not in meant and fmean(len(cell.split()) for cell in strings) >= 2)
     )
 
 
 def _is_attribute(name: str, sample: Sample) -> bool:
-    """Anything with a kind, and of strings only those that repeat: not links, codes and the like."""
-    kind = sample.kinds.get(name, "category")
-    return kind is not None and (kind != "category" or _few(sample.cells[name]))
+    """Anything with a kind that is no address."""
+    kind = sample.kind(name)
+    if kind is None:
+        return not sample.cells[name] and name not in sample.readings
+    strings = only_strings(sample.cells[name])
+    return kind not in ("category", "list") or not strings or not all(map(_is_address, strings))
+
+
+def _is_address(cell: str) -> bool:
+    return "://" in cell[:12] or cell.startswith(("//", "www."))
+
+
+def _tell_left_out(names: Sequence[str], sample: Sample, notes: list[str]) -> None:
+    told = [
+        f"{name!r} ({'objects' if sample.kind(name) is None else 'addresses'})"
+        for name in names if sample.cells[name]
+    ]
+    if told:
+        more = f" and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
+        notes.append(f"columns left out: {', '.join(told[:_SHOWN])}{more} (--attributes, --text)")
 
 
 def _few(cells: Sequence[Any]) -> bool:

@@ -12,6 +12,7 @@ from pathlib import Path
 from ingest.sources.layout import Layout, known
 from ingest.sources.records import Record, Rows
 from ingest.sources.tables import table_file
+from ingest.sources.values import readings
 from mmrec.errors import DataError
 
 ITEMS, ARTICLES = "items.jsonl", "articles.csv"
@@ -41,7 +42,7 @@ def open_fashion(path: Path) -> Rows:
         id="item_id",
         text={"title": "title", "description": "description"},
         attributes={name: name for name in _ATTRIBUTES},
-        kinds=dict.fromkeys(_ATTRIBUTES, "category"),
+        readings=readings(dict.fromkeys(_ATTRIBUTES, "category")),
         image=("image",),
     )
     return known("fashion", file.parent, layout, lambda: _records(file), origin=str(file))

@@ -23,7 +23,7 @@ def from_frame(frame: Any, columns: Columns | None = None) -> Rows:
     Raises:
         DataError: it is no such table, a column mixes types, or the mapping does not fit.
     """
-    arrow = _arrow(frame)
+    arrow = arrow_table(frame)
     names = arrow.column_names
     if len(set(names)) < len(names):
         raise DataError(f"the frame has several columns of one name: {', '.join(names)[:500]}. Rename them")
@@ -33,7 +33,12 @@ def from_frame(frame: Any, columns: Columns | None = None) -> Rows:
     )
 
 
-def _arrow(frame: Any) -> pa.Table:
+def arrow_table(frame: Any) -> pa.Table:
+    """A pandas or polars DataFrame or a pyarrow Table as the latter, without an index of pandas.
+
+    Raises:
+        DataError: it is no such table, or a column mixes types.
+    """
     try:
         if type(frame).__module__.split(".")[0] == "pandas":  # by Arrow's protocol its index would come too
             return pa.Table.from_pandas(frame, preserve_index=False)

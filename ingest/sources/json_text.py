@@ -49,7 +49,7 @@ def line_records(file: TextIO, tally: Tally) -> Iterator[Record]:
             line, problem = mended(line.removeprefix("\ufeff"), number, tally)
         if problem is not None:
             yield Record({}, number, problem)
-        elif not (text := line.strip()).strip("\x1e"):
+        elif not (text := line.strip(_WHITE)):
             continue
         else:
             try:
@@ -71,7 +71,7 @@ def document_records(file: TextIO, tally: Tally) -> Iterator[Record]:
         while (start := text.peek()) not in (None, "]"):
             yield from text.values(lone=False)
         text.skip()
-        if start is None:
+        if start is None and not text.broken:
             yield Record({}, text.line, "the file ends inside a list: is it whole?")
 
 
@@ -118,7 +118,7 @@ class _Text:
     def __init__(self, file: TextIO, parser: _Parser) -> None:
         self._file, self._parser = file, parser
         self._part, self._at, self.line = "", 0, 1
-        self._ended = False
+        self._ended = self.broken = False
 
     def peek(self) -> str | None:
         """The next character that is no white space; None at the end."""
@@ -141,7 +141,7 @@ class _Text:
             value, end = self._value()
         except DataError as error:
             yield Record({}, line, str(error), self._part[self._at : self._at + 500])
-            self._part, self._at, self._ended = "", 0, True
+            self._part, self._at, self._ended, self.broken = "", 0, True, True
             return
         raw = self._part[self._at : min(end, self._at + 500)]
         self._go(end)

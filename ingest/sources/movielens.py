@@ -17,10 +17,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ingest.sources import grouplens
-from ingest.sources.layout import Layout, identifier, known
+from ingest.sources.layout import Layout, known
 from ingest.sources.records import Record, Rows
 from ingest.sources.tables import parquet_file, table_file
-from ingest.sources.values import Kind
+from ingest.sources.values import Kind, readings
+from mmrec.data.cleaning import identifier
 from mmrec.errors import DataError
 from mmrec.types import Interaction, Rejection
 
@@ -74,7 +75,7 @@ def _source(path: Path, records: Callable[[], Iterator[Record]]) -> Rows:
         id="item_id",
         text={name: name for name in _TEXT},
         attributes={name: name for name in _KINDS},
-        kinds=_KINDS,
+        readings=readings(_KINDS),
         image=("image",),
     )
     folder = path if path.is_dir() else path.parent

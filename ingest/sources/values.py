@@ -1,165 +1,201 @@
-"""Kinds of attributes: a column has one, decided from its first rows, and its later cells are held to it."""
+"""Values of cells: their kinds, and how cells of a kind are read."""
 
 from __future__ import annotations
 
+import ast
 import json
 import math
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, time
+from datetime import date, time, timedelta
 from decimal import Decimal
-from typing import Any, Literal
+from enum import Enum
+from typing import Any, Literal, get_args
+from uuid import UUID
 
-from mmrec.types import as_utc
+from ingest.sources.amounts import Decimals, plain_number
+from ingest.sources.moments import ZERO, Order, moment
+from mmrec.data.cleaning import BLANKS
 
 Kind = Literal["bool", "number", "date", "list", "category"]
-EXPECTED: Mapping[Kind, str] = {
-    "bool": "true or false",
-    "number": "a plain number up to 2**53 such as 12.5",
-    "date": "an ISO 8601 date such as 2024-05-01 or 2024-05-01T12:30:00Z",
-    "list": "a list of strings",
+KINDS: tuple[Kind, ...] = get_args(Kind)
+NOUNS: Mapping[Kind, str] = {
+    "bool": "yes or no", "number": "a number up to 2**53", "date": "a date", "list": "a list of strings",
     "category": "a string",
 }
-# Not "007" or "02134": codes with zeros in front would lose them.
-_NUMBER = re.compile(r"[+-]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ].*)?")
-_NOTHING = frozenset({"", "-", "na", "n/a", "nan", "null", "none"})  # in a column of numbers, dates or bools
+_NOTHING = frozenset({"", "-", "–", "—", "na", "n/a", "nan", "null", "none", "nil", "#n/a", "<na>", "nat"})
+MAX_LIST = 1_000_000  # characters of a cell that is read as a list of JSON or Python
+@dataclass(frozen=True)
+class Reading:
+    """How the cells of a column are read.
+
+    Attributes:
+        kind: what they are.
+        read: a cell's value, None if it says nothing; raises ValueError where it is of another kind.
+        beside: the currency of a cell, where it may hold one.
+        note: what was guessed, and the option that says it better.
+    """
+
+    kind: Kind
+    read: Callable[[Any], Any]
+    beside: Callable[[Any], str | None] | None = None
+    note: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hints:
+    """What the caller says of values; what is None is found out.
+
+    Attributes:
+        dates: order of day, month and year in dates such as 01.02.2024.
+        decimals: what stands before the decimals of numbers.
+        types: kinds of columns, by name.
+    """
+
+    dates: Order | None = None
+    decimals: Decimals | None = None
+    types: Mapping[str, Kind] | None = None
 
 
 @dataclass(frozen=True)
 class Dialect:
-    """How values of each kind are written: a reader raises ValueError where a cell is of another kind."""
+    """How the values of a format are written."""
 
-    readers: Mapping[Kind, Callable[[Any], Any]]
-    is_list: Callable[[Any], bool]
+    typed: bool
 
-    def read(self, kind: Kind | None, cell: Any) -> Any:
-        """The value of a cell; None where it is blank; without a kind, by the cell alone.
 
-        Raises:
-            ValueError: the cell is not of the kind.
-        """
-        if is_blank(cell):
-            return None
-        return self.readers[kind or self.infer([cell]) or "category"](cell)
+TYPED = Dialect(typed=True)
+"""Formats with types of their own (JSON, Parquet, frames)."""
 
-    def infer(self, cells: Sequence[Any]) -> Kind | None:
-        """The first kind that fits all cells; None for objects and the like, which fit none."""
-        cells = [cell for cell in cells if not (isinstance(cell, float) and math.isinf(cell))]
-        for kind, reader in self.readers.items():
-            if kind == "list" and not any(map(self.is_list, cells)):
-                continue
-            try:
-                values = [reader(cell) for cell in cells]
-            except ValueError:
-                continue
-            if any(value is not None for value in values):
-                return kind
-        return None
+WRITTEN = Dialect(typed=False)
+"""Formats of strings alone (CSV)."""
 
 
 def is_blank(cell: Any) -> bool:
-    """Whether a cell says nothing: None, NaN, an empty list, white space."""
+    """Whether a cell says nothing: None, NaN, an empty list or object, white space."""
     if isinstance(cell, str):
-        return not cell.strip()
-    return cell is None or cell == [] or (isinstance(cell, float) and math.isnan(cell))
+        return not cell or cell.isspace()
+    return cell is None or cell == [] or cell == {} or (isinstance(cell, float) and math.isnan(cell))
 
 
-def parts(text: str) -> list[str]:
-    """The values of one cell: a JSON list, or separated by `|`."""
-    if text.lstrip().startswith("["):
-        try:
-            return _listed(json.loads(text))
-        except (ValueError, RecursionError):
-            pass
-    return [part.strip() for part in text.split("|") if part.strip()]
+def natural(cell: Any) -> Any:
+    """A cell as a plain value: identifiers, members of enumerations and intervals as strings."""
+    if isinstance(cell, Enum):
+        return natural(cell.value)
+    if isinstance(cell, timedelta):
+        return cell.total_seconds()
+    if isinstance(cell, UUID | time) or type(cell).__name__ in ("Interval", "Period", "MonthDayNano"):
+        return str(cell)
+    if isinstance(cell, str | int | float | Decimal | date | list | tuple | dict | bytes | None):
+        return cell
+    return cell.tolist() if hasattr(cell, "tolist") else cell
 
 
-def moment(cell: Any) -> datetime:
-    """A date or time, as object or in ISO 8601, in UTC.
-
-    Raises:
-        ValueError: it is neither.
-    """
-    if isinstance(cell, str) and _DATE.fullmatch(cell.strip()):
-        cell = datetime.fromisoformat(cell.strip())
-    if isinstance(cell, date) and not isinstance(cell, datetime):
-        cell = datetime.combine(cell, time())
-    if not isinstance(cell, datetime):
-        raise ValueError(cell)
+def list_parts(text: str) -> list[Any] | None:
+    """The values of a list of JSON or of Python, as `['a', 'b']`; None if it is none."""
+    text = text.strip()
+    if not text.startswith("[") or not text.endswith("]") or len(text) > MAX_LIST:
+        return None
     try:
-        return as_utc(cell)
-    except OverflowError as error:  # year 1 or 9999, and a zone
-        raise ValueError(cell) from error
+        parts = json.loads(text)
+    except (ValueError, RecursionError):
+        try:
+            parts = ast.literal_eval(text) if text.count("[") + text.count("(") < 50 else None
+        except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
+            return None
+    return parts if isinstance(parts, list) else None
 
 
-def _bounded(number: float) -> float:
-    if not abs(number) <= 2**53:  # also for NaN
-        raise ValueError(number)
-    return number
+def says_nothing(cell: Any) -> bool:
+    """Whether a cell is blank, or a word for it where numbers, dates and the like are expected."""
+    if isinstance(cell, str):
+        return cell.strip() in BLANKS or cell.strip().lower() in _NOTHING
+    return is_blank(cell)
 
 
-def _number(cell: Any) -> float:
-    if isinstance(cell, bool) or not isinstance(cell, int | float | Decimal):
-        raise ValueError(cell)
-    return _bounded(float(cell) if isinstance(cell, Decimal) else cell)
+def is_zero(cell: Any) -> bool:
+    """Whether a cell is MySQL's date for none, 0000-00-00."""
+    return isinstance(cell, str) and ZERO.fullmatch(cell.strip()) is not None
+
+
+def reader(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A reader that finds nothing in cells such as "-" and 0000-00-00 where they are of no kind."""
+
+    def value(cell: Any) -> Any:
+        try:
+            return read(natural(cell))
+        except ValueError:
+            if says_nothing(cell) or is_zero(cell):
+                return None
+            raise
+
+    return value
 
 
 def _bool(cell: Any) -> bool:
-    if not isinstance(cell, bool):
-        raise ValueError(cell)
-    return cell
+    if isinstance(cell, bool):
+        return cell
+    return one_of(cell, yes=frozenset({"true", "yes", "1"}), no=frozenset({"false", "no", "0"}))
 
 
-def _listed(cell: Any) -> list[str]:
+def one_of(cell: Any, *, yes: frozenset[str], no: frozenset[str]) -> bool:
+    """True or false, as object or in one of these words."""
+    if isinstance(cell, bool):
+        return cell
+    word = cell.strip().lower() if isinstance(cell, str) else cell
+    if word in yes or word in no:
+        return word in yes
+    raise ValueError(cell)
+
+
+def listed(cell: Any) -> list[str]:
+    """A list as one of strings, blanks left out."""
     if not isinstance(cell, list | tuple):
         raise ValueError(cell)
-    return [_category(value) for value in cell if not is_blank(value)]
+    return [category(value) for value in map(natural, cell) if not is_blank(value)]
 
 
-def _category(cell: Any) -> str:
-    if not isinstance(cell, str | int | float | Decimal | date):
+def bracketed(cell: Any) -> list[str]:
+    """A list as object, as JSON or Python writes it, or of one value."""
+    if isinstance(cell, str):
+        parts = list_parts(cell)
+        if parts is None and cell.lstrip().startswith("["):
+            raise ValueError(cell)
+        return listed([cell] if parts is None else parts)
+    return listed(cell)
+
+
+def cut(cell: Any, *, mark: str) -> list[str]:
+    """A list, also of a string that is cut at a mark."""
+    if not isinstance(cell, str):
+        return listed([cell] if isinstance(cell, int | float) else cell)
+    return listed(list_parts(cell) or [part.strip() for part in cell.split(mark)])
+
+
+def category(cell: Any) -> str:
+    """A single value as a string; raises ValueError for lists and objects."""
+    infinite = isinstance(cell, float) and math.isinf(cell)
+    if infinite or not isinstance(cell, str | int | float | Decimal | date):
         raise ValueError(cell)
+    if isinstance(cell, float) and cell.is_integer():
+        cell = int(cell)
     return str(cell).strip()
 
 
-def _unless_nothing(reader: Callable[[str], Any]) -> Callable[[str], Any]:
-    return lambda cell: None if cell.strip().lower() in _NOTHING else reader(cell.strip())
+FIXED: Mapping[Kind, Reading] = {
+    "bool": Reading("bool", reader(_bool)), "number": Reading("number", reader(plain_number)),
+    "date": Reading("date", reader(moment)), "list": Reading("list", reader(bracketed)),
+    "category": Reading("category", reader(category)),
+}
+"""How cells of a kind are read where nothing has to be found out."""
 
 
-def _written_number(text: str) -> float:
-    if len(text) > 400 or not _NUMBER.fullmatch(text):
-        raise ValueError(text)
-    return _bounded(int(text) if text.lstrip("+-").isdigit() else float(text))
+def readings(kinds: Mapping[str, Kind]) -> dict[str, Reading]:
+    """How columns of known kinds are read."""
+    return {name: FIXED[kind] for name, kind in kinds.items()}
 
 
-def _written_bool(text: str) -> bool:
-    if text.lower() not in ("true", "false"):
-        raise ValueError(text)
-    return text.lower() == "true"
-
-
-TYPED = Dialect(
-    readers={
-        "bool": _bool,
-        "number": _number,
-        "date": moment,
-        "list": lambda cell: _listed([cell] if isinstance(cell, str) else cell),
-        "category": _category,
-    },
-    is_list=lambda cell: isinstance(cell, list | tuple),
-)
-"""Formats with types of their own (JSON, Parquet, frames): `"12"` is a string there."""
-
-WRITTEN = Dialect(
-    readers={
-        "bool": _unless_nothing(_written_bool),
-        "number": _unless_nothing(_written_number),
-        "date": _unless_nothing(moment),
-        "list": parts,
-        "category": _category,
-    },
-    is_list=lambda cell: "|" in cell or (cell.lstrip().startswith("[") and len(parts(cell)) > 1),
-)
-"""Formats of strings alone (CSV)."""
+def only_strings(cells: Iterable[Any]) -> list[str]:
+    """The strings among cells, those in lists too."""
+    flat = (one for cell in cells for one in (cell if isinstance(cell, list | tuple) else [cell]))
+    return [one for one in flat if isinstance(one, str)]

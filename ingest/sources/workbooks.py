@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from datetime import date, datetime, time
 from typing import Any
 
-from ingest.sources.containers import ALWAYS, MAX_RATIO, Content
+from ingest.sources import containers
+from ingest.sources.containers import Content
 from mmrec.errors import DataError
 
 Numbered = tuple[int, list[str], None]
@@ -50,7 +51,7 @@ def _check_size(content: Content, file: Any) -> None:
     with zipfile.ZipFile(file) as archive:
         sizes = [(entry.file_size, entry.compress_size) for entry in archive.infolist()]
     unpacked, packed = map(sum, zip(*sizes, strict=True)) if sizes else (0, 0)
-    if unpacked > min(MAX_UNPACKED, max(ALWAYS, MAX_RATIO * packed)):
+    if unpacked > min(MAX_UNPACKED, max(containers.ALWAYS, containers.MAX_RATIO * packed)):
         raise DataError(f"{content.origin} unpacks to {unpacked:,} bytes, too many: save it as CSV UTF-8")
 
 

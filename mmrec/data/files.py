@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import os
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -32,6 +33,7 @@ from typing import Any, BinaryIO, TypeVar
 import pyarrow as pa
 
 from mmrec.data import formats, rows
+from mmrec.data.cleaning import tidied
 from mmrec.errors import DataError
 from mmrec.types import Interaction, Item, Rejection
 
@@ -41,29 +43,48 @@ SUFFIXES = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz", ".parquet")
 
 
 def read_items(
-    path: str | Path, *, image_root: str | Path | None = None, allow_outside: bool = False
+    path: str | Path, *, image_root: str | Path | None = None, allow_outside: bool = False,
+    notes: list[str] | None = None,
 ) -> Iterator[Item | Rejection]:
     """Items of a canonical file; each row gives one Item or one Rejection (a blank line gives nothing).
+
+    What the rows hold is tidied as everywhere (`mmrec.data.cleaning`): markup, blanks, broken letters.
 
     Args:
         image_root: a folder in which pictures may lie besides the file's own; a relative path that leads to
             nothing in the file's folder begins there.
         allow_outside: whether pictures may lie anywhere on this machine: only for a file that you trust.
+        notes: a list that gets a sentence for each kind of thing that was mended or guessed, at the end.
 
     Raises:
         DataError: the file as a whole cannot be read: absent, of an unknown kind, damaged.
     """
     paths = rows.ImagePaths(Path(path).parent, image_root, allow_outside=allow_outside)
-    return _read(path, rows.ITEM_KEYS, partial(rows.item_from_dict, paths=paths), paths)
+    mended: Counter[str] = Counter()
+
+    def item(row: rows.Row, line: int) -> Item:
+        tidy = tidied(row, lambda what: mended.update([what]))
+        return rows.item_from_dict(tidy, line=line, paths=paths)
+
+    def items(found: Iterator[Item | Rejection]) -> Iterator[Item | Rejection]:
+        yield from found
+        if notes is not None:
+            notes.extend(f"{what}: {count:,} times" for what, count in mended.items())
+            notes.extend(paths.notes())
+
+    return items(_read(path, rows.ITEM_KEYS, item, paths))
 
 
 def read_interactions(path: str | Path) -> Iterator[Interaction | Rejection]:
-    """Interactions of a canonical file, as `read_items`; one without a time happened just now.
+    """Interactions of a canonical file, as `read_items`; of one without a time it is not known.
+
+    Such a one gets the present moment, and is recorded once (see `Interaction.undated`). Files of other
+    columns are read by `ingest.sources.logs`.
 
     Raises:
         DataError: the file as a whole cannot be read: absent, of an unknown kind, damaged.
     """
-    return _read(path, rows.INTERACTION_KEYS, rows.interaction_from_dict)
+    return _read(path, rows.INTERACTION_KEYS, partial(rows.interaction_from_dict, live=False))
 
 
 def write_items(path: str | Path, items: Iterable[Item]) -> int:

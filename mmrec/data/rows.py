@@ -7,19 +7,23 @@ import io
 import math
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import unquote, unquote_to_bytes
 
+from mmrec.data.cleaning import from_decimal, from_numpy, identifier, plain
 from mmrec.errors import DataError
-from mmrec.types import IMAGE, MAX_ID, Interaction, Item, Rejection, as_utc, is_url
+from mmrec.types import IMAGE, MAX_ID, Interaction, Item, Rejection, as_utc, composed, is_url
 
 Row = Mapping[str, Any]
 
 ITEM_KEYS = ("item_id", "text", "image", "attributes", "added_at")
 INTERACTION_KEYS = ("user_id", "item_id", "kind", "weight", "time")
+_SHOWN = 3  # guesses named in a note
 BAD = (DataError, ArithmeticError, ValueError, TypeError, RecursionError)  # what a bad row can raise
 
 
@@ -47,11 +51,14 @@ class ImagePaths:
         folders: where pictures may lie, the file's own first (None counts as absent). A relative path begins
             at the first of them from which it leads to something.
         allow_outside: whether pictures may lie anywhere on this machine.
+
     """
 
     def __init__(self, *folders: str | Path | None, allow_outside: bool = False) -> None:
         self.folders = [Path(folder).absolute() for folder in folders if folder is not None]
         self.allow_outside = allow_outside
+        self._listed: dict[Path, dict[str, list[str]]] = {}
+        self._guesses: list[str] = []
 
     def absolute(self, image: str | Path) -> str:
         """A picture's path, absolute; a URL as it is.
@@ -64,7 +71,7 @@ class ImagePaths:
         if is_url(image):
             return str(image)
         paths = [folder / image for folder in self.folders]
-        path = next(filter(os.path.exists, paths), paths[0])
+        path = next(filter(os.path.exists, paths), None) or self._near(str(image)) or paths[0]
         if not (self.allow_outside or self._holds(path)):
             raise DataError(
                 f"picture {str(path)[:300]!r} lies outside the folder of its file: move it there, or allow it"
@@ -72,6 +79,35 @@ class ImagePaths:
                 field=IMAGE,
             )
         return str(path)
+
+    def _near(self, image: str) -> Path | None:
+        """The one file whose name differs by case, Unicode form, backslashes, %20 or a query (`?w=200`)."""
+        for folder in [] if Path(image).is_absolute() else self.folders:
+            path = folder
+            for part in near_name(image).split("/"):
+                names = [part] if part in ("", ".", "..") else self._names(path).get(part, [])
+                if len(names) != 1:
+                    break
+                path = path / names[0]
+            else:
+                self._guesses = [*self._guesses[:_SHOWN], f"{image[:300]!r} is {path.name!r}"]
+                return path
+        return None
+
+    def _names(self, folder: Path) -> Mapping[str, list[str]]:
+        if folder not in self._listed:
+            names = self._listed[folder] = {}
+            with suppress(OSError):
+                for name in os.listdir(folder):  # noqa: PTH208 - names alone, a million perhaps
+                    names.setdefault(composed(name).casefold(), []).append(name)
+        return self._listed[folder]
+
+    def notes(self) -> list[str]:
+        """What was guessed so far: a sentence, or nothing."""
+        shown = ", ".join(dict.fromkeys(self._guesses[:_SHOWN]))
+        more = " and more" if len(self._guesses) > _SHOWN else ""
+        told = f"pictures were found under names a little different from those given: {shown}{more}"
+        return [told] if shown else []
 
     def _holds(self, path: Path) -> bool:
         """Whether a path, its links followed, lies in a folder; one that cannot be followed lies in none."""
@@ -86,6 +122,11 @@ class ImagePaths:
     @cached_property
     def _ends(self) -> list[str]:
         return [os.path.realpath(folder) for folder in self.folders]
+
+
+def near_name(image: str) -> str:
+    """A path without what differs between systems: case, Unicode form, backslashes, escapes, a query."""
+    return composed(unquote(image.partition("?")[0]).replace("\\", "/").strip()).casefold()
 
 
 def item_as_dict(item: Item, *, folder: Path | None = None) -> dict[str, Any]:
@@ -128,16 +169,21 @@ def interaction_as_dict(interaction: Interaction) -> dict[str, Any]:
     return row | {"time": interaction.time.isoformat()}
 
 
-def interaction_from_dict(row: Row, *, line: int | None = None) -> Interaction:
+def interaction_from_dict(row: Row, *, line: int | None = None, live: bool = True) -> Interaction:
     """The Interaction of a canonical row; an absent kind, weight or time gets its default.
+
+    Args:
+        line: of the file it came from (1-based).
+        live: whether what has no time happened just now; else its time is unknown (`Interaction.undated`).
 
     Raises:
         DataError: the row is no interaction; `.field` names the part at fault.
     """
     given = checked(row, INTERACTION_KEYS)
+    given |= {name: identifier(plain(given[name])) for name in ("user_id", "item_id")}
     if "time" in given:
         given["time"] = _moment("time", given["time"])
-    return Interaction(**given, line=line)
+    return Interaction(**given, line=line, undated=not live and "time" not in given)
 
 
 def rejected(
@@ -176,7 +222,7 @@ def checked(row: Row, keys: Sequence[str]) -> dict[str, Any]:
 
 
 def located(image: Any, paths: ImagePaths | None) -> Any:
-    """An image entry with `{"base64": ...}` decoded and, with `paths`, absolute paths.
+    """An image entry with `{"base64": ...}` and `data:` addresses decoded and, with `paths`, absolute paths.
 
     Raises:
         DataError: the base64 is damaged, or a path is not allowed.
@@ -184,10 +230,10 @@ def located(image: Any, paths: ImagePaths | None) -> Any:
     if isinstance(image, list | tuple):
         return [located(source, paths) for source in image if source not in (None, "")]
     if isinstance(image, Mapping) and set(image) == {"base64"}:
-        try:
-            return base64.b64decode(image["base64"], validate=True)
-        except (ValueError, TypeError) as error:
-            raise DataError(f"image is no base64: {error}", field=IMAGE) from None
+        return _decoded(image["base64"])
+    if isinstance(image, str) and image[:5].lower() == "data:":
+        kind, _, data = image.partition(",")
+        return _decoded(unquote(data)) if kind.lower().endswith(";base64") else unquote_to_bytes(data)
     if paths is None or image in (None, "") or not isinstance(image, str | Path):
         return image
     return paths.absolute(image)
@@ -202,6 +248,13 @@ def _picture(source: Any, paths: ImagePaths | None) -> Any:
         return picture
     got = type(picture).__name__
     return Refused(source, f"image must be a path, URL, bytes or PIL image, got {got}: {source!r}"[:300])
+
+
+def _decoded(text: Any) -> bytes:
+    try:
+        return base64.b64decode("".join(text.split()), validate=True)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise DataError(f"image is no base64: {error}", field=IMAGE) from None
 
 
 def found(row: Row, paths: ImagePaths | None) -> Row:
@@ -220,7 +273,7 @@ def portable(image: Any, folder: Path | None = None) -> str | bytes:
     if isinstance(image, bytes):
         return image
     if isinstance(image, Refused):
-        return image.given  # type: ignore[no-any-return]  # made JSON-ready by the caller
+        return image.given  # made JSON-ready by the caller
     if not isinstance(image, str | Path):
         return _png(image)
     if folder is None or is_url(image):
@@ -254,19 +307,6 @@ def json_ready(value: Any, depth: int = 16) -> Any:
     if depth and isinstance(value, list | tuple | set | frozenset):
         return [json_ready(part, depth - 1) for part in value]
     return str(value) if depth else "(nested too deeply)"
-
-
-def from_decimal(value: Decimal) -> int | float:
-    """A decimal as an integer if it is one and not huge, else as the nearest float."""
-    whole = value.is_finite() and value.adjusted() < 20 and value == value.to_integral_value()
-    return int(value) if whole else float(value)
-
-
-def from_numpy(value: Any) -> Any:
-    """A scalar or array of NumPy as plain Python values."""
-    if value.dtype.kind == "M":
-        value = value.astype("datetime64[us]")  # nanoseconds would come out as integers
-    return value.tolist()
 
 
 def _attribute(name: str, value: Any) -> Any:

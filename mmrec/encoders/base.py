@@ -58,7 +58,7 @@ class Encoder(ABC):
         decodes: whether `pieces` is heavy enough (pictures) to run in threads ahead of the model.
     """
 
-    batch_size: ClassVar[int] = 32
+    batch_size: int = 32
     decodes: ClassVar[bool] = False
 
     @property

@@ -21,6 +21,7 @@ from mmrec.encoders.text import cut
 from mmrec.encoders.weights import Location
 from mmrec.errors import EncodeError
 
+AT_ONCE = {"cpu": 4}  # pictures in one forward, as fast on a CPU as more: a query waits for no more of them
 LITE0 = "tf_efficientnet_lite0"  # timm's name of the architecture
 SIDE = 224  # pixels that Lite0 sees ...
 RESIZED = 256  # ... of a picture whose shorter side has this many
@@ -51,6 +52,7 @@ class VisionEncoder(Pretrained):
             if missing := [key for key in report["missing_keys"] if not key.startswith("pooler.")]:
                 raise EncodeError(f"{location.path} lacks weights of {model.id}: {', '.join(missing[:5])}")
             self._device = torch.device(pick_device(device))
+            self.batch_size = AT_ONCE.get(self._device.type, 64)
             self._model.eval().float().to(self._device)
             dim = self.forward(self.pieces(Image.new("RGB", (64, 64), "grey"))).shape[1]
         self._fingerprint = location.fingerprint(model, "image", dim, _describe(self._processor.to_dict()))
@@ -83,6 +85,7 @@ class Lite0Encoder(Pretrained):
             import timm
 
             self._device = torch.device(pick_device(device))
+            self.batch_size = AT_ONCE.get(self._device.type, 64)
             state = torch.load(location.path, map_location="cpu", weights_only=True)
             self._model = timm.create_model(LITE0, pretrained=False)
             self._model.load_state_dict(renamed(state, self._model.state_dict()))
@@ -117,6 +120,7 @@ class ClipImage(Pretrained):
             import open_clip
 
             self._device = torch.device(pick_device(device))
+            self.batch_size = AT_ONCE.get(self._device.type, 64)
             name = f"local-dir:{location.path}"
             self._model, transform = open_clip.create_model_from_pretrained(name, device=self._device)
             self._model.eval()

@@ -143,6 +143,52 @@ def log_of_positions(
     return Log(tuple(user_ids), tuple(item_ids), *positions, when[order])
 
 
+def check_log(log: Log, recorded: int, *, by_time: bool = False) -> None:
+    """Refuses a log that no protocol can ask anything of.
+
+    Args:
+        recorded: number of interactions from which the log was made.
+        by_time: whether the protocol divides the log by time.
+
+    Raises:
+        DataError: there is no wish, every user has one alone, or all; or all happened at one moment.
+    """
+    users, items, most = len(set(log.users.tolist())), len(set(log.items.tolist())), 0
+    if len(log.items):
+        most = int(np.bincount(log.users).max())
+    if not recorded:
+        raise DataError("nothing is recorded: tell first what users did, by `mmrec record` or in Python")
+    if not most:
+        raise DataError(
+            f"none of the {recorded:,} recorded interactions is a wish for an item of the catalogue (all are"
+            " dislikes, weigh nothing or are of other items): record clicks, purchases or likes"
+        )
+    if most == 1:
+        raise DataError(
+            f"each of the {users:,} users has one interaction only: to hide one and ask for it by the others,"
+            " some users need two or more"
+        )
+    if len(log.items) == users * items:
+        raise DataError(
+            f"each of the {users:,} users has all {items:,} items that anybody has: there is nothing to tell"
+            " apart"
+        )
+    if by_time and log.times.min() == log.times.max():
+        raise DataError(
+            f"all {len(log.times):,} interactions happened at one moment, and this protocol divides them by"
+            " time: record them with their times, or evaluate by the protocols item-cold, user-cold or warm"
+        )
+
+
+def summary(log: Log) -> str:
+    """A sentence about a log, for errors."""
+    moments = ", all at one moment" if len(log.times) and log.times.min() == log.times.max() else ""
+    return (
+        f"The log has {len(log.items):,} wishes of {len(set(log.users.tolist())):,} users for"
+        f" {len(set(log.items.tolist())):,} items{moments}"
+    )
+
+
 def check(split: Split) -> None:
     """Refuses a split that leaks, or that cannot be measured.
 

@@ -24,7 +24,7 @@ from mmrec.data.files import replacing
 from mmrec.errors import DataError, MissingExtra
 from mmrec.evaluate import slices
 from mmrec.evaluate.contest import HEADINGS, PROTOCOLS, Entry, Makers, contest, rows_of, split_of, words_of
-from mmrec.evaluate.logs import Split, log_of_shop
+from mmrec.evaluate.logs import Split, check_log, log_of_shop, summary
 from mmrec.evaluate.slices import Dates, Slice
 from mmrec.search.snapshot import Snapshot
 from mmrec.search.vectors import CONTENT
@@ -85,7 +85,13 @@ def evaluate_shop(
     """
     if page is not None:
         check_page(page)  # before the work
-    split = split_of(log_of_shop(behaviour, snapshot.ids, every_kind=every_kind), protocol, seed, parts)
+    log = log_of_shop(behaviour, snapshot.ids, every_kind=every_kind)
+    if protocol in PROTOCOLS:
+        check_log(log, behaviour.table.count(), by_time=PROTOCOLS[protocol].ordered)
+    try:
+        split = split_of(log, protocol, seed, parts)
+    except DataError as error:
+        raise DataError(f"{error}. {summary(log)}", field=error.field) from error
     known = {"spans": snapshot.plan.spans, "ordered": PROTOCOLS[protocol].ordered}
     entries = contest(
         split, snapshot.space(CONTENT), models, progress=progress,

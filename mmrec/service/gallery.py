@@ -175,8 +175,7 @@ class _Gallery:
         acts = [] if visitor.user is None else self.shop.interactions(visitor.user)
         latest = list(islice((act for act in reversed(acts) if act.item_id in self.shop), RECENT))
         items = self.shop.get([act.item_id for act in latest])
-        kinds = self.shop.config.kind_weights
-        disliked = frozenset(act.item_id for act in acts if kinds.get(act.kind, 1.0) < 0)
+        disliked = frozenset(act.item_id for act in acts if self.shop.behaviour.weight_of(act.kind) < 0)
         wanted: dict[str, str | None] = {"From the whole catalogue": None}
         if self.new_since is not None:
             wanted["New arrivals only"] = f"added_at > '{self.new_since.isoformat()}'"

@@ -133,8 +133,8 @@ class Outcome(BaseModel):
 
     item_id: str | None
     outcome: Literal["added", "updated", "unchanged", "rejected"]
-    reason: str | None = None
-    field: str | None = None
+    reason: Annotated[str | None, Field(description="Why it was rejected, or taken without a part.")] = None
+    field: Annotated[str | None, Field(description="The part at fault.")] = None
 
 
 class Ingested(BaseModel):
@@ -144,6 +144,7 @@ class Ingested(BaseModel):
     updated: int
     unchanged: int
     rejected: int
+    without_picture: Annotated[int, Field(description="Taken without a picture that cannot be used.")]
     items: list[Outcome]
 
 

@@ -16,9 +16,12 @@ from urllib.parse import quote
 from starlette.requests import Request
 
 from mmrec.data import images
+from mmrec.data.cleaning import tidied
 from mmrec.data.files import replacing
 from mmrec.data.image_formats import Limits, format_of
-from mmrec.data.rows import BAD, interaction_from_dict, item_as_dict, item_from_dict, located, rejected
+from mmrec.data.rows import (
+    BAD, Refused, interaction_from_dict, item_as_dict, item_from_dict, located, rejected,
+)
 from mmrec.errors import DataError, UnknownItem
 from mmrec.recommender import Recommender
 from mmrec.types import IMAGE, Interaction, Item, Rejection, is_url
@@ -98,7 +101,8 @@ def rows_of(sent: Sent, name: str, most: int) -> list[Any]:
 def items_of(rows: Sequence[Any], sent: Sent, shop: Recommender) -> list[Item | Rejection]:
     """The item or the rejection of each row; no two rows of any requests have the same `line`.
 
-    A picture is `{"base64": ...}` or names an uploaded file, and is kept in the store's folder. Paths and
+    A picture is `{"base64": ...}` or names an uploaded file, and is kept in the store's folder; one that
+    cannot be used costs its item nothing else. Paths and
     addresses are not followed: they would let a client read what only this machine may.
     """
     files = {name: data for _, name, data in sent.files}
@@ -126,21 +130,30 @@ def _interaction(row: dict[str, Any], line: int) -> Interaction:
 def _item(row: dict[str, Any], line: int, files: Mapping[str, bytes], shop: Recommender) -> Item:
     given = row.get(IMAGE)
     sources = given if isinstance(given, list) else [] if given in (None, "") else [given]
-    pictures = [_uploaded(source, files) for source in sources]
     check = images.check if IMAGE in shop.encoders else images.decode  # an encoder decodes them itself
-    for picture in pictures:
-        check(picture)
+    pictures = [_checked(source, files, check) for source in sources]
     paths = [  # under the name of their contents, so that the same picture is kept once
-        shop.path / PICTURES / (images.digest(picture) + format_of(picture).suffixes[0])
+        picture if isinstance(picture, Refused)
+        else shop.path / PICTURES / (images.digest(picture) + format_of(picture).suffixes[0])
         for picture in pictures
     ]
-    item = item_from_dict({**row, IMAGE: paths}, line=line)
+    item = item_from_dict({**tidied({**row, IMAGE: None}), IMAGE: paths}, line=line)
     for path, picture in zip(paths, pictures, strict=True):
-        if not path.exists():
+        if isinstance(picture, bytes) and isinstance(path, Path) and not path.exists():
             path.parent.mkdir(exist_ok=True)
             with replacing(path) as file:
                 file.write(picture)
     return item
+
+
+def _checked(
+    source: Any, files: Mapping[str, bytes], check: Callable[[bytes], object]
+) -> bytes | Refused:
+    try:
+        check(picture := _uploaded(source, files))
+    except DataError as error:
+        return Refused(source, str(error))
+    return picture
 
 
 def _uploaded(source: Any, files: Mapping[str, bytes]) -> bytes:
@@ -164,13 +177,15 @@ def ingest(shop: Recommender, batches: Sequence[Sequence[Item | Rejection]]) -> 
         batches: their rows, no two of them with the same `line`.
 
     Returns:
-        For each batch the counts of `Recommender.ingest`, and the outcome of each row.
+        For each batch the counts of `Recommender.ingest`, and the outcome of each row, with a reason where it
+        is rejected or taken without a picture.
     """
     outcomes, answers = _outcomes(shop, list(chain.from_iterable(batches))), []
     for batch in batches:
         mine = list(islice(outcomes, len(batch)))
         tally = Counter(one["outcome"] for one in mine)
-        answers.append({**{what: tally[what] for what in OUTCOMES}, "items": mine})
+        partly = sum("reason" in one and one["outcome"] != "rejected" for one in mine)
+        answers.append({**{what: tally[what] for what in OUTCOMES}, "without_picture": partly, "items": mine})
     return answers
 
 
@@ -180,6 +195,7 @@ def _outcomes(shop: Recommender, rows: Sequence[Item | Rejection]) -> Iterator[d
     report = shop.ingest(rows)
     after = shop.catalogue.lookup(ids)
     refused = {rejection.line: rejection for rejection in report.rejections}
+    incomplete = {one.line: one for one in report.incomplete}
     last = {row.item_id: row.line for row in rows if row.line not in refused}
     for row in rows:
         if no := refused.get(row.line):
@@ -190,14 +206,18 @@ def _outcomes(shop: Recommender, rows: Sequence[Item | Rejection]) -> Iterator[d
         if row.item_id is not None and last[row.item_id] == row.line:
             was, now = before.get(row.item_id), after.get(row.item_id)
             what = "added" if was is None else "unchanged" if now and was.digest == now.digest else "updated"
-        yield {"item_id": row.item_id, "outcome": what}
+        told = {"item_id": row.item_id, "outcome": what}
+        if less := incomplete.get(row.line):
+            told |= {"reason": _without_paths(less.reason, row), "field": less.field}
+        yield told
 
 
 def _without_paths(reason: str, row: Item | Rejection) -> str:
     """A reason that numbers a picture in place of naming its path on this machine."""
     pictures = row.images if isinstance(row, Item) else ()
     for n, path in enumerate(pictures, start=1):
-        reason = reason.replace(repr(str(path)[:300]), f"{n} of {len(pictures)}")
+        if not isinstance(path, Refused):
+            reason = reason.replace(repr(str(path)[:300]), f"{n} of {len(pictures)}")
     return reason
 
 

@@ -7,21 +7,19 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from itertools import takewhile
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from mmrec.data.rows import Refused, item_as_dict, rejected
+from mmrec.data.rows import Refused
 from mmrec.encoders.base import Vectors
 from mmrec.encoders.modality import MODALITIES, TEXT, Modality, modality_of
 from mmrec.errors import DataError
-from mmrec.model.content import Embedded, Fields
+from mmrec.model.content import Fields
 from mmrec.store import schema
 from mmrec.store.catalogue import Catalogue
-from mmrec.store.schema import Draft, Stored
+from mmrec.store.schema import Draft, Place, Stored
 from mmrec.types import IMAGE, IngestReport, Item, Rejection
 
 SMALLEST, LARGEST = 256, 4_096  # items of a chunk
@@ -30,7 +28,6 @@ LONG = 30.0  # seconds of encoding that an interruption may cost
 SHARE = 0.1  # of the encoding's seconds: what a write may take before chunks grow
 HELD = 64 * 2**20  # bytes of pictures kept between their digest and their encoding; others are read again
 REMEMBERED = 20_000  # inputs whose embedding is kept for the next item that has the same
-Place = tuple[str, str]  # id of an item and a field
 Progress = Callable[[int], None]
 Accept = Callable[[Sequence[str]], None]
 
@@ -91,11 +88,7 @@ class Intake:
             yield chunk
 
     def _take(self, chunk: Sequence[Item | Rejection]) -> list[str]:
-        """One chunk into the store; the last row of an id wins, or the one before if that is rejected.
-
-        Returns:
-            Ids of the items that were taken whole.
-        """
+        """Ids of a chunk taken whole; the last row of an id wins, or the one before if that is rejected."""
         waiting: dict[str, list[Item]] = {}
         for row in chunk:
             if isinstance(row, Item):
@@ -113,7 +106,7 @@ class Intake:
                     self.counts[what] += 1
                     self.counts["updated"] += len(versions) - 1  # rows that a later one replaced
                     if lost := self._lost.get(item_id):
-                        self.incomplete[item_id] = _refused(self._given[item_id], _all_of(lost))
+                        self.incomplete[item_id] = schema.refused(self._given[item_id], _all_of(lost))
                     else:
                         self.incomplete.pop(item_id, None)
                         taken.append(item_id)
@@ -136,15 +129,13 @@ class Intake:
             try:
                 draft = self._draft(item, stored.get(item.item_id), types)
             except DataError as error:
-                outcome[item.item_id] = _refused(item, error)
+                outcome[item.item_id] = schema.refused(item, error)
                 if self.strict:
                     break
             else:
-                if draft:
-                    drafts.append(draft)
-                else:
-                    outcome[item.item_id] = "unchanged"
-        return outcome | (self._write(drafts, types) if drafts else {})
+                outcome[item.item_id] = "unchanged"
+                drafts += [draft] if draft else []
+        return outcome | self._write(drafts, types)
 
     def _draft(self, item: Item, before: Stored | None, types: dict[str, pa.DataType]) -> Draft | None:
         """The item with its digests and what its encoders read; None if it is to stay as it is stored.
@@ -156,7 +147,7 @@ class Intake:
         digests: dict[str, str] = {}
         inputs: dict[str, Sequence[Any]] = {}
         lost = {n: image.reason for n, image in enumerate(item.images) if isinstance(image, Refused)}
-        held, added_at = self._held, item.added_at and item.added_at.isoformat()
+        held = self._held
         for modality in MODALITIES.values():
             if modality is TEXT or modality.name in self.catalogue.encoders:  # else nobody reads it
                 for field, values in modality.inputs(item).items():
@@ -167,25 +158,21 @@ class Intake:
                         inputs[field], digests[field] = values, schema.digest(told)
         if lost:
             as_before = digests | {IMAGE: json.loads(before.digests).get(IMAGE)} if before else digests
-            if before and before.digest == _digest(schema.record(item), as_before, added_at):
+            if before and before.digest == schema.whole_digest(item, schema.record(item), as_before):
                 self._lose(item, lost)
                 return None  # the picture was sound before: what was made of it stays
             item = self._lose(item, lost)
         for name, value in item.attributes.items():
             types.setdefault(name, schema.arrow_type(value))  # a later item of the chunk must agree
         record = schema.record(item)
-        whole = _digest(record, digests, added_at)
+        whole = schema.whole_digest(item, record, digests)
         if before and before.digest == whole:
             return None
         self._held = held
         return Draft(item, record, whole, digests, before, inputs)
 
     def _lose(self, item: Item, lost: Mapping[int, str]) -> Item:
-        """The item without some of its pictures, by position, for these reasons.
-
-        Raises:
-            DataError: nothing else is left of it, or no part may be lost.
-        """
+        """The item without some of its pictures; DataError if nothing else is left, or no part may go."""
         reasons = self._lost.setdefault(item.item_id, [])
         reasons += lost.values()
         rest = replace(item, image=[image for n, image in enumerate(item.images) if n not in lost])
@@ -195,35 +182,32 @@ class Intake:
 
     def _write(self, drafts: Sequence[Draft], types: dict[str, pa.DataType]) -> dict[str, str | Rejection]:
         outcome: dict[str, str | Rejection] = {}
+        good, lesser = [], []
         vectors, failures = self.embed(drafts)
-        good = list(takewhile(lambda draft: draft.item.item_id not in failures or not self.strict, drafts))
-        good = [draft for draft in good if draft.item.item_id not in failures]
-        lesser = []
         for draft in drafts:
-            if (error := failures.get(draft.item.item_id)) is None:
+            item_id = draft.item.item_id
+            if item_id not in failures:
+                good.append(draft)
                 continue
             try:
-                less = self._without_damaged(draft, error, types)
-            except DataError as why:
-                outcome[draft.item.item_id] = _refused(self._given[draft.item.item_id], why)
+                less = self._without(draft, failures[item_id], types)
+            except DataError as error:
+                outcome[item_id] = schema.refused(self._given[item_id], error)
+                if self.strict:
+                    break
             else:
-                outcome[draft.item.item_id] = "unchanged"
+                outcome[item_id] = "unchanged"
                 lesser += [less] if less else []
-        more, failures = self.embed(lesser) if lesser else ({}, {})
+        more, failures = self.embed(lesser)
         good += [draft for draft in lesser if draft.item.item_id not in failures]
         if good:
-            self.catalogue.write(good, fields_of(good, vectors | more), datetime.now(UTC))
-        outcome |= {item_id: _refused(self._given[item_id], error) for item_id, error in failures.items()}
+            self.catalogue.write(good, schema.draft_fields(good, vectors | more), datetime.now(UTC))
+        for item_id, error in failures.items():
+            outcome[item_id] = schema.refused(self._given[item_id], error)
         return outcome | {draft.item.item_id: "updated" if draft.before else "added" for draft in good}
 
-    def _without_damaged(
-        self, draft: Draft, error: Exception, types: dict[str, pa.DataType]
-    ) -> Draft | None:
-        """A draft that failed to be encoded, without those of its pictures that are the reason.
-
-        Raises:
-            DataError: none of them is, or nothing else is left of the item.
-        """
+    def _without(self, draft: Draft, error: Exception, types: dict[str, pa.DataType]) -> Draft | None:
+        """A draft that failed without its damaged pictures; DataError if it has none, or nothing else."""
         images = list(draft.item.images)
         for n, picture in enumerate(draft.inputs.get(IMAGE, ())):
             try:
@@ -236,7 +220,8 @@ class Intake:
 
     def embed(self, drafts: Sequence[Draft]) -> tuple[dict[Place, Vectors], dict[str, Exception]]:
         """Embeddings [e] of drafts, and by their id the errors of items that cannot be encoded."""
-        vectors, by_id = self._kept(drafts), {draft.item.item_id: draft for draft in drafts}
+        by_id = {draft.item.item_id: draft for draft in drafts}
+        vectors = schema.kept(self.catalogue.table, drafts)
         failures: dict[str, Exception] = {}
         for modality in reversed(MODALITIES.values()):  # text last: it costs no call for what failed before
             if modality.name in self.catalogue.encoders:
@@ -248,22 +233,6 @@ class Intake:
                 vectors |= encoded
                 failures |= failed
         return vectors, failures
-
-    def _kept(self, drafts: Sequence[Draft]) -> dict[Place, Vectors]:
-        """Stored embeddings [e] of fields that are as before."""
-        before = {d.item.item_id: (d.before.digests, d.digests) for d in drafts if d.before}
-        columns = [schema.EMBEDDING + name for name in schema.embedding_dims(self.catalogue.table.schema)]
-        if not before or not columns:
-            return {}
-        kept: dict[Place, Vectors] = {}
-        found = self.catalogue.table.read(list(before), columns)
-        embeddings = schema.fields_of(found).embeddings
-        for row, item_id in enumerate(found["item_id"].to_pylist()):
-            stored, now = json.loads(before[item_id][0]), before[item_id][1]
-            for name, (values, present) in embeddings.items():
-                if present[row] and name in now and now[name] == stored.get(name):
-                    kept[item_id, name] = values[row]
-        return kept
 
     def _encoded(
         self, modality: Modality, inputs: Mapping[Place, Sequence[Any]]
@@ -304,22 +273,7 @@ def encode_alone(catalogue: Catalogue, item: Item) -> Fields:
     vectors, failures = Intake(catalogue).embed([Draft(item)])
     for error in failures.values():
         raise error
-    return fields_of([Draft(item)], vectors)
-
-
-def fields_of(drafts: Sequence[Draft], vectors: Mapping[Place, Vectors]) -> Fields:
-    """Embeddings and attributes of n drafts; fields that none of them has are left out."""
-    embeddings: dict[str, Embedded] = {}
-    rows, n = {draft.item.item_id: row for row, draft in enumerate(drafts)}, len(drafts)
-    for (item_id, name), vector in vectors.items():
-        if item_id in rows:
-            if name not in embeddings:
-                embeddings[name] = Embedded(np.zeros((n, len(vector)), np.float32), np.zeros(n, np.bool_))
-            values, present = embeddings[name]
-            values[rows[item_id]], present[rows[item_id]] = vector, True
-    names = dict.fromkeys(name for draft in drafts for name in draft.item.attributes)
-    attributes = {name: [draft.item.attributes.get(name) for draft in drafts] for name in names}
-    return Fields(n, embeddings, attributes)
+    return schema.draft_fields([Draft(item)], vectors)
 
 
 def next_size(size: int, encoding: float, storing: float) -> int:
@@ -335,21 +289,8 @@ def next_size(size: int, encoding: float, storing: float) -> int:
     return min(LARGEST, 2 * size) if cheap and 2 * encoding < LONG else size
 
 
-def _digest(record: str, digests: Mapping[str, str], added_at: str | None) -> str:
-    """Of all that was given of an item: equal means unchanged."""
-    return schema.digest(json.dumps([record, digests, added_at], sort_keys=True))
-
-
 def _all_of(reasons: Iterable[str]) -> DataError:
     return DataError("; ".join(dict.fromkeys(reasons)), field=IMAGE)
-
-
-def _refused(item: Item, error: Exception) -> Rejection:
-    try:
-        row = item_as_dict(item)
-    except Exception:  # Pillow raises whatever there is for an image that was closed or cut off
-        row = item_as_dict(replace(item, image=[i for i in item.images if isinstance(i, str | Path | bytes)]))
-    return rejected(error, row, line=item.line)
 
 
 def _refusal(rejection: Rejection) -> DataError:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any
 
@@ -18,16 +19,20 @@ from numpy.typing import NDArray
 
 from mmrec.config import Config
 from mmrec.errors import DataError
+from mmrec.kinds import weight_of
 from mmrec.store import schema
 from mmrec.store.open import Store
 from mmrec.store.tables import WRITTEN, KeyedTable, literals
 from mmrec.types import Interaction, RecordReport, Rejection
+
+log = logging.getLogger(__name__)
 
 COLUMNS = ("item_id", "kind", "weight", "time")
 CHUNK = 50_000  # interactions of one write
 MOST = 100_000  # interactions, and users without any, whose histories are kept in memory
 INDEX_CACHE = 24 * 2**20  # bytes; of an index a page at a time is looked up, and each click makes new ones
 OLDEST_FIRST = [("time", "ascending"), ("item_id", "ascending")]
+AHEAD = timedelta(days=1)  # of now: an interaction later than this has a wrong clock
 KEEP = timedelta(minutes=1)  # of versions: a click each makes thousands, and a scan is done in seconds
 Rows = Sequence[Mapping[str, Any]]
 Weigh = Callable[[pa.Table], NDArray[np.float64]]
@@ -38,9 +43,9 @@ class Popularity:
     """Counts of one version of the interactions.
 
     Attributes:
-        rows: interactions that were counted.
+        rows: interactions that were read.
         newest: the time of the newest, in days since 1970; one that lies a half-life before it counts half.
-        counts: by item; dislikes count nothing.
+        counts: by item; dislikes count nothing, nor does what is dated in the future.
     """
 
     version: int = 0
@@ -61,7 +66,12 @@ class Popularity:
             new, before = table.scan(COLUMNS), Popularity()
         if not new.num_rows:
             return replace(before, version=table.version)
+        rows = before.rows + new.num_rows
         days = new["time"].cast(pa.int64()).to_numpy() / 86_400e6  # microseconds -> days
+        past = days <= (datetime.now(UTC) + AHEAD).timestamp() / 86_400
+        if not past.any():
+            return replace(before, version=table.version, rows=rows)
+        new, days = new.filter(pa.array(past)), days[past]
         newest = max(before.newest, float(days.max()))
         counts = np.maximum(weigh(new), 0) * 0.5 ** ((newest - days) / half_life)
         sums = pa.table([new["item_id"], counts], ["item", "n"]).group_by("item").aggregate([("n", "sum")])
@@ -69,7 +79,7 @@ class Popularity:
         merged = {item_id: n * faded for item_id, n in before.counts.items()}
         for item_id, n in zip(sums["item"].to_pylist(), sums["n_sum"].to_pylist(), strict=True):
             merged[item_id] = merged.get(item_id, 0.0) + n
-        return Popularity(table.version, before.rows + new.num_rows, newest, merged)
+        return Popularity(table.version, rows, newest, merged)
 
 
 class Histories:
@@ -141,14 +151,18 @@ class Interactions:
     ) -> RecordReport:
         """Appends interactions; the same user, item, kind and time again is known, not new.
 
+        What is dated in the future, by a clock that is wrong, is kept and told in the log, and makes no item
+        popular.
+
         Raises:
             DataError: with `strict`, the first row that was rejected.
         """
-        added = unchanged = 0
+        added = unchanged = ahead = 0
         rejections: list[Rejection] = []
         source = iter(rows)
         while chunk := list(islice(source, CHUNK)):
             keyed, refused = _parted(chunk)
+            ahead += _ahead(keyed)
             new = self._append(keyed) if keyed else 0
             added, unchanged = added + new, unchanged + len(chunk) - len(refused) - new
             rejections += refused
@@ -159,6 +173,7 @@ class Interactions:
                 raise DataError(line + rejections[0].reason, field=rejections[0].field)
         if added:
             self._finish()
+        _tell(ahead)
         return RecordReport(
             added=added, unchanged=unchanged, rejected=len(rejections), rejections=tuple(rejections)
         )
@@ -174,6 +189,7 @@ class Interactions:
             if first:
                 self._append(first)
                 self._finish()
+        _tell(_ahead(first))
         reports = []
         for batch, (keyed, refused) in zip(batches, parts, strict=True):
             new = keyed.keys() - known
@@ -221,8 +237,8 @@ class Interactions:
             return self._popularity.counts
 
     def weight_of(self, kind: str) -> float:
-        """Weight of a kind; one that the settings do not name counts as much as a click."""
-        return self.config.kind_weights.get(kind, 1.0)
+        """Weight of a kind as the settings say; see `mmrec.kinds.weight_of`."""
+        return weight_of(kind, self.config.kind_weights)
 
     def weights_of(self, rows: pa.Table) -> NDArray[np.float64]:
         """Kind's weight x own weight [n] of rows of the table; negative for dislikes."""
@@ -246,13 +262,28 @@ class Interactions:
         return inserted
 
 
+def _ahead(interactions: Mapping[str, Interaction]) -> int:
+    """How many are dated in the future."""
+    latest = datetime.now(UTC) + AHEAD
+    return sum(one.time > latest for one in interactions.values())
+
+
+def _tell(ahead: int) -> None:
+    if ahead:
+        log.warning(
+            "%d interactions are dated in the future (is a clock wrong?): they count for their users, but"
+            " make no item popular before their time", ahead,
+        )
+
+
 def _parted(rows: Iterable[object]) -> tuple[dict[str, Interaction], list[Rejection]]:
     """Interactions by the key of their rows, of two with one key the last; and what is none."""
     keyed: dict[str, Interaction] = {}
     refused: list[Rejection] = []
     for row in rows:
         if isinstance(row, Interaction):
-            text = "\x1f".join((row.user_id, row.item_id, row.kind, row.time.isoformat()))
+            when = "" if row.undated else row.time.isoformat()
+            text = "\x1f".join((row.user_id, row.item_id, row.kind, when))
             keyed[hashlib.blake2b(text.encode(), digest_size=16).hexdigest()] = row
         elif isinstance(row, Rejection):
             refused.append(row)

@@ -20,6 +20,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -28,13 +29,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from mmrec.data.rows import item_from_dict, json_ready
+from mmrec.data.rows import item_as_dict, item_from_dict, json_ready, rejected
 from mmrec.encoders.base import Vectors
 from mmrec.encoders.modality import categories
 from mmrec.errors import DataError
 from mmrec.model.content import Embedded, Fields
-from mmrec.store.tables import WRITTEN
-from mmrec.types import AttributeValue, Item
+from mmrec.store.tables import WRITTEN, KeyedTable
+from mmrec.types import AttributeValue, Item, Rejection
 
 TIME = pa.timestamp("us", tz="UTC")
 BASE = pa.schema([
@@ -54,6 +55,8 @@ NOUNS = {
     pa.string(): "text", pa.float64(): "numbers", pa.bool_(): "true or false", TIME: "dates",
     pa.list_(pa.string()): "lists of strings",
 }
+
+Place = tuple[str, str]  # id of an item and a field
 
 
 class Stored(NamedTuple):
@@ -145,6 +148,44 @@ def item_of(record: str, added_at: datetime) -> Item:
     return item_from_dict({**json.loads(record), "added_at": added_at})
 
 
+def whole_digest(item: Item, record: str, digests: Mapping[str, str]) -> str:
+    """A fingerprint of all that was given of an item: equal means unchanged."""
+    added_at = item.added_at and item.added_at.isoformat()
+    return digest(json.dumps([record, digests, added_at], sort_keys=True))
+
+
+def kept(table: KeyedTable, drafts: Sequence[Draft]) -> dict[Place, Vectors]:
+    """Stored embeddings [e] of the fields of drafts that are as before."""
+    before = {d.item.item_id: (d.before.digests, d.digests) for d in drafts if d.before}
+    columns = [EMBEDDING + name for name in embedding_dims(table.schema)]
+    if not before or not columns:
+        return {}
+    same: dict[Place, Vectors] = {}
+    found = table.read(list(before), columns)
+    embeddings = fields_of(found).embeddings
+    for row, item_id in enumerate(found["item_id"].to_pylist()):
+        stored, now = json.loads(before[item_id][0]), before[item_id][1]
+        for name, (values, present) in embeddings.items():
+            if present[row] and name in now and now[name] == stored.get(name):
+                same[item_id, name] = values[row]
+    return same
+
+
+def draft_fields(drafts: Sequence[Draft], vectors: Mapping[Place, Vectors]) -> Fields:
+    """Embeddings and attributes of n drafts; fields that none of them has are left out."""
+    embeddings: dict[str, Embedded] = {}
+    rows, n = {draft.item.item_id: row for row, draft in enumerate(drafts)}, len(drafts)
+    for (item_id, name), vector in vectors.items():
+        if item_id in rows:
+            if name not in embeddings:
+                embeddings[name] = Embedded(np.zeros((n, len(vector)), np.float32), np.zeros(n, np.bool_))
+            values, present = embeddings[name]
+            values[rows[item_id]], present[rows[item_id]] = vector, True
+    names = dict.fromkeys(name for draft in drafts for name in draft.item.attributes)
+    attributes = {name: [draft.item.attributes.get(name) for draft in drafts] for name in names}
+    return Fields(n, embeddings, attributes)
+
+
 def rows(
     drafts: Sequence[Draft], now: datetime, fields: Fields, vectors: Vectors | None, vector_column: str
 ) -> pa.Table:
@@ -212,3 +253,12 @@ def fields_of(table: pa.Table) -> Fields:
 def field_columns(schema: pa.Schema) -> list[str]:
     """Names of the columns that `fields_of` needs."""
     return [f.name for f in schema if f.name.startswith((ATTRIBUTE, EMBEDDING))]
+
+
+def refused(item: Item, error: Exception) -> Rejection:
+    """An item that is not taken, or not whole, for this error; its row holds all that was given."""
+    try:
+        row = item_as_dict(item)
+    except Exception:  # Pillow raises whatever there is for an image that was closed or cut off
+        row = item_as_dict(replace(item, image=[i for i in item.images if isinstance(i, str | Path | bytes)]))
+    return rejected(error, row, line=item.line)

@@ -83,9 +83,10 @@ class Column:
             raise wrong(f"a missing value is found by `{self.name} is None` or `is not None` alone")
         if not isinstance(literal, str | float | bool) or type(literal) is not self.kind.literal:
             raise self._misfit(literal)
-        if self.kind is not DATES:  # strings are kept composed, ids without blanks too
-            text = isinstance(literal, str)
-            return literal if not text else normal_id(literal) if self.name == "item_id" else composed(literal)
+        if self.name == "item_id":
+            return str(normal_id(literal))
+        if self.kind is not DATES:
+            return composed(literal) if isinstance(literal, str) else literal
         try:
             return as_utc(datetime.fromisoformat(str(literal)))
         except (ValueError, OverflowError):
@@ -137,7 +138,7 @@ def _tokens(expression: str, columns: Mapping[str, pa.DataType]) -> Iterator[_To
             advice = _INSTEAD.get(char, "a filter holds columns, values, comparisons and brackets")
             raise wrong(f"cannot read {char!a} at character {start + 1}: {advice}")
         kind, end = match.lastgroup, match.end()
-        while kind == "word" and f"_{expression[end : end + 1]}".isidentifier() and end < len(expression):
+        while kind == "word" and end < len(expression) and f"_{expression[end]}".isidentifier():
             end += 1  # the marks that letters of some scripts carry, which `\w` leaves out
         text = expression[start:end]
         if kind == "symbol":

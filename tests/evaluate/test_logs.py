@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
-from mmrec import Interaction, Recommender
+from mmrec import Interaction, Item, Recommender
 from mmrec.errors import DataError
 from mmrec.evaluate.logs import (
     Log,
@@ -68,9 +68,40 @@ def test_what_is_no_wish_is_left_out_and_brings_no_user(logged) -> None:
     assert log.user_ids == ("u",)
 
 
-def test_the_weights_of_kinds_are_the_callers_and_an_unknown_kind_is_a_wish(logged) -> None:
+def test_the_weights_of_kinds_are_the_callers_else_ours_and_an_unknown_kind_is_a_wish(logged) -> None:
     acts = [act("u", "a", 1, "view"), act("u", "b", 2, "dislike"), act("u", "c", 3, "share")]
-    assert pairs(logged(acts, ["a", "b", "c"], kind_weights={"view": 0})) == [("u", "b"), ("u", "c")]
+    assert pairs(logged(acts, ["a", "b", "c"], kind_weights={"view": 0})) == [("u", "c")]
+    weighed = logged(acts, ["a", "b", "c"], kind_weights={"view": 0, "dislike": 1})
+    assert pairs(weighed) == [("u", "b"), ("u", "c")]
+
+
+@pytest.mark.parametrize(("acts", "said"), [
+    ([], "nothing is recorded"),
+    ([act(user, item, 1, kind) for user in "uvw" for item, kind in [("a", "dislike"), ("b", "refund")]],
+     "none of the 6 recorded interactions is a wish"),
+    ([act(user, item, 1) for user, item in ["ua", "vb", "wa"]], "has one interaction only"),
+    ([act(user, item, day) for user in "uv" for day, item in enumerate("ab")], "has all 2 items"),
+])
+@pytest.mark.parametrize("protocol", ["item-cold", "warm", "leave-last-out"])
+def test_a_log_of_which_nothing_can_be_asked_is_an_error_that_says_why(tmp_path, acts, said, protocol) -> None:
+    with Recommender.open(tmp_path / "s", {"text_encoder": "toy", "image_encoder": "none"}) as shop:
+        shop.ingest([Item(item_id=item_id, text={"title": item_id}) for item_id in "abcd"])
+        shop.record(acts)
+        with pytest.raises(DataError, match=said):
+            shop.evaluate(protocol=protocol, models=["popular"])
+
+
+@pytest.mark.parametrize(("protocol", "said"), [
+    ("global-time", "at one moment, and this protocol"), ("leave-last-out", "at one moment, and this protocol"),
+    ("item-cold", "9 wishes of 3 users for 4 items, all at one moment"),
+])
+def test_a_log_of_one_moment_is_not_divided_by_time(tmp_path, protocol, said) -> None:
+    with Recommender.open(tmp_path / "s", {"text_encoder": "toy", "image_encoder": "none"}) as shop:
+        shop.ingest([Item(item_id=item_id, text={"title": item_id}) for item_id in "abcd"])
+        shop.record([act(user, item, 1) for user, items in [("u", "abc"), ("v", "bcd"), ("w", "cda")]
+                     for item in items])
+        with pytest.raises(DataError, match=said):
+            shop.evaluate(protocol=protocol, models=["popular"])
 
 
 def test_an_item_outside_the_catalogue_is_left_out_and_counted_unless_it_is_no_wish(logged, caplog) -> None:

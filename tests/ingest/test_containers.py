@@ -22,8 +22,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ingest.read import open_rows
-from ingest.sources import ReadOptions, detect, open_source, open_sources, several
-from ingest.sources.containers import ALWAYS, unpacked
+from ingest.sources import ReadOptions, containers, detect, open_source, open_sources, several
+from ingest.sources.containers import unpacked
 from ingest.sources.tables import table_file
 from mmrec.data.files import write_items
 from mmrec.errors import DataError
@@ -31,9 +31,10 @@ from mmrec.types import Item, Rejection
 
 CSV = "id,title,price\na,Lamp,10\nb,Cup,5\n"
 ROWS: list[dict[str, Any]] = [{"id": "a", "title": "Lamp"}, {"id": "b", "title": "Cup"}]
+BOMB = b"id,title\n" + (b"a," + b"b" * 2_000 + b"\n") * 4_000
 RSS = (
-    '<?xml version="1.0"?><rss version="2.0" xmlns:g="http://base.google.com/ns/1.0"><channel><title>Shop</title>'
-    "{}</channel></rss>"
+    '<?xml version="1.0"?><rss version="2.0" xmlns:g="http://base.google.com/ns/1.0"><channel>'
+    "<title>Shop</title>{}</channel></rss>"
 )
 
 
@@ -85,18 +86,19 @@ def workbook(path: Path, sheets: dict[str, list[list[Any]]]) -> Path:
         for n, _ in enumerate(sheets, 1)
     )
     files = {
-        "[Content_Types].xml": f'<Types xmlns="{kinds}"><Default Extension="rels" ContentType="application/vnd.'
-        f'openxmlformats-package.relationships+xml"/><Override PartName="/xl/workbook.xml" ContentType="{sheet_type}'
-        f'.sheet.main+xml"/>{parts}</Types>',
-        "_rels/.rels": f'<Relationships xmlns="{rel}/package/2006/relationships"><Relationship Id="r" Type="{office}/'
-        'officeDocument" Target="xl/workbook.xml"/></Relationships>',
+        "[Content_Types].xml": f'<Types xmlns="{kinds}"><Default Extension="rels" ContentType="application/'
+        f'vnd.openxmlformats-package.relationships+xml"/><Override PartName="/xl/workbook.xml" ContentType="'
+        f'{sheet_type}.sheet.main+xml"/>{parts}</Types>',
+        "_rels/.rels": f'<Relationships xmlns="{rel}/package/2006/relationships"><Relationship Id="r" Type="'
+        f'{office}/officeDocument" Target="xl/workbook.xml"/></Relationships>',
         "xl/workbook.xml": f'<workbook xmlns="{main}" xmlns:r="{office}"><sheets>{names}</sheets></workbook>',
         "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{rel}/package/2006/relationships">{links}'
         "</Relationships>",
     }
     for n, rows in enumerate(sheets.values(), 1):
         body = "".join(f"<row>{''.join(map(_cell, row))}</row>" for row in rows)
-        files[f"xl/worksheets/sheet{n}.xml"] = f'<worksheet xmlns="{main}"><sheetData>{body}</sheetData></worksheet>'
+        sheet = f'<worksheet xmlns="{main}"><sheetData>{body}</sheetData></worksheet>'
+        files[f"xl/worksheets/sheet{n}.xml"] = sheet
     return zipped(path, **files)
 
 
@@ -150,25 +152,30 @@ def test_a_text_under_the_name_of_a_pack_is_read_and_told(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("packer", PACKERS)
-def test_a_bomb_is_refused_while_it_is_read(tmp_path: Path, packer: str) -> None:
-    bomb = PACKERS[packer](b"id,title\n" + b"a,b\n" * (ALWAYS // 3))
+def test_a_bomb_is_refused_while_it_is_read(
+    tmp_path: Path, packer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(containers, "ALWAYS", 2**20)
+    bomb = PACKERS[packer](BOMB)
     with pytest.raises(DataError, match="times its size"):
         list(table_file(written(tmp_path / "x.csv", bomb)).records())
 
 
-def test_a_zipped_bomb_is_refused(tmp_path: Path) -> None:
+def test_a_zipped_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(containers, "ALWAYS", 2**20)
     with pytest.raises(DataError, match="times its size"):
-        rows(zipped(tmp_path / "x.zip", **{"x.csv": b"id,title\n" + b"a,b\n" * (ALWAYS // 3)}))
+        rows(zipped(tmp_path / "x.zip", **{"x.csv": BOMB}))
 
 
 @settings(max_examples=60)
 @given(packer=st.sampled_from(sorted(PACKERS)), cut=st.integers(1, 60))
-def test_a_pack_that_is_cut_off_gives_rows_or_a_data_error(
+def test_a_pack_that_is_cut_off_is_damaged(
     packer: str, cut: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    packed = PACKERS[packer](CSV.encode() * 50)
+    text = "id,title\n" + "".join(f"{n},{n * 7919 % 65537:x}\n" for n in range(300))
+    packed = PACKERS[packer](text.encode())
     path = written(tmp_path_factory.getbasetemp() / "cut", packed[:-cut])
-    with pytest.raises(DataError, match="damaged|cannot read"):
+    with pytest.raises(DataError, match=r"damaged|cannot read"):
         list(table_file(path).records())
 
 
@@ -177,7 +184,8 @@ def test_a_pack_that_is_cut_off_gives_rows_or_a_data_error(
 
 def test_the_one_table_of_a_zip_is_found_among_other_files(tmp_path: Path) -> None:
     path = zipped(tmp_path / "x.zip", **{
-        "export/products.csv": CSV, "readme.txt": "Hello", "__MACOSX/products.csv": b"\0\1", ".hidden.csv": "x",
+        "export/products.csv": CSV, "readme.txt": "Hello", "__MACOSX/products.csv": b"\0\1",
+        ".hidden.csv": "x",
     })
     assert len(rows(path)) == 2
     assert any("products.csv in x.zip" in note for note in table_file(path).notes)
@@ -199,7 +207,9 @@ def test_pictures_in_the_zip_are_found(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("files", "words"), [
     ({"a.csv": CSV, "b.csv": CSV}, "a.csv, b.csv"), ({"a.png": b"x"}, "none"), ({"x/": ""}, "none"),
 ])
-def test_a_zip_without_one_table_says_what_it_holds(tmp_path: Path, files: dict[str, Any], words: str) -> None:
+def test_a_zip_without_one_table_says_what_it_holds(
+    tmp_path: Path, files: dict[str, Any], words: str
+) -> None:
     with pytest.raises(DataError, match=words):
         detect(zipped(tmp_path / "x.zip", **files))
 
@@ -218,17 +228,22 @@ def test_a_workbook_reads_as_the_same_table_in_csv(tmp_path: Path) -> None:
 
 
 def test_the_first_sheet_with_rows_is_taken_or_the_one_that_is_said(tmp_path: Path) -> None:
-    sheets = {"Notes": [["read me"]], "Goods": [["id", "title"], ["a", "Lamp"]], "More": [["id"], ["z"], ["y"]]}
+    sheets = {
+        "Notes": [["read me"]], "Goods": [["id", "title"], ["a", "Lamp"]], "More": [["id"], ["z"], ["y"]],
+    }
     path = workbook(tmp_path / "x.xlsx", sheets)
     assert rows(path) == [{"id": "a", "title": "Lamp"}]
-    assert any("sheet 'Goods' of 'Notes', 'Goods', 'More' (--sheet)" in note for note in table_file(path).notes)
+    assert table_file(path).notes == ["sheet 'Goods' of 'Notes', 'Goods', 'More' (--sheet)"]
     assert rows(path, sheet="More") == [{"id": "z"}, {"id": "y"}]
-    with pytest.raises(DataError, match="no sheet 'Fish'.*Notes, Goods, More"):
+    with pytest.raises(DataError, match=r"no sheet 'Fish'.*Notes, Goods, More"):
         rows(path, sheet="Fish")
 
 
 def test_lines_above_the_header_of_a_sheet_are_passed_over(tmp_path: Path) -> None:
-    sheet = [["Report", None, None], ["Date", "2024", None], ["id", "title", "price"], ["a", "Lamp", 1], ["b", "Cup", 2]]
+    sheet = [
+        ["Report", None, None], ["Date", "2024", None], ["id", "title", "price"], ["a", "Lamp", 1],
+        ["b", "Cup", 2],
+    ]
     path = workbook(tmp_path / "x.xlsx", {"A": sheet})
     assert [row["title"] for row in rows(path)] == ["Lamp", "Cup"]
     assert any("header in line 3 (--header-line)" in note for note in table_file(path).notes)
@@ -239,12 +254,13 @@ def test_lines_above_the_header_of_a_sheet_are_passed_over(tmp_path: Path) -> No
     {"mimetype": "application/vnd.oasis.opendocument.spreadsheet"},
 ])
 def test_a_broken_workbook_is_named_for_what_it_is(tmp_path: Path, content: dict[str, str]) -> None:
-    with pytest.raises(DataError, match="workbook that cannot be read.*save it as"):
+    with pytest.raises(DataError, match=r"workbook that cannot be read.*save it as"):
         detect(zipped(tmp_path / "book.xlsx", **content))
 
 
-def test_a_workbook_that_swells_is_refused(tmp_path: Path) -> None:
-    path = workbook(tmp_path / "x.xlsx", {"A": [["id", "title"], ["a", "b" * 2 * ALWAYS]]})
+def test_a_workbook_that_swells_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(containers, "ALWAYS", 2**20)
+    path = workbook(tmp_path / "x.xlsx", {"A": [["id", "title"], ["a", "b" * 2**22]]})
     with pytest.raises(DataError, match="too many"):
         detect(path)
 
@@ -259,7 +275,8 @@ OBJECT = {"count": 2, "filters": [{"name": "x"}], "data": {"products": ROWS}, "p
     "".join(json.dumps(row, indent=1) for row in ROWS), "\n".join(json.dumps(row, indent=1) for row in ROWS),
     " ".join(map(json.dumps, ROWS)), "".join(json.dumps(row) + "\n\n" for row in ROWS),
     "[\n" + ",\n".join(map(json.dumps, ROWS)) + ",\n]", ",\n".join(map(json.dumps, ROWS)),
-    json.dumps({"products": ROWS}), json.dumps(OBJECT), json.dumps(OBJECT, indent=2), json.dumps([ROWS[:1], ROWS[1:]]),
+    json.dumps({"products": ROWS}), json.dumps(OBJECT), json.dumps(OBJECT, indent=2),
+    json.dumps([ROWS[:1], ROWS[1:]]),
     "\n".join(json.dumps({"products": [row], "page": n}) for n, row in enumerate(ROWS)),
     json.dumps({"id": "feed", "items": ROWS}), "".join(f"\x1e{json.dumps(row)}\n" for row in ROWS),
     json.dumps({"data": {"products": {"edges": [{"node": row, "cursor": "x"} for row in ROWS]}}}),
@@ -301,7 +318,7 @@ def test_json_streams_with_objects_across_the_parts_that_are_read(tmp_path: Path
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
 def test_what_is_no_number_is_absent_and_told(tmp_path: Path, number: str) -> None:
     flat = f'{{"id":"a","title":"Lamp","price":{number}}}\n{{"id":"b","title":"Cup","price":5.0}}\n'
-    canonical = f'{{"item_id":"a","text":{{"title":"L"}},"attributes":{{"price":{number}}}}}\n{{"item_id":"b"}}\n'
+    canonical = f'{{"item_id":"a","attributes":{{"price":{number}}}}}\n{{"item_id":"b"}}\n'
     for text in (flat, f"[{flat.strip().replace(chr(10), ',')}]", canonical):
         opened = open_rows(written(tmp_path / "x.jsonl", text))
         items = list(opened.rows)
@@ -312,12 +329,16 @@ def test_what_is_no_number_is_absent_and_told(tmp_path: Path, number: str) -> No
 
 
 @pytest.mark.parametrize(("text", "good", "words"), [
-    ('[{"id":"a"},{"id":"b"', ["a"], "breaks off in line 1"), ('[{"id":"a"},\n{"id" "b"},{"id":"c"}]', ["a"], "line 2"),
-    ('[{"id":"a"},5,{"id":"c"}]', ["a", "c"], "got int"), ('[{"id":"a"},{"id":"b"}', ["a", "b"], "ends inside a list"),
+    ('[{"id":"a"},{"id":"b"', ["a"], "breaks off in line 1"),
+    ('[{"id":"a"},\n{"id" "b"},{"id":"c"}]', ["a"], "breaks off in line 2"),
+    ('[{"id":"a"},5,{"id":"c"}]', ["a", "c"], "got int"),
+    ('[{"id":"a"},{"id":"b"}', ["a", "b"], "ends inside a list"),
     ('{"id":"a"}\n{"id":"b","id":"c"}\n{"id":"d"}\n', ["a", "d"], "stands twice"),
     ('{"id":"a"}\nnonsense\n{"id":"d"}\n', ["a", "d"], "no valid JSON"),
 ])
-def test_broken_json_costs_what_is_broken_and_is_told(tmp_path: Path, text: str, good: list[str], words: str) -> None:
+def test_broken_json_costs_what_is_broken_and_is_told(
+    tmp_path: Path, text: str, good: list[str], words: str
+) -> None:
     found = list(table_file(written(tmp_path / "x.json", text)).records())
     assert [record.cells["id"] for record in found if record.problem is None] == good
     (problem,) = [record.problem for record in found if record.problem is not None]
@@ -329,8 +350,9 @@ def test_a_canonical_file_is_one_in_any_container_and_encoding(tmp_path: Path) -
     write_items(tmp_path / "items.jsonl", items)
     plain = (tmp_path / "items.jsonl").read_text(encoding="utf-8")
     array = json.dumps([json.loads(line) for line in plain.splitlines()])
-    contents = [plain.encode("utf-16"), plain.encode("utf-16-le"), gzip.compress(plain.encode()), array.encode()]
-    for content in contents:
+    for content in (
+        plain.encode("utf-16"), plain.encode("utf-16-le"), gzip.compress(plain.encode()), array.encode(),
+    ):
         path = written(tmp_path / "x.jsonl", content)
         assert detect(path) == "items"
         assert list(open_rows(path).rows) == items
@@ -351,8 +373,8 @@ def test_a_merchant_feed_in_rss_has_its_fields_as_columns(tmp_path: Path) -> Non
         "<item><g:id>a</g:id><title>Shop's own</title><g:title>Lamp</g:title><link>https://h.example/a</link>"
         "<g:image_link>a.png</g:image_link><g:additional_image_link>b.png</g:additional_image_link>"
         "<g:additional_image_link>c.png</g:additional_image_link><g:price>10.00 EUR</g:price>"
-        "<g:shipping><g:country>DE</g:country><g:price>5 EUR</g:price></g:shipping><description><![CDATA[<b>Warm</b>]]>"
-        "</description></item>"
+        "<g:shipping><g:country>DE</g:country><g:price>5 EUR</g:price></g:shipping>"
+        "<description><![CDATA[<b>Warm</b>]]></description></item>"
     )
     (row,) = rows(written(tmp_path / "feed.xml", RSS.format(item)))
     assert row == {
@@ -363,8 +385,12 @@ def test_a_merchant_feed_in_rss_has_its_fields_as_columns(tmp_path: Path) -> Non
 
 
 def test_an_atom_feed_is_read(tmp_path: Path) -> None:
-    entry = '<entry><id>{0}</id><title>Lamp {0}</title><link href="https://h.example/{0}"/><g:price>5</g:price></entry>'
-    feed = '<feed xmlns="http://www.w3.org/2005/Atom" xmlns:g="http://base.google.com/ns/1.0"><id>x</id>{}</feed>'
+    entry = (
+        '<entry><id>{0}</id><title>Lamp {0}</title><link href="https://h.example/{0}"/><g:price>5</g:price>'
+        "</entry>"
+    )
+    spaces = 'xmlns="http://www.w3.org/2005/Atom" xmlns:g="http://base.google.com/ns/1.0"'
+    feed = f"<feed {spaces}><id>x</id>{{}}</feed>"
     path = written(tmp_path / "feed", feed.format(entry.format("a") + entry.format("b")))
     assert rows(path) == [
         {"id": one, "title": f"Lamp {one}", "link": f"https://h.example/{one}", "price": "5"} for one in "ab"
@@ -373,15 +399,18 @@ def test_an_atom_feed_is_read(tmp_path: Path) -> None:
 
 def test_any_other_xml_is_read_by_its_repeated_element(tmp_path: Path) -> None:
     ware = (
-        '<ware nr="{0}" neu="ja"><name>Lampe {0}</name><preis waehrung="EUR">10</preis><bilder><bild>{0}1.png</bild>'
-        '<bild>{0}2.png</bild></bilder><merkmal name="Farbe">rot</merkmal><merkmal name="Holz">Eiche</merkmal>'
+        '<ware nr="{0}" neu="ja"><name>Lampe {0}</name><preis waehrung="EUR">10</preis>'
+        "<bilder><bild>{0}1.png</bild><bild>{0}2.png</bild></bilder>"
+        '<merkmal name="Farbe">rot</merkmal><merkmal name="Holz">Eiche</merkmal>'
         "<varianten><v><sku>1</sku></v><v><sku>2</sku></v></varianten></ware>"
     )
-    text = f"<shop><kopf><stand>heute</stand></kopf><waren>{ware.format('a')}{ware.format('b')}</waren></shop>"
+    wares = ware.format("a") + ware.format("b")
+    text = f"<shop><kopf><stand>heute</stand></kopf><waren>{wares}</waren></shop>"
     first, second = rows(written(tmp_path / "x.xml", text))
     assert first == {
         "nr": "a", "neu": "ja", "name": "Lampe a", "preis": "10", "preis_waehrung": "EUR",
-        "bilder": '["a1.png", "a2.png"]', "Farbe": "rot", "Holz": "Eiche", "varianten": '[{"sku": "1"}, {"sku": "2"}]',
+        "bilder": '["a1.png", "a2.png"]', "Farbe": "rot", "Holz": "Eiche",
+        "varianten": '[{"sku": "1"}, {"sku": "2"}]',
     }
     assert second["name"] == "Lampe b"
 
@@ -465,7 +494,8 @@ def test_patterns_that_fit_nothing_and_mixed_kinds_are_errors(tmp_path: Path) ->
     written(tmp_path / "b.json", json.dumps(ROWS))
     for paths, words in (
         ([str(tmp_path / "z*.csv")], "no file fits"), ([], "no file is given"),
-        ([tmp_path / "a.csv", tmp_path / "b.json"], "several kinds"), ([tmp_path / "a.csv", tmp_path / "c.csv"], "not there"),
+        ([tmp_path / "a.csv", tmp_path / "b.json"], "several kinds"),
+        ([tmp_path / "a.csv", tmp_path / "c.csv"], "not there"),
     ):
         with pytest.raises(DataError, match=words):
             open_sources(paths)
@@ -477,7 +507,8 @@ def test_patterns_that_fit_nothing_and_mixed_kinds_are_errors(tmp_path: Path) ->
 def test_a_folder_of_parts_is_one_table_and_its_folders_are_columns(tmp_path: Path, suffix: str) -> None:
     for colour, one in (("dark%20red", ROWS[0]), ("__HIVE_DEFAULT_PARTITION__", ROWS[1])):
         content = {
-            "parquet": parquet([one]), "csv": "id,title\n{id},{title}\n".format(**one), "jsonl": json.dumps(one),
+            "parquet": parquet([one]), "csv": "id,title\n{id},{title}\n".format(**one),
+            "jsonl": json.dumps(one),
         }[suffix]
         written(tmp_path / "shop" / f"colour={colour}" / f"part-0.{suffix}", content)
     written(tmp_path / "shop" / "_SUCCESS", "")

@@ -10,6 +10,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import count
+from pathlib import Path
 
 import httpcore
 import pytest
@@ -18,6 +19,7 @@ from PIL import Image
 from ingest.fetch import WORKERS, FetchLimits, fetch_images
 from ingest.safe_fetch import Network, is_public, look_up
 from mmrec.data import images
+from mmrec.data.rows import Refused
 from mmrec.types import Item, Rejection
 
 PUBLIC, OTHER = "93.184.216.34", "2606:2800:220:1::1"
@@ -114,10 +116,17 @@ def fetch_one(url, folder, network, limits=PATIENT, **options):
     return result
 
 
-def assert_rejected(result, words, folder=None):
-    assert isinstance(result, Rejection)
-    assert (result.item_id, result.field) == ("a", "image")
-    assert words in result.reason, result.reason
+def fetched(url, folder, network):
+    (picture,) = fetch_one(url, folder, network).images
+    return isinstance(picture, Path)
+
+
+def assert_refused(result, words, folder=None):
+    assert result.item_id == "a"
+    (picture,) = result.images
+    assert isinstance(picture, Refused)
+    assert picture == picture.given
+    assert words in picture.reason, picture.reason
     if folder is not None:
         assert list(folder.iterdir()) == []
 
@@ -163,21 +172,19 @@ def test_order_is_kept_and_one_failure_does_not_stop_the_rest(server, network, t
     assert found[:3] == rows[:3]
     assert [result.item_id for result in found[3:]] == [str(n) for n in range(3 * WORKERS)]
     for n, result in enumerate(found[3:]):
-        assert isinstance(result, Rejection) == (n % 5 == 1)
+        assert result.images[0] == local
+        assert isinstance(result.images[1], Refused) == (n % 5 == 1)
         assert result.line == n
-        if isinstance(result, Item):
-            assert result.images[0] == local
+        if n % 5 != 1:
             assert result.images[1].read_bytes() == picture()
 
 
-def test_a_rejection_holds_the_row_as_it_was(server, network, tmp_path):
+def test_an_item_goes_on_with_all_that_it_has(server, network, tmp_path):
     server.pages["/a"] = page(b"", 500)
     item = Item(item_id="a", text={"title": "Mug"}, image="https://shop.test/a", line=7)
     (result,) = fetch_images([item], tmp_path, network=network, limits=PATIENT)
-    assert_rejected(result, "https://shop.test/a: answered with status 500", tmp_path)
-    assert result.line == 7
-    assert result.row["item_id"] == "a"
-    assert "https://shop.test/a" in str(result.row["image"])
+    assert_refused(result, "https://shop.test/a: answered with status 500", tmp_path)
+    assert (result.line, result) == (7, item)
 
 
 def test_items_are_read_only_a_little_ahead(network, tmp_path):
@@ -197,7 +204,7 @@ def test_items_are_read_only_a_little_ahead(network, tmp_path):
     ("https://shop.test:x/a", "no valid URL"), ("https://[::1/a", "no valid URL"),
 ])
 def test_an_address_that_is_not_plain_https_is_refused(server, network, tmp_path, url, words):
-    assert_rejected(fetch_one(url, tmp_path, network), words, tmp_path)
+    assert_refused(fetch_one(url, tmp_path, network), words, tmp_path)
     assert network.backend.asked == []
 
 
@@ -210,9 +217,8 @@ def test_an_address_that_is_not_plain_https_is_refused(server, network, tmp_path
 def test_a_private_host_is_refused_in_every_spelling(server, network, tmp_path, host):
     system = Network(look_up=look_up, backend=network.backend, tls=network.tls)
     result = fetch_one(f"https://{host}/a", tmp_path, system)
-    assert isinstance(result, Rejection)
     refusals = ("public internet", "could not be fetched", "no valid URL")
-    assert any(words in result.reason for words in refusals), result.reason
+    assert any(words in result.images[0].reason for words in refusals), result.images[0].reason
     assert network.backend.asked == []
 
 
@@ -229,7 +235,7 @@ def test_a_name_that_leads_to_a_private_address_is_refused(network, tmp_path, ad
     assert not is_public(address)
     for answer in ([address], [PUBLIC, address]):
         other = Network(look_up=lambda host, port, a=answer: a, backend=network.backend, tls=network.tls)
-        assert_rejected(fetch_one("https://shop.test/a", tmp_path, other), address, tmp_path)
+        assert_refused(fetch_one("https://shop.test/a", tmp_path, other), address, tmp_path)
     assert network.backend.asked == []
 
 
@@ -242,9 +248,9 @@ def test_the_address_that_was_checked_is_the_one_connected_to(server, network, t
     server.pages["/a"] = page(picture())
     answers = iter([[PUBLIC], ["127.0.0.1"], ["127.0.0.1"]])
     other = Network(look_up=lambda host, port: next(answers), backend=network.backend, tls=network.tls)
-    assert isinstance(fetch_one("https://shop.test/a", tmp_path, other), Item)
+    assert fetched("https://shop.test/a", tmp_path, other)
     assert network.backend.asked == [(PUBLIC, 443)]
-    assert_rejected(fetch_one("https://shop.test/a", tmp_path, other, refresh=True), "127.0.0.1")
+    assert_refused(fetch_one("https://shop.test/a", tmp_path, other, refresh=True), "127.0.0.1")
     assert network.backend.asked == [(PUBLIC, 443)]
 
 
@@ -258,14 +264,14 @@ def test_the_next_address_is_tried_when_one_does_not_answer(server, network, tmp
             return super().connect_tcp(host, port, *args, **kwargs)
 
     other = Network(look_up=lambda host, port: [OTHER, PUBLIC], backend=Half(server), tls=network.tls)
-    assert isinstance(fetch_one("https://shop.test/a", tmp_path, other), Item)
+    assert fetched("https://shop.test/a", tmp_path, other)
 
 
 def test_the_certificate_must_be_of_the_host_that_was_asked(server, network, tmp_path):
     result = fetch_one("https://other.test/a", tmp_path, network)
-    assert_rejected(result, "CERTIFICATE_VERIFY_FAILED", tmp_path)
+    assert_refused(result, "CERTIFICATE_VERIFY_FAILED", tmp_path)
     strict = Network(look_up=network.look_up, backend=network.backend)
-    assert_rejected(fetch_one("https://shop.test/a", tmp_path, strict), "CERTIFICATE_VERIFY_FAILED", tmp_path)
+    assert_refused(fetch_one("https://shop.test/a", tmp_path, strict), "CERTIFICATE_VERIFY_FAILED", tmp_path)
     assert server.asked == []
 
 
@@ -273,7 +279,7 @@ def test_a_redirect_is_followed(server, network, tmp_path):
     server.pages["/a"] = page(b"", 302, Location="/b")
     server.pages["/b"] = page(b"", 301, Location="https://cdn.test/c")
     server.pages["/c"] = page(picture())
-    assert isinstance(fetch_one("https://shop.test/a", tmp_path, network), Item)
+    assert fetched("https://shop.test/a", tmp_path, network)
     assert [host for host, _ in server.asked] == ["shop.test", "shop.test", "cdn.test"]
 
 
@@ -286,7 +292,7 @@ def test_a_redirect_goes_through_the_same_checks(server, network, tmp_path, targ
     server.pages["/a"] = page(b"", 302, Location=target)
     addresses = {"shop.test": [PUBLIC], "inner.test": ["10.0.0.1"]}
     other = Network(look_up=lambda host, port: addresses[host], backend=network.backend, tls=network.tls)
-    assert_rejected(fetch_one("https://shop.test/a", tmp_path, other), words, tmp_path)
+    assert_refused(fetch_one("https://shop.test/a", tmp_path, other), words, tmp_path)
     assert len(server.asked) == (6 if target == "/a" else 1)
 
 
@@ -294,7 +300,7 @@ def test_a_redirect_goes_through_the_same_checks(server, network, tmp_path, targ
 def test_a_body_over_the_limit_is_refused(server, network, tmp_path, length):
     server.pages["/a"] = page(picture() + bytes(5000), length=length)
     result = fetch_one("https://shop.test/a", tmp_path, network, limits=replace(PATIENT, bytes=1000))
-    assert_rejected(result, "bigger than 1,000 bytes", tmp_path)
+    assert_refused(result, "bigger than 1,000 bytes", tmp_path)
 
 
 @pytest.mark.parametrize(("body", "headers", "words"), [
@@ -302,14 +308,14 @@ def test_a_body_over_the_limit_is_refused(server, network, tmp_path, length):
     (b"<svg/>", {"Content_Type": "image/svg+xml"}, "SVG drawing"), (b"", {}, "empty"),
     (picture()[:50], {}, "cut off"), (picture(), {"Content_Encoding": "gzip"}, "compressed"),
 ], ids=["html", "svg", "empty", "cut", "gzip"])
-def test_what_is_no_picture_is_rejected_and_not_kept(server, network, tmp_path, body, headers, words):
+def test_what_is_no_picture_is_refused_and_not_kept(server, network, tmp_path, body, headers, words):
     server.pages["/a"] = page(body, **headers)
-    assert_rejected(fetch_one("https://shop.test/a", tmp_path, network), words, tmp_path)
+    assert_refused(fetch_one("https://shop.test/a", tmp_path, network), words, tmp_path)
 
 
-def test_a_body_shorter_than_announced_is_rejected(server, network, tmp_path):
+def test_a_body_shorter_than_announced_is_refused(server, network, tmp_path):
     server.pages["/a"] = page(picture(), length=False, Content_Length="100000")
-    assert_rejected(fetch_one("https://shop.test/a", tmp_path, network), "could not be fetched", tmp_path)
+    assert_refused(fetch_one("https://shop.test/a", tmp_path, network), "could not be fetched", tmp_path)
 
 
 # Each of these takes several times the seconds that its download gets, and would then end in another way.
@@ -338,7 +344,7 @@ def redirect_slowly(handler):
 def test_a_slow_server_is_left_at_the_deadline(server, network, tmp_path, answer):
     server.pages["/a"] = answer
     result = fetch_one("https://shop.test/a", tmp_path, network, limits=FetchLimits(seconds=0.4))
-    assert_rejected(result, "took over 0.4 s", tmp_path)
+    assert_refused(result, "took over 0.4 s", tmp_path)
 
 
 def test_a_slow_look_up_is_left_at_the_deadline(network, tmp_path):
@@ -351,7 +357,7 @@ def test_a_slow_look_up_is_left_at_the_deadline(network, tmp_path):
     other = Network(look_up=slow, backend=network.backend, tls=network.tls)
     result = fetch_one("https://shop.test/a", tmp_path, other, limits=FetchLimits(seconds=0.2))
     left.set()
-    assert_rejected(result, "took over 0.2 s", tmp_path)
+    assert_refused(result, "took over 0.2 s", tmp_path)
 
 
 @contextmanager
@@ -365,15 +371,15 @@ def test_a_server_without_a_greeting_is_left_at_the_deadline(network, tmp_path):
     with silent_port() as listener:
         network.backend.port = listener.getsockname()[1]
         result = fetch_one("https://shop.test/a", tmp_path, network, limits=FetchLimits(seconds=0.2))
-    assert_rejected(result, "took over 0.2 s", tmp_path)
+    assert_refused(result, "took over 0.2 s", tmp_path)
 
 
-def test_an_unknown_host_is_rejected(network, tmp_path):
+def test_an_unknown_host_is_refused(network, tmp_path):
     def unknown(host, port):
         raise socket.gaierror("no such name")
 
     other = Network(look_up=unknown, backend=network.backend, tls=network.tls)
-    assert_rejected(fetch_one("https://shop.test/a", tmp_path, other), "shop.test is not known", tmp_path)
+    assert_refused(fetch_one("https://shop.test/a", tmp_path, other), "shop.test is not known", tmp_path)
 
 
 def test_proxies_of_the_environment_are_not_used(server, network, tmp_path, monkeypatch):
@@ -381,4 +387,4 @@ def test_proxies_of_the_environment_are_not_used(server, network, tmp_path, monk
         for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY"):
             monkeypatch.setenv(name, f"http://127.0.0.1:{listener.getsockname()[1]}")
         server.pages["/a"] = page(picture())
-        assert isinstance(fetch_one("https://shop.test/a", tmp_path, network), Item)
+        assert fetched("https://shop.test/a", tmp_path, network)

@@ -6,6 +6,7 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 import pytest
 
 from ingest.quarantine import DOWNLOADS, LOCK, Quarantine
+from mmrec.data.rows import Refused, item_as_dict, rejected
 from mmrec.errors import DataError
 from mmrec.types import Item, Rejection
 
@@ -34,9 +35,41 @@ def test_a_rejected_row_is_kept_with_all_that_is_needed_to_mend_it(quarantine):
     assert quarantine.merge([bad("a", 3, field="added_at")], [], "shop.csv") == 1
     assert contents(quarantine) == [{
         "item_id": "a", "field": "added_at", "reason": "too odd", "source": "shop.csv", "folder": None,
-        "line": 3, "row": {"item_id": "a", "added_at": "soon"},
+        "line": 3, "part": False, "row": {"item_id": "a", "added_at": "soon"},
     }]
     assert quarantine.ids() == {"a"}
+
+
+def test_an_item_that_lacks_a_part_is_kept_as_one_until_it_is_taken_whole(quarantine):
+    quarantine.merge([bad("a", 3)], [], "shop.csv", incomplete=[bad("b", 4, field="image")])
+    quarantine.merge([], [], "shop.csv", incomplete=[bad("b", 4, field="image", reason="newer")], whole=True)
+    assert [(c["item_id"], c["part"], c["reason"]) for c in contents(quarantine)] == [
+        ("a", False, "too odd"), ("b", True, "newer"),
+    ]
+    quarantine.merge([], ["b"], "shop.csv")
+    assert quarantine.ids() == {"a"}
+
+
+def test_lines_without_an_id_go_when_their_source_was_read_to_its_end_without_them(quarantine, tmp_path):
+    def merge(rejections, source="shop.csv", folder=tmp_path, whole=True):
+        return quarantine.merge(rejections, [], source, folder, whole=whole)
+
+    assert merge([bad(line=1), bad(line=2), bad("a", 3), bad(row={"x": 1})]) == 4
+    assert merge([], whole=False) == 4
+    assert merge([], "other.csv") == 4
+    assert merge([], folder=tmp_path / "elsewhere") == 4
+    assert merge([bad(line=2)], f"{tmp_path}/shop.csv") == 2
+    assert [(c["item_id"], c["line"]) for c in contents(quarantine)] == [("a", 3), (None, 2)]
+
+
+def test_like_reasons_are_counted_together(quarantine):
+    quarantine.merge(
+        [bad("a", reason="row 7 is odd"), bad("b", reason="row 81 is odd"), bad("c", reason="row is even")],
+        [], "shop.csv", incomplete=[bad(f"{n}", reason=f"picture '/data/{n}.png' is gone") for n in "xyz"],
+    )
+    assert [(n, reason, entry.item_id) for n, reason, entry in quarantine.summary()] == [
+        (3, "picture '/data/x.png' is gone", "x"), (2, "row 7 is odd", "a"), (1, "row is even", "c"),
+    ]
 
 
 def test_there_is_no_file_without_rejections(quarantine):
@@ -197,8 +230,10 @@ def test_a_retry_asks_again_for_the_permission_that_a_picture_needs(quarantine, 
     quarantine.merge([pictured(feed / "../out.png")], [], "shop.csv", feed)
     for _ in range(2):
         (still,) = quarantine.retry_rows()
-        assert "--image-root" in still.reason
-        quarantine.merge([still], [], None)
+        assert "--image-root" in still.images[0].reason
+        lost = rejected(DataError(still.images[0].reason, field="image"), item_as_dict(still))
+        quarantine.merge([], [], None, incomplete=[lost])
+        assert contents(quarantine)[0]["part"]
         assert contents(quarantine)[0]["folder"] == str(feed)
     for allowed in ({"image_root": feed.parent}, {"allow_outside": True}):
         (item,) = quarantine.retry_rows(**allowed)
@@ -215,9 +250,9 @@ def test_a_retry_takes_pictures_of_the_source_and_those_that_were_downloaded(qua
 def test_a_retry_knows_no_folder_of_a_row_that_came_without(quarantine, feed):
     quarantine.merge([pictured(feed / "in.png")], [], "shop.csv")
     (row,) = quarantine.retry_rows()
-    assert isinstance(row, Rejection)
+    assert isinstance(row.images[0], Refused)
     (row,) = quarantine.retry_rows(image_root=feed)
-    assert isinstance(row, Item)
+    assert not isinstance(row.images[0], Refused)
 
 
 def test_a_file_that_cannot_be_read_is_our_error(tmp_path):

@@ -156,10 +156,13 @@ def test_a_form_brings_items_with_their_pictures(own, shop, paint, shown, told):
     sent = {"data": {"items": json.dumps(rows)},
             "files": [("image", ("red.png", red)), ("image", ("blue.png", blue))]}
     answer = own.post("/items", **sent).json()
-    assert [i["outcome"] for i in answer["items"]] == ["added", "added", "rejected"]
-    assert "names no uploaded file" in answer["items"][2]["reason"]
+    assert [i["outcome"] for i in answer["items"]] == ["added", "added", "added"]
+    assert [i.get("field") for i in answer["items"]] == [None, None, "image"]
+    assert "'green.png' names no uploaded file" in answer["items"][2]["reason"]
+    assert (answer["without_picture"], own.get("/items/c").json()["images"]) == (1, [])
     again = own.post("/items", **sent).json()
-    assert [i["outcome"] for i in again["items"]] == ["unchanged", "unchanged", "rejected"]
+    assert [i["outcome"] for i in again["items"]] == ["unchanged", "unchanged", "unchanged"]
+    assert again["without_picture"] == 1
     assert own.get("/items/b").json()["images"] == ["/items/b/image?n=0", "/items/b/image?n=1"]
     assert shown(own.get("/items/a/similar?by=image")) == told(shop.similar("a", by="image"))
     for n, colour in enumerate(["blue", "red"]):
@@ -177,8 +180,12 @@ def test_uploads_pass_the_gate_and_paths_are_not_followed(own, shop, picture):
         row("e", "x", image={"path": str(secret)}), row("f", "x", image=[3]),
     ]
     answer = own.post("/items", json=bad).json()
+    assert [(i["outcome"], i["field"]) for i in answer["items"]] == [("added", "image")] * 6
+    assert (answer["added"], answer["without_picture"]) == (6, 6)
+    bare = [{"item_id": bad["item_id"], "image": bad["image"]} for bad in bad]
+    answer = own.post("/items", json=bare).json()
     assert [(i["outcome"], i["field"]) for i in answer["items"]] == [("rejected", "image")] * 6
-    assert len(shop) == 0
+    assert [item.images for item in shop.get([one["item_id"] for one in bad])] == [()] * 6
     assert not (shop.path / "pictures").exists()
 
 
@@ -187,8 +194,11 @@ def test_a_picture_is_decoded_before_it_is_kept_though_no_encoder_reads_it(serve
         client = serve(shop)
         red = paint("red")
         rows = [row("a", "x", image=in_base64(red[:-30])), row("b", "x", image=in_base64(red))]
-        outcomes = [i["outcome"] for i in client.post("/items", json=rows).json()["items"]]
-        assert outcomes == ["rejected", "added"]
+        answer = client.post("/items", json=rows).json()
+        assert [i.get("field") for i in answer["items"]] == ["image", None]
+        assert (answer["added"], answer["without_picture"]) == (2, 1)
+        assert "is cut off" in answer["items"][0]["reason"]
+        assert client.get("/items/a/image").status_code == 404
         assert client.get("/items/b/image").status_code == 200
         assert len(list((shop.path / "pictures").iterdir())) == 1
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mmrec import Item, Recommender, Rejection
+from mmrec.data.rows import Refused
 from mmrec.encoders.toy import ToyImage, ToyText
 from mmrec.errors import DataError, StoreMismatch
 from mmrec.store import ingest as intake
@@ -109,6 +110,8 @@ def test_rows_are_added_updated_unchanged_or_rejected_and_the_store_is_a_dict(
             item_id, title, picture, price = row
             attributes = {} if price is None else {"price": price}
             rows.append(mug(item_id, title, image=pictures[picture], attributes=attributes))
+            if picture == "bad" and title:
+                picture = "none"  # it goes in with its words
             if picture == "bad" or price == "dear":
                 bad += 1
                 replaced += any(r[0] == item_id for r in batch[len(rows):] if not isinstance(r, Rejection))
@@ -131,14 +134,15 @@ def test_of_one_id_in_a_batch_the_last_row_wins(shop, last):
 
 
 def test_the_row_before_wins_if_the_last_is_rejected(shop):
-    report = shop.ingest([mug(), mug(title="blue lamp"), mug(title="bad", image="absent.png")])
+    shop.ingest([mug("price", attributes={"price": 1})])
+    report = shop.ingest([mug(), mug(title="blue lamp"), mug(title="bad", attributes={"price": "dear"})])
     assert counts(report) == (1, 1, 0, 1)
     assert shop.get(["a"])[0].text["title"] == "blue lamp"
 
 
 def test_what_was_stored_stays_if_all_new_versions_are_rejected(shop):
     shop.ingest([mug()])
-    report = shop.ingest([mug(title="x", image=b"bad"), mug(title="y", image="absent.png")])
+    report = shop.ingest([Item(item_id="a", image=b"bad"), Item(item_id="a", image="absent.png")])
     assert counts(report) == (0, 0, 0, 2)
     assert shop.get(["a"])[0].text["title"] == "red mug"
 
@@ -235,48 +239,119 @@ def test_a_deleted_item_comes_back_as_new(shop):
 
 # what is refused
 
-def test_a_bad_picture_is_rejected_with_all_that_mends_it(shop, tmp_path):
+def pictured(shop, item_id):
+    """Whether a stored item has the embedding of a picture."""
+    found = shop.catalogue.table.read([item_id], ["item_id", *shop.catalogue.table.schema.names])
+    return "e_image" in found.schema.names and found["e_image"][0].is_valid
+
+
+def damaged(paint):
+    """A picture that only decoding shows to be damaged."""
+    data = bytearray(paint("red"))
+    data[len(data) // 2] ^= 255
+    return bytes(data)
+
+
+def test_an_item_goes_in_without_its_bad_picture_and_the_report_holds_all_that_mends_it(shop, tmp_path):
     bad = tmp_path / "bad.png"
     bad.write_bytes(b"\x89PNG\r\n\x1a\n but not really")
     report = shop.ingest([mug("good"), mug("bad", image=bad, attributes={"price": 1.5}, line=7)])
-    assert counts(report) == (1, 0, 0, 1)
-    (rejection,) = report.rejections
-    assert (rejection.item_id, rejection.field, rejection.line) == ("bad", "image", 7)
-    assert str(bad) in rejection.reason
-    assert json.loads(json.dumps(rejection.row)) == {
+    assert (counts(report), report.without_picture, report.rejections) == ((2, 0, 0, 0), 1, ())
+    (lost,) = report.incomplete
+    assert (lost.item_id, lost.field, lost.line) == ("bad", "image", 7)
+    assert str(bad) in lost.reason
+    assert json.loads(json.dumps(lost.row)) == {
         "item_id": "bad", "text": {"title": "red mug"}, "image": str(bad), "attributes": {"price": 1.5},
     }
+    (item,) = shop.get(["bad"])
+    assert (dict(item.text), dict(item.attributes), item.images) == (
+        {"title": "red mug"}, {"price": 1.5}, (),
+    )
+    assert [r.item_id for r in shop.similar("good", k=1)] == ["bad"]
+    assert shop.doctor()["healthy"]
 
 
 @pytest.mark.parametrize("image", [
     "absent.png", b"no picture", "https://shop.example/a.png", ["absent.png"], b"GIF89a",
+    Refused("../a.png", "picture '../a.png' lies outside"),
 ])
-def test_every_kind_of_unusable_picture_is_a_rejection(shop, paint, image):
-    report = shop.ingest([mug("bad", image=image), mug("good", image=paint("red"))])
-    assert counts(report) == (1, 0, 0, 1)
-    assert (report.rejections[0].item_id, report.rejections[0].field) == ("bad", "image")
-    json.dumps(report.rejections[0].row)
+def test_every_kind_of_unusable_picture_costs_the_picture_and_alone_the_item(shop, paint, image):
+    report = shop.ingest([
+        mug("bad", image=image), Item(item_id="bare", image=image), mug("good", image=paint("red")),
+    ])
+    assert (counts(report), report.without_picture) == ((2, 0, 0, 1), 1)
+    for told, item_id in ((report.incomplete, "bad"), (report.rejections, "bare")):
+        assert [(r.item_id, r.field) for r in told] == [(item_id, "image")]
+        assert told[0].reason.startswith("picture ")
+        json.dumps(told[0].row)
+    assert [pictured(shop, i) for i in ("bad", "good")] == [False, True]
 
 
-def test_a_pil_image_that_cannot_be_loaded_is_a_rejection(shop, paint):
+def test_a_pil_image_that_cannot_be_loaded_costs_the_picture(shop, paint):
     cut = io.BytesIO(paint("red")[:60])
     with Image.open(cut) as broken, Image.open(io.BytesIO(paint("red"))) as closed:
         pass
     report = shop.ingest([mug("cut", image=broken), mug("closed", image=closed), mug("good")])
-    assert counts(report) == (1, 0, 0, 2)
-    assert {r.item_id for r in report.rejections} == {"cut", "closed"}
-    json.dumps([r.row for r in report.rejections])
+    assert (counts(report), report.without_picture) == ((3, 0, 0, 0), 2)
+    assert {r.item_id for r in report.incomplete} == {"cut", "closed"}
+    json.dumps([r.row for r in report.incomplete])
 
 
-def test_an_item_with_a_bad_picture_costs_no_encoder_call(shop, calls):
+def test_an_item_with_nothing_but_a_bad_picture_costs_no_encoder_call(shop, calls):
     for image in (b"no picture", "absent.png"):
-        report = shop.ingest([mug(image=image)])
+        report = shop.ingest([Item(item_id="a", image=image)])
         assert (counts(report), report.encoder_calls, calls(shop)) == ((0, 0, 0, 1), 0, (0, 0))
 
 
-def test_one_bad_picture_of_several_rejects_the_item(shop, paint):
-    report = shop.ingest([mug(image=[paint("red"), b"no picture"])])
-    assert (counts(report), len(shop)) == ((0, 0, 0, 1), 0)
+@pytest.mark.parametrize("bad", [b"no picture", "absent.png", "damaged"])
+def test_of_several_pictures_the_sound_ones_are_embedded(shop, paint, picture, bad):
+    bad = damaged(paint) if bad == "damaged" else bad
+    red, blue = picture("red.png", "red"), picture("blue.png", "blue")
+    both = mug("both", image=[red, bad, blue])
+    report = shop.ingest([both, mug("sound", image=[red, blue]), mug("late")])
+    assert (counts(report), report.without_picture) == ((3, 0, 0, 0), 1)
+    assert (shop.similar("sound", by="image", k=1)[0].score, pictured(shop, "late")) == (
+        pytest.approx(1, abs=1e-4), False,
+    )
+    assert shop.get(["both"])[0].images == (str(red), str(blue))
+    again = shop.ingest([both])
+    assert (counts(again), again.without_picture, again.encoder_calls) == ((0, 0, 1, 0), 1, 0)
+
+
+@pytest.mark.parametrize("bad", [b"no picture", b"damaged"])
+def test_an_item_without_its_picture_is_tried_again_until_the_picture_works(shop, tmp_path, paint, bad):
+    path = tmp_path / "a.png"
+    path.write_bytes(damaged(paint) if bad == b"damaged" else bad)
+    for expected in ((1, 0, 0, 0), (0, 0, 1, 0), (0, 0, 1, 0)):
+        report = shop.ingest([mug(image=path)])
+        assert (counts(report), report.without_picture, pictured(shop, "a")) == (expected, 1, False)
+        assert shop.doctor()["healthy"]
+    path.write_bytes(paint("red"))
+    report = shop.ingest([mug(image=path)])
+    assert (counts(report), report.without_picture, pictured(shop, "a")) == ((0, 1, 0, 0), 0, True)
+
+
+@pytest.mark.parametrize("loss", ["gone", "damaged"])
+def test_a_picture_that_was_sound_before_stays_embedded_while_its_file_is_lost(shop, picture, paint, loss):
+    path = picture("a.png", "red")
+    shop.ingest([mug(image=path)])
+    path.unlink() if loss == "gone" else path.write_bytes(damaged(paint))
+    report = shop.ingest([mug(image=path)])
+    assert (counts(report), report.without_picture, pictured(shop, "a")) == ((0, 0, 1, 0), 1, True)
+    assert shop.get(["a"])[0].images == (str(path),)
+    report = shop.ingest([mug(title="blue lamp", image=path)])
+    assert (counts(report), report.without_picture, pictured(shop, "a")) == ((0, 1, 0, 0), 1, False)
+
+
+def test_a_picture_that_may_not_be_read_is_not_kept_either(open_shop):
+    shop = open_shop(image_encoder="none")
+    report = shop.ingest([mug(image=["a.png", Refused("/etc/hosts", "picture '/etc/hosts' lies outside")])])
+    assert (report.added, report.without_picture, shop.get(["a"])[0].images) == (1, 1, ("a.png",))
+
+
+def test_the_last_word_on_an_item_counts(shop, small_chunks, paint):
+    report = shop.ingest([mug(image="absent.png"), *mugs(4), mug(image=paint("red"))])
+    assert (counts(report), report.without_picture, report.incomplete) == ((5, 1, 0, 0), 0, ())
 
 
 @pytest.mark.parametrize(("known", "given", "noun"), [
@@ -297,8 +372,9 @@ def test_the_first_of_a_batch_sets_the_type_of_an_attribute(shop):
 
 
 def test_a_rejected_item_sets_no_type(shop):
+    shop.ingest([mug("first", attributes={"price": 1.0})])
     report = shop.ingest([
-        mug("bad", attributes={"size": 1}, image="absent.png"), mug("good", attributes={"size": "big"}),
+        mug("bad", attributes={"size": 1, "price": "dear"}), mug("good", attributes={"size": "big"}),
     ])
     assert [r.item_id for r in report.rejections] == ["bad"]
     assert shop.get(["good"])[0].attributes == {"size": "big"}
@@ -618,7 +694,7 @@ def test_encoding_alone_is_encoding_in_a_batch(catalogue, red_blue):
     drafts = [Draft(item) for item in red_blue]
     vectors, failures = intake.Intake(catalogue).embed(drafts)
     assert not failures
-    together = intake.fields_of(drafts, vectors)
+    together = schema.draft_fields(drafts, vectors)
     alone = encode_alone(catalogue, red_blue[5])
     for name, part in alone.embeddings.items():
         assert part.values[0] == pytest.approx(together.embeddings[name].values[5], abs=1e-6)

@@ -108,6 +108,43 @@ def test_a_history_follows_the_settings(open_interactions):
     assert weighed.history("u") == [("b", -2.0), ("a", 5.0)]
 
 
+def test_what_is_taken_back_is_no_wish_and_no_dislike(behaviour):
+    kinds = ["remove_from_cart", "Refund", "return", "order cancelled", "removeFromCart", "partial-refund"]
+    behaviour.record([act(f"i{n}", kind=kind) for n, kind in enumerate(kinds)])
+    assert {weight for _, weight in behaviour.history("u")} == {0.0}
+    assert set(behaviour.popularity().values()) == {0.0}
+
+
+def test_kinds_of_other_spellings_weigh_as_what_they_mean(behaviour, open_interactions):
+    names = {"transaction": 3.0, "Purchase": 3.0, "add-to-cart": 2.0, "page view": 0.5, "Thumbs Down": -1.0}
+    behaviour.record([act(kind, kind=kind) for kind in names])
+    assert dict(behaviour.history("u")) == names
+    weighed = dict(open_interactions(kind_weights={"Page-View": 0.1, "purchase": 9}).history("u"))
+    assert weighed == {**names, "page view": 0.1, "transaction": 9.0, "Purchase": 9.0}
+
+
+def test_a_row_of_an_earlier_version_is_weighed_by_its_folded_kind(behaviour):
+    assert [behaviour.weight_of(kind) for kind in ("Purchase", "add to cart", "zap")] == [3.0, 2.0, 1.0]
+
+
+def test_the_same_act_of_unknown_time_is_one_whenever_it_is_read(behaviour, tmp_path):
+    file = tmp_path / "clicks.jsonl"
+    file.write_text('{"user_id": "u", "item_id": "a", "kind": "purchase"}\n' * 2)
+    assert counts(behaviour.record(read_interactions(file))) == (1, 1, 0)
+    assert counts(behaviour.record(read_interactions(file))) == (0, 2, 0)
+    live = [Interaction(user_id="u", item_id="a", kind="purchase", time=MAY + timedelta(days=n)) for n in (0, 1)]
+    assert counts(behaviour.record(live)) == (2, 0, 0)
+
+
+@pytest.mark.parametrize("year", [2999, 9999])
+def test_what_is_dated_in_the_future_is_told_once(behaviour, caplog, year):
+    late = datetime(year, 12, 31, tzinfo=UTC)
+    rows = [Interaction(user_id=user, item_id="a", time=late) for user in "uv"]
+    assert counts(behaviour.record([*rows, act()])) == (3, 0, 0)
+    assert caplog.text.count("2 interactions are dated in the future") == 1
+    assert counts(behaviour.record(rows)) == (0, 2, 0)
+
+
 @pytest.mark.parametrize("user", ["nobody", "o'neil", "' OR 1=1 --", "ü\u00a0x", "u%"])
 def test_a_user_gets_only_their_own_history(behaviour, user):
     behaviour.record([act(), act("b", "other")])

@@ -48,6 +48,22 @@ def test_batch_by_batch_it_is_what_one_count_of_all_gives(tmp_path_factory, batc
         assert popularity.rows == behaviour.table.count()
 
 
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("between", [True, False])
+def test_a_wrong_clock_does_not_rule(behaviour, first, between):
+    fair = [act("best", user) for user in "uvw"] + [act("good", "u")]
+    wrong = [Interaction(user_id="x", item_id="odd", time=datetime(9999, 12, 31, tzinfo=UTC))]
+    popularity = Popularity()
+    for batch in (wrong, fair) if first else (fair, wrong):
+        behaviour.record(batch)
+        popularity = counted(behaviour, popularity) if between else popularity
+    assert counted(behaviour, popularity).counts == pytest.approx({"best": 3.0, "good": 1.0})
+    behaviour.record([act("good", "v", days=HALF_LIFE)])
+    later = counted(behaviour, popularity)
+    assert later.counts == pytest.approx({"best": 1.5, "good": 1.5})
+    assert later.rows == behaviour.table.count()
+
+
 def test_only_what_came_since_is_read(behaviour, monkeypatch):
     behaviour.record([act(item_id, user_id) for item_id in "abc" for user_id in "uvw"])
     before = counted(behaviour, Popularity())

@@ -25,7 +25,8 @@ from hypothesis.stateful import (
 from PIL import Image
 
 from mmrec import IngestReport, Item, Recommender
-from mmrec.store.ingest import Intake, fields_of
+from mmrec.store import schema
+from mmrec.store.ingest import Intake
 from mmrec.store.schema import Draft, matrix
 
 EXAMPLES, STEPS = (43, 50) if os.environ.get("CI") else (6, 40)
@@ -211,7 +212,7 @@ class Shop(RuleBasedStateMachine):
         drafts = [Draft(item) for item in self.items.values()]
         embedded, failures = Intake(catalogue).embed(drafts)
         assert not failures
-        expected = catalogue.serving().rows(fields_of(drafts, embedded), list(self.items))
+        expected = catalogue.serving().rows(schema.draft_fields(drafts, embedded), list(self.items))
         assert found.keys() == self.items.keys()
         for item_id, vector in zip(self.items, expected, strict=True):
             np.testing.assert_allclose(found[item_id], vector, atol=1e-5)

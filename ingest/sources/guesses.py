@@ -1,0 +1,233 @@
+"""What a column holds and how it is written, found out from its first cells.
+
+Whatever the format, strings are read alike: "9,50" in JSON is the number that it is in CSV.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from functools import partial
+from typing import Any
+
+from ingest.sources import moments
+from ingest.sources.amounts import Amounts, amounts, has_decimals, plain_number
+from ingest.sources.moments import Order, moment
+from ingest.sources.names import Role, roles
+from ingest.sources.values import (
+    FIXED,
+    Hints,
+    Kind,
+    Reading,
+    bracketed,
+    category,
+    cut,
+    is_zero,
+    listed,
+    natural,
+    one_of,
+    reader,
+    says_nothing,
+)
+
+_YES_NO = (  # pairs of words; those of one letter or of several meanings count only if both stand there
+    ("true", "false"), ("yes", "no"), ("ja", "nein"), ("ja", "nee"), ("oui", "non"), ("si", "no"),
+    ("sí", "no"), ("sim", "não"), ("sim", "nao"), ("tak", "nie"), ("да", "нет"), ("wahr", "falsch"),
+    ("vrai", "faux"), ("verdadero", "falso"), ("verdadeiro", "falso"), ("vero", "falso"),
+    ("waar", "onwaar"), ("prawda", "fałsz"), ("истина", "ложь"), ("はい", "いいえ"), ("是", "否"),
+    ("y", "n"), ("t", "f"), ("j", "n"), ("on", "off"),
+)
+_LIST_SEPARATORS = ("|", ";", ",")
+_SHORT, _FEW_WORDS = 40, 5  # characters and words of a value of a list
+_INTEGER = re.compile(r"[1-9]\d{7,}|0\d+")
+_SPELT: Mapping[Order, str] = {
+    "dmy": "day, month, year", "mdy": "month, day, year", "ymd": "year, month, day",
+}
+
+
+def infer(name: str, cells: Sequence[Any], hints: Hints | None = None) -> Reading | None:
+    """How the filled cells of a column are read; None for objects and the like, which are no attribute."""
+    hints = hints or Hints()
+    said = (hints.types or {}).get(name)
+    cells = [cell for cell in map(natural, cells) if not says_nothing(cell)]
+    if said is not None:
+        return _as_said(said, cells, hints)
+    if not cells:
+        return FIXED["category"]
+    meant = roles(name)
+    return (
+        _bools(cells, meant) or _codes(cells, meant) or _dates(cells, meant, hints)
+        or _numbers(cells, meant, hints) or _lists(cells, meant) or _categories(cells)
+    )
+
+
+def _fits(read: Callable[[Any], Any], cells: Sequence[Any], share: float = 0.01) -> bool:
+    """Whether a reader reads the cells, but for a few odd ones."""
+    allowed = int(len(cells) * share)
+    for cell in cells:
+        try:
+            read(cell)
+        except ValueError:
+            allowed -= 1
+            if allowed < 0:
+                return False
+    return True
+
+
+def _as_said(kind: Kind, cells: Sequence[Any], hints: Hints) -> Reading:
+    if kind == "number":
+        found = _numbers(cells, frozenset({"price"}), hints)
+        return found if found is not None and found.kind == "number" else FIXED["number"]
+    if kind == "date":
+        return _dates(cells, frozenset({"time"}), hints) or FIXED["date"]
+    if kind == "list":
+        return _lists(cells, frozenset({"list"})) or FIXED["list"]
+    return FIXED[kind]
+
+
+def _bools(cells: Sequence[Any], meant: frozenset[Role]) -> Reading | None:
+    if not all(isinstance(cell, bool | str) for cell in cells):
+        return None
+    words = {cell.strip().lower() for cell in cells if isinstance(cell, str)}
+    if not words:
+        return FIXED["bool"]
+    for yes, no in _YES_NO:
+        doubtful = len(yes) == 1 or yes in ("on", "si", "tak")
+        if words <= {yes, no} and (len(words) == 2 or not doubtful or "flag" in meant):
+            note = None if yes == "true" else f"{yes!r} and {no!r} are true and false (--types NAME=category)"
+            read = partial(one_of, yes=frozenset({yes, "true"}), no=frozenset({no, "false"}))
+            return Reading("bool", reader(read), note=note)
+    return None
+
+
+def _codes(cells: Sequence[Any], meant: frozenset[Role]) -> Reading | None:
+    """Numbers that name rather than measure: EANs, postcodes, ids of categories."""
+    if "time" in meant or "price" in meant or not all(
+        isinstance(cell, str | int | float | Decimal) and not isinstance(cell, bool) for cell in cells
+    ):
+        return None
+    texts = [category(cell) for cell in cells]
+    whole = all(_INTEGER.fullmatch(text) for text in texts)
+    lengths = {len(text) for text in texts}
+    same = whole and len(lengths) == 1 and len(texts) > 1 and len(set(texts)) > 0.9 * len(texts)
+    if ("code" in meant and all(_digits(text) for text in texts)) or same:
+        return Reading("category", reader(category))
+    return None
+
+
+def _digits(text: str) -> bool:
+    return any(map(str.isdigit, text)) and "." not in text
+
+
+def _dates(cells: Sequence[Any], meant: frozenset[Role], hints: Hints) -> Reading | None:
+    kept = [cell for cell in cells if not is_zero(cell)]
+    if not kept and cells:
+        return FIXED["date"] if "time" in meant else None
+    if "time" in meant and (read := moments.epoch(kept)) is not None:
+        unit = "days such as 20240501" if len(str(kept[0])) == 8 else "time since 1970"
+        return Reading("date", reader(read), note=f"numbers are {unit} (--types NAME=number)")
+    if _fits(moment, kept):
+        return FIXED["date"]
+    if hints.dates is not None:
+        read = moments.ordered(hints.dates)
+        return Reading("date", reader(read)) if _fits(read, kept, 0.1) else None
+    allowed = moments.orders(kept)
+    if len(allowed) == 1:
+        (order,) = allowed
+        return Reading("date", reader(moments.ordered(order)), note=f"dates are {_SPELT[order]} (--dates)")
+    if len(allowed) > 1:
+        note = "no value says which is the day and which the month: kept as strings (--dates dmy, mdy or ymd)"
+        return Reading("category", reader(category), note=note)
+    return None
+
+
+def _numbers(cells: Sequence[Any], meant: frozenset[Role], hints: Hints) -> Reading | None:
+    share = 0.5 if "price" in meant else 0.01
+    thousands = all(map(_in_threes, cells))
+    if not hints.decimals and _fits(plain_number, cells) and not ("price" in meant and thousands):
+        return FIXED["number"]
+    if not any(isinstance(cell, str) for cell in cells):
+        return FIXED["number"] if _fits(plain_number, cells, share) else None
+    ways = amounts(cells, hints.decimals)
+    if not ways or not all(isinstance(cell, str | int | float | Decimal) for cell in cells):
+        return None
+    way = ways[-1] if len(ways) > 1 and thousands and _mark(cells) == "." else ways[0]
+    if not _fits(way.read, cells, share):
+        return None
+    if not (way.priced or "price" in meant or any(map(has_decimals, cells)) or hints.decimals):
+        return None  # 1,299 alone says nothing
+    note = None
+    if any(isinstance(cell, str) and ("," in cell or "." in cell) for cell in cells):
+        mark = "a comma" if way.decimals == "," else "a point"
+        note = f"numbers have {mark} before their decimals (--decimal)"
+    if way.decimals == "." and all(not isinstance(c, str) or "," not in c for c in cells):
+        note = None  # as programs write them
+    beside = way.currency if way.priced and any(map(_currency(way), cells)) else None
+    if beside is not None:
+        note = "; ".join(filter(None, [note, "currencies are in NAME_currency"]))
+    return Reading("number", reader(way.read), beside, note)
+
+
+def _currency(way: Amounts) -> Callable[[Any], str | None]:
+    """The currency of a cell; None where the cell cannot be read."""
+
+    def currency(cell: Any) -> str | None:
+        try:
+            found: str | None = way.currency(cell)
+        except ValueError:
+            return None
+        return found
+
+    return currency
+
+
+def _in_threes(cell: Any) -> bool:
+    """Whether a string's only mark stands before three digits: 1.299 may be thousands."""
+    return isinstance(cell, str) and re.fullmatch(r"\D*\d{1,3}[.,]\d{3}\D*", cell) is not None
+
+
+def _mark(cells: Sequence[str]) -> str:
+    marks = Counter(mark for cell in cells for mark in cell if mark in ".,")
+    return marks.most_common(1)[0][0] if marks else ""
+
+
+def _lists(cells: Sequence[Any], meant: frozenset[Role]) -> Reading | None:
+    if any(isinstance(cell, list | tuple) for cell in cells):
+        fits = _fits(listed, [[cell] if isinstance(cell, str) else cell for cell in cells])
+        return FIXED["list"] if fits else None
+    if not all(isinstance(cell, str) for cell in cells):
+        return None
+    if any(cell.lstrip().startswith("[") for cell in cells) and _fits(bracketed, cells):
+        return FIXED["list"]
+    for mark in _LIST_SEPARATORS:
+        several = [cell for cell in cells if mark in cell]
+        if several and _is_list(several, mark, cells, "list" in meant):
+            note = None if mark == "|" else f"lists, cut at {mark!r} (--types NAME=category)"
+            return Reading("list", reader(partial(cut, mark=mark)), note=note)
+    return None
+
+
+def _is_list(several: Sequence[str], mark: str, cells: Sequence[str], named: bool) -> bool:
+    """Whether cells are lists cut at a mark: all values are short, and some stand in several cells."""
+    parts = [[part.strip() for part in cell.split(mark)] for cell in several]
+    flat = [part for values in parts for part in values if part]
+    if not all(len(part) <= _SHORT and len(part.split()) <= _FEW_WORDS for part in flat):
+        return False
+    if mark == "|" or named:
+        return len(flat) > len(parts)
+    if any(re.search(r"\d,\d", cell) for cell in several) or len(several) < 0.2 * len(cells):
+        return False
+    alone = Counter(part for cell in cells for part in {one.strip() for one in cell.split(mark)})
+    again = sum(count > 1 for count in alone.values())
+    return again >= 0.3 * len(alone) and max(len(part.split()) for part in flat) <= 3
+
+
+def _categories(cells: Sequence[Any]) -> Reading | None:
+    if not _fits(category, cells):
+        return None
+    strings = sum(isinstance(cell, str) for cell in cells)
+    mixed = 0 < strings < len(cells) and not all(isinstance(cell, str | int) for cell in cells)
+    note = "values of several types are kept as strings (--types NAME=number)" if mixed else None
+    return Reading("category", reader(category), note=note)

@@ -1,0 +1,145 @@
+"""What names of columns say, in the languages in which shops have them."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import lru_cache
+from typing import Literal
+
+Role = Literal["id", "text", "image", "price", "time", "code", "list", "label", "flag"]
+
+IDS = (
+    "item_id", "id", "sku", "asin", "article_id", "product_id", "parent_asin", "movie_id", "book_id",
+    "itemid", "productid", "articleid", "movieid", "uniq_id", "uuid", "isbn", "ean", "gtin", "handle",
+    "item_number", "product_number", "product_code", "item_code", "variant_sku", "barcode", "mpn",
+    "artikelnummer", "artikelnr", "artikel_nr", "art_nr", "artnr", "artikel_id", "artikelcode",
+    "produktnummer", "produkt_id", "bestellnummer", "reference", "ref", "code_produit", "code_article",
+    "id_produit", "referencia", "codigo", "codigo_producto", "codigo_do_produto", "id_producto",
+    "codice", "codice_articolo", "codice_prodotto", "id_prodotto", "numer_artykulu", "indeks", "kod",
+    "kod_produktu", "symbol", "артикул", "код", "код_товара", "ид", "идентификатор", "商品id",
+    "商品番号", "商品コード", "品番", "商品編号", "商品编号", "商品编码", "产品编号", "产品id", "货号",
+    "编号", "番号", "コード",
+)
+IMAGES = (
+    "image", "images", "image_path", "image_url", "image_link", "image_src", "image_file", "image_urls",
+    "photo", "photos", "picture", "pictures", "img", "img_url", "main_image", "featured_image",
+    "product_image", "thumbnail", "poster", "file_name", "filename", "bild", "bilder", "bild_url",
+    "bildurl", "produktbild", "hauptbild", "foto", "fotos", "photo_url", "imagen", "imagenes",
+    "url_imagen", "immagine", "immagini", "imagem", "imagens", "afbeelding", "afbeeldingen", "zdjecie",
+    "zdjecia", "obraz", "obrazek", "картинка", "картинки", "изображение", "изображения", "фото", "画像",
+    "商品画像", "画像url", "写真", "图片", "主图", "商品图片", "图片链接", "圖片",
+)
+DATES = (
+    "added_at", "date_added", "created_at", "created", "date_created", "creation_date", "added",
+    "added_on", "created_on", "erstellt", "erstellt_am", "angelegt_am", "hinzugefugt_am", "erstelldatum",
+    "anlagedatum", "date_de_creation", "date_creation", "date_d_ajout", "fecha_de_creacion",
+    "fecha_creacion", "fecha_de_alta", "data_creazione", "data_di_creazione", "data_inserimento",
+    "data_de_criacao", "data_criacao", "aangemaakt", "aangemaakt_op", "datum_toegevoegd", "data_dodania",
+    "data_utworzenia", "дата_создания", "дата_добавления", "登録日", "登録日時", "作成日", "作成日時",
+    "追加日", "创建时间", "创建日期", "添加时间", "上架时间",
+)
+TEXTS = frozenset({
+    "title", "name", "description", "product_title", "product_name", "prod_name", "item_name",
+    "display_name", "product_display_name", "productdisplayname", "product_description",
+    "short_description", "detail_desc", "long_description", "headline", "subtitle", "summary", "caption",
+    "overview", "plot", "synopsis", "abstract", "about", "details", "text", "body", "body_html",
+    "content", "desc", "item_title", "descriptions", "titel", "bezeichnung", "beschreibung",
+    "kurzbeschreibung", "langbeschreibung", "artikelbezeichnung", "produktname", "artikelname",
+    "produktbeschreibung", "artikelbeschreibung", "untertitel", "produkttitel", "titre", "nom",
+    "nom_du_produit", "designation", "libelle", "description_courte", "resume", "titulo", "nombre",
+    "nombre_del_producto", "descripcion", "descripcion_corta", "resumen", "titolo", "nome",
+    "nome_prodotto", "descrizione", "descrizione_breve", "denominazione", "nome_do_produto", "descricao",
+    "descricao_curta", "resumo", "naam", "productnaam", "omschrijving", "beschrijving",
+    "korte_beschrijving", "tytul", "nazwa", "nazwa_produktu", "opis", "krotki_opis", "название",
+    "наименование", "название_товара", "описание", "краткое_описание", "заголовок", "имя", "текст",
+    "商品名", "商品名称", "品名", "名前", "名称", "製品名", "タイトル", "説明", "商品説明", "商品説明文",
+    "説明文", "概要", "詳細", "紹介", "标题", "標題", "产品名称", "名字", "描述", "商品描述", "产品描述",
+    "说明", "简介", "詳情", "详情",
+})
+def _words(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+_TOKENS: dict[Role, frozenset[str]] = {
+    "price": _words(
+        "price prices msrp rrp cost amount preis uvp vk ek kosten betrag prix cout montant precio coste "
+        "importe prezzo costo importo preco custo valor prijs bedrag cena cennik koszt цена стоимость "
+        "価格 値段 販売価格 金額 定価 价格 售价 定价 价钱 單價 单价"
+    ),
+    "time": _words(
+        "date time timestamp datetime ts created updated modified added published released launch "
+        "launched expires datum zeit zeitpunkt erstellt geandert fecha hora horodatage data dia дата "
+        "время 日付 日時 時刻 日期 时间 登録日 発売日 作成日 更新日 追加日"
+    ),
+    "code": _words(
+        "ean gtin upc isbn issn asin mpn sku code barcode plz zip zipcode postcode postal phone tel "
+        "telefon fax id nr nummer artikelnummer uuid hash hs hsn taric код артикул штрихкод 番号 コード "
+        "品番 编码 条码 编号 货号 jan kod codigo codice strichcode referenz reference referencia"
+    ),
+    "list": _words(
+        "tags tag genres categories sizes colors colours keywords features labels materials schlagworte "
+        "schlagworter stichworte kategorien grossen farben merkmale etiquettes tailles couleurs "
+        "etiquetas categorias tallas colores categorie taglie colori tagi kategorie rozmiary kolory "
+        "maten kleuren теги метки категории размеры цвета жанры タグ カテゴリ カテゴリー ジャンル 标签 "
+        "分类 类别"
+    ),
+    "label": _words(
+        "brand vendor manufacturer maker marke hersteller marque fabricant marca fabricante produttore "
+        "merk fabrikant marka producent бренд производитель марка ブランド メーカー 品牌 厂商 color "
+        "colour farbe couleur colore cor kleur kolor цвет 色 カラー 颜色 size grosse taille talla "
+        "taglia tamanho maat rozmiar размер サイズ 尺寸 尺码 material matiere materiale materiaal "
+        "materiał материал 素材 材质 type typ tipo category kategorie categorie categoria kategoria "
+        "категория カテゴリ 类别 status availability condition zustand gender season country land pays "
+        "pais paese kraj страна 国 unit einheit collection kollektion department author autor language "
+        "currency wahrung supplier option variant"
+    ),
+    "flag": _words(
+        "is has in available active enabled published visible sale onsale stock instock lagernd aktiv "
+        "neu new verfugbar disponible actif activo attivo ativo actief aktywny активен наличии 在庫 "
+        "有货"
+    ),
+}
+
+
+@lru_cache(maxsize=4_096)
+def plain_name(name: str) -> str:
+    """A name in small letters without accents, its words joined by `_`: "createdAt" gives created_at."""
+    name = re.sub(r"(?<=[a-z0-9])(?=[A-Z][a-z])", "_", name)
+    letters = unicodedata.normalize("NFKD", name.casefold())
+    letters = "".join(letter for letter in letters if not "\u0300" <= letter <= "\u036f")
+    return re.sub(r"[\W_]+", "_", unicodedata.normalize("NFC", letters)).strip("_")
+
+
+@lru_cache(maxsize=4_096)
+def roles(name: str) -> frozenset[Role]:
+    """What a column may be by its name. Compounds count by their last part: Verkaufspreis is a price."""
+    plain = plain_name(name)
+    words = plain.split("_")
+    found: set[Role] = {role for role, known in _FOLDED.items() if plain in known}
+    found |= {role for role, known in _WORDS.items() if not known.isdisjoint(words)}
+    last = re.sub(r"\d+$", "", words[-1])
+    if last in ("at", "on") and len(words) > 1:
+        found.add("time")
+    ends = {
+        role for role in ("price", "time", "code", "list")
+        if last in _WORDS[role] or any(last.endswith(word) for word in _WORDS[role] if _telling(word))
+    }
+    found |= ends
+    if "code" in found and "code" not in ends and plain not in _WORDS["code"]:
+        found.discard("code")  # "code" counts at the end alone: "id_number_of_pages" is none
+    if any(plain.endswith(word) for word in _FOLDED["text"] if _telling(word)):
+        found.add("text")
+    return frozenset(found)
+
+
+def _telling(word: str) -> bool:
+    """Whether the end of a compound may be this word: long, or of letters that are words."""
+    return len(word) > 4 or (len(word) > 1 and word[0] > "\u3000")
+
+
+_FOLDED: dict[Role, frozenset[str]] = {
+    "id": frozenset(map(plain_name, IDS)), "image": frozenset(map(plain_name, IMAGES)),
+    "text": frozenset(map(plain_name, TEXTS)), "time": frozenset(map(plain_name, DATES)),
+}
+_WORDS = {role: frozenset(map(plain_name, words)) for role, words in _TOKENS.items()}

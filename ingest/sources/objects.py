@@ -1,0 +1,129 @@
+"""Objects in cells, made flat: `{"details": {"Color": "red"}}` becomes a column `details.Color`."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ingest.sources.names import roles
+from ingest.sources.pictures import looks_like_picture, pictures
+from ingest.sources.records import Record
+from ingest.sources.values import MAX_LIST, is_blank, list_parts, natural
+
+DEPTH = 3  # levels that are made flat
+MOST = 50  # keys of one column that become columns
+_NAMES = ("name", "title", "label", "text")  # what stands for an object in a list
+_KEYS = ("name", "key", "label", "attribute", "attribute_name")  # of pairs
+_VALUES = ("value", "values", "option", "options", "val", "attribute_value")
+
+
+@dataclass(frozen=True)
+class Flattening:
+    """Which columns hold objects, and which of their keys become columns.
+
+    Attributes:
+        columns: that hold objects.
+        kept: the columns made of them; None if all are.
+        notes: what was left out.
+    """
+
+    columns: frozenset[str] = frozenset()
+    kept: frozenset[str] | None = None
+    notes: Sequence[str] = field(default=())
+
+    def flat(self, record: Record) -> Record:
+        """The record with a column for each key of its objects."""
+        if self.columns.isdisjoint(record.cells):
+            return record
+        cells: dict[str, Any] = {}
+        for name, cell in record.cells.items():
+            if name not in self.columns:
+                cells[name] = cell
+                continue
+            for column, value in _flat(name, cell, DEPTH):
+                if self.kept is None or column in self.kept:
+                    cells.setdefault(column, value)
+        return replace(record, cells=cells)
+
+
+def flattening(records: Sequence[Record], images: Sequence[str] | None) -> Flattening:
+    """What the first records say about objects; columns of pictures are not made flat."""
+    found = {
+        name for record in records for name, cell in record.cells.items()
+        if _object(cell) is not None or _names(cell)
+    }
+    columns = frozenset(
+        name for name in found
+        if name not in (images or ()) and not (images is None and _pictured(name, records))
+    )
+    counts: dict[str, Counter[str]] = {name: Counter() for name in columns}
+    for record in records:
+        for name in columns & record.cells.keys():
+            counts[name].update(column for column, _ in _flat(name, record.cells[name], DEPTH))
+    notes, kept = [], set[str]()
+    for name, keys in counts.items():
+        kept |= {column for column, _ in keys.most_common(MOST)}
+        if len(keys) > MOST:
+            notes.append(
+                f"column {name!r} has objects of {len(keys):,} keys: the {MOST} most frequent are taken"
+            )
+    return Flattening(columns, frozenset(kept) if notes else None, notes)
+
+
+def _pictured(name: str, records: Sequence[Record]) -> bool:
+    cells = [record.cells[name] for record in records if not is_blank(record.cells.get(name))][:20]
+    found = [picture for cell in cells for picture in pictures(cell)]
+    return bool(found) and ("image" in roles(name) or all(map(looks_like_picture, found)))
+
+
+def _flat(name: str, cell: Any, depth: int) -> Iterator[tuple[str, Any]]:
+    cell = natural(cell)
+    if depth and (inner := _object(cell)) is not None:
+        for key, value in inner.items():
+            yield from _flat(f"{name}.{key}", value, depth - 1)
+    else:
+        yield name, _names(cell) or cell
+
+
+def _object(cell: Any) -> Mapping[str, Any] | None:
+    """The object of a cell: one itself, one as JSON or Python writes it, or a list of names with values."""
+    if isinstance(cell, Mapping):
+        return {str(key): value for key, value in cell.items()}
+    if isinstance(cell, str):
+        return _written(cell)
+    if not isinstance(cell, list | tuple) or not cell:
+        return None
+    if all(isinstance(pair, tuple) and len(pair) == 2 for pair in cell):  # a map of Arrow
+        return {str(key): value for key, value in cell}
+    pairs = [_pair(one) for one in cell]
+    return None if None in pairs else {str(key): value for key, value in filter(None, pairs)}
+
+
+def _written(cell: str) -> Mapping[str, Any] | None:
+    text = cell.strip()
+    if not text.startswith("{") or not text.endswith("}") or len(text) > MAX_LIST:
+        return None
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        value = (list_parts(f"[{text}]") or [None])[0]
+    return _object(value) if isinstance(value, dict) else None
+
+
+def _pair(one: Any) -> tuple[Any, Any] | None:
+    if not isinstance(one, Mapping):
+        return None
+    key = next((one[name] for name in _KEYS if isinstance(one.get(name), str)), None)
+    value = next((one[name] for name in _VALUES if name in one), None)
+    return None if key is None or value is None else (key, value)
+
+
+def _names(cell: Any) -> list[str]:
+    """The names of a list of objects: Kitchen of `[{"id": 1, "name": "Kitchen"}]`."""
+    if not isinstance(cell, list | tuple) or not cell or not all(isinstance(one, Mapping) for one in cell):
+        return []
+    names = [next((one[name] for name in _NAMES if isinstance(one.get(name), str)), None) for one in cell]
+    return [] if None in names else [name for name in names if name]

@@ -1,0 +1,75 @@
+"""Pictures in a cell: one or several, as paths, addresses, bytes or objects that hold these."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from ingest.sources.values import is_blank, list_parts
+from mmrec.data.image_formats import FORMATS
+
+_SUFFIXES = "|".join(
+    re.escape(suffix) for suffix in [*(s for kind in FORMATS for s in kind.suffixes), ".svg", ".heic", ".heif"]
+)
+_PICTURE = re.compile(rf"[^\r\n]*(?:{_SUFFIXES})(?:[?#][^\r\n]*)?|data:image/.*", re.IGNORECASE | re.DOTALL)
+_ADDRESS = r"https?://|//[\w-]+\.|www\.|data:image/"
+# Commas and semicolons stand in names and addresses, too: they part pictures before what looks like one.
+_BETWEEN = re.compile(
+    rf"\s*\|\s*|\s*[,;]\s*(?={_ADDRESS})|\s+(?=https?://)"
+    rf"|(?:(?<=\.\w\w\w)|(?<=\.\w\w\w\w))\s*[,;]\s*(?=[^,;]*(?:{_SUFFIXES})\b)", re.IGNORECASE,
+)
+# The largest first. What holds neither is looked through for what does.
+_LARGEST = (
+    "bytes", "hi_res", "hires", "original", "original_src", "full", "full_size", "xlarge", "zoom", "large",
+    "big", "src", "url", "source_url", "contenturl", "content_url", "href", "link", "path", "file", "filename",
+    "image", "image_url", "base64", "medium", "small", "thumb", "thumbnail",
+)
+_DEPTH = 4  # of objects in objects
+
+
+def pictures(cell: Any, depth: int = _DEPTH) -> list[Any]:
+    """The pictures of a cell, in its order; of one picture in several sizes the largest."""
+    if isinstance(cell, str):
+        return _in_string(cell, depth)
+    if isinstance(cell, Mapping):
+        return _in_object(cell, depth) if depth else []
+    if isinstance(cell, list | tuple):
+        return [picture for one in cell for picture in pictures(one, depth)]
+    return [] if is_blank(cell) else [cell]
+
+
+def looks_like_picture(cell: Any) -> bool:
+    """Whether a cell is a picture's bytes, or is named like one."""
+    return isinstance(cell, bytes) or (isinstance(cell, str) and _PICTURE.fullmatch(cell.strip()) is not None)
+
+
+def _in_string(cell: str, depth: int) -> list[Any]:
+    text = cell.strip()
+    if text[:5].lower() == "data:":
+        return [text]
+    if depth and text.startswith(("[", "{")):
+        parts = list_parts(text if text.startswith("[") else f"[{text}]")
+        if parts is not None:
+            return pictures(parts, depth - 1)
+    return [part for part in map(str.strip, _BETWEEN.split(text)) if part]
+
+
+def _in_object(cell: Mapping[str, Any], depth: int) -> list[Any]:
+    if set(cell) == {"base64"}:
+        return [dict(cell)]
+    sizes = {str(name).lower(): value for name, value in cell.items()}
+    kept = [sizes[name] for name in _LARGEST if not is_blank(sizes.get(name))]
+    if kept and isinstance(kept[0], Sequence) and not isinstance(kept[0], str | bytes):
+        return [picture for several in _abreast(kept) for picture in pictures(several, depth - 1)[:1]]
+    if kept:
+        return pictures(kept[0], depth - 1)
+    inner = [value for value in cell.values() if isinstance(value, Mapping | list | tuple)]
+    return [picture for value in inner for picture in pictures(value, depth - 1)]
+
+
+def _abreast(columns: Sequence[Any]) -> Iterator[list[Any]]:
+    """Objects of lists as lists of objects: the sizes of each picture, largest first."""
+    lists = [column for column in columns if isinstance(column, list | tuple)]
+    for at in range(max(map(len, lists))):
+        yield [column[at] for column in lists if at < len(column) and not is_blank(column[at])]
