@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -76,6 +77,7 @@ def _check_id(value: object, what: str) -> str:
     return value
 
 
+@lru_cache(maxsize=4_096)  # names come again with every item
 def _check_name(name: object, what: str) -> str:
     name = composed(name) if isinstance(name, str) else name
     if not isinstance(name, str) or len(name) > MAX_NAME or not name.isidentifier():

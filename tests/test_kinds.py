@@ -16,7 +16,8 @@ def test_case_hyphens_and_blanks_do_not_count(kind):
 
 @pytest.mark.parametrize(("kind", "meant"), [
     ("transaction", "purchase"), ("Order Completed", "purchase"), ("buy", "purchase"), ("購入", "purchase"),
-    ("product_added_to_basket", "add_to_cart"), ("addtocart", "add_to_cart"), ("begin_checkout", "add_to_cart"),
+    ("product_added_to_basket", "add_to_cart"), ("addtocart", "add_to_cart"),
+    ("begin_checkout", "add_to_cart"),
     ("remove-from-cart", "remove_from_cart"), ("Product Removed", "remove_from_cart"),
     ("refunded", "refund"), ("order_item_refunded", "refund"), ("sent back / returned", "return"),
     ("order_cancelled", "cancel"), ("Retoure", "return"), ("unlike", "remove_from_wishlist"),
@@ -33,7 +34,7 @@ def test_a_spelling_is_its_own(text):
 
 
 @given(st.sampled_from(["remove", "removed", "refund", "refunded", "returned", "cancelled"]),
-       st.lists(st.sampled_from(["item", "from", "cart", "order", "purchase", "wishlist", "product"]), max_size=3),
+       st.lists(st.sampled_from(["item", "from", "cart", "order", "purchase", "wishlist"]), max_size=3),
        st.sampled_from([" ", "-", "_", "."]), st.booleans())
 def test_what_is_taken_back_is_never_a_wish(word, others, between, last):
     words = [*others, word] if last else [word, *others]

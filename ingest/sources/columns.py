@@ -10,10 +10,11 @@ from difflib import get_close_matches
 from statistics import fmean
 from typing import Any, get_args
 
-from ingest.sources.amounts import currency_of
+from ingest.sources.amounts import Decimals, currency_of
+from ingest.sources.moments import Order
 from ingest.sources.names import DATES, IDS, IMAGES, TEXTS, plain_name, roles
 from ingest.sources.pictures import looks_like_picture, pictures
-from ingest.sources.values import KINDS, Decimals, Hints, Kind, Order, Reading, natural, only_strings
+from ingest.sources.values import KINDS, Hints, Kind, Reading, natural, only_strings
 from mmrec.errors import DataError
 from mmrec.types import MAX_NAME, RESERVED, composed
 

@@ -108,6 +108,8 @@ def _codes(cells: Sequence[Any], meant: frozenset[Role]) -> Reading | None:
         isinstance(cell, str | int | float | Decimal) and not isinstance(cell, bool) for cell in cells
     ):
         return None
+    if not _fits(category, cells, 0):  # infinity
+        return None
     texts = [category(cell) for cell in cells]
     whole = all(_INTEGER.fullmatch(text) for text in texts)
     lengths = {len(text) for text in texts}

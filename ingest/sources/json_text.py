@@ -57,7 +57,7 @@ def line_records(file: TextIO, tally: Tally) -> Iterator[Record]:
             except DataError as error:
                 yield Record({}, number, str(error), text)
             else:
-                yield from _records(value, number, text)
+                yield from _records(value, number, text, tally)
 
 
 def document_records(file: TextIO, tally: Tally) -> Iterator[Record]:
@@ -65,11 +65,11 @@ def document_records(file: TextIO, tally: Tally) -> Iterator[Record]:
     text = _Text(file, _Parser(tally))
     while (start := text.peek()) is not None:
         if start != "[":
-            yield from text.values(lone=True)
+            yield from text.values(tally, lone=True)
             continue
         text.skip()
         while (start := text.peek()) not in (None, "]"):
-            yield from text.values(lone=False)
+            yield from text.values(tally, lone=False)
         text.skip()
         if start is None and not text.broken:
             yield Record({}, text.line, "the file ends inside a list: is it whole?")
@@ -134,7 +134,7 @@ class _Text:
         """Pass over one character."""
         self._at += 1
 
-    def values(self, *, lone: bool) -> Iterator[Record]:
+    def values(self, tally: Tally, *, lone: bool) -> Iterator[Record]:
         """The records of the value that stands here; of a lone one the list inside it."""
         line = self.line
         try:
@@ -145,7 +145,7 @@ class _Text:
             return
         raw = self._part[self._at : min(end, self._at + 500)]
         self._go(end)
-        yield from _records(value, line, raw, lone=lone)
+        yield from _records(value, line, raw, tally, lone=lone)
 
     def _value(self) -> tuple[Any, int]:
         while True:
@@ -180,9 +180,12 @@ class _Text:
         return bool(new)
 
 
-def _records(value: Any, line: int, raw: str, *, lone: bool = False) -> Iterator[Record]:
-    found = _list_in(value, lone) if isinstance(value, dict) else value if isinstance(value, list) else None
-    for one in [value] if found is None else found:
+def _records(value: Any, line: int, raw: str, tally: Tally, *, lone: bool = False) -> Iterator[Record]:
+    objects = value if isinstance(value, list) else [value]
+    if isinstance(value, dict) and (found := _list_in(value, lone)) is not None:
+        name, objects = found
+        tally.add(f"the rows are the objects of the list {name!r}", line)
+    for one in objects:
         one = _unwrapped(one)
         if isinstance(one, dict):
             yield Record(one, line)
@@ -190,14 +193,13 @@ def _records(value: Any, line: int, raw: str, *, lone: bool = False) -> Iterator
             yield Record({}, line, f"a JSON object {{...}} was expected, got {type(one).__name__}", raw)
 
 
-def _list_in(value: dict[str, Any], lone: bool) -> list[Any] | None:
-    """The longest list of objects inside an object that is no product itself."""
+def _list_in(value: dict[str, Any], lone: bool) -> tuple[str, list[Any]] | None:
+    """The longest list of objects inside an object that is no product itself, and its name."""
     found = max(_lists(value, _DEPTH), key=lambda pair: len(pair[1]), default=None)
     if found is None:
         return None
-    name, objects = found
     own = any(key.casefold() in IDS and isinstance(cell, str | int) for key, cell in value.items())
-    return None if own and not (lone and name.casefold() in LISTS) else objects
+    return None if own and not (lone and found[0].casefold() in LISTS) else found
 
 
 def _lists(value: dict[str, Any], depth: int) -> Iterator[tuple[str, list[Any]]]:

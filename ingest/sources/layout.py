@@ -51,15 +51,16 @@ def table(
     chosen = settle(columns, sample, told)
     whole = flat
     if merging := variants(first, chosen, sample):
-        several = f", lists of {', '.join(map(repr, sorted(merging.several)))}" if merging.several else ""
-        told = [f"rows with the same {chosen.id!r} and no text of their own are one item{several}"]
+        lists = f", lists of {', '.join(map(repr, sorted(merging.several)))}" if merging.several else ""
+        told = [f"rows with the same {chosen.id!r} and no text of their own are one item{lists}"]
         sample = _sample(list(merging.merged(first)), origin, columns.hints)
         chosen, size = settle(columns, sample, told), None
         whole = partial(_merged, merging, flat)
     layout = _layout(chosen, sample, columns, told)
     notes += told
     return Rows(
-        format, folder, lambda: layout.walk(whole(), notes), layout.shape, columns=chosen, size=size, notes=notes
+        format, folder, lambda: layout.walk(whole(), notes), layout.shape, columns=chosen, size=size,
+        notes=notes,
     )
 
 

@@ -116,7 +116,8 @@ def _compact(cell: Any) -> datetime:
     found = _COMPACT.fullmatch(str(cell))
     if found is None:
         raise ValueError(cell)
-    return _made(*map(int, found.groups()[:3]), (found[4], found[5], found[6], None, None, None))
+    clock = (found[4], found[5], found[6], None, None, None)
+    return _made(int(found[1]), int(found[2]), int(found[3]), clock)
 
 
 def _between(cell: Any, least: float, most: float) -> bool:

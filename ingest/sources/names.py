@@ -121,13 +121,10 @@ def roles(name: str) -> frozenset[Role]:
     last = re.sub(r"\d+$", "", words[-1])
     if last in ("at", "on") and len(words) > 1:
         found.add("time")
-    ends = {
-        role for role in ("price", "time", "code", "list")
-        if last in _WORDS[role] or any(last.endswith(word) for word in _WORDS[role] if _telling(word))
-    }
-    found |= ends
-    if "code" in found and "code" not in ends and plain not in _WORDS["code"]:
-        found.discard("code")  # "code" counts at the end alone: "id_number_of_pages" is none
+    found.discard("code")  # which counts at the end alone: "id_number_of_pages" is none
+    for role in _AT_END:
+        if last in _WORDS[role] or any(last.endswith(word) for word in _WORDS[role] if _telling(word)):
+            found.add(role)
     if any(plain.endswith(word) for word in _FOLDED["text"] if _telling(word)):
         found.add("text")
     return frozenset(found)
@@ -138,6 +135,7 @@ def _telling(word: str) -> bool:
     return len(word) > 4 or (len(word) > 1 and word[0] > "\u3000")
 
 
+_AT_END: tuple[Role, ...] = ("price", "time", "code", "list")
 _FOLDED: dict[Role, frozenset[str]] = {
     "id": frozenset(map(plain_name, IDS)), "image": frozenset(map(plain_name, IMAGES)),
     "text": frozenset(map(plain_name, TEXTS)), "time": frozenset(map(plain_name, DATES)),

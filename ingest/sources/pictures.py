@@ -10,14 +10,15 @@ from ingest.sources.values import is_blank, list_parts
 from mmrec.data.image_formats import FORMATS
 
 _SUFFIXES = "|".join(
-    re.escape(suffix) for suffix in [*(s for kind in FORMATS for s in kind.suffixes), ".svg", ".heic", ".heif"]
+    map(re.escape, [*(suffix for kind in FORMATS for suffix in kind.suffixes), ".svg", ".heic", ".heif"])
 )
 _PICTURE = re.compile(rf"[^\r\n]*(?:{_SUFFIXES})(?:[?#][^\r\n]*)?|data:image/.*", re.IGNORECASE | re.DOTALL)
 _ADDRESS = r"https?://|//[\w-]+\.|www\.|data:image/"
-# Commas and semicolons stand in names and addresses, too: they part pictures before what looks like one.
+# Commas and semicolons stand in names and addresses too: they part pictures before what looks like one.
 _BETWEEN = re.compile(
     rf"\s*\|\s*|\s*[,;]\s*(?={_ADDRESS})|\s+(?=https?://)"
-    rf"|(?:(?<=\.\w\w\w)|(?<=\.\w\w\w\w))\s*[,;]\s*(?=[^,;]*(?:{_SUFFIXES})\b)", re.IGNORECASE,
+    rf"|(?:(?<=\.\w\w\w)|(?<=\.\w\w\w\w))\s*[,;]\s*(?=[^,;]*(?:{_SUFFIXES})\b)",
+    re.IGNORECASE,
 )
 # The largest first. What holds neither is looked through for what does.
 _LARGEST = (

@@ -38,12 +38,14 @@ class Record:
         line: line of the file where the row begins, number of the row in a Parquet file or frame (1-based).
         problem: why the row cannot be read, if it cannot.
         raw: what stands in the file, where no cells could be made of it.
+        place: file and line of the row, in a table of several files.
     """
 
     cells: Mapping[str, Any]
     line: int | None = None
     problem: str | None = None
     raw: str | None = None
+    place: tuple[Path, int | None] | None = None
 
 
 @dataclass(frozen=True)

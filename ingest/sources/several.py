@@ -102,7 +102,6 @@ def open_tables(
         raise DataError(f"files of several kinds ({', '.join(kinds.values())}): give one kind at a time")
     root = folder or Path(os.path.commonpath([path.absolute().parent for path in paths]))
     notes = [f"{path.name}: {note}" for path, file in zip(paths, files, strict=True) for note in file.notes]
-    places: list[tuple[Path, int | None]] = [(paths[0], None)]
 
     def records() -> Iterator[Record]:
         number = 0
@@ -110,8 +109,8 @@ def open_tables(
             partitions = _partitions(path, root) if folder else {}
             for record in file.records():
                 number += 1
-                places[0] = path, record.line
-                yield replace(record, cells={**partitions, **record.cells}, line=number)
+                cells, place = {**partitions, **record.cells}, (path, record.line)
+                yield replace(record, cells=cells, line=number, place=place)
             notes.extend(
                 told for note in file.notes if (told := f"{path.name}: {note}") not in notes
             )
@@ -121,15 +120,21 @@ def open_tables(
         "table", root, records, origin=f"{paths[0]} and {len(paths) - 1} more", columns=columns,
         dialect=files[0].dialect, size=None if None in sizes else sum(filter(None, sizes)), notes=notes,
     )
-    return replace(rows, shape=lambda record: _placed(rows.shape(record), root, *places[0], folder is None))
+    start = None if folder else root
+    return replace(rows, shape=lambda record: _placed(rows.shape(record), record.place, start))
 
 
-def _placed(row: Row | Rejection, root: Path, path: Path, line: int | None, own: bool) -> Row | Rejection:
-    """The row with its file named in a rejection, and its pictures found from its own file's folder."""
+def _placed(
+    row: Row | Rejection, place: tuple[Path, int | None] | None, root: Path | None
+) -> Row | Rejection:
+    """The row with its file named in a rejection; with `root`, pictures begin at the folder of its file."""
+    if place is None:
+        return row
+    path, line = place
     if isinstance(row, Rejection):
         return replace(row, reason=f"{path.name}, line {line}: {row.reason}")
-    folder = os.path.relpath(path.absolute().parent, root.absolute())
-    if own and folder != "." and row["image"] is not None:
+    folder = "." if root is None else os.path.relpath(path.absolute().parent, root.absolute())
+    if folder != "." and row["image"] is not None:
         images = row["image"] if isinstance(row["image"], list) else [row["image"]]
         moved: list[Any] = [
             one if not isinstance(one, str) or is_url(one) or Path(one).is_absolute() else f"{folder}/{one}"

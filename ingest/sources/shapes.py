@@ -106,7 +106,7 @@ class Layout:
     def _late(self, cells: Mapping[str, Any]) -> list[_Part]:
         late = [column for column in cells if column not in self._seen]
         names = valid_names((*(self.seen or ()), *late))
-        return [_Part(names[column], column, _BY_CELL, None) for column in late if not is_blank(cells[column])]
+        return [_Part(names[column], column, _BY_CELL, None) for column in late]
 
     def _values(
         self, parts: Sequence[_Part], cells: Mapping[str, Any], walk: _Walk, line: int
@@ -153,8 +153,8 @@ class Layout:
             return item_id, None
         if _SPOILT.fullmatch(item_id):
             return item_id, (
-                f"id {item_id!r} was spoilt by a spreadsheet, which shortened a long number: format the column"
-                " as text there, and export again"
+                f"id {item_id!r} was spoilt by a spreadsheet, which shortened a long number: format the"
+                " column as text there, and export again"
             )
         if self.floats and (whole := FLOAT_ID.fullmatch(item_id)):
             item_id = whole[1]

@@ -98,6 +98,7 @@ def table_file(path: Path, delimiter: str | None = None, options: ReadOptions | 
     text = sample(head, encoding)
     if text.lstrip()[:1] == "<":
         tag = repeated_element(content)
+        notes.append(f"each <{tag.rpartition('}')[2]}> is a row")
         return TableFile("xml", content, lambda: xml_records(content, tag), WRITTEN, None, notes)
     if is_json(text):
         read = line_records if is_lines(text) else document_records

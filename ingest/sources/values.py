@@ -24,6 +24,7 @@ NOUNS: Mapping[Kind, str] = {
     "category": "a string",
 }
 _NOTHING = frozenset({"", "-", "–", "—", "na", "n/a", "nan", "null", "none", "nil", "#n/a", "<na>", "nat"})
+_PLAIN = frozenset({str, int, float, bool})
 MAX_LIST = 1_000_000  # characters of a cell that is read as a list of JSON or Python
 @dataclass(frozen=True)
 class Reading:
@@ -80,6 +81,8 @@ def is_blank(cell: Any) -> bool:
 
 def natural(cell: Any) -> Any:
     """A cell as a plain value: identifiers, members of enumerations and intervals as strings."""
+    if type(cell) in _PLAIN:
+        return cell
     if isinstance(cell, Enum):
         return natural(cell.value)
     if isinstance(cell, timedelta):
@@ -123,7 +126,7 @@ def reader(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
     def value(cell: Any) -> Any:
         try:
-            return read(natural(cell))
+            return read(cell if type(cell) in _PLAIN else natural(cell))
         except ValueError:
             if says_nothing(cell) or is_zero(cell):
                 return None

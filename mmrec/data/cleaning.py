@@ -74,6 +74,8 @@ def plain(value: Any) -> Any:
     kind = type(value)
     if kind is str:
         return None if value.isspace() or (len(value) < 9 and value.strip() in BLANKS) else value
+    if kind is int or kind is bool:
+        return value
     if kind.__module__ == "numpy":
         value = from_numpy(value)
     elif kind.__name__ in ("NAType", "NaTType"):

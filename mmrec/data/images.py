@@ -53,7 +53,8 @@ def read(source: Picture, limits: Limits = DEFAULT) -> Encoded | Image.Image:
     A PIL image is returned as it is, loaded by Pillow itself, which knows no limit of time.
 
     Raises:
-        DataError: it was refused before, there is no such file, it cannot be read, is too big or not an ordinary file.
+        DataError: it was refused before, there is no such file, it cannot be read, is too big or not an
+            ordinary file.
     """
     if isinstance(source, Refused):
         raise DataError(source.reason, field=IMAGE)

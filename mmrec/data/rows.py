@@ -36,7 +36,8 @@ class Refused(str):
     """
 
     def __new__(cls, given: Any = "", reason: str = "") -> Self:  # noqa: D102
-        refused = super().__new__(cls, str(given) if isinstance(given, str | Path) else f"({type(given).__name__})")
+        address = str(given) if isinstance(given, str | Path) else f"({type(given).__name__})"
+        refused = super().__new__(cls, address)
         refused.given, refused.reason = given, reason
         return refused
 
@@ -156,8 +157,10 @@ def item_from_dict(row: Row, *, line: int | None = None, paths: ImagePaths | Non
     if isinstance(given.get("attributes"), Mapping):
         given["attributes"] = {name: _attribute(name, value) for name, value in given["attributes"].items()}
     if "image" in given:
-        sources = given["image"] if isinstance(given["image"], list | tuple) else [given["image"]]
-        given["image"] = [_picture(source, paths) for source in sources if source not in (None, "", b"")]
+        image = given["image"]
+        several = isinstance(image, list | tuple)
+        pictures = [_picture(one, paths) for one in (image if several else [image]) if one not in (None, "")]
+        given["image"] = pictures if several else pictures[0] if pictures else None
     if "added_at" in given:
         given["added_at"] = _moment("added_at", given["added_at"])
     return Item(**given, line=line)

@@ -20,7 +20,13 @@ from mmrec.data.cleaning import tidied
 from mmrec.data.files import replacing
 from mmrec.data.image_formats import Limits, format_of
 from mmrec.data.rows import (
-    BAD, Refused, interaction_from_dict, item_as_dict, item_from_dict, located, rejected,
+    BAD,
+    Refused,
+    interaction_from_dict,
+    item_as_dict,
+    item_from_dict,
+    located,
+    rejected,
 )
 from mmrec.errors import DataError, UnknownItem
 from mmrec.recommender import Recommender

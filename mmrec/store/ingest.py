@@ -202,8 +202,8 @@ class Intake:
         good += [draft for draft in lesser if draft.item.item_id not in failures]
         if good:
             self.catalogue.write(good, schema.draft_fields(good, vectors | more), datetime.now(UTC))
-        for item_id, error in failures.items():
-            outcome[item_id] = schema.refused(self._given[item_id], error)
+        for item_id, failure in failures.items():
+            outcome[item_id] = schema.refused(self._given[item_id], failure)
         return outcome | {draft.item.item_id: "updated" if draft.before else "added" for draft in good}
 
     def _without(self, draft: Draft, error: Exception, types: dict[str, pa.DataType]) -> Draft | None:

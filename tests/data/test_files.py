@@ -122,8 +122,6 @@ def test_a_pil_picture_is_written_as_png_and_stands_upright(tmp_path, suffix):
     ('{"item_id": "a", "added_at": 1714521600000}', "added_at", "not milliseconds"),
     ('{"item_id": "a", "added_at": "0001-01-01T00:00:00+14:00"}', "added_at", "ISO 8601"),
     ('{"item_id": "a", "attributes": {"d": {"datetime": []}}}', "d", "ISO 8601"),
-    ('{"item_id": "a", "image": {"base64": "?"}}', "image", "base64"),
-    ('{"item_id": "a", "image": [["x.jpg"]]}', "image", "path"),
     ('{"item_id": "\\ud800"}', "item_id", "printable"),
     ("[" * 100_000, None, "no valid JSON"),
     ('{"item_id": "a", "text": ' + '{"x":' * 500 + "1" + "}" * 501, None, ""),

@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mmrec.data import images
 from mmrec.data.files import read_items, write_items
 from mmrec.data.formats import dump_row
-from mmrec.data.rows import ImagePaths, item_as_dict, json_ready
+from mmrec.data.rows import ImagePaths, Refused, item_as_dict, json_ready
 from mmrec.errors import DataError
-from mmrec.types import Item, Rejection
+from mmrec.types import Item
 
 times = st.datetimes(timezones=st.sampled_from([UTC, timezone(timedelta(hours=5, minutes=30))]),
                      min_value=datetime(2, 1, 1), max_value=datetime(9998, 1, 1))
@@ -71,25 +72,37 @@ def test_a_path_in_the_folder_is_taken(feed, suffix, path):
 @each_suffix
 @pytest.mark.parametrize("path", OUTSIDE)
 def test_a_path_that_leaves_the_folder_is_refused_with_the_flag_that_allows_it(feed, suffix, path):
-    (row,) = read_items(written(feed, suffix, path))
-    assert isinstance(row, Rejection)
-    assert (row.item_id, row.field) == ("a", "image")
-    assert "--image-root" in row.reason
-    assert "--allow-outside" in row.reason
-    assert "a picture" not in str(row)  # what the file holds
+    (item,) = read_items(written(feed, suffix, path))
+    (picture,) = item.images
+    assert isinstance(picture, Refused)
+    assert "--image-root" in picture.reason
+    assert "--allow-outside" in picture.reason
+    assert "a picture" not in str(item)  # what the file holds
+    for look in (images.read, images.digest, images.decode, images.check):
+        with pytest.raises(DataError, match="--image-root"):
+            look(picture)
     (item,) = read_items(written(feed, suffix, path), allow_outside=True)
     assert item.images == (str(feed / path.format(feed=feed)),)
 
 
-def test_a_refused_row_keeps_its_path_to_be_mended(feed):
-    (row,) = read_items(written(feed, ".jsonl", "../outside.png"))
-    assert row.row == {"item_id": "a", "image": str(feed / "../outside.png")}
+def test_a_row_with_a_refused_picture_keeps_its_path_to_be_mended(feed):
+    (item,) = read_items(written(feed, ".jsonl", "../outside.png"))
+    assert item_as_dict(item) == {"item_id": "a", "image": str(feed / "../outside.png")}
 
 
-def test_one_refused_picture_of_several_refuses_the_row(feed):
+@pytest.mark.parametrize("odd", [{"base64": "?"}, {"path": "a.png"}, [["a.png"]], 7])
+def test_a_value_that_is_no_picture_is_refused_and_kept_to_be_mended(feed, odd):
+    (feed / "items.jsonl").write_text(json.dumps({"item_id": "a", "image": ["a.png", odd]}))
+    (item,) = read_items(feed / "items.jsonl")
+    assert [isinstance(image, Refused) for image in item.images] == [False, True]
+    assert item_as_dict(item)["image"] == [str(feed / "a.png"), odd]
+
+
+def test_of_several_pictures_the_refused_one_alone_is_refused(feed):
     (feed / "items.jsonl").write_text('{"item_id": "a", "image": ["photos/in.png", "../outside.png"]}')
-    (row,) = read_items(feed / "items.jsonl")
-    assert row.row["image"] == [str(feed / "photos/in.png"), str(feed / "../outside.png")]
+    (item,) = read_items(feed / "items.jsonl")
+    assert item.images == (str(feed / "photos/in.png"), str(feed / "../outside.png"))
+    assert [isinstance(image, Refused) for image in item.images] == [False, True]
 
 
 @pytest.mark.parametrize(("path", "root", "found"), [
@@ -108,15 +121,15 @@ def test_an_image_root_allows_one_folder_more(feed, path, root, found):
 
 @pytest.mark.parametrize("path", ["../outside.png", "/etc/hostname", "../feed-2/a.png", "leaving.png"])
 def test_an_image_root_allows_no_other_folder(feed, path):
-    (row,) = read_items(written(feed, ".jsonl", path), image_root=feed.parent / "other")
-    assert "--image-root" in row.reason
+    (item,) = read_items(written(feed, ".jsonl", path), image_root=feed.parent / "other")
+    assert "--image-root" in item.images[0].reason
 
 
 @pytest.mark.parametrize("url", ["file:///etc/hostname", "FILE:/etc/hostname", "file:photos/in.png"])
 def test_a_file_url_is_refused_whatever_is_allowed(feed, url):
-    (row,) = read_items(written(feed, ".jsonl", url), allow_outside=True)
-    assert "file: URL" in row.reason
-    assert row.row["image"] == url
+    (item,) = read_items(written(feed, ".jsonl", url), allow_outside=True)
+    assert "file: URL" in item.images[0].reason
+    assert item.images == (url,)
 
 
 def test_other_urls_are_no_paths(feed):

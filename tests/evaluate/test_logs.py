@@ -83,7 +83,7 @@ def test_the_weights_of_kinds_are_the_callers_else_ours_and_an_unknown_kind_is_a
     ([act(user, item, day) for user in "uv" for day, item in enumerate("ab")], "has all 2 items"),
 ])
 @pytest.mark.parametrize("protocol", ["item-cold", "warm", "leave-last-out"])
-def test_a_log_of_which_nothing_can_be_asked_is_an_error_that_says_why(tmp_path, acts, said, protocol) -> None:
+def test_a_log_of_which_nothing_can_be_asked_is_an_error(tmp_path, acts, said, protocol) -> None:
     with Recommender.open(tmp_path / "s", {"text_encoder": "toy", "image_encoder": "none"}) as shop:
         shop.ingest([Item(item_id=item_id, text={"title": item_id}) for item_id in "abcd"])
         shop.record(acts)
@@ -92,7 +92,8 @@ def test_a_log_of_which_nothing_can_be_asked_is_an_error_that_says_why(tmp_path,
 
 
 @pytest.mark.parametrize(("protocol", "said"), [
-    ("global-time", "at one moment, and this protocol"), ("leave-last-out", "at one moment, and this protocol"),
+    ("global-time", "at one moment, and this protocol"),
+    ("leave-last-out", "at one moment, and this protocol"),
     ("item-cold", "9 wishes of 3 users for 4 items, all at one moment"),
 ])
 def test_a_log_of_one_moment_is_not_divided_by_time(tmp_path, protocol, said) -> None:

@@ -295,6 +295,12 @@ def test_hits_of_a_search_engine_keep_their_id(tmp_path: Path) -> None:
     assert rows(path) == [{"_id": row["id"], "title": row["title"]} for row in ROWS]
 
 
+def test_the_list_that_is_taken_is_told(tmp_path: Path) -> None:
+    file = table_file(written(tmp_path / "x.json", json.dumps(OBJECT)))
+    assert len(list(file.records())) == 2
+    assert file.notes == ["the rows are the objects of the list 'products': 1 time, first in line 1"]
+
+
 def test_a_product_with_a_list_of_objects_is_a_product(tmp_path: Path) -> None:
     bundle = {"sku": "a", "title": "Set", "items": [{"sku": "b"}, {"sku": "c"}]}
     variants = {"id": "a", "title": "Shirt", "variants": [{"id": 1}, {"id": 2}]}
@@ -413,6 +419,7 @@ def test_any_other_xml_is_read_by_its_repeated_element(tmp_path: Path) -> None:
         "varianten": '[{"sku": "1"}, {"sku": "2"}]',
     }
     assert second["name"] == "Lampe b"
+    assert table_file(tmp_path / "x.xml").notes == ["each <ware> is a row"]
 
 
 def test_xml_is_read_in_its_own_encoding_and_packed(tmp_path: Path) -> None:
@@ -514,7 +521,8 @@ def test_a_folder_of_parts_is_one_table_and_its_folders_are_columns(tmp_path: Pa
     written(tmp_path / "shop" / "_SUCCESS", "")
     written(tmp_path / "shop" / "colour=dark%20red" / ".part-0.crc", "x")
     assert detect(tmp_path / "shop") == "table"
-    found = {row["item_id"]: row["attributes"] for row in open_source(tmp_path / "shop") if isinstance(row, dict)}
+    source = open_source(tmp_path / "shop")
+    found = {row["item_id"]: row["attributes"] for row in source if isinstance(row, dict)}
     assert found == {"a": {"colour": "dark red"}, "b": {}}
 
 

@@ -132,7 +132,7 @@ def test_the_same_act_of_unknown_time_is_one_whenever_it_is_read(behaviour, tmp_
     file.write_text('{"user_id": "u", "item_id": "a", "kind": "purchase"}\n' * 2)
     assert counts(behaviour.record(read_interactions(file))) == (1, 1, 0)
     assert counts(behaviour.record(read_interactions(file))) == (0, 2, 0)
-    live = [Interaction(user_id="u", item_id="a", kind="purchase", time=MAY + timedelta(days=n)) for n in (0, 1)]
+    live = [act(kind="purchase", days=day) for day in (0, 1)]
     assert counts(behaviour.record(live)) == (2, 0, 0)
 
 
