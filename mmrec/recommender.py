@@ -24,7 +24,14 @@ from mmrec.store.interactions import Interactions
 from mmrec.store.open import Store, open_store
 from mmrec.threads import set_threads
 from mmrec.types import (
-    ImageSource, IngestReport, Interaction, Item, Recommendation, RecordReport, Rejection, normal_id,
+    ImageSource,
+    IngestReport,
+    Interaction,
+    Item,
+    Recommendation,
+    RecordReport,
+    Rejection,
+    normal_id,
 )
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from mmrec.config import spelling
 from mmrec.errors import DataError
-from mmrec.kinds import spelling
 
 if TYPE_CHECKING:
     from PIL.Image import Image

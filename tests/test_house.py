@@ -18,7 +18,7 @@ LONGEST, LONGEST_FUNCTION = 300, 45  # lines
 MOST_FILES, MOST_LINES, MOST_LOOSE = 95, 17_000, 9
 # A package is one floor, and imports only what lies on it or above it in this list.
 FLOORS = [
-    {"mmrec.errors", "mmrec.kinds", "mmrec.types", "mmrec.config", "mmrec.threads", "mmrec"},
+    {"mmrec.errors", "mmrec.config", "mmrec.types", "mmrec.config", "mmrec.threads", "mmrec"},
     {"mmrec.data"}, {"mmrec.encoders"}, {"mmrec.model"}, {"mmrec.store"}, {"mmrec.search"}, {"mmrec.ranking"},
     {"mmrec.evaluate"},
     {"mmrec.training"}, {"mmrec.recommender"}, {"mmrec.monitor"}, {"mmrec.service"},

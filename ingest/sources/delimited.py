@@ -47,10 +47,11 @@ def split_rows(
                 yield start, [], problem
                 continue
             text = text.removeprefix("\ufeff")  # of a file that was joined to another
+        raw = text
         if not (text := text.rstrip("\r\n")):
             continue
         if quoted and '"' in text:
-            cells = reader.whole(text) or reader.quoted(text, source)
+            cells = reader.whole(text) or reader.quoted(text, raw, source)
             yield start, cells or [], None if cells else _BROKEN
         else:
             yield start, text.split(delimiter), None
@@ -100,12 +101,12 @@ class _Reader:
             return None
         return cells if self.width is None or len(cells) <= self.width else None
 
-    def quoted(self, text: str, source: _Lines) -> Cells | None:
-        """The cells of a row that begins with a line; the further lines that it needs are taken."""
+    def quoted(self, text: str, raw: str, source: _Lines) -> Cells | None:
+        """The cells of a row that begins with a line (`raw` has its end too); more are taken if it needs them."""
         taken: Cells = []
         start = source.number
         try:
-            cells = self._strict(self._more(text, source, taken), escaped=self._backslash)
+            cells = self._strict(self._more(raw, source, taken), escaped=self._backslash)
             if not (taken and self._looks_like_rows([text, *taken])):
                 for number, line in enumerate(taken, start + 1):
                     mended(line, number, self.tally)
@@ -122,9 +123,9 @@ class _Reader:
         cells = next(csv.reader(lines, delimiter=self.delimiter, strict=True, skipinitialspace=spaced))
         return [cell.replace(_QUOTE, '"') for cell in cells] if escaped else cells
 
-    def _more(self, text: str, source: _Lines, taken: Cells) -> Iterator[str]:
+    def _more(self, raw: str, source: _Lines, taken: Cells) -> Iterator[str]:
         """The line, and as many more as the open quote asks for, unless it has swallowed whole rows."""
-        yield text + "\n"
+        yield raw
         alike = 0
         while (line := source.take()) is not None:
             taken.append(line)

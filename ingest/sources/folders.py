@@ -22,9 +22,11 @@ from ingest.sources.columns import Columns
 from ingest.sources.records import Row, Rows
 from ingest.sources.tables import open_table
 from mmrec.data.image_formats import FORMATS
+from mmrec.data.rows import near_name
 from mmrec.errors import DataError
 from mmrec.types import IMAGE, Rejection, is_url
 
+_GUESSED = "pictures were found under names that differ from those in the table: by case, accents, backslashes"
 _REFUSED = (".heic", ".heif", ".jp2", ".svg", ".eps")  # become rejections rather than being passed over
 SUFFIXES = (*(suffix for kind in FORMATS for suffix in kind.suffixes), *_REFUSED)
 _MACHINE_WORDS = frozenset({
@@ -113,7 +115,26 @@ class PictureFolder:
                 yield image
             else:
                 path = PurePosixPath(image)
-                yield from self._index.get(str(path), self._index.get(path.name, [image]))
+                exact = self._index.get(str(path), self._index.get(path.name))
+                yield from exact or self._guessed(image)
+
+    def _guessed(self, image: str) -> Sequence[str]:
+        """The picture whose name differs in case, Unicode form, backslashes or a query; else the name itself."""
+        near = PurePosixPath(near_name(image))
+        found = self._near.get(str(near), self._near.get(near.name))
+        if found is None:
+            return [image]
+        if _GUESSED not in self.notes:
+            self.notes.append(_GUESSED)
+        return found
+
+    @cached_property
+    def _near(self) -> dict[str, Sequence[str]]:
+        """`_index` by names without such differences, where only one picture has such a name."""
+        found: defaultdict[str, list[Sequence[str]]] = defaultdict(list)
+        for name, paths in self._index.items():
+            found[near_name(name)].append(paths)
+        return {name: paths[0] for name, paths in found.items() if len(paths) == 1}
 
     def _place(self, path: str) -> dict[str, str]:
         parent = str(PurePosixPath(path).parent)

@@ -185,6 +185,9 @@ def _records(value: Any, line: int, raw: str, tally: Tally, *, lone: bool = Fals
     if isinstance(value, dict) and (found := _list_in(value, lone)) is not None:
         name, objects = found
         tally.add(f"the rows are the objects of the list {name!r}", line)
+    elif lone and isinstance(value, dict) and (keyed := _keyed(value)):
+        objects = keyed
+        tally.add("the rows are the objects inside one object, their keys the ids", line)
     for one in objects:
         one = _unwrapped(one)
         if isinstance(one, dict):
@@ -200,6 +203,16 @@ def _list_in(value: dict[str, Any], lone: bool) -> tuple[str, list[Any]] | None:
         return None
     own = any(key.casefold() in IDS and isinstance(cell, str | int) for key, cell in value.items())
     return None if own and not (lone and found[0].casefold() in LISTS) else found
+
+
+def _keyed(value: dict[str, Any]) -> list[dict[str, Any]]:
+    """The rows of `{"a1": {"title": ...}, ...}`, or of `{"title": {"0": ...}, ...}` as pandas writes it."""
+    parts = list(value.values())
+    if len(parts) < 2 or not all(isinstance(part, dict) and part for part in parts):
+        return []
+    if all(part.keys() == parts[0].keys() and all(map(str.isdigit, part)) for part in parts):
+        return [{name: part[number] for name, part in value.items()} for number in parts[0]]
+    return [part if any(name in part for name in IDS) else {"id": key, **part} for key, part in value.items()]
 
 
 def _lists(value: dict[str, Any], depth: int) -> Iterator[tuple[str, list[Any]]]:

@@ -21,7 +21,7 @@ from ingest.sources.records import Record
 from ingest.sources.sniffing import ReadOptions
 from ingest.sources.tables import arrow_records, table_file
 from ingest.sources.times import time_reader
-from mmrec import kinds
+from mmrec import config as kinds
 from mmrec.data.cleaning import identifier, plain
 from mmrec.data.files import SUFFIXES, read_interactions
 from mmrec.data.rows import BAD, INTERACTION_KEYS, rejected

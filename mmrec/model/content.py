@@ -32,6 +32,8 @@ NUMBER_STEP = 0.31  # between frequencies; the cosine repeats beyond 2 reaches, 
 FREQUENCIES = NUMBER_STEP * np.arange(0.5, NUMBER_NODES)  # [nodes], midpoints under a Gaussian
 CATEGORY_DIM = 64  # the random vectors of two values have a cosine of 0 +- 1/8
 PRIOR = 32  # a mean over few items is shrunk as if this many items lay at the origin
+TELLING = 50  # values of a category that say whether items share any
+SHARED = 0.1  # of them, below which they are codes of single items
 ENOUGH = 50_000  # items after which means and scales are not estimated again while ingesting
 SlotKind = Literal["embedding", "number", "category"]
 
@@ -93,11 +95,13 @@ class ContentPlan:
     Attributes:
         seen: items that means and scales were estimated on.
         means: mean [dim] of each centred slot, by name.
+        unshared: attributes without a slot, for hardly two items share a value: EANs and other codes.
     """
 
     slots: tuple[Slot, ...] = ()
     seen: int = 0
     means: Mapping[str, Vectors] = field(default_factory=dict)
+    unshared: frozenset[str] = frozenset()
 
     @property
     def dim(self) -> int:
@@ -132,12 +136,21 @@ class ContentPlan:
             if name not in known or kind == "embedding":  # which hides an attribute of its name
                 known[name] = Slot(name, kind, dim, 0.0)
         weighed = [replace(s, weight=_weight(s.name, s.kind, config)) for s in known.values()]
-        slots = tuple(_scaled(s, fields.attributes.get(s.name, ())) for s in weighed if s.weight > 0)
+        weighed = [s for s in weighed if s.weight > 0]
+        unshared = frozenset(
+            s.name for s in weighed
+            if s.kind == "category" and s.name not in config.weights and _unshared(fields.attributes.get(s.name, ()))
+        )
+        if len(unshared) == len(weighed):  # there is nothing else to go by
+            unshared = frozenset()
+        slots = tuple(
+            _scaled(s, fields.attributes.get(s.name, ())) for s in weighed if s.name not in unshared
+        )
         read = {s.name: _read(s, fields) for s in slots if s.kind != "category"}
         means = {
             name: one.values.sum(axis=0) / np.float32(one.present.sum() + PRIOR) for name, one in read.items()
         }
-        return ContentPlan(slots, fields.n, means)
+        return ContentPlan(slots, fields.n, means, unshared)
 
     def embed(self, fields: Fields) -> Vectors:
         """Content [n, c] of n items, unit rows; an item that has none of the fields gets zeros."""
@@ -164,7 +177,8 @@ class ContentPlan:
         """The plan as a safetensors file; the slots are in its metadata."""
         from safetensors.numpy import save
 
-        header = {"seen": str(self.seen), "slots": json.dumps([asdict(slot) for slot in self.slots])}
+        slots = json.dumps([asdict(slot) for slot in self.slots])
+        header = {"seen": str(self.seen), "slots": slots, "unshared": json.dumps(sorted(self.unshared))}
         means = {name: np.ascontiguousarray(mean, np.float32) for name, mean in self.means.items()}
         packed: bytes = save(means, header)
         return packed
@@ -184,7 +198,7 @@ class ContentPlan:
             end = 8 + int.from_bytes(packed[:8], "little")  # of the header, after its length
             header = json.loads(packed[8:end])["__metadata__"]
             slots = tuple(Slot(**slot) for slot in json.loads(header["slots"]))
-            return cls(slots, int(header["seen"]), means)
+            return cls(slots, int(header["seen"]), means, frozenset(json.loads(header.get("unshared", "[]"))))
         except (SafetensorError, KeyError, ValueError, TypeError) as error:
             raise StoreError(
                 f"cannot read the content plan {name}: {error}. Run `mmrec doctor` on the store"
@@ -252,6 +266,12 @@ def _weight(name: str, kind: SlotKind, config: Config) -> float:
     if name == LABELS:
         return 0.0  # categories take part by their values; as words they serve text queries alone
     return config.weights.get(name, 1.0 if kind == "embedding" else config.attribute_weight)
+
+
+def _unshared(values: Sequence[Any]) -> bool:
+    """Whether the values of a category hardly come twice, in a catalogue that is big enough to tell."""
+    labels = [label for value in values for label in _labels(value)]
+    return len(labels) >= TELLING and len(set(labels)) > (1 - SHARED) * len(labels)
 
 
 def _scaled(slot: Slot, values: Sequence[Any]) -> Slot:

@@ -23,7 +23,7 @@ from mmrec.errors import StoreError
 from mmrec.model.closed_form import FieldKernel, Smoother
 from mmrec.model.content import ContentPlan
 from mmrec.model.parts import Blend, ItemEmbeddings, Metric, Shares
-from mmrec.model.trained import TrainedTowers
+from mmrec.model.towers import TrainedTowers
 
 # Names of the arrays of `ItemEmbeddings` in the file, which outlive those in the code.
 EMBEDDINGS = ("places_given", "places_base", "places_taken", "places_bias")

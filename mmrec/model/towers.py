@@ -1,15 +1,21 @@
-"""The towers: content -> the rows that are stored, and a history of rows -> the user's vector."""
+"""The towers: content -> the rows that are stored, and a history of rows -> the user's vector.
+
+Those that serve before `fit`, and those of a trained head: arrays and a few products, no torch.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from mmrec.encoders.base import Vectors, unit
+from mmrec.model.closed_form import Smoother
 from mmrec.model.content import ContentPlan
+from mmrec.model.parts import SHORT, Blend, ByPart, Metric, split_targets, user_parts
 
 
 class Towers(Protocol):
@@ -102,3 +108,141 @@ class IdentityTowers:
         negative = disliked / (disliked.sum() or 1.0)
         shares: Vectors = (positive - self.dislike_weight * negative).astype(np.float32)
         return shares
+
+
+@dataclass(frozen=True)
+class TrainedTowers:
+    """A trained head.
+
+    Attributes:
+        plan: makes the content that the content tower reads; it is of the moment of `fit`.
+        smoother: the content tower of linear part and item embeddings.
+        ids: of the items that somebody chose by the time of `fit`.
+        rows: of these [n, w].
+        base: of every user, of the item embeddings [h].
+        covariances: of the outputs of linear part [r, r], embeddings and bias [h + 1, h + 1], metric [p, p].
+        dislike_weight: how strongly dislikes push away.
+    """
+
+    plan: ContentPlan
+    smoother: Smoother
+    metric: Metric
+    ids: Sequence[str]
+    rows: Vectors
+    base: Vectors
+    covariances: ByPart
+    blend: Blend
+    dislike_weight: float
+    trained: bool = field(default=True, init=False)
+    _position: Mapping[str, int] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_position", {item_id: n for n, item_id in enumerate(self.ids)})
+
+    @property
+    def dims(self) -> tuple[int, int]:
+        """Widths r and h of linear part and item embeddings."""
+        return len(self.covariances[0]), len(self.base)
+
+    @property
+    def targets(self) -> Vectors:
+        """What the rows were made of [n, t], as of `Behaviour.targets`; zeros of a part that has no share."""
+        (r, h), warm = self.dims, self.blend.warm
+        linear = self.rows[:, :r] / np.float32(warm.linear or 1)
+        embedded = self.rows[:, r : r + h + 1] / np.float32(warm.embeddings or 1)
+        inputs = self.remembered(self.rows)
+        return np.hstack([inputs[:, :r], linear, inputs[:, r : r + h], embedded])
+
+    def items(self, content: Vectors, ids: Sequence[str]) -> Vectors:
+        """Rows [n, w]: of known items what behaviour taught, of others what their content [n, c] predicts."""
+        positions = self.positions(ids)
+        rows = np.empty((len(ids), self.rows.shape[1]), np.float32)
+        known = positions >= 0
+        rows[known] = self.rows[positions[known]]
+        new = content[~known]
+        rows[~known] = rows_from(self.smoother(new), self.metric(new), self.dims, self.blend, cold=True)
+        rows[~known & ~content.any(axis=1)] = 0.0  # nothing is known of it
+        return rows
+
+    def positions(self, ids: Sequence[str]) -> NDArray[np.intp]:
+        """Positions [n] in `ids`; -1 of an item that nobody had chosen."""
+        return np.array([self._position.get(item_id, -1) for item_id in ids], np.intp)
+
+    def searched(self, rows: Vectors) -> Vectors:
+        """The part [n, r + h + 2 + p] that is scored."""
+        return rows[:, : self._ends]
+
+    def remembered(self, rows: Vectors) -> Vectors:
+        """The part [n, r + h + p] that a history is read from."""
+        return rows[:, self._ends :]
+
+    @property
+    def _ends(self) -> int:
+        return sum(self.dims) + 2 + len(self.covariances[2])
+
+    def user(self, history: Vectors, weights: Vectors) -> Vectors:
+        """The vector [d] of a history [L, m], oldest first."""
+        return self.users(history, [np.arange(len(history))], [weights])[0]
+
+    def users(
+        self, remembered: Vectors, histories: Sequence[ArrayLike], weights: Sequence[ArrayLike]
+    ) -> Vectors:
+        """Vectors [u, d] of many histories, positions in what is remembered [n, m]."""
+        sums = np.zeros((len(histories), remembered.shape[1]), np.float32)
+        for n, (positions, one) in enumerate(zip(histories, weights, strict=True)):
+            sums[n] = self._coefficients(one) @ remembered[np.asarray(positions, np.intp)]  # [L] @ [L, m]
+        return self.vectors(sums, np.array([len(np.asarray(one)) for one in weights], np.intp))
+
+    def vectors(self, sums: Vectors, lengths: NDArray[np.intp]) -> Vectors:
+        """Vectors [u, d] of users whose histories, of these lengths [u], sum to [u, m]."""
+        linear, embedded, metric = user_parts(sums, self.base, self.covariances)
+        short = (lengths <= SHORT)[:, None]  # [u, 1]: whose parts have other shares
+        shares = np.where(short, self.blend.short.over(self.blend.warm), np.ones(3)).astype(np.float32)
+        ones = np.ones((len(sums), 1), np.float32)
+        return np.hstack([linear * shares[:, :1], embedded * shares[:, 1:2], ones, metric * shares[:, 2:]])
+
+    def attributions(self, history: Vectors, weights: Vectors, user: Vectors) -> Vectors:
+        """Parts [L, d] of a user's vector [d], one for each item of a history [L, m].
+
+        The item embeddings do not add up: tanh(z) is taken as z times its slope from 0 to z, which shares it
+        among the items (DeepLIFT's rescale rule). What every user has (base, bias, offset) is in no part.
+
+        Source: Shrikumar, Greenside & Kundaje 2017, Learning important features, sect. 3.5.1.
+        """
+        r, h = self.dims
+        parts = self._coefficients(weights)[:, None] * history  # [L, m]
+        sums = parts.sum(axis=0)
+        z = sums[r : r + h] + self.base  # [h]
+        slope = np.where(np.abs(z) > 1e-6, np.tanh(z) / np.where(z == 0, 1, z), 1.0)
+        found = np.zeros((len(history), len(user)), np.float32)
+        found[:, :r] = parts[:, :r] * _scale(user[:r], sums[:r])
+        found[:, r : r + h] = parts[:, r : r + h] * slope * user[r + h]  # its bias was 1 before
+        found[:, r + h + 2 :] = parts[:, r + h :] * _scale(user[r + h + 2 :], sums[r + h :])
+        return found
+
+    def _coefficients(self, weights: ArrayLike) -> Vectors:
+        """Coefficient [L] of each item of a history: faded, dislikes negative, liked ones at norm 1."""
+        w = np.asarray(weights, np.float32)
+        w = w * np.float32(self.blend.fade) ** np.arange(len(w) - 1, -1, -1, dtype=np.float32)
+        liked = np.linalg.norm(np.maximum(w, 0)) or np.linalg.norm(w) or 1.0
+        signed = np.where(w > 0, w, np.float32(self.dislike_weight) * w) / np.float32(liked)
+        return signed.astype(np.float32)
+
+
+def rows_from(
+    targets: Vectors, metric: Vectors, dims: tuple[int, int], blend: Blend, *, cold: bool
+) -> Vectors:
+    """Rows [n, w] from targets [n, t] and metric [n, p] of items that somebody chose, or of cold ones."""
+    shares, gain, offset = blend.warm, 1.0, 0.0
+    if cold:
+        shares, gain, offset = blend.cold, blend.cold_gain, blend.cold_offset
+    inputs, linear, embedded = split_targets(targets, dims)
+    offsets = np.full((len(targets), 1), offset, np.float32)
+    a, b, c = (np.float32(gain * share) for share in shares)
+    return np.hstack([a * linear, b * embedded, offsets, c * metric, inputs, metric])
+
+
+def _scale(user: Vectors, sums: Vectors) -> float:
+    """What a sum [d] was multiplied by in the user's vector [d]."""
+    strongest = int(np.argmax(np.abs(sums))) if len(sums) else 0
+    return float(user[strongest] / sums[strongest]) if len(sums) and sums[strongest] else 0.0

@@ -189,8 +189,8 @@ class Catalogue:
 
     def _attributes_wait(self) -> bool:
         """Whether there are attributes that weigh something and take no part in the content yet."""
-        slots, weights = {slot.name for slot in self.plan.slots}, self.config.weights
-        names = schema.attribute_types(self.table.schema).keys() - slots
+        settled, weights = {slot.name for slot in self.plan.slots} | self.plan.unshared, self.config.weights
+        names = schema.attribute_types(self.table.schema).keys() - settled
         return any(weights.get(name, self.config.attribute_weight) > 0 for name in names)
 
     def _fitted(self, plan: ContentPlan) -> ContentPlan:

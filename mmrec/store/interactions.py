@@ -17,9 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from mmrec.config import Config
+from mmrec.config import Config, weight_of
 from mmrec.errors import DataError
-from mmrec.kinds import weight_of
 from mmrec.store import schema
 from mmrec.store.open import Store
 from mmrec.store.tables import WRITTEN, KeyedTable, literals
@@ -237,7 +236,7 @@ class Interactions:
             return self._popularity.counts
 
     def weight_of(self, kind: str) -> float:
-        """Weight of a kind as the settings say; see `mmrec.kinds.weight_of`."""
+        """Weight of a kind as the settings say; see `mmrec.config.weight_of`."""
         return weight_of(kind, self.config.kind_weights)
 
     def weights_of(self, rows: pa.Table) -> NDArray[np.float64]:

@@ -19,7 +19,7 @@ from mmrec.model.closed_form import FieldKernel, Smoother, Spans, smoothed
 from mmrec.model.content import ContentPlan
 from mmrec.model.parts import Behaviour, Blend, ItemEmbeddings
 from mmrec.model.saved import Head
-from mmrec.model.trained import TrainedTowers, rows_from
+from mmrec.model.towers import TrainedTowers, rows_from
 from mmrec.training.guard import Verdict, evidence, judged
 from mmrec.training.tune import calibrated, chosen_blend, weighed_fields
 from mmrec.training.validation import ItemParts, history_sums, inner_split, later_settings

@@ -295,6 +295,14 @@ def test_hits_of_a_search_engine_keep_their_id(tmp_path: Path) -> None:
     assert rows(path) == [{"_id": row["id"], "title": row["title"]} for row in ROWS]
 
 
+@pytest.mark.parametrize("value", [
+    {row["id"]: {"title": row["title"]} for row in ROWS}, {f"x{n}": row for n, row in enumerate(ROWS)},
+    {name: {str(n): row[name] for n, row in enumerate(ROWS)} for name in ("id", "title")},
+])
+def test_an_object_of_objects_is_a_table_too(tmp_path: Path, value: dict[str, Any]) -> None:
+    assert rows(written(tmp_path / "x.json", json.dumps(value))) == ROWS
+
+
 def test_the_list_that_is_taken_is_told(tmp_path: Path) -> None:
     file = table_file(written(tmp_path / "x.json", json.dumps(OBJECT)))
     assert len(list(file.records())) == 2

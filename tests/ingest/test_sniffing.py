@@ -304,6 +304,14 @@ def test_any_table_that_the_csv_module_writes_is_read_back(data: st.DataObject, 
     assert tally.count() == 0
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_line_breaks_inside_a_cell_stay_as_they_are(tmp_path: Path, end: str) -> None:
+    text = end.join(["id,title", '1,"Cup' , '', 'blue"', "2,Jug", ""])
+    records = read(tmp_path / "x.csv", text)
+    assert [record.cells["title"] for record in records] == [f"Cup{end}{end}blue", "Jug"]
+    assert [record.line for record in records] == [2, 5]
+
+
 def test_a_hostile_line_is_read_in_time_that_its_length_allows(tmp_path: Path) -> None:
     lines = ['"a,' * 50_000, '"' * 100_001, '"a' * 50_000 + ",b"]
     text = "id,title\n1,x\n" + "\n".join(lines) + "\n2,y\n"

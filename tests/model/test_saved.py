@@ -12,7 +12,7 @@ from mmrec.model.closed_form import FieldKernel, Smoother
 from mmrec.model.content import ContentPlan
 from mmrec.model.parts import Blend, ItemEmbeddings, Metric, Shares
 from mmrec.model.saved import Head, load, save
-from mmrec.model.trained import TrainedTowers, rows_from
+from mmrec.model.towers import TrainedTowers, rows_from
 
 N, C, R, H, P = 5, 4, 2, 3, 2  # items, content, linear part, item embeddings, metric
 

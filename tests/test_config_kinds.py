@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmrec import Interaction
-from mmrec.kinds import WEIGHTS, meaning, spelling, weight_of
+from mmrec.config import WEIGHTS, meaning, spelling, weight_of
 
 
 @pytest.mark.parametrize("kind", ["add_to_cart", "add-to-cart", "Add To Cart", "addToCart", " ADD_TO_CART ",
