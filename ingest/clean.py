@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from mmrec.data.cleaning import Told, identifier, plain, plain_text, tidied
-from mmrec.data.rows import BAD, ImagePaths, item_from_dict, rejected
-from mmrec.types import Item, Rejection
+from mmrec.data.image_paths import ImagePaths
+from mmrec.data.rows import BAD, item_from_dict, rejected
+from mmrec.errors import Rejection
+from mmrec.types import Item
 
 __all__ = ["clean", "item_id_of", "plain_text"]
 

@@ -22,8 +22,8 @@ from ingest.read import Opened, open_rows
 from ingest.sources import Columns, LogColumns, ReadOptions, open_interactions
 from mmrec.cli_options import errors_to_exit
 from mmrec.config import Config
-from mmrec.errors import DataError
-from mmrec.types import IngestReport, Item, RecordReport, Rejection
+from mmrec.errors import DataError, Rejection
+from mmrec.types import IngestReport, Item, RecordReport
 
 REJECTED = 3  # exit code
 _SHOWN = 5  # rejections named on screen

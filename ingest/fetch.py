@@ -22,8 +22,8 @@ from mmrec.data import images
 from mmrec.data.files import replacing
 from mmrec.data.image_formats import FORMATS, format_of
 from mmrec.data.rows import Refused
-from mmrec.errors import DataError
-from mmrec.types import ImageSource, Item, Rejection, is_url
+from mmrec.errors import DataError, Rejection
+from mmrec.types import ImageSource, Item, is_url
 
 WORKERS = 8  # downloads at once
 REDIRECTS = (301, 302, 303, 307, 308)

@@ -26,9 +26,9 @@ from filelock import FileLock
 from ingest.clean import clean, item_id_of
 from mmrec.data.files import replacing
 from mmrec.data.formats import dump_row, parse_row
-from mmrec.data.rows import ImagePaths
-from mmrec.errors import DataError
-from mmrec.types import Item, Rejection
+from mmrec.data.image_paths import ImagePaths
+from mmrec.errors import DataError, Rejection
+from mmrec.types import Item
 
 NAME, LOCK = "quarantine.jsonl", "quarantine.lock"  # in the store's folder
 DOWNLOADS = "images"  # beside them: pictures that were downloaded

@@ -11,9 +11,10 @@ from ingest.clean import clean
 from ingest.sources import Columns, ReadOptions, Source, detect, open_canonical, open_source
 from ingest.sources.records import Tally
 from mmrec.data.files import count_rows, read_items
-from mmrec.data.rows import ImagePaths, found, json_ready
-from mmrec.errors import DataError
-from mmrec.types import Item, Rejection
+from mmrec.data.image_paths import ImagePaths
+from mmrec.data.rows import found, json_ready
+from mmrec.errors import DataError, Rejection
+from mmrec.types import Item
 
 
 class Opened(NamedTuple):

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mmrec.config import Config
     from mmrec.data.files import read_interactions, read_items, write_items
-    from mmrec.errors import MmrecError
+    from mmrec.errors import MmrecError, Rejection
     from mmrec.recommender import Recommender
-    from mmrec.types import IngestReport, Interaction, Item, Recommendation, Rejection
+    from mmrec.types import IngestReport, Interaction, Item, Recommendation
 
 __version__ = "0.1.0"
 __all__ = [
@@ -20,7 +20,7 @@ __all__ = [
 
 _HOME = {
     "Config": "config", "IngestReport": "types", "Interaction": "types", "Item": "types",
-    "MmrecError": "errors", "Recommendation": "types", "Recommender": "recommender", "Rejection": "types",
+    "MmrecError": "errors", "Recommendation": "types", "Recommender": "recommender", "Rejection": "errors",
     "read_interactions": "data.files", "read_items": "data.files", "write_items": "data.files",
 }
 

@@ -1,4 +1,4 @@
-"""Every error that mmrec raises on purpose.
+"""Every error that mmrec raises on purpose, and what becomes of a row that raised one: a `Rejection`.
 
 ::
 
@@ -15,6 +15,12 @@
 
 A message says what is wrong with the value, what was expected and what to do.
 """
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 
 class MmrecError(Exception):
@@ -63,3 +69,22 @@ class StoreMismatch(StoreError):
 
 class StoreBusy(StoreError):
     """Another process holds the store's writer lock."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejection:
+    """One input row that was not taken, and why.
+
+    Attributes:
+        reason: what is wrong, what was expected, what to do.
+        item_id: of the row, where it could be read.
+        field: the part at fault, where one is.
+        line: line of the input file (1-based), where there is one.
+        row: the row as JSON-ready values, to be mended and ingested again.
+    """
+
+    reason: str
+    item_id: str | None = None
+    field: str | None = None
+    line: int | None = None
+    row: Mapping[str, Any] | None = None

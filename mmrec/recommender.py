@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from mmrec.config import Config
 from mmrec.encoders.base import Encoder, Vectors
-from mmrec.errors import MmrecError, UnknownItem
+from mmrec.errors import MmrecError, Rejection, UnknownItem
 from mmrec.model.towers import IdentityTowers
 from mmrec.ranking import fusion, retrieve
 from mmrec.ranking.request import Exploration, PageOptions, Request, Rng, check_whole, listed
@@ -23,16 +23,7 @@ from mmrec.store.ingest import Accept, Intake, Progress
 from mmrec.store.interactions import Interactions
 from mmrec.store.open import Store, open_store
 from mmrec.threads import set_threads
-from mmrec.types import (
-    ImageSource,
-    IngestReport,
-    Interaction,
-    Item,
-    Recommendation,
-    RecordReport,
-    Rejection,
-    normal_id,
-)
+from mmrec.types import ImageSource, IngestReport, Interaction, Item, Recommendation, RecordReport, normal_id
 
 if TYPE_CHECKING:
     from mmrec.evaluate.contest import Entry

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from mmrec.config import spelling
-from mmrec.errors import DataError
+from mmrec.errors import DataError, Rejection
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -51,10 +51,7 @@ def composed(text: str) -> str:
 
 
 def normal_id(value: Any) -> Any:
-    """An id as it is kept and looked up: composed (NFC), without invisible characters and blanks around it.
-
-    What is no string stays as it is, to be refused by whoever needs one.
-    """
+    """An id as it is kept and looked up: composed (NFC), without invisible characters and outer blanks."""
     if not isinstance(value, str):
         return value
     return (value if value.isascii() else composed(_INVISIBLE.sub("", value))).strip()
@@ -93,9 +90,8 @@ def _check_name(name: object, what: str) -> str:
 def _check_kind(kind: object) -> str:
     name = spelling(kind) if isinstance(kind, str) else ""
     if not 1 <= len(name) <= MAX_NAME:
-        raise DataError(
-            f"kind must be a name such as 'click' of 1 to {MAX_NAME} letters, got {kind!r:.200}", field="kind"
-        )
+        message = f"kind must be a name such as 'click' of 1 to {MAX_NAME} letters, got {kind!r:.200}"
+        raise DataError(message, field="kind")
     return name
 
 
@@ -223,10 +219,8 @@ class Interaction:
     Attributes:
         kind: what was done, in any spelling; kept as `add_to_cart` and weighed by `Config.kind_weights`.
         weight: what the kind's weight is multiplied by.
-        time: when; now if it is not said.
-        undated: whether `time` stands in for one that is not known. The same user, item and kind without a
-            time is recorded once, for nobody can tell whether it happened twice.
-        line: line of the file it came from (1-based), for reports alone.
+        undated: whether `time` stands in for one that is not known; the same user, item and kind are then
+            recorded once.
 
     Raises:
         DataError: an id, the weight or the time cannot be used.
@@ -241,33 +235,15 @@ class Interaction:
     line: int | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "user_id", _check_id(self.user_id, "user_id"))
-        object.__setattr__(self, "item_id", _check_id(self.item_id, "item_id"))
-        object.__setattr__(self, "kind", _check_kind(self.kind))
+        settle = object.__setattr__
+        settle(self, "user_id", _check_id(self.user_id, "user_id"))
+        settle(self, "item_id", _check_id(self.item_id, "item_id"))
+        settle(self, "kind", _check_kind(self.kind))
         number = isinstance(self.weight, int | float) and not isinstance(self.weight, bool)
         if not (number and 0 <= self.weight <= 2**53):
             raise DataError("weight must be a number from 0 to 2**53", field="weight")
-        object.__setattr__(self, "weight", float(self.weight))
-        object.__setattr__(self, "time", _check_time("time", self.time))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rejection:
-    """One input row that was not taken, and why.
-
-    Attributes:
-        reason: what is wrong, what was expected, what to do.
-        item_id: of the row, where it could be read.
-        field: the part at fault, where one is.
-        line: line of the input file (1-based), where there is one.
-        row: the row as JSON-ready values, to be mended and ingested again.
-    """
-
-    reason: str
-    item_id: str | None = None
-    field: str | None = None
-    line: int | None = None
-    row: Mapping[str, Any] | None = None
+        settle(self, "weight", float(self.weight))
+        settle(self, "time", _check_time("time", self.time))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -284,10 +260,8 @@ class Recommendation:
     """One result, from `recommend`, `similar` and `search` alike; the best comes first.
 
     Attributes:
-        rung: what found it.
         reasons: contributions that sum to the score.
-        propensity: the chance that its slot showed it, given those above; below 1 where slots are given to
-            exploration.
+        propensity: the chance that its slot showed it, given those above; below 1 with exploration.
     """
 
     item_id: str
@@ -303,8 +277,7 @@ class IngestReport:
 
     Attributes:
         encoder_calls: inputs given to encoders (texts and pictures), not batches.
-        seconds: wall time.
-        without_picture: items that were taken, but without a picture that they name and that cannot be used.
+        without_picture: items that were taken without a picture that they name, as it cannot be used.
         rejections: why, for each rejected row.
         incomplete: why, for each item that was taken without a part; its `row` is whole.
     """

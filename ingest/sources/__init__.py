@@ -30,8 +30,7 @@ from ingest.sources.several import STDIN, expanded, open_tables, parts_of, piped
 from ingest.sources.sniffing import ReadOptions
 from ingest.sources.tables import TableFile, open_table, parquet_file, table_file
 from mmrec.data.rows import ITEM_KEYS, rejected
-from mmrec.errors import DataError
-from mmrec.types import Rejection
+from mmrec.errors import DataError, Rejection
 
 __all__ = [
     "Columns", "Format", "LogColumns", "ReadOptions", "Source", "detect", "from_frame", "open_canonical",

@@ -144,6 +144,8 @@ def valid_names(columns: Iterable[str]) -> dict[str, str]:
     for column, base in bases.items():
         if counts[base.casefold()] > 1 and (sign := _sign(column)):
             base = f"{base[: MAX_NAME - 1 - len(sign)]}_{sign}"
+        if base in RESERVED:
+            base = f"{base}_"
         name, number = base, 1
         while name.casefold() in taken:
             number += 1

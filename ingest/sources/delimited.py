@@ -102,7 +102,7 @@ class _Reader:
         return cells if self.width is None or len(cells) <= self.width else None
 
     def quoted(self, text: str, raw: str, source: _Lines) -> Cells | None:
-        """The cells of a row that begins with a line (`raw` has its end too); more are taken if it needs them."""
+        """The cells of a row that begins with a line (`raw` with its end); more are taken if needed."""
         taken: Cells = []
         start = source.number
         try:

@@ -22,11 +22,11 @@ from ingest.sources.columns import Columns
 from ingest.sources.records import Row, Rows
 from ingest.sources.tables import open_table
 from mmrec.data.image_formats import FORMATS
-from mmrec.data.rows import near_name
-from mmrec.errors import DataError
-from mmrec.types import IMAGE, Rejection, is_url
+from mmrec.data.image_paths import near_name
+from mmrec.errors import DataError, Rejection
+from mmrec.types import IMAGE, is_url
 
-_GUESSED = "pictures were found under names that differ from those in the table: by case, accents, backslashes"
+_GUESSED = "pictures were found under names a little different from those in the table: by case, accents, \\"
 _REFUSED = (".heic", ".heif", ".jp2", ".svg", ".eps")  # become rejections rather than being passed over
 SUFFIXES = (*(suffix for kind in FORMATS for suffix in kind.suffixes), *_REFUSED)
 _MACHINE_WORDS = frozenset({
@@ -119,7 +119,7 @@ class PictureFolder:
                 yield from exact or self._guessed(image)
 
     def _guessed(self, image: str) -> Sequence[str]:
-        """The picture whose name differs in case, Unicode form, backslashes or a query; else the name itself."""
+        """The picture whose name differs in case, Unicode form, backslashes or a query; else the name."""
         near = PurePosixPath(near_name(image))
         found = self._near.get(str(near), self._near.get(near.name))
         if found is None:

@@ -16,8 +16,8 @@ from typing import Any, TextIO
 
 from ingest.sources.delimited import split_rows
 from ingest.sources.records import Record, lines, reading
-from mmrec.errors import DataError
-from mmrec.types import Interaction, Rejection
+from mmrec.errors import DataError, Rejection
+from mmrec.types import Interaction
 
 Place = Path | zipfile.Path
 LIKED, DISLIKED = 4.0, 2.0  # stars from which a rating is a like, up to which it is a dislike

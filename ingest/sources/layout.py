@@ -13,7 +13,7 @@ from ingest.sources.guesses import infer
 from ingest.sources.objects import Flattening, flattening
 from ingest.sources.records import Record, Rows
 from ingest.sources.shapes import FLOAT_ID, Layout
-from ingest.sources.values import TYPED, Dialect, Hints, is_blank, natural
+from ingest.sources.values import FIXED, TYPED, Dialect, Hints, is_blank, natural
 from ingest.sources.variants import Variants, variants
 from mmrec.errors import DataError
 
@@ -89,6 +89,8 @@ def _layout(chosen: Columns, sample: Sample, columns: Columns, told: list[str]) 
     names = valid_names(sample.cells)
     used = [*(chosen.attributes or ()), *([chosen.added_at] if chosen.added_at else [])]
     readings = {column: reading for column in used if (reading := sample.readings.get(column)) is not None}
+    if chosen.added_at and readings.get(chosen.added_at, FIXED["date"]).kind != "date":
+        readings[chosen.added_at] = FIXED["date"]  # it was named: what is no date is left out
     notes: dict[str, list[str]] = {}
     for column, reading in readings.items():
         if reading.note:

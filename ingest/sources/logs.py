@@ -25,8 +25,8 @@ from mmrec import config as kinds
 from mmrec.data.cleaning import identifier, plain
 from mmrec.data.files import SUFFIXES, read_interactions
 from mmrec.data.rows import BAD, INTERACTION_KEYS, rejected
-from mmrec.errors import DataError
-from mmrec.types import Interaction, Rejection
+from mmrec.errors import DataError, Rejection
+from mmrec.types import Interaction
 
 SAMPLED = 1_000  # first rows that decide what the columns are
 _RATED = frozenset({"rating", "rate", "rated", "review", "reviewed", "score"})  # kinds that a rating decides

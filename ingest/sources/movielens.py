@@ -22,8 +22,8 @@ from ingest.sources.records import Record, Rows
 from ingest.sources.tables import parquet_file, table_file
 from ingest.sources.values import Kind, readings
 from mmrec.data.cleaning import identifier
-from mmrec.errors import DataError
-from mmrec.types import Interaction, Rejection
+from mmrec.errors import DataError, Rejection
+from mmrec.types import Interaction
 
 ITEMS, RATINGS = "items.jsonl", "ratings.parquet"
 KEYS = frozenset({"item_id", "title", "year", "genres", "plot"})  # of the enriched form

@@ -23,8 +23,8 @@ _BETWEEN = re.compile(
 # The largest first. What holds neither is looked through for what does.
 _LARGEST = (
     "bytes", "hi_res", "hires", "original", "original_src", "full", "full_size", "xlarge", "zoom", "large",
-    "big", "src", "url", "source_url", "contenturl", "content_url", "href", "link", "path", "file", "filename",
-    "image", "image_url", "base64", "medium", "small", "thumb", "thumbnail",
+    "big", "src", "url", "source_url", "contenturl", "content_url", "href", "link", "path", "file",
+    "filename", "image", "image_url", "base64", "medium", "small", "thumb", "thumbnail",
 )
 _DEPTH = 4  # of objects in objects
 
@@ -42,7 +42,9 @@ def pictures(cell: Any, depth: int = _DEPTH) -> list[Any]:
 
 def looks_like_picture(cell: Any) -> bool:
     """Whether a cell is a picture's bytes, or is named like one."""
-    return isinstance(cell, bytes) or (isinstance(cell, str) and _PICTURE.fullmatch(cell.strip()) is not None)
+    if isinstance(cell, bytes):
+        return any(re.match(kind.magic, cell[:64], re.DOTALL) for kind in FORMATS)
+    return isinstance(cell, str) and _PICTURE.fullmatch(cell.strip()) is not None
 
 
 def _in_string(cell: str, depth: int) -> list[Any]:

@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from ingest.sources.columns import Columns
-from mmrec.errors import DataError
-from mmrec.types import Rejection
+from mmrec.errors import DataError, Rejection
 
 Row = dict[str, Any]
 MAX_LINE = 64 * 2**20  # characters of one line of a text file
@@ -29,7 +28,7 @@ TOO_LONG = "\0too long\n"  # stands for a line of more characters
 _UNDECODED = re.compile(r"[\udc80-\udcff]")  # as the error handler surrogateescape leaves them
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: one is made for every row, and freezing triples its cost
 class Record:
     """One row as its file holds it.
 

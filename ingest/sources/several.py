@@ -21,8 +21,8 @@ from ingest.sources.layout import table
 from ingest.sources.records import Record, Row, Rows
 from ingest.sources.sniffing import ReadOptions
 from ingest.sources.tables import table_file
-from mmrec.errors import DataError
-from mmrec.types import Rejection, is_url
+from mmrec.errors import DataError, Rejection
+from mmrec.types import is_url
 
 STDIN = "-"
 _ABSENT = "__HIVE_DEFAULT_PARTITION__"

@@ -15,8 +15,8 @@ from ingest.sources.records import Record, Row, Tally
 from ingest.sources.values import NOUNS, Reading, is_blank, is_zero, list_parts, natural
 from mmrec.data.cleaning import identifier
 from mmrec.data.rows import rejected
-from mmrec.errors import DataError
-from mmrec.types import Rejection, normal_id
+from mmrec.errors import DataError, Rejection
+from mmrec.types import normal_id
 
 _ADDED_AT = "added_at"
 _COMPARED = 100_000  # ids among which look-alikes are found

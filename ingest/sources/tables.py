@@ -30,8 +30,7 @@ from ingest.sources.values import TYPED, WRITTEN, Dialect
 from ingest.sources.workbooks import sheet_rows
 from ingest.sources.xml_feeds import repeated_element, xml_records
 from mmrec.data.formats import python_rows
-from mmrec.errors import DataError
-from mmrec.types import Rejection
+from mmrec.errors import DataError, Rejection
 
 Kind = Literal["csv", "json", "xml", "workbook", "parquet"]
 _BATCH = 128  # rows of a Parquet file in memory, pictures perhaps among them

@@ -159,7 +159,7 @@ def _images(value: Any, told: Told) -> Any:
         if isinstance(source, str):
             source = source.strip()
             if _HOST.match(source):
-                told("picture addresses without https: got it")
+                told("https: was put before addresses of pictures that begin with // or www.")
                 source = f"https://{source.removeprefix('//')}"
         if source is not None:
             found.append(source)

@@ -34,8 +34,9 @@ import pyarrow as pa
 
 from mmrec.data import formats, rows
 from mmrec.data.cleaning import tidied
-from mmrec.errors import DataError
-from mmrec.types import Interaction, Item, Rejection
+from mmrec.data.image_paths import ImagePaths
+from mmrec.errors import DataError, Rejection
+from mmrec.types import Interaction, Item
 
 T = TypeVar("T")
 
@@ -59,7 +60,7 @@ def read_items(
     Raises:
         DataError: the file as a whole cannot be read: absent, of an unknown kind, damaged.
     """
-    paths = rows.ImagePaths(Path(path).parent, image_root, allow_outside=allow_outside)
+    paths = ImagePaths(Path(path).parent, image_root, allow_outside=allow_outside)
     mended: Counter[str] = Counter()
 
     def item(row: rows.Row, line: int) -> Item:
@@ -168,7 +169,7 @@ def _readable(path: Path) -> Iterator[None]:
 
 
 def _read(
-    path: str | Path, keys: Sequence[str], make: Callable[..., T], paths: rows.ImagePaths | None = None
+    path: str | Path, keys: Sequence[str], make: Callable[..., T], paths: ImagePaths | None = None
 ) -> Iterator[T | Rejection]:
     path = Path(path)
     numbered = formats.parquet_rows(path, keys) if _is_parquet(path) else formats.json_rows(path)

@@ -17,14 +17,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mmrec.data.rows import BAD, INTERACTION_KEYS, Row, checked, json_ready, portable, rejected
-from mmrec.errors import DataError
-from mmrec.types import Interaction, Item, Rejection
+from mmrec.errors import DataError, Rejection
+from mmrec.types import Interaction, Item
 
 MAX_LINE = 64 * 2**20  # bytes of a JSON line
 BATCH_BYTES = 64 * 2**20  # of a Parquet file in memory
 BATCH_ROWS = 16_384
 
 _TIME = pa.timestamp("us", "UTC")
+_MICRO = {pa.duration("ns"): pa.duration("us"), pa.time64("ns"): pa.time64("us")}
 ITEMS = pa.schema([
     pa.field("item_id", pa.string(), nullable=False), ("text", pa.map_(pa.string(), pa.string())),
     ("image", pa.list_(pa.struct([("bytes", pa.binary()), ("path", pa.string())]))),
@@ -110,10 +111,12 @@ def parquet_rows(path: Path, keys: Sequence[str]) -> Iterator[tuple[int, Row | R
 
 def python_rows(batch: pa.RecordBatch) -> list[dict[str, Any] | Exception]:
     """Arrow rows as Python values, times cut to microseconds; the error of a row that Python cannot hold."""
-    for i, column in enumerate(batch.schema):
-        if pa.types.is_timestamp(column.type) and column.type.unit == "ns":  # datetime holds microseconds
-            micro = batch.column(i).cast(pa.timestamp("us", column.type.tz), safe=False)
-            batch = batch.set_column(i, column.name, micro)
+    for i, column in enumerate(batch.schema):  # datetime and its kin hold microseconds
+        if (micro := _MICRO.get(column.type)) or (
+            pa.types.is_timestamp(column.type) and column.type.unit == "ns"
+            and (micro := pa.timestamp("us", column.type.tz))
+        ):
+            batch = batch.set_column(i, column.name, batch.column(i).cast(micro, safe=False))
     try:
         return batch.to_pylist()
     except BAD as error:  # text that is no UTF-8, the year 20000: find its row, keep the others

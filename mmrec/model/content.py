@@ -139,7 +139,8 @@ class ContentPlan:
         weighed = [s for s in weighed if s.weight > 0]
         unshared = frozenset(
             s.name for s in weighed
-            if s.kind == "category" and s.name not in config.weights and _unshared(fields.attributes.get(s.name, ()))
+            if s.kind == "category" and s.name not in config.weights
+            and _unshared(fields.attributes.get(s.name, ()))
         )
         if len(unshared) == len(weighed):  # there is nothing else to go by
             unshared = frozenset()

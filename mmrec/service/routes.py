@@ -12,12 +12,12 @@ from prometheus_client import generate_latest
 from pydantic import AfterValidator, ValidationError
 
 from mmrec.data.rows import located
-from mmrec.errors import UnknownItem
+from mmrec.errors import Rejection, UnknownItem
 from mmrec.service import models, uploads
 from mmrec.service.core import Call, Service
 from mmrec.service.errors import Json
 from mmrec.service.jobs import Progress
-from mmrec.types import Item, Rejection
+from mmrec.types import Item
 
 router = APIRouter(responses=models.ERRORS)
 ItemId = Annotated[str, Path(description="Any id, percent-encoded."), AfterValidator(unquote)]

@@ -28,9 +28,9 @@ from mmrec.data.rows import (
     located,
     rejected,
 )
-from mmrec.errors import DataError, UnknownItem
+from mmrec.errors import DataError, Rejection, UnknownItem
 from mmrec.recommender import Recommender
-from mmrec.types import IMAGE, Interaction, Item, Rejection, is_url
+from mmrec.types import IMAGE, Interaction, Item, is_url
 
 log = logging.getLogger(__name__)
 

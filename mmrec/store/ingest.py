@@ -15,12 +15,12 @@ import pyarrow as pa
 from mmrec.data.rows import Refused
 from mmrec.encoders.base import Vectors
 from mmrec.encoders.modality import MODALITIES, TEXT, Modality, modality_of
-from mmrec.errors import DataError
+from mmrec.errors import DataError, Rejection
 from mmrec.model.content import Fields
 from mmrec.store import schema
 from mmrec.store.catalogue import Catalogue
 from mmrec.store.schema import Draft, Place, Stored
-from mmrec.types import IMAGE, IngestReport, Item, Rejection
+from mmrec.types import IMAGE, IngestReport, Item
 
 SMALLEST, LARGEST = 256, 4_096  # items of a chunk
 BRISK = 2.0  # seconds; a chunk that takes less may be bigger, whatever it is spent on

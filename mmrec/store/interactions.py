@@ -18,11 +18,11 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mmrec.config import Config, weight_of
-from mmrec.errors import DataError
+from mmrec.errors import DataError, Rejection
 from mmrec.store import schema
 from mmrec.store.open import Store
 from mmrec.store.tables import WRITTEN, KeyedTable, literals
-from mmrec.types import Interaction, RecordReport, Rejection
+from mmrec.types import Interaction, RecordReport
 
 log = logging.getLogger(__name__)
 

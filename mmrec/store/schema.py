@@ -32,10 +32,10 @@ import pyarrow as pa
 from mmrec.data.rows import item_as_dict, item_from_dict, json_ready, rejected
 from mmrec.encoders.base import Vectors
 from mmrec.encoders.modality import categories
-from mmrec.errors import DataError
+from mmrec.errors import DataError, Rejection
 from mmrec.model.content import Embedded, Fields
 from mmrec.store.tables import WRITTEN, KeyedTable
-from mmrec.types import AttributeValue, Item, Rejection
+from mmrec.types import AttributeValue, Item
 
 TIME = pa.timestamp("us", tz="UTC")
 BASE = pa.schema([

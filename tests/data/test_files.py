@@ -16,8 +16,8 @@ from PIL import Image
 from mmrec.data import files
 from mmrec.data.files import read_interactions, read_items, write_interactions, write_items
 from mmrec.data.formats import dump_row
-from mmrec.errors import DataError
-from mmrec.types import Interaction, Item, Rejection
+from mmrec.errors import DataError, Rejection
+from mmrec.types import Interaction, Item
 
 ids = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=20)
 names = st.from_regex(r"[a-z_][a-z0-9_]{0,9}", fullmatch=True).map(lambda name: f"f_{name}")

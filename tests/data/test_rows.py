@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from mmrec.data import images
 from mmrec.data.files import read_items, write_items
 from mmrec.data.formats import dump_row
-from mmrec.data.rows import ImagePaths, Refused, item_as_dict, json_ready
+from mmrec.data.image_paths import ImagePaths
+from mmrec.data.rows import Refused, item_as_dict, json_ready
 from mmrec.errors import DataError
 from mmrec.types import Item
 

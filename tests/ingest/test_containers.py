@@ -26,8 +26,8 @@ from ingest.sources import ReadOptions, containers, detect, open_source, open_so
 from ingest.sources.containers import unpacked
 from ingest.sources.tables import table_file
 from mmrec.data.files import write_items
-from mmrec.errors import DataError
-from mmrec.types import Item, Rejection
+from mmrec.errors import DataError, Rejection
+from mmrec.types import Item
 
 CSV = "id,title,price\na,Lamp,10\nb,Cup,5\n"
 ROWS: list[dict[str, Any]] = [{"id": "a", "title": "Lamp"}, {"id": "b", "title": "Cup"}]

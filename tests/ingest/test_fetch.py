@@ -20,7 +20,8 @@ from ingest.fetch import WORKERS, FetchLimits, fetch_images
 from ingest.safe_fetch import Network, is_public, look_up
 from mmrec.data import images
 from mmrec.data.rows import Refused
-from mmrec.types import Item, Rejection
+from mmrec.errors import Rejection
+from mmrec.types import Item
 
 PUBLIC, OTHER = "93.184.216.34", "2606:2800:220:1::1"
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from ingest.sources import LogColumns, open_interactions
 from ingest.sources.logs import open_log
 from ingest.sources.times import time_reader
-from mmrec.errors import DataError
-from mmrec.types import Interaction, Rejection
+from mmrec.errors import DataError, Rejection
+from mmrec.types import Interaction
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 SECONDS = int(NOON.timestamp())

@@ -7,8 +7,8 @@ import pytest
 
 from ingest.quarantine import DOWNLOADS, LOCK, Quarantine
 from mmrec.data.rows import Refused, item_as_dict, rejected
-from mmrec.errors import DataError
-from mmrec.types import Item, Rejection
+from mmrec.errors import DataError, Rejection
+from mmrec.types import Item
 
 
 @pytest.fixture

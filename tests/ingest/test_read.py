@@ -8,8 +8,9 @@ import pytest
 from ingest.read import cleaned, open_rows, read_source
 from ingest.sources import Columns, from_frame
 from mmrec.data.files import write_items
-from mmrec.errors import DataError
-from mmrec.types import Item, Rejection
+from mmrec.data.rows import Refused
+from mmrec.errors import DataError, Rejection
+from mmrec.types import Item
 
 
 @pytest.fixture
@@ -40,20 +41,20 @@ def test_a_table_becomes_items_and_rejections_in_order(table):
 
 
 def test_a_row_its_source_rejects_finds_its_picture_from_anywhere(table):
-    good = [f"d{i},Chair,photos/d.jpg,{i}\n" for i in range(2000)]
-    table.write_text(table.read_text() + "".join(good) + "e,Late,photos/e.jpg,cheap\n")
+    table.write_text(table.read_text() + "4.00638E+12,Late,photos/e.jpg,5\n")
     *_, bad = read_source(table, columns=COLUMNS)
-    assert (bad.item_id, bad.field) == ("e", "price")
+    assert bad.item_id == "4.00638E+12"
     assert bad.row["image"] == str(table.parent / "photos" / "e.jpg")
     json.dumps(bad.row)
 
 
 @pytest.mark.parametrize("format", ["auto", "items"])
-def test_a_canonical_file_is_read_as_it_is(tmp_path, format):
-    written = [Item(item_id="a", text={"title": "<b>kept</b>"}), Item(item_id="b", text={"title": "x"})]
+def test_a_canonical_file_is_tidied_as_every_other(tmp_path, format):
+    written = [Item(item_id="a", text={"title": "<b>bold</b>"}), Item(item_id="b", text={"title": "x"})]
     write_items(tmp_path / "items.jsonl", written)
     opened = open_rows(tmp_path / "items.jsonl", format=format)
-    assert (list(opened.rows), opened.total(), opened.folder) == (written, 2, tmp_path)
+    assert [item.title for item in opened.rows] == ["bold", "x"]
+    assert (opened.total(), opened.folder) == (2, tmp_path)
 
 
 def test_the_rows_of_a_table_are_counted(table):
@@ -140,6 +141,17 @@ def first_of(source, options, **allowed):
     return next(iter(read_source(source, **options, **allowed)))
 
 
+def refusal(item):
+    """Why the one picture of an item that was taken without it may not be followed."""
+    (picture,) = item.images
+    assert isinstance(picture, Refused)
+    return picture
+
+
+def followed(items):
+    return [not any(isinstance(picture, Refused) for picture in item.images) for item in items]
+
+
 @each_feed
 @pytest.mark.parametrize("path", ["photos/in.png", "{feed}/photos/in.png", "photos/../photos/in.png"])
 def test_a_picture_in_the_folder_of_the_source_is_taken(feed, make, path):
@@ -151,11 +163,10 @@ def test_a_picture_in_the_folder_of_the_source_is_taken(feed, make, path):
 @pytest.mark.parametrize("path", ["../private/out.png", "{feed}/../private/out.png", "leaving.png"])
 def test_a_picture_outside_is_taken_if_that_is_allowed_alone(feed, make, path):
     path = path.format(feed=feed)
-    refused = first_of(*make(feed, path))
-    assert (refused.item_id, refused.field) == ("a", "image")
+    refused = refusal(first_of(*make(feed, path)))
     assert "--allow-outside" in refused.reason
-    assert refused.row["image"] in (str(feed / path), [str(feed / path)])
-    refused = first_of(*make(feed, path), image_root=feed / "photos")
+    assert refused.given == str(feed / path)
+    refused = refusal(first_of(*make(feed, path), image_root=feed / "photos"))
     assert "--image-root DIR" in refused.reason
     for allowed in ({"allow_outside": True}, {"image_root": feed.parent / "private"}):
         assert first_of(*make(feed, path), **allowed).images == (str(feed / path),)
@@ -169,11 +180,13 @@ def test_a_picture_that_is_not_in_the_folder_is_looked_for_in_the_image_root(fee
 
 @each_feed
 def test_a_file_url_is_refused_whatever_is_allowed(feed, make):
-    assert "file: URL" in first_of(*make(feed, f"file://{feed}/photos/in.png"), allow_outside=True).reason
+    item = first_of(*make(feed, f"file://{feed}/photos/in.png"), allow_outside=True)
+    assert "file: URL" in refusal(item).reason
 
 
 def test_a_picture_of_a_folder_that_is_a_link_to_elsewhere_is_refused(feed):
-    taken = {row.item_id: isinstance(row, Item) for row in read_source(feed, format="images")}
+    items = list(read_source(feed, format="images"))
+    taken = dict(zip([item.item_id for item in items], followed(items), strict=True))
     assert taken == {"photos/in": True, "leaving": False}
 
 
@@ -182,5 +195,5 @@ def test_a_table_in_memory_has_its_pictures_in_the_working_directory(feed, monke
     photos = ["photos/in.png", "../private/out.png"]
     frame = pa.table({"sku": ["a", "b"], "title": ["Mug", "Cup"], "photo": photos})
     source = from_frame(frame, columns=COLUMNS_OF_FEED)
-    assert [isinstance(row, Item) for row in cleaned(source)] == [True, False]
-    assert all(isinstance(row, Item) for row in cleaned(source, allow_outside=True))
+    assert followed(cleaned(source)) == [True, False]
+    assert followed(cleaned(source, allow_outside=True)) == [True, True]

@@ -133,7 +133,7 @@ def test_a_mask_is_far_quicker_than_a_loop_over_its_rows() -> None:
     ("!on_sale", "write `not`"),
     ("price between 1 and 2", "10 <= price <= 20"), ("category LIKE 'a%'", "use `==`"),
     ("prise < 3", "no column 'prise'; there are price, "),
-    ("Price < 3", "no column 'Price'; there are price, "),
+    ("Prise < 3", "no column 'Prise'; there are price, "),
     ("price < 'a'", "price holds numbers: compare it with a number such as 30, not with 'a'"),
     ("category == 3", "category holds strings"), ("on_sale == 1", "on_sale holds True or False"),
     ("price == True", "price holds numbers"), ("on_sale < True", "has no order"),

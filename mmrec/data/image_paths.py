@@ -1,0 +1,100 @@
+"""Where the paths of pictures lead: not out of their folders, and to names that differ a little, too."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import cached_property
+from pathlib import Path
+from urllib.parse import unquote
+
+from mmrec.errors import DataError
+from mmrec.types import IMAGE, composed, is_url
+
+_SHOWN = 3  # guesses named in a note
+
+
+class ImagePaths:
+    """Where the paths of pictures in a file may lead: not out of its folders, unless the reader allows it.
+
+    Args:
+        folders: where pictures may lie, the file's own first (None counts as absent). A relative path begins
+            at the first of them from which it leads to something.
+        allow_outside: whether pictures may lie anywhere on this machine.
+
+    """
+
+    def __init__(self, *folders: str | Path | None, allow_outside: bool = False) -> None:
+        self.folders = [Path(folder).absolute() for folder in folders if folder is not None]
+        self.allow_outside = allow_outside
+        self._listed: dict[Path, dict[str, list[str]]] = {}
+        self._guesses: list[str] = []
+
+    def absolute(self, image: str | Path) -> str:
+        """A picture's path, absolute; a URL as it is.
+
+        Raises:
+            DataError: it is a `file:` URL, or leads out of the folders.
+        """
+        if str(image).lower().startswith("file:"):
+            raise DataError(f"picture {str(image)[:300]!r} is a file: URL: write its path", field=IMAGE)
+        if is_url(image):
+            return str(image)
+        paths = [folder / image for folder in self.folders]
+        path = next(filter(os.path.exists, paths), None) or self._near(str(image)) or paths[0]
+        if not (self.allow_outside or self._holds(path)):
+            raise DataError(
+                f"picture {str(path)[:300]!r} lies outside the folder of its file: move it there, or allow it"
+                " by --image-root DIR or --allow-outside (in Python: image_root=, allow_outside=True)",
+                field=IMAGE,
+            )
+        return str(path)
+
+    def _near(self, image: str) -> Path | None:
+        """The one file whose name differs by case, Unicode form, backslashes, %20 or a query (`?w=200`)."""
+        for folder in [] if Path(image).is_absolute() else self.folders:
+            path = folder
+            for part in near_name(image).split("/"):
+                names = [part] if part in ("", ".", "..") else self._names(path).get(part, [])
+                if len(names) != 1:
+                    break
+                path = path / names[0]
+            else:
+                self._guesses = [*self._guesses[:_SHOWN], f"{image[:300]!r} is {path.name!r}"]
+                return path
+        return None
+
+    def _names(self, folder: Path) -> Mapping[str, list[str]]:
+        if folder not in self._listed:
+            names = self._listed[folder] = {}
+            with suppress(OSError):
+                for name in os.listdir(folder):  # noqa: PTH208 - names alone, a million perhaps
+                    names.setdefault(composed(name).casefold(), []).append(name)
+        return self._listed[folder]
+
+    def notes(self) -> list[str]:
+        """What was guessed so far: a sentence, or nothing."""
+        shown = ", ".join(dict.fromkeys(self._guesses[:_SHOWN]))
+        more = " and more" if len(self._guesses) > _SHOWN else ""
+        told = f"pictures were found under names a little different from those given: {shown}{more}"
+        return [told] if shown else []
+
+    def _holds(self, path: Path) -> bool:
+        """Whether a path, its links followed, lies in a folder; one that cannot be followed lies in none."""
+        try:
+            end = os.path.realpath(path, strict=True)
+        except (FileNotFoundError, NotADirectoryError):
+            end = os.path.realpath(path)
+        except (OSError, ValueError):
+            return False
+        return any(Path(end).is_relative_to(folder) for folder in self._ends)
+
+    @cached_property
+    def _ends(self) -> list[str]:
+        return [os.path.realpath(folder) for folder in self.folders]
+
+
+def near_name(image: str) -> str:
+    """A path without what differs between systems: case, Unicode form, backslashes, escapes, a query."""
+    return composed(unquote(image.partition("?")[0]).replace("\\", "/").strip()).casefold()
