@@ -67,10 +67,8 @@ def _check_id(value: object, what: str) -> str:
     if not isinstance(value, str):
         raise DataError(f"{what} must be a string, got {type(value).__name__} {value!r}", field=what)
     if not value or len(value) > MAX_ID or _UNPRINTABLE.search(value):
-        raise DataError(
-            f"{what} must be 1 to {MAX_ID} printable characters, got {value[:80]!r}"
-            f" ({len(value)} characters)", field=what,
-        )
+        got = f"{value[:80]!r} ({len(value)} characters)"
+        raise DataError(f"{what} must be 1 to {MAX_ID} printable characters, got {got}", field=what)
     return value
 
 
@@ -78,10 +76,8 @@ def _check_id(value: object, what: str) -> str:
 def _check_name(name: object, what: str) -> str:
     name = composed(name) if isinstance(name, str) else name
     if not isinstance(name, str) or len(name) > MAX_NAME or not name.isidentifier():
-        raise DataError(
-            f"{what} name {name!r:.200} must be letters, digits and '_' (1 to {MAX_NAME}, no digit first):"
-            " rename it", field=str(name),
-        )
+        rule = f"letters, digits and '_' (1 to {MAX_NAME}, no digit first)"
+        raise DataError(f"{what} name {name!r:.200} must be {rule}: rename it", field=str(name))
     if name in RESERVED:
         raise DataError(f"{what} name {name!r} is taken by mmrec itself: rename it", field=name)
     return name
@@ -112,9 +108,8 @@ def _check_text(text: object) -> Mapping[str, str]:
 
 def _check_string(what: str, name: str, value: str, most: int) -> str:
     if len(value) > most or _SURROGATE_OR_NUL.search(value):
-        raise DataError(
-            f"{what} {name!r} must be at most {most:,} characters of valid Unicode without NUL", field=name
-        )
+        limit = f"at most {most:,} characters of valid Unicode without NUL"
+        raise DataError(f"{what} {name!r} must be {limit}", field=name)
     return value
 
 
@@ -161,10 +156,10 @@ def _check_images(image: object) -> tuple[ImageSource, ...]:
     sources = tuple(image) if isinstance(image, list | tuple) else (image,)
     if len(sources) > MAX_IMAGES:
         raise DataError(f"an item may have {MAX_IMAGES} pictures, got {len(sources)}", field=IMAGE)
-    for source in sources:
-        if not isinstance(source, str | Path | bytes) and not hasattr(source, "convert"):
-            got = type(source).__name__
-            raise DataError(f"image must be a path, URL, bytes or PIL image, got {got}", field=IMAGE)
+    strange = [s for s in sources if not isinstance(s, str | Path | bytes) and not hasattr(s, "convert")]
+    if strange:
+        got = type(strange[0]).__name__
+        raise DataError(f"image must be a path, URL, bytes or PIL image, got {got}", field=IMAGE)
     return sources
 
 
@@ -174,12 +169,10 @@ class Item:
 
     Attributes:
         item_id: the caller's own id, 1 to 512 printable characters, as `normal_id` writes it.
-        text: named text fields (`{"title": ..., "description": ...}`); blank ones count as absent. Names are
-            letters of any script, digits and `_`.
+        text: named text fields (`{"title": ..., "description": ...}`); blank ones count as absent.
         image: no, one or several pictures: path, `https://` URL, encoded bytes or PIL image.
         attributes: typed values for filters and content: category, number, bool, date, list of strings.
         added_at: when it joined the catalogue (UTC); `None` means at ingest, and keeps what is stored.
-        line: line of the file it came from (1-based), for reports alone.
 
     Raises:
         DataError: a part of the item cannot be used; `.field` names it.
@@ -219,8 +212,7 @@ class Interaction:
     Attributes:
         kind: what was done, in any spelling; kept as `add_to_cart` and weighed by `Config.kind_weights`.
         weight: what the kind's weight is multiplied by.
-        undated: whether `time` stands in for one that is not known; the same user, item and kind are then
-            recorded once.
+        undated: whether `time` is not known; the same user, item and kind are then recorded once.
 
     Raises:
         DataError: an id, the weight or the time cannot be used.

@@ -1,8 +1,8 @@
 """What readers wait while pictures are taken in: `python tests/benchmarks/serving_while_ingesting.py`.
 
 A service with the offline encoders holds some products. One client asks for recommendations and one searches
-by words, first alone, then while 256 pictures of 640 x 480 pixels arrive in one `POST /items`. All of it is on
-loopback and shares the machine's cores. Prints one JSON line a case.
+by words, first alone, then while 256 pictures of 640 x 480 pixels arrive in one `POST /items`. All of it is
+on loopback and shares the machine's cores. Prints one JSON line a case.
 """
 
 from __future__ import annotations
@@ -125,9 +125,10 @@ def main() -> None:
         path, rng = Path(folder) / "shop.mmrec", random.Random(2)
         with Recommender.open(path) as shop:
             shades = [Image.new("RGB", (64, 64), (n % 256, 80, 9)) for n in range(chosen.items)]
-            shop.ingest([
-                Item(item_id=f"i{n}", text={"title": title(rng)}, image=shade) for n, shade in enumerate(shades)
-            ])
+            shop.ingest(
+                Item(item_id=f"i{n}", text={"title": title(rng)}, image=shade)
+                for n, shade in enumerate(shades)
+            )
         with service(path) as (port, _):
             asyncio.run(measured(port, chosen.items, chosen.pictures, chosen.seconds))
 

@@ -116,7 +116,7 @@ def test_a_pil_picture_is_written_as_png_and_stands_upright(tmp_path, suffix):
     ('{"item_id": "a", "attributes": {"p": ' + "9" * 400 + "}}", None, ""),
     ('{"item_id": "a", "title": "mug"}', "title", "--format table"),
     ('{"text": {"title": "mug"}}', "item_id", "missing"),
-    ('{"item_id": 7}', "item_id", "string"),
+    ('{"item_id": 7.5}', "item_id", "string"),
     ('{"item_id": "a", "text": "mug"}', "text", "map"),
     ('{"item_id": "a", "added_at": "soon"}', "added_at", "ISO 8601"),
     ('{"item_id": "a", "added_at": 1714521600000}', "added_at", "not milliseconds"),

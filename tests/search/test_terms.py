@@ -11,8 +11,8 @@ from mmrec.search.text import LONGEST, STOP_WORDS, terms_of
 from mmrec.store.files import LocalFiles
 from mmrec.store.tables import KeyedTable
 
-# Letters that languages are written in, with signs and digits. Of rarer ones, such as mathematical letters, the
-# library here and the one in LanceDB fold different accents away.
+# Letters that languages are written in, with signs and digits. Of rarer ones, such as mathematical letters,
+# the library here and the one in LanceDB fold different accents away.
 ALPHABET = (
     st.characters(max_codepoint=0x17F, exclude_categories=["Cs"])
     | st.characters(min_codepoint=0x391, max_codepoint=0x3C9, categories=["L"])
