@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from contextlib import suppress
 from dataclasses import FrozenInstanceError
 from datetime import UTC, datetime, timedelta, timezone
@@ -24,6 +25,7 @@ from mmrec.types import (
     Item,
     as_utc,
     is_url,
+    normal_id,
 )
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
@@ -212,3 +214,17 @@ def test_an_item_is_called_by_its_title_else_by_what_there_is():
     assert Item(item_id="a", text={"brand": "Acme", "title": "Red mug"}).title == "Red mug"
     assert Item(item_id="a", text={"plot": "A mug."}).title == "A mug."
     assert Item(item_id="a").title == "a"
+
+
+def test_ids_are_spelt_in_one_way_wherever_they_come_in():
+    one = Item(item_id=" Cafe\u0301\u200b\ufeff ")
+    assert one.item_id == Interaction(user_id="u", item_id="Caf\u00e9").item_id == "Caf\u00e9"
+    assert Interaction(user_id=" u ", item_id="a").user_id == "u"
+    assert normal_id(7) == 7  # for whoever needs a string to refuse
+
+
+@pytest.mark.parametrize("name", ["価格", "Größe", "Цвет", "ชื่อ", "मूल्य", "_x"])
+def test_names_may_have_letters_of_every_script(name):
+    assert item(attributes={name: 1}).attributes == {name: 1}
+    decomposed = unicodedata.normalize("NFD", name)
+    assert item(text={decomposed: "x"}).text == {unicodedata.normalize("NFC", name): "x"}

@@ -215,7 +215,7 @@ def _is_list(several: Sequence[str], mark: str, cells: Sequence[str], named: boo
     """Whether cells are lists cut at a mark: all values are short, and some stand in several cells."""
     parts = [[part.strip() for part in cell.split(mark)] for cell in several]
     flat = [part for values in parts for part in values if part]
-    if not all(len(part) <= _SHORT and len(part.split()) <= _FEW_WORDS for part in flat):
+    if not flat or not all(len(part) <= _SHORT and len(part.split()) <= _FEW_WORDS for part in flat):
         return False
     if mark == "|" or named:
         return len(flat) > len(parts)

@@ -175,17 +175,13 @@ def loading(model: str, path: Path) -> Iterator[None]:
     Raises:
         EncodeError: whatever the library raised, with the path and what to do.
     """
-    from transformers.utils import logging as chatter
-
-    verbosity, bars = chatter.get_verbosity(), chatter.is_progress_bar_enabled()
     handler = logging.NullHandler()  # else open_clip's `logging.info` would give the root logger one
     logging.root.addHandler(handler)
-    chatter.set_verbosity_error()
-    chatter.disable_progress_bar()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about the libraries' own code: nothing a caller could act on
-            yield
+            with _quiet_transformers():
+                yield
     except EncodeError:
         raise
     except Exception as error:
@@ -195,6 +191,18 @@ def loading(model: str, path: Path) -> Iterator[None]:
         ) from error
     finally:
         logging.root.removeHandler(handler)
+
+
+@contextmanager
+def _quiet_transformers() -> Iterator[None]:
+    from transformers.utils import logging as chatter
+
+    verbosity, bars = chatter.get_verbosity(), chatter.is_progress_bar_enabled()
+    chatter.set_verbosity_error()
+    chatter.disable_progress_bar()
+    try:
+        yield
+    finally:
         chatter.set_verbosity(verbosity)
         if bars:
             chatter.enable_progress_bar()

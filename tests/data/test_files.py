@@ -14,14 +14,18 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mmrec.data import files
+from mmrec.data.cleaning import plain, plain_text
 from mmrec.data.files import read_interactions, read_items, write_interactions, write_items
 from mmrec.data.formats import dump_row
 from mmrec.errors import DataError, Rejection
-from mmrec.types import Interaction, Item
+from mmrec.types import Interaction, Item, normal_id
 
-ids = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=20)
+ids = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=20).filter(
+    lambda text: normal_id(text) and plain(normal_id(text))  # not "NaN", which tables say for "nothing"
+)
 names = st.from_regex(r"[a-z_][a-z0-9_]{0,9}", fullmatch=True).map(lambda name: f"f_{name}")
 words = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=30)
+words = words.map(plain_text).filter(plain)  # as reading tidies it
 times = st.datetimes(timezones=st.sampled_from([UTC, timezone(timedelta(hours=5, minutes=30))]),
                      min_value=datetime(2, 1, 1), max_value=datetime(9998, 1, 1))
 values = st.one_of(
@@ -71,6 +75,22 @@ def test_items_read_back_are_the_items_written(tmp_path, suffix, written):
         assert {k: type(v) for k, v in one.attributes.items()} == {
             k: type(v) for k, v in other.attributes.items()
         }
+
+
+def test_items_are_tidied_when_they_are_read_and_what_was_mended_is_told(tmp_path):
+    path = lines_file(
+        tmp_path,
+        '{"item_id": " B07 ", "text": {"title": "Wool &amp; silk", "b": "KÃ¤se"}, "image": "PICS\\\\a.PNG"}',
+        '{"item_id": 7, "attributes": {"size": " M "}, "image": "data:image/png;base64,cG5n"}',
+    )
+    (tmp_path / "pics").mkdir()
+    (tmp_path / "pics" / "a.png").touch()
+    notes = []
+    first, second = read_items(path, notes=notes)
+    assert (first.item_id, dict(first.text)) == ("B07", {"title": "Wool & silk", "b": "Käse"})
+    assert first.images == (str(tmp_path / "pics" / "a.png"),)
+    assert (second.item_id, dict(second.attributes), second.images) == ("7", {"size": "M"}, (b"png",))
+    assert [note[:7] for note in notes] == ["broken ", "picture"]
 
 
 @each_suffix

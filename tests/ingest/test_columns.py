@@ -52,7 +52,8 @@ def taken(path: Path, columns: Columns | None = None) -> tuple[list[Item], list[
     ("Artikelnummer", "Naam", "Omschrijving", "Afbeelding", "Prijs", "Aangemaakt op"),
     ("Kod", "Nazwa", "Opis", "Zdjęcie", "Cena", "Data dodania"),
     ("Артикул", "Название", "Описание", "Фото", "Цена", "Дата создания"),
-    ("商品ID", "商品名", "説明", "画像", "価格", "登録日"), ("商品编号", "商品名称", "描述", "图片", "价格", "创建时间"),
+    ("商品ID", "商品名", "説明", "画像", "価格", "登録日"),
+    ("商品编号", "商品名称", "描述", "图片", "价格", "创建时间"),
     ("productId", "productName", "short_description", "Image URL", "Sale Price", "createdAt"),
 ])
 def test_columns_are_known_by_their_names_in_many_languages(
@@ -80,10 +81,11 @@ def test_compounds_count_by_their_last_part() -> None:
 
 def test_names_of_every_script_are_kept_and_told_apart() -> None:
     assert valid_names(["Größe", "Maße (cm)", "Preis €", "Preis $", "価格", "Product Type", "ชื่อ"]) == {
-        "Größe": "Größe", "Maße (cm)": "Maße_cm", "Preis €": "preis_eur", "Preis $": "preis_usd", "価格": "価格",
-        "Product Type": "product_type", "ชื่อ": "ชื่อ",
+        "Größe": "Größe", "Maße (cm)": "Maße_cm", "Preis €": "preis_eur", "Preis $": "preis_usd",
+        "価格": "価格", "Product Type": "product_type", "ชื่อ": "ชื่อ",
     }
-    assert list(valid_names(["Größe", "größe", "a b", "a-b"]).values()) == ["Größe", "größe_2", "a_b", "a_b_2"]
+    names = valid_names(["Größe", "größe", "a b", "a-b"])
+    assert list(names.values()) == ["Größe", "größe_2", "a_b", "a_b_2"]
 
 
 def test_the_first_column_of_different_values_is_the_id_where_no_name_says_it(tmp_path: Path) -> None:
@@ -205,7 +207,8 @@ def test_ids_that_were_written_as_decimals_are_whole_numbers(tmp_path: Path) -> 
 
 
 def test_ids_that_a_spreadsheet_shortened_are_refused(tmp_path: Path) -> None:
-    source = open_source(table(tmp_path, {"ean": "4.00638E+12", "title": "Pen"}, {"ean": "1E5", "title": "Cap"}))
+    rows = {"ean": "4.00638E+12", "title": "Pen"}, {"ean": "1E5", "title": "Cap"}
+    source = open_source(table(tmp_path, *rows))
     spoilt, fine = list(source)
     assert isinstance(spoilt, Rejection)
     assert "format the column as text" in spoilt.reason

@@ -25,8 +25,8 @@ from PIL import Image
 
 from ingest.sources import Columns, Source, detect, from_frame, grouplens, open_interactions, open_source
 from ingest.sources.columns import valid_names
-from ingest.sources.guesses import infer
 from ingest.sources.folders import words_of
+from ingest.sources.guesses import infer
 from ingest.sources.records import MAX_LINE
 from mmrec.data.files import read_items, write_interactions, write_items
 from mmrec.errors import DataError, Rejection
@@ -280,9 +280,10 @@ def test_a_cell_of_another_type_costs_the_cell_and_is_told(tmp_path: Path) -> No
     assert taken[1_100]["attributes"] == {"day": datetime(2024, 1, 1, tzinfo=UTC)}  # type: ignore[index]
     assert taken[1_150]["attributes"] == {}  # type: ignore[index]
     assert source.notes == [
-        "column 'Sale Price': what is not a number up to 2**53 was left out, such as 'cheap' (--types): 1 time,"
-        " first in line 1,102",
-        "column 'day': what is not a date was left out, such as 'soon' (--types): 1 time, first in line 1,152",
+        "column 'Sale Price': what is not a number up to 2**53 was left out, such as 'cheap' (--types):"
+        " 1 time, first in line 1,102",
+        "column 'day': what is not a date was left out, such as 'soon' (--types): 1 time, first in line"
+        " 1,152",
     ]
     assert list(source) == taken
     assert len(source.notes) == 2  # another walk tells nothing twice

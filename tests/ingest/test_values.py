@@ -55,7 +55,9 @@ def test_prices_are_numbers_and_their_currency_stands_beside(
 
 @given(
     amounts=st.lists(st.integers(0, 10**9), min_size=1, max_size=20),
-    marks=st.sampled_from([(",", "."), (".", ","), ("'", "."), (" ", ","), ("\u202f", ","), ("", ","), ("", ".")]),
+    marks=st.sampled_from(
+        [(",", "."), (".", ","), ("'", "."), (" ", ","), ("\u202f", ","), ("", ","), ("", ".")]
+    ),
     sign=st.sampled_from(["{}", "{} €", "€{}", "EUR {}", "{} USD", "{} kr"]),
 )
 def test_any_way_of_writing_prices_gives_the_same_numbers(
@@ -72,7 +74,8 @@ def test_any_way_of_writing_prices_gives_the_same_numbers(
 
 
 @pytest.mark.parametrize(("name", "cells"), [
-    ("size", ["12 cm", "14 cm"]), ("height", ["12 ft"]), ("zip", ["02134", "12345"]), ("category_id", [12, 13]),
+    ("size", ["12 cm", "14 cm"]), ("height", ["12 ft"]), ("zip", ["02134", "12345"]),
+    ("category_id", [12, 13]),
     ("ean", ["4006381333000", "4006381333007"]), ("gtin13", [4006381333000, 4006381333007]),
     ("number", ["4006381333000", "4006381333007"]), ("version", ["1.2.3"]), ("x", ["1,299"]),
     ("availability", ["in stock", "out of stock"]), ("city", ["Berlin, Germany", "Paris, France"]),
@@ -136,7 +139,8 @@ def test_dates_of_a_settled_order_are_read_right(days: list[date], first: str) -
 
 
 @pytest.mark.parametrize(("cells", "values"), [
-    (["TRUE", "FALSE"], [True, False]), (["yes", "no", "yes"], [True, False, True]), (["ja", "nein"], [True, False]),
+    (["TRUE", "FALSE"], [True, False]), (["yes", "no", "yes"], [True, False, True]),
+    (["ja", "nein"], [True, False]),
     (["oui", "non"], [True, False]), (["WAHR", "FALSCH"], [True, False]), (["VRAI", "FAUX"], [True, False]),
     (["да", "нет"], [True, False]), (["Y", "N"], [True, False]), ([True, "false"], [True, False]),
 ])
@@ -152,15 +156,17 @@ def test_words_that_may_be_more_stay_words() -> None:
 @pytest.mark.parametrize(("name", "cells", "values"), [
     ("x", ['["x"]', '["y", "z"]'], [["x"], ["y", "z"]]), ("x", ["['a', 'b']", "[]"], [["a", "b"], []]),
     ("x", ["a|b", "c"], [["a", "b"], ["c"]]), ("sizes", ["S, M, L", "S"], [["S", "M", "L"], ["S"]]),
-    ("x", ["S, M, L", "M, L", "S"], [["S", "M", "L"], ["M", "L"], ["S"]]), ("x", ["red;blue", "blue;green", "red"],
-     [["red", "blue"], ["blue", "green"], ["red"]]),
+    ("x", ["S, M, L", "M, L", "S"], [["S", "M", "L"], ["M", "L"], ["S"]]),
+    ("x", ["red;blue", "blue;green", "red"], [["red", "blue"], ["blue", "green"], ["red"]]),
     ("x", [["a", 1, None], "b"], [["a", "1"], ["b"]]),
 ])
 def test_lists_of_many_forms(name: str, cells: list[Any], values: list[list[str]]) -> None:
     assert read(name, cells) == ("list", values)
 
 
-@pytest.mark.parametrize("hostile", ["[" * 9_000, "['a'" + " + 'a'" * 500 + "]", "[__import__('os')]", "[1e999999]"])
+@pytest.mark.parametrize(
+    "hostile", ["[" * 9_000, "['a'" + " + 'a'" * 500 + "]", "[__import__('os')]", "[1e999999]"]
+)
 def test_lists_of_python_are_read_and_not_run(hostile: str) -> None:
     assert infer("x", [hostile]) is not None
     assert pictures(hostile)
@@ -175,7 +181,8 @@ def test_values_of_other_libraries_are_plain() -> None:
 
 
 @pytest.mark.parametrize(("cell", "found"), [
-    ("a.png, b.png", ["a.png", "b.png"]), ("a.png|b.png", ["a.png", "b.png"]), ("a.jpg;b.jpeg", ["a.jpg", "b.jpeg"]),
+    ("a.png, b.png", ["a.png", "b.png"]), ("a.png|b.png", ["a.png", "b.png"]),
+    ("a.jpg;b.jpeg", ["a.jpg", "b.jpeg"]),
     ("https://x/a.jpg, https://x/b.jpg", ["https://x/a.jpg", "https://x/b.jpg"]),
     ("https://x/w_1,h_2/a.jpg", ["https://x/w_1,h_2/a.jpg"]), ("red, blue.png", ["red, blue.png"]),
     ('["a.png", "b.png"]', ["a.png", "b.png"]), ("['a.png']", ["a.png"]), ("[]", []),

@@ -232,6 +232,19 @@ def test_a_weight_of_0_leaves_a_field_out():
     assert not plan.covers(known, Config(attribute_weight=0))
 
 
+def test_codes_that_no_two_items_share_have_no_part_unless_the_settings_say_so():
+    codes = {"ean": [str(n) for n in range(60)], "brand": [f"b{n % 35}" for n in range(60)]}
+    plan = ContentPlan().fitted(fields(codes), Config())
+    assert [s.name for s in plan.slots] == ["brand"]
+    assert plan.unshared == {"ean"}
+    assert ContentPlan.load(plan.save(), "plan").unshared == {"ean"}
+    assert len(ContentPlan().fitted(fields(codes), Config(weights={"ean": 1})).slots) == 2
+    alone = fields({"ean": codes["ean"]})
+    assert len(ContentPlan().fitted(alone, Config()).slots) == 1  # there is nothing else to go by
+    few = {name: values[:10] for name, values in codes.items()}
+    assert len(ContentPlan().fitted(fields(few), Config()).slots) == 2  # too few to tell
+
+
 def test_an_attribute_waits_where_there_is_something_else_to_go_by():
     known = fields({"price": [1, 2]}, title=embedded([1, 0], [0, 1]))
     plan = ContentPlan().fitted(fields(title=embedded([1, 0], [0, 1])), Config())

@@ -127,6 +127,21 @@ def test_items_come_in_row_by_row_and_each_row_is_accounted_for(own, shop):
     assert len(shop) == 3
 
 
+def test_items_are_tidied_as_those_of_files_and_their_ids_are_one_in_every_spelling(own, shop):
+    wool = row(" Cafe\u0301 ", "<b>Wool</b> &amp;amp; silk", attributes={"größe": "L"})
+    assert own.post("/items", json=[wool, row("b", "blue lamp")]).json()["added"] == 2
+    assert own.get("/items/Caf\u00e9").json()["text"] == {"title": "Wool & silk"}
+    assert own.get("/items/Cafe\u0301").status_code == 200
+    assert "Cafe\u0301" in shop
+    assert shop.similar("Cafe\u0301", k=1)[0].item_id == "b"
+    found = own.post("/recommend", json={"k": 5, "where": "Größe == 'L' and item_id == 'Cafe\u0301'"}).json()
+    assert [one["item_id"] for one in found["results"]] == ["Caf\u00e9"]
+    own.post("/interactions", json=[{"user_id": "u", "item_id": "Cafe\u0301", "kind": "click"}])
+    assert [one.item_id for one in shop.interactions(" u")] == ["Caf\u00e9"]
+    found = own.post("/recommend", json={"k": 5, "exclude": ["Cafe\u0301 "]}).json()
+    assert [one["item_id"] for one in found["results"]] == ["b"]
+
+
 @settings(max_examples=5)
 @given(batch=st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["mug", "lamp", ""])), max_size=6),
        first=st.integers(0, 6))

@@ -373,3 +373,16 @@ def test_lancedb_agrees_on_the_deepest_longest_and_hardest_filters(
     found_in_lancedb: Any, expression: str
 ) -> None:
     assert found_in_lancedb(expression) == parse(expression, COLUMNS).mask(table(LANCE)).tolist()
+
+
+@pytest.mark.parametrize(("expression", "kept"), [
+    ("価格 < 5000", [True, False]), ("ชื่อ == 'ก'", [True, False]), ("größe == 'L'", [True, False]),
+    ("Größe == 'cafe\u0301'", [False, True]), ("gro\u0308ße is not None", [True, True]),
+    ("item_id == ' a '", [True, False]), ("ITEM_ID == 'a'", [True, False]),
+])
+def test_columns_of_every_script_are_named_in_any_case_and_form(expression, kept):
+    rows = pa.table({
+        "item_id": ["a", "b"], "価格": [10.0, 9_000.0], "ชื่อ": ["ก", "ข"], "Größe": ["L", "caf\u00e9"],
+    })
+    where = parse(expression, {name: rows.schema.field(name).type for name in rows.column_names})
+    assert where.mask(rows).tolist() == kept
