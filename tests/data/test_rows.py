@@ -196,3 +196,26 @@ def test_json_ready_ends_for_what_has_no_end():
     deep.append(deep)
     assert "too deeply" in json.dumps(json_ready(deep))
     assert json_ready(10**5000).startswith("0x")
+
+
+@pytest.mark.parametrize("path", [
+    "LEAVING.PNG", "leaving.png?v=3", "AWAY/a.png", "away\\A.PNG", "photos\\..\\..\\outside.png",
+    "%2e%2e/outside.png", "..\\OUTSIDE.png",
+])
+def test_a_name_that_is_guessed_leads_out_of_the_folder_no_more_than_another(feed, path):
+    (item,) = read_items(written(feed, ".jsonl", path))
+    (picture,) = item.images
+    assert isinstance(picture, Refused)
+    assert "--image-root" in picture.reason
+
+
+@pytest.mark.parametrize(("path", "found"), [
+    ("PHOTOS/In.PNG", "photos/in.png"), ("photos\\in.png", "photos/in.png"),
+    ("photos/in.png?w=2", "photos/in.png"), ("photos%2Fin.png", "photos/in.png"),
+    ("./Staying.png", "staying.png"),
+])
+def test_a_name_that_differs_a_little_is_found_and_told(feed, path, found):
+    notes = []
+    (item,) = read_items(written(feed, ".jsonl", path), notes=notes)
+    assert item.images == (str(feed / found),)
+    assert ["a little different" in note for note in notes] == [True]
