@@ -1,21 +1,206 @@
-"""The HTTP app of one Recommender: its routes, its page, and the layers around them."""
+"""The HTTP app of one Recommender: its routes, each a call of one verb, and the layers around them."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from importlib.metadata import version
-from typing import Any
+from typing import Annotated, Any
+from urllib.parse import unquote
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI, Header, Path, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from prometheus_client import generate_latest
+from pydantic import AfterValidator, ValidationError
 
+from mmrec.data.rows import located
+from mmrec.errors import Rejection, UnknownItem
 from mmrec.recommender import Recommender
-from mmrec.service import errors, page_data, routes
-from mmrec.service.core import Core, Watcher
+from mmrec.service import errors, models, page_data, uploads
+from mmrec.service.core import Call, Core, Service, Watcher
+from mmrec.service.errors import Json
+from mmrec.service.jobs import Progress
 from mmrec.service.middleware import Authentication, BodyLimit, Queue, RequestIds
 from mmrec.service.models import body_schemas
 from mmrec.service.settings import ServiceSettings
+from mmrec.types import Item
+
+router = APIRouter(responses=models.ERRORS)
+ItemId = Annotated[str, Path(description="Any id, percent-encoded."), AfterValidator(unquote)]
+Where = Annotated[models.Where | None, Query()]
+
+
+@router.post("/items", response_model=models.Ingested, openapi_extra=models.ITEMS)
+async def add_items(request: Request, core: Service) -> Response:
+    """Ingests a batch of items, new and changed; one bad item does not stop the others."""
+    sent = await uploads.sent_by(request)
+
+    def read() -> list[Item | Rejection]:
+        return uploads.items_of(uploads.rows_of(sent, "items", core.settings.max_batch), sent, core.shop)
+
+    return Json(await core.ingest(await core.encode(read)))
+
+
+@router.get("/items", response_model=models.ItemPage)
+async def browse(
+    core: Service, where: Where = None, offset: Annotated[int, Query(ge=0, le=2**31)] = 0,
+    limit: Annotated[int, Query(ge=1, le=1_000)] = 50,
+) -> Response:
+    """Items in the order of their ids, all or those that a condition keeps."""
+
+    def page() -> Response:
+        total, found = core.shop.browse(where, offset=offset, limit=limit)
+        return Json({"total": total, "offset": offset, "items": [uploads.shown(item) for item in found]})
+
+    return await core.read(page)
+
+
+@router.get("/items/{item_id}", response_model=models.ItemShown)
+async def get_item(core: Service, item_id: ItemId) -> Response:
+    """An item as it was ingested."""
+    return Json(uploads.shown((await core.read(core.shop.get, [item_id]))[0]))
+
+
+@router.delete("/items/{item_id}")
+async def delete_item(core: Service, item_id: ItemId) -> Response:
+    """Takes an item out of the catalogue; interactions with it stay."""
+    if not await core.write(core.shop.delete, [item_id]):
+        raise UnknownItem(f"{item_id!r} is not in the catalogue: nothing was deleted")
+    return Json({"deleted": 1})
+
+
+@router.get("/items/{item_id}/image", response_class=Response)
+async def get_image(
+    core: Service, item_id: ItemId, n: Annotated[int, Query(ge=0, lt=32)] = 0,
+    size: Annotated[int, Query(ge=16, le=1_024)] = 1_024,
+    if_none_match: Annotated[str | None, Header()] = None,
+) -> Response:
+    """An item's picture as a JPEG, its longest side `size` pixels at most."""
+    tag, jpeg = await core.read(uploads.picture, core.shop, item_id, n, size, if_none_match)
+    headers = {"ETag": tag, "Cache-Control": "private, max-age=60"}
+    if jpeg is None:
+        return Response(None, 304, headers)
+    return Response(jpeg, 200, headers, media_type="image/jpeg")
+
+
+@router.get("/items/{item_id}/similar", response_model=models.Results)
+async def similar_to_item(
+    request: Request, core: Service, item_id: ItemId, by: Annotated[models.Space, Query()] = "content",
+    k: Annotated[models.K, Query()] = 10, where: Where = None,
+) -> Response:
+    """Items like one of the catalogue."""
+    return await _found(request, core, "similar", {"item_id": item_id, "by": by, "k": k, "where": where})
+
+
+@router.post("/similar", response_model=models.Results, openapi_extra=models.SIMILAR)
+async def similar(request: Request, core: Service) -> Response:
+    """Items like words and pictures that are not in the catalogue."""
+    sent = await uploads.sent_by(request)
+    return await _found(request, core, "similar", await core.read(similar_arguments, sent))
+
+
+@router.post("/search", response_model=models.Results)
+async def search(request: Request, core: Service, body: models.SearchRequest) -> Response:
+    """Items for words, a picture and a history: one ranking for each, fused."""
+    asked = body.options()
+    if "image" in asked:
+        asked["image"] = located(asked["image"], None)
+    return await _found(request, core, "search", asked)
+
+
+@router.post("/recommend", response_model=models.Results)
+async def recommend(request: Request, core: Service, body: models.RecommendRequest) -> Response:
+    """Items for a user, for a history nobody has seen, for a taste in words, or for nobody in particular."""
+    asked = body.options()
+    if "taste" in asked:  # whose words a model has to encode
+        await request.scope["mmrec.enter_lane"]("encode")
+    return await _found(request, core, "recommend", asked)
+
+
+@router.post("/interactions", response_model=models.Recorded, openapi_extra=models.INTERACTIONS)
+async def record(request: Request, core: Service) -> Response:
+    """Records interactions; what is recorded already is not doubled."""
+    sent = await uploads.sent_by(request)
+    rows = await core.read(uploads.rows_of, sent, "interactions", core.settings.max_batch)
+    report = await core.record(await core.read(uploads.interactions_of, rows))
+
+    def answer() -> Response:
+        if core.watcher:
+            refused = {rejection.line for rejection in report.rejections}
+            core.watcher.acted([row for n, row in enumerate(rows, 1) if n not in refused])
+        return Json({
+            "added": report.added, "unchanged": report.unchanged, "rejected": report.rejected,
+            "rejections": [
+                {"index": r.line and r.line - 1, "reason": r.reason, "field": r.field}
+                for r in report.rejections
+            ],
+        })
+
+    return await core.read(answer)
+
+
+@router.post("/fit", status_code=202, response_model=models.JobShown)
+async def fit(request: Request, core: Service, body: models.FitRequest | None = None) -> Response:
+    """Starts to train on what was recorded; the answer names the job to ask for its progress."""
+    options = body.options() if body else {}
+
+    def work(progress: Progress) -> dict[str, Any]:
+        return core.shop.fit(**options, device=core.settings.device, progress=progress).as_dict()
+
+    return Json(core.jobs.start("fit", work, request.scope["mmrec.request_id"]).as_dict(), 202)
+
+
+@router.get("/jobs/{job_id}", response_model=models.JobShown)
+async def get_job(core: Service, job_id: str) -> Response:
+    """A job: its state, its progress, and its result or error."""
+    return Json(core.jobs.get(job_id).as_dict())
+
+
+@router.get("/health/live")
+async def live() -> Response:
+    """Whether the process answers at all."""
+    return Json({"status": "live"})
+
+
+@router.get("/health/ready")
+async def ready(core: Service) -> Response:
+    """Whether models and vectors are loaded; 503 until then."""
+    core.readiness.check()
+    return Json({"status": "ready"})
+
+
+@router.get("/metrics", response_class=Response)
+async def metrics(core: Service) -> Response:
+    """Metrics for Prometheus."""
+    text = generate_latest(core.metrics.registry)
+    return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def similar_arguments(sent: uploads.Sent) -> dict[str, Any]:
+    """The arguments of `similar` in a body.
+
+    Raises:
+        DataError: a picture's base64 is damaged.
+        RequestValidationError: the body is not as `SimilarRequest` says.
+    """
+    said = uploads.parsed(sent.fields[""]) if "" in sent.fields else _typed(sent.fields)
+    try:
+        asked = models.SimilarRequest.model_validate(said).options()
+    except ValidationError as error:
+        raise RequestValidationError(error.errors()) from None
+    pictures = located(asked.pop("image", None), None) or [data for _, _, data in sent.files]
+    return asked | {"image": pictures or None}
+
+
+def _typed(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of a form, which knows nothing but strings."""
+    k = fields.get("k", "")
+    return {**fields, "k": int(k)} if k.isascii() and k.isdigit() and len(k) < 10 else dict(fields)
+
+
+async def _found(request: Request, core: Service, method: str, asked: Mapping[str, Any]) -> Response:
+    return Json(await core.found(Call(request.scope["mmrec.request_id"], method, asked)))
 
 
 def create_app(shop: Recommender, settings: ServiceSettings, *, watcher: Watcher | None = None) -> FastAPI:
@@ -31,7 +216,7 @@ def create_app(shop: Recommender, settings: ServiceSettings, *, watcher: Watcher
         docs_url=None, redoc_url=None, redirect_slashes=False,
     )
     app.state.core = core
-    app.include_router(routes.router)
+    app.include_router(router)
     app.include_router(page_data.router)
     errors.install(app)
     # the last one added is the outermost
