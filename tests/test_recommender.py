@@ -402,8 +402,8 @@ ROAD = {  # of a request, from the verb to the answer
     "recommender", "ranking.request", "ranking.users", "ranking.retrieve", "search.snapshot", "search.topk",
     "ranking.page", "ranking.reasons",
 }
-ASIDE = {  # whether the catalogue has changed, and arithmetic on arrays
-    "search.latest", "store.files", "store.tables", "model.towers", "encoders.base", "search.hits",
+ASIDE = {  # whether the catalogue has changed, arithmetic on arrays, and the spelling of ids
+    "search.latest", "store.files", "store.tables", "model.towers", "encoders.base", "search.hits", "types",
 }
 
 

@@ -152,6 +152,7 @@ def test_an_empty_shop_has_no_cards_and_no_quarantine(own):
 
 def test_the_quarantine_tells_why_but_not_where(own, shop, mmrec, picture, tmp_path):
     wrong = picture("private folder/mug.png", "red").rename(tmp_path / "private folder" / "mug.jpg")
+    wrong.write_bytes(b"<html>not found</html>")
     rows = [
         {"item_id": "good", "text": {"title": "red mug"}},
         {"item_id": "bad", "text": {"title": "blue mug"}, "image": str(wrong)},
@@ -162,11 +163,11 @@ def test_the_quarantine_tells_why_but_not_where(own, shop, mmrec, picture, tmp_p
     mmrec("ingest", shop.path, source)
     answer = own.get("/quarantine")
     assert answer.json()["total"] == 2
-    bad, gone = answer.json()["rows"]
+    bad, gone = sorted(answer.json()["rows"], key=lambda row: row["item_id"])
     assert (bad["item_id"], bad["field"], bad["source"], bad["line"]) == ("bad", "image", "items.jsonl", 2)
     assert bad["text"] == {"title": "blue mug"}
     assert "mug.jpg" in bad["reason"]
-    assert "rename" in bad["reason"]
+    assert "is an HTML page" in bad["reason"]
     assert "gone.png" in gone["reason"]
     assert "private folder" not in answer.text
     assert str(tmp_path.parent) not in answer.text
