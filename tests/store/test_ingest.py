@@ -110,8 +110,8 @@ def test_rows_are_added_updated_unchanged_or_rejected_and_the_store_is_a_dict(
             item_id, title, picture, price = row
             attributes = {} if price is None else {"price": price}
             rows.append(mug(item_id, title, image=pictures[picture], attributes=attributes))
-            if picture == "bad" and title:
-                picture = "none"  # it goes in with its words
+            if picture == "bad" and (title or attributes):
+                picture = "none"  # it goes in with what else it has
             if picture == "bad" or price == "dear":
                 bad += 1
                 replaced += any(r[0] == item_id for r in batch[len(rows):] if not isinstance(r, Rejection))
