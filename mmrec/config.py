@@ -54,6 +54,13 @@ _WORDS: Mapping[str, str] = {
             " 浏览 просмотр",
 }
 
+LANGUAGES = {
+    "da": "danish", "nl": "dutch", "en": "english", "fi": "finnish", "fr": "french", "de": "german",
+    "hu": "hungarian", "it": "italian", "no": "norwegian", "pt": "portuguese", "ro": "romanian",
+    "es": "spanish", "sv": "swedish", "tr": "turkish",
+}
+"""Languages in Latin letters whose endings are taken off, by their code."""
+
 
 def spelling(kind: str) -> str:
     """A kind in the one spelling that is kept: "Add-To Cart" and "addToCart" are "add_to_cart"."""
@@ -103,6 +110,8 @@ class Config(BaseModel):
             weight there, one that is not there either counts as a click.
         dislike_weight: how strongly dislikes push the user's vector away.
         popularity_half_life: days after which an interaction counts half for the `popular` rung.
+        language: of the catalogue's words in Latin letters, one of `LANGUAGES`, such as "german"; full text
+            takes off their endings by it. "auto" tells it by the texts.
         rrf_k: constant of reciprocal rank fusion in `search`; smaller trusts the first ranks more.
         full_text_weight: weight of the full-text ranking in that fusion; each ranking by vectors weighs 1.
             Both are the best on 20 validation queries (`tests/benchmarks/quality.py`).
@@ -120,8 +129,16 @@ class Config(BaseModel):
     kind_weights: Mapping[str, Annotated[float, Field(ge=-1000, le=1000)]] = dict(WEIGHTS)
     dislike_weight: Weight = 0.25
     popularity_half_life: Annotated[float, Field(gt=0)] = 30.0
+    language: str = "auto"
     rrf_k: Annotated[int, Field(ge=1, le=10_000)] = 10
     full_text_weight: Weight = 0.5
+
+    @field_validator("language")
+    @classmethod
+    def _language(cls, language: str) -> str:
+        if language not in (known := ("auto", *LANGUAGES)):
+            raise ValueError(f"language must be one of {', '.join(known)}")
+        return language
 
     @field_validator("kind_weights")
     @classmethod

@@ -2,6 +2,12 @@
 
 import io
 import os
+
+# Tests run in several processes at once: threads of OpenMP that spin would keep the others from their cores.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path

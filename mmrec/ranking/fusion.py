@@ -24,6 +24,7 @@ FULL_TEXT = "full text"  # BM25
 PICTURED = "words to image"  # the words compared with pictures, where the image encoder reads words
 TASTE = "taste"
 RANKINGS = (FULL_TEXT, WORDS, PICTURED, IMAGE, TASTE)
+NUMBERED = 10.0  # weight of full text for a product number, which outweighs all other rankings
 DEEP = 10  # times k items of each ranking are fused,
 DEEPEST = 200  # but at least so many
 Ranks = Callable[[int], Sequence[int]]  # number of items -> positions of the best, best first
@@ -42,6 +43,8 @@ def search(
     (user,) = users_of(snapshot, interactions, [request]) if request.history else (None,)
     if not len(snapshot):
         return []
+    if asked[FULL_TEXT] and isinstance(text, str) and snapshot.full_text.numbered(text).size:
+        asked[FULL_TEXT] = max(asked[FULL_TEXT], NUMBERED)
     found = _rankings(snapshot, query, user, request)
     return _fused(snapshot, request, {n: ranks for n, ranks in found.items() if asked[n]}, asked)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import NamedTuple, cast
 
@@ -34,7 +35,6 @@ from mmrec.store.catalogue import Catalogue
 from mmrec.store.where import Where, parse
 from mmrec.types import WORDS
 
-MOST_DOCUMENTS = 250_000  # searched in memory, which takes seconds to prepare; more are searched on the disk
 FORGOTTEN = 1_000  # versions of the table after which a space that nobody asked for is no longer held
 MOST_MASKS = 64  # expressions whose masks are kept for the next call
 Kept = Scorer | Vectors | FullText
@@ -71,6 +71,7 @@ class Snapshot:
         self.catalogue = catalogue
         made_by = catalogue.serving()  # before the table, whose column is then complete
         self.plan, column, self.towers = made_by
+        self.language = catalogue.language
         self.table = catalogue.table.frozen()
         self.version = self.table.version
         if self.plan.dim and column not in self.table.schema.names:
@@ -160,11 +161,14 @@ class Snapshot:
 
     @cached_property
     def ages(self) -> NDArray[np.float64]:
-        """Days [n] by which each item is older than the newest."""
+        """Days [n] by which each item is older than the newest; one of the future is as old as the oldest."""
         if not len(self):
             return np.zeros(0)
         micros = self.facts["added_at"].cast("int64").to_numpy()
-        return (micros.max() - micros) / 86_400e6  # microseconds -> days
+        past = micros <= (datetime.now(UTC) + schema.AHEAD).timestamp() * 1e6  # else a clock is wrong
+        past |= not past.any()
+        known = micros[past]
+        return (known.max() - np.where(past, micros, known.min())) / 86_400e6  # microseconds -> days
 
     def popular(self, popularity: Mapping[str, float]) -> Vectors:
         """Popularity [n] as a share of the most popular item's; 0 for those without interactions."""
@@ -223,13 +227,14 @@ class Snapshot:
         """
         return self.scorer(space).top(query, k, allowed=mask, exclude=exclude)
 
+    @property
+    def full_text(self) -> FullText:
+        """The words and product numbers of all items."""
+        return cast(FullText, self._loaded(DOCUMENTS))
+
     def match(self, words: str, k: int, *, where: str | None = None) -> list[int]:
         """Positions of the k best items for any of these words (BM25), best first, ties by id."""
-        if len(self) > MOST_DOCUMENTS:
-            ids = self.catalogue.match(words, k, self.parse(where) if where else None)
-            return [self.position[i] for i in ids if i in self.position]  # another may have added more
-        found = cast(FullText, self._loaded(DOCUMENTS)).top(words, k, self.mask(where)).positions
-        return cast(list[int], found.tolist())
+        return cast(list[int], self.full_text.top(words, k, self.mask(where)).positions.tolist())
 
     def load_as(self, before: Snapshot) -> None:
         """Loads what was asked of the snapshot before, also if another head serves by now."""
@@ -256,8 +261,9 @@ class Snapshot:
         held = earlier.value if earlier else None
         part = changes.part if changes else Part(None, self.position)
         if name == DOCUMENTS:
-            words = self._reader.documents(part)
-            return FullText.of(words) if changes is None else cast(FullText, held).changed(changes, words)
+            words, full_text = self._reader.documents(part), cast(FullText, held)
+            same = changes is not None and full_text.language == self.language
+            return full_text.changed(changes, words) if same else FullText.of(words, self.language)
         x = self._reader.read(name, part)
         if name == REMEMBERED:
             return x if changes is None else changes.merged(cast(Vectors, held), x)

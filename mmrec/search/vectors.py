@@ -6,7 +6,7 @@ A large catalogue is read once. Later, only new and changed items are read and m
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
@@ -43,6 +43,20 @@ class Part(NamedTuple):
 
     where: str | None
     position: Mapping[str, int]
+
+
+class Document(NamedTuple):
+    """What full text finds an item by.
+
+    Attributes:
+        position: of the item, in the order of ids.
+        item_id: which is a product number.
+        words: all its texts and categories.
+    """
+
+    position: int
+    item_id: str
+    words: str
 
 
 @dataclass(frozen=True)
@@ -137,10 +151,11 @@ class VectorReader:
         columns = [column for column in kinds if column in self.table.schema.names]
         return self._ordered(columns, part, lambda table: self.plan.part(name, schema.fields_of(table)))
 
-    def documents(self, part: Part) -> list[str]:
-        """All words of each item of a part, ordered by id."""
-        table = self.table.scan(["item_id", "document"], part.where).sort_by("item_id")
-        return [document or "" for document in table["document"].to_pylist()]
+    def documents(self, part: Part) -> Iterator[Document]:
+        """All words of each item of a part."""
+        for batch in self.table.batches(["item_id", "document"], part.where):
+            for item_id, words in zip(*(batch[name].to_pylist() for name in batch.column_names), strict=True):
+                yield Document(part.position[item_id], item_id, words or "")
 
     def content_by(self, plan: ContentPlan, part: Part) -> Vectors:
         """Content [m, c] that a plan makes of the stored fields, a batch at a time as they are wide."""

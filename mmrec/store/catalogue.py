@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from mmrec.config import Config
+from mmrec.data.terms import language_of
 from mmrec.encoders.base import Encoder, Vectors
 from mmrec.errors import StoreBusy, StoreError
 from mmrec.model.content import ENOUGH, ContentPlan, Fields
@@ -19,7 +20,6 @@ from mmrec.store import schema
 from mmrec.store.open import Store
 from mmrec.store.schema import Draft, Stored
 from mmrec.store.tables import WRITTEN, KeyedTable
-from mmrec.store.where import Where
 from mmrec.types import Item
 
 MANY = 10_000  # items from which on an index of their ids saves more time than it costs
@@ -70,6 +70,12 @@ class Catalogue:
         """The content plan that serves."""
         return self.store.models.plan(self.serial)
 
+    @property
+    def language(self) -> str:
+        """The language of the words in Latin letters: what the settings say, else what the texts told."""
+        told = str(self.store.facts.get("language", "english"))
+        return told if self.config.language == "auto" else self.config.language
+
     def serving(self) -> Serving:
         """What serves now, also after another process trained or rebuilt."""
         facts = self.store.facts
@@ -93,14 +99,6 @@ class Catalogue:
         """The items of these ids that are in the catalogue."""
         found = self.table.read(item_ids, ["item_id", "record", "added_at"]).to_pylist()
         return {row["item_id"]: schema.item_of(row["record"], row["added_at"]) for row in found}
-
-    def match(self, words: str, k: int, where: Where | None) -> list[str]:
-        """Ids of the k best items for any of these words (BM25), best first."""
-        condition = where.sql(schema.stored_name) if where else None
-        if not self.table.indexed("document"):  # after an ingest that was cut off
-            with self.store.writer():
-                self.table.index_text("document")
-        return [item_id for item_id, _ in self.table.match(words, "document", k, condition)]
 
     def write(self, drafts: Sequence[Draft], fields: Fields, now: datetime) -> None:
         """Upserts embedded items in one step; rewrites all vectors if a field is embedded for the first time.
@@ -136,7 +134,10 @@ class Catalogue:
         with self.store.rewriting():
             stale, serial = self.store.facts.get("stale", 0), self._next_serial()
             plan = self._fitted(ContentPlan() if anew else self.plan)
-            self._rewrite(serial, plan, self._towers_of(int(self.store.facts.get("head", 0))), stale)
+            texts = self.table.scan(["document"], last=ENOUGH)["document"]
+            language = language_of(text.as_py() or "" for text in texts)
+            towers = self._towers_of(int(self.store.facts.get("head", 0)))
+            self._rewrite(serial, plan, towers, stale, language=language)
 
     def adopt(self, head: Head | None, **facts: Any) -> None:
         """Lets a trained head serve, or none, and keeps facts with it: otherwise as `rebuild`.
@@ -173,7 +174,7 @@ class Catalogue:
         n = self.table.count()
         if n:
             with self.store.writer():
-                self.table.index_text("document")
+                self.table.drop_index("document")  # of full text, in stores of earlier versions
                 if n >= MANY:
                     self.table.index_key("item_id")  # else each look-up reads all the ids
         # not beside another's rewrite, which reads a version that tidying might remove

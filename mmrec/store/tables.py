@@ -27,16 +27,6 @@ STREAM = 4_096  # rows of a batch that is streamed
 WRITTEN = pa.field("written", pa.int64())  # a column of this name tells which version a row came after
 T = TypeVar("T")
 
-# How full text takes texts apart, here and in memory alike.
-LANGUAGE = "English"
-LONGEST = 40  # letters of a term
-# Source: the stop words of Lucene's EnglishAnalyzer.
-STOP_WORDS = [
-    "a", "an", "and", "are", "as", "at", "be", "but", "by", "for", "if", "in", "into", "is", "it", "no",
-    "not", "of", "on", "or", "such", "that", "the", "their", "then", "there", "these", "they", "this", "to",
-    "was", "will", "with",
-]
-
 
 class KeyedTable:
     """A LanceDB table with one string key, which is its first column; `index_cache` is in bytes."""
@@ -205,34 +195,20 @@ class KeyedTable:
             self._indexed = {column for index in self._table.list_indices() for column in index.columns}
         return column in self._indexed
 
-    def index_text(self, column: str) -> None:
-        """Makes the full-text (BM25) index of a column, if it has none."""
-        from lancedb.index import FTS
-
-        self._make_index(column, FTS(
-            base_tokenizer="simple", language=LANGUAGE, max_token_length=LONGEST, stem=True,
-            custom_stop_words=STOP_WORDS, ascii_folding=True,
-        ))
-
     def index_key(self, column: str) -> None:
         """Makes the scalar index of a column that is looked up by value, if it has none."""
         from lancedb.index import BTree
 
-        self._make_index(column, BTree())
-
-    def _make_index(self, column: str, config: Any) -> None:
         if not self.indexed(column):
-            self._change(f"index {column}", lambda: self._table.create_index(column, config=config))
+            self._change(f"index {column}", lambda: self._table.create_index(column, config=BTree()))
 
-    def match(self, words: str, column: str, k: int, where: str | None = None) -> list[tuple[str, float]]:
-        """The k best (key, BM25 score) for any of these words, also of rows that are not indexed yet."""
-        from lancedb.query import MatchQuery
-
-        query = self._table.search(MatchQuery(words, column), query_type="fts").select([self.key, "_score"])
-        query = query.where(where, prefilter=True) if where else query
-        found = _lance("search the text", lambda: query.limit(k).to_arrow())
-        pairs = zip(found[self.key].to_pylist(), found["_score"].to_pylist(), strict=True)
-        return sorted(pairs, key=lambda pair: (-pair[1], pair[0]))
+    def drop_index(self, column: str) -> None:
+        """Drops the index of a column, if it has one."""
+        if self.indexed(column):
+            names = [index.name for index in self._table.list_indices() if column in index.columns]
+            for name in names:
+                self._change(f"drop index {name}", partial(self._table.drop_index, name))
+            self._indexed -= {column}
 
     def health(self) -> dict[str, Any]:
         """Rows, versions, files, bytes on disk and how many rows each index covers."""

@@ -259,16 +259,25 @@ def test_a_snapshot_brought_up_to_date_is_what_a_new_reader_sees(catalogue, towe
         np.testing.assert_array_equal(now.remembered, new.remembered)
 
 
-def test_words_are_matched_alike_in_memory_and_on_the_disk(catalogue, monkeypatch):
+def test_words_are_matched_in_titles_and_categories_under_a_condition(catalogue):
     Intake(catalogue).run([
-        Item(item_id=f"g{n}", text={"title": title}, attributes={"price": n})
+        Item(item_id=f"g{n}", text={"title": title}, attributes={"price": n, "brand": "Acme"})
         for n, title in enumerate(["red mug", "a blue mug of red clay", "mugs", "red red chair", "lamp"])
     ])
     now, asked = LatestSnapshot(catalogue).now(), [("red mug", None), ("mugs", "price > 0"), ("sofa", None)]
-    in_memory = [now.match(words, 3, where=where) for words, where in asked]
-    monkeypatch.setattr("mmrec.search.snapshot.MOST_DOCUMENTS", 4)
-    assert [now.match(words, 3, where=where) for words, where in asked] == in_memory
-    assert in_memory == [[0, 1, 2], [2, 1], []]
+    assert [now.match(words, 3, where=where) for words, where in asked] == [[0, 1, 3], [2, 1], []]
+    assert sorted(now.match("acme", 9)) == [0, 1, 2, 3, 4]
+    assert now.match("G3", 9) == [3]  # an id is a product number
+
+
+def test_another_language_counts_all_words_anew(catalogue):
+    latest = LatestSnapshot(catalogue)
+    Intake(catalogue).run([Item(item_id="a", text={"title": "Gläser"}), Item(item_id="b")])
+    catalogue.config = catalogue.config.model_copy(update={"language": "english"})
+    assert latest.now().match("Glas", 9) == []
+    catalogue.config = catalogue.config.model_copy(update={"language": "german"})
+    Intake(catalogue).run([Item(item_id="c", text={"title": "Glas"})])
+    assert sorted(latest.now().match("Glas", 9)) == [0, 2]
 
 
 def test_of_a_catalogue_that_was_read_once_only_new_rows_are_read(catalogue, monkeypatch):

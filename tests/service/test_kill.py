@@ -24,7 +24,8 @@ COMMAND = [  # most of a start is imports: they are done before it is its turn
 ]
 AHEAD = 2  # services that are imported while another one is at work
 KILLS = int(os.environ.get("MMREC_KILLS", "10"))
-LONGEST = 0.7  # seconds of writes before the service is killed
+MOST = 20  # acknowledged rows before the service is killed
+LONGEST = 0.1  # seconds from the last of them to the kill
 COUNTED = 3  # items of one request
 
 
@@ -70,16 +71,23 @@ def kill(process):
     process.communicate()
 
 
-def killed(process, writers, seconds, wait_until):
-    """Serves while the writers write, until it is killed."""
+def acknowledged(writers):
+    """Number of rows that the writers know to be in the store."""
+    return sum(len(writer.items) + len(writer.acts) for writer in writers)
+
+
+def killed(process, writers, rows, seconds, wait_until):
+    """Serves while the writers write, until it is killed so many rows and seconds later."""
     threads = []
     try:
         print(file=process.stdin, flush=True)
         address = json.loads(process.stdout.readline())["address"]
         wait_until(lambda: httpx.get(address + "/health/ready").status_code == 200)
         threads = [threading.Thread(target=writer.write, args=(address,)) for writer in writers]
+        before = acknowledged(writers)
         for thread in threads:
             thread.start()
+        wait_until(lambda: acknowledged(writers) >= before + rows)
         time.sleep(seconds)
     finally:
         kill(process)
@@ -106,17 +114,16 @@ def services(open_shop):
 
 
 def test_a_killed_service_has_kept_what_it_acknowledged(services, open_shop, wait_until):
-    rng, writers, counts = random.Random(), [Writer("a"), Writer("b")], []
+    rng, writers = random.Random(), [Writer("a"), Writer("b")]
     for service in islice(services, KILLS):
-        moment = rng.uniform(0.02, LONGEST)
-        killed(service, writers, moment, wait_until)
-        counts.append(sum(len(w.items) + len(w.acts) for w in writers))
+        rows, moment = rng.randint(0, MOST), rng.uniform(0, LONGEST)
+        killed(service, writers, rows, moment, wait_until)
         with open_shop() as shop:
             for writer in writers:
                 kept = set(shop.catalogue.lookup(sorted(writer.items | writer.gone)))
-                assert kept == writer.items, f"killed after {moment} s"
+                assert kept == writer.items, f"killed {moment} s after {rows} rows"
                 acts = {(a.user_id, a.item_id) for u, _ in writer.acts for a in shop.interactions(u)}
-                assert acts == writer.acts, f"killed after {moment} s"
-    assert counts[-1] > 0
+                assert acts == writer.acts, f"killed {moment} s after {rows} rows"
+    assert acknowledged(writers) > 0
     with open_shop() as shop:
         assert shop.doctor()["healthy"]

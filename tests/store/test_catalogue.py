@@ -107,11 +107,25 @@ def test_what_was_written_is_found_again(catalogue):
     assert_fresh(catalogue)
 
 
-def test_words_are_matched_in_titles_and_categories_also_of_rows_that_came_later(catalogue):
-    ingest(catalogue, Item(item_id="a", text={"title": "red mug"}, attributes={"brand": "Acme"}))
-    ingest(catalogue, Item(item_id="b", text={"title": "blue mug"}))
-    assert catalogue.match("acme", 5, None) == ["a"]
-    assert sorted(catalogue.match("mugs", 5, None)) == ["a", "b"]
+@pytest.mark.parametrize(("titles", "language"), [
+    (["Kühlschrank mit Gefrierfach", "Gläser, sechs Stück"], "german"),
+    (["a red mug", "the blue lamp"], "english"),
+    (["赤いワンピース", "青い椅子"], "english"), (["12345", "#"], "english"),
+])
+def test_the_language_is_that_of_the_texts_unless_the_settings_say_it(catalogue, titles, language):
+    ingest(catalogue, *(Item(item_id=str(n), text={"title": title}) for n, title in enumerate(titles)))
+    assert catalogue.language == language
+    catalogue.config = catalogue.config.model_copy(update={"language": "french"})
+    assert catalogue.language == "french"
+
+
+def test_the_language_is_told_again_when_the_vectors_are_rewritten(catalogue):
+    ingest(catalogue, Item(item_id="a", text={"title": "robe rouge en coton"}))
+    assert catalogue.language == "french"
+    titles = [f"das Glas mit dem Deckel {n}" for n in range(9)]
+    ingest(catalogue, *(Item(item_id=title, text={"title": title}) for title in titles))
+    catalogue.rebuild()
+    assert catalogue.language == "german"
 
 
 def test_added_at_is_when_it_was_said_or_kept_or_now(catalogue):
@@ -428,7 +442,7 @@ def test_a_rebuild_that_dies_leaves_vectors_that_serve(catalogue, monkeypatch, d
 @pytest.mark.parametrize(("owner", "name", "at"), [
     (KeyedTable, "add_columns", 1), (Store, "save_facts", 1), (KeyedTable, "upsert", 1),
     (KeyedTable, "upsert", 3), (ContentPlan, "save", 1), (Store, "save_facts", 2),
-    (KeyedTable, "drop_columns", 2), (KeyedTable, "index_text", 1), (KeyedTable, "tidy", 1),
+    (KeyedTable, "drop_columns", 2), (KeyedTable, "drop_index", 1), (KeyedTable, "tidy", 1),
 ])
 def test_an_ingest_that_dies_goes_on_the_next_time(catalogue, monkeypatch, dying, owner, name, at):
     monkeypatch.setattr(tables, "STREAM", 4)

@@ -68,12 +68,6 @@ def test_items_without_any_field_are_healthy(catalogue, behaviour):
     assert examine(catalogue, behaviour)["healthy"]
 
 
-def test_the_doctor_covers_every_row_by_the_text_index(filled, behaviour):
-    Intake(filled).run([Item(item_id=f"n{n}", text={"title": "chair"}) for n in range(5)])
-    (index,) = examine(filled, behaviour)["items"]["indices"].values()
-    assert index == {"indexed": 13, "waiting": 0}
-
-
 def _unreadable(catalogue, item_id):
     write(catalogue, item_id, record="{not json")
 

@@ -50,10 +50,6 @@ def contents(table: KeyedTable) -> dict[str, int | None]:
     return dict(zip(found["key"], found["n"], strict=True))
 
 
-def matching(table: KeyedTable, words: str, **more: str) -> list[str]:
-    return sorted(key for key, _ in table.match(words, "words", 100, **more))
-
-
 def test_an_upsert_says_how_many_rows_were_new(table):
     assert table.upsert(rows({"a": 1, "b": 2})) == (2, 0)
     assert table.upsert(rows({"b": 3, "c": 4})) == (1, 1)
@@ -218,7 +214,7 @@ def test_a_stream_is_of_one_version_whatever_is_written_meanwhile(table, monkeyp
 
 def test_a_frozen_table_stays_as_it_was(table):
     table.upsert(rows({"a": 1, "b": 2}))
-    table.index_text("words")
+    table.index_key("words")
     still = table.frozen()
     table.upsert(rows({"a": 9, "c": 3}))
     table.delete(["b"])
@@ -235,11 +231,11 @@ def test_a_frozen_table_stays_as_it_was(table):
 def test_an_empty_table_has_nothing_to_say(table):
     assert (table.count(), table.scan(["key"]).num_rows, list(table.batches(["key"]))) == (0, 0, [])
     assert table.scan(["key"], last=5).num_rows == 0
-    table.index_text("words")
-    assert table.match("red", "words", 5) == []
+    table.index_key("key")
+    table.drop_index("words")
     table.tidy(force=True)
     table.upsert(rows({"a": 1}))
-    assert matching(table, "red") == ["a"]
+    assert table.read(["a"], ["n"])["n"].to_pylist() == [1]
 
 
 def test_columns_come_and_go(table):
@@ -254,40 +250,14 @@ def test_columns_come_and_go(table):
     assert table.schema.names == [*SCHEMA.names, "price"]
 
 
-def test_full_text_finds_rows_written_after_the_index_and_after_tidying(table):
-    table.upsert(rows({"a": 1}, "red mugs"))
-    table.index_text("words")
-    table.upsert(rows({"b": 1}, "a red lamp"))
-    assert matching(table, "red") == ["a", "b"]
-    table.tidy(force=True)
-    table.upsert(rows({"c": 1}, "RED Chäir"))
-    table.index_text("words")
-    assert matching(table, "red") == ["a", "b", "c"]
-    assert matching(table, "mug lamp") == ["a", "b"]  # any of the words, by their stems
-    assert matching(table, "chair") == ["c"]
-    table.upsert(rows({"a": 1}, "blue"))
-    table.delete(["b"])
-    assert matching(table, "red") == ["c"]
-    assert matching(table, "blue") == ["a"]
-
-
-def test_full_text_ranks_by_how_well_a_row_fits_and_keeps_conditions(table):
-    table.upsert(rows({f"other{n}": n for n in range(5)}, "wooden chair"))
-    table.upsert(rows({"half": 1}, "red chair"))
-    table.upsert(rows({"whole": 2}, "red mug"))
-    table.index_text("words")
-    best = table.match("red mug", "words", 10)
-    assert [key for key, _ in best] == ["whole", "half"]
-    assert best[0][1] > best[1][1] > 0
-    assert matching(table, "chair", where="n < 2") == ["half", "other0", "other1"]
-    assert len(table.match("chair", "words", 2)) == 2
-
-
-@pytest.mark.parametrize("words", ["it's", '"', "*", "AND", "(", "\\", "'; --", "\0", "日本", " ", 999 * "x"])
-def test_any_words_may_be_searched_for(table, words):
+def test_an_index_goes_when_it_is_not_wanted(table):
     table.upsert(rows({"a": 1}))
-    table.index_text("words")
-    assert matching(table, words) == []
+    table.index_key("words")
+    assert table.indexed("words")
+    table.drop_index("words")
+    assert not table.indexed("words")
+    assert table.health()["indices"] == {}
+    assert contents(table) == {"a": 1}
 
 
 def test_updates_after_compaction_with_an_index_on_the_key_happen(table):
@@ -317,7 +287,7 @@ def test_a_table_is_tidied_when_there_is_enough_to_gain(table):
 
 def test_an_index_that_lags_behind_is_reason_enough_to_tidy(table):
     table.upsert(rows({"a": 1}))
-    table.index_text("words")
+    table.index_key("key")
     table.upsert(rows({f"k{n}": n for n in range(1_001)}))
     index, = table.health()["indices"].values()
     assert index["waiting"] == 1_001
@@ -410,7 +380,7 @@ def test_what_is_acknowledged_has_been_synced(tmp_path, synced):
     for change in (
         lambda: table.upsert(rows({"a": 1, "b": 2})), lambda: table.upsert(rows({"a": 2})),
         lambda: table.delete(["b"]), lambda: table.add_columns([pa.field("x", pa.int64())]),
-        lambda: table.index_text("words"), lambda: table.index_key("key"),
+        lambda: table.index_key("key"), lambda: table.drop_index("key"),
         lambda: (table.upsert(rows({"c": 1})), table.tidy(force=True)), lambda: table.drop_columns(["x"]),
     ):
         before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
