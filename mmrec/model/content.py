@@ -133,7 +133,7 @@ class ContentPlan:
         """This plan with slots for all fields seen so far, and means and scales from these items."""
         known = {s.name: s for s in self.slots}
         for name, (kind, dim) in fields.kinds().items():
-            if name not in known or kind == "embedding":  # which hides an attribute of its name
+            if name not in known or known[name].kind not in (kind, "embedding"):  # it may have another type
                 known[name] = Slot(name, kind, dim, 0.0)
         weighed = [replace(s, weight=_weight(s.name, s.kind, config)) for s in known.values()]
         weighed = [s for s in weighed if s.weight > 0]
@@ -257,6 +257,9 @@ def _read(slot: Slot, fields: Fields) -> Embedded:
         return embedded
     if slot.kind == "embedding" or embedded is not None or values is None:
         return Embedded(np.zeros((fields.n, slot.dim), np.float32), np.zeros(fields.n, np.bool_))
+    first = next((value for value in values if value is not None), None)
+    if is_number(first) != (slot.kind == "number"):  # absent, or of another type than it was for the plan
+        values = [None] * fields.n
     present = np.array([value is not None for value in values], np.bool_)
     if slot.kind == "number":
         return Embedded(number_features(values, slot), present)

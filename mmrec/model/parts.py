@@ -141,6 +141,73 @@ class Blend:
         return present and any(map(mul, self.cold, self.short.over(self.warm)))
 
 
+class Compression(NamedTuple):
+    """Linear maps of a head's rows to few numbers and back, by which scores change least.
+
+    Attributes:
+        items: of the searched part of a row [d, k].
+        users: of a user's vector [d, k]; inner products with items are about those of before.
+        inputs: of the part of a row that a history is read from [m, l].
+        restored: of a sum of such parts, back [l, m].
+    """
+
+    items: Vectors
+    users: Vectors
+    inputs: Vectors
+    restored: Vectors
+
+    @classmethod
+    def of(
+        cls, searched: Vectors, users: Vectors, sums: Vectors, importance: Vectors, width: int
+    ) -> Compression:
+        """The best of a width for items [n, d], users [u, d], and sums of histories [u, m].
+
+        The scores of these users for these items have the least squared error that a rank of `width` allows;
+        so have the sums, where an error of x in them costs x' importance x.
+
+        Source: Eckart & Young 1936, The approximation of one matrix by another of lower rank.
+        """
+        root, inverse = _roots(users.T @ users / np.float32(len(users)))
+        directions = _strongest(searched @ root, width)  # [d, k]
+        weighed, unweighed = _roots(importance)
+        kept = _strongest(sums @ weighed, width)  # [m, l]
+        return cls(root @ directions, inverse @ directions, weighed @ kept, kept.T @ unweighed)
+
+    @classmethod
+    def none(cls, d: int, m: int) -> Compression:
+        """Rows as they are."""
+        return cls(*(np.eye(width, dtype=np.float32) for width in (d, d, m, m)))
+
+    def rows(self, whole: Vectors) -> Vectors:
+        """Rows [n, k + l] of whole ones [n, d + m]."""
+        d = len(self.items)
+        return np.hstack([whole[:, :d] @ self.items, whole[:, d:] @ self.inputs])
+
+    def whole(self, rows: Vectors) -> Vectors:
+        """About the whole rows [n, d + m] of compressed ones [n, k + l]."""
+        k = self.items.shape[1]
+        return np.hstack([rows[:, :k] @ self.users.T, rows[:, k:] @ self.restored])
+
+
+def importance(sums: Vectors, base: Vectors, covariances: ByPart, blend: Blend) -> Vectors:
+    """What an error in the sums of histories [u, r + h + p] costs: mean squared change of scores, [m, m].
+
+    The item embeddings' tanh is taken as linear, with the mean slope of these users.
+    """
+    r, h = len(covariances[0]), len(base)
+    slope = (1 - np.tanh(sums[:, r : r + h] + base) ** 2).mean(axis=0)
+    inner = covariances[0], slope[:, None] * covariances[1][:h, :h] * slope, covariances[2]
+    parts = np.split(sums, [r, r + h], axis=1)
+    found = np.zeros((sums.shape[1], sums.shape[1]), np.float32)
+    ends = np.cumsum([r, h, len(covariances[2])])
+    most = np.max([blend.warm, blend.short, blend.cold], axis=0)
+    for end, part, cost, share in zip(ends, parts, inner, most, strict=True):
+        span = slice(end - len(cost), end)
+        variance = np.einsum("ud,de,ue->u", part, cost, part, optimize=True).mean() or 1.0
+        found[span, span] = cost * np.float32(share**2 / variance)
+    return found
+
+
 def split_targets(targets: Vectors, dims: tuple[int, int]) -> ByPart:
     """Inputs [n, r + h], and outputs of linear part [n, r] and embeddings with their bias [n, h + 1]."""
     r, h = dims
@@ -158,6 +225,21 @@ def user_parts(sums: Vectors, base: Vectors, covariances: ByPart) -> ByPart:
     embedded = np.hstack([np.tanh(inputs + base), np.ones((len(sums), 1), np.float32)]).astype(np.float32)
     parts = zip((linear, embedded, metric), covariances, strict=True)
     return tuple(part / _deviation(part, covariance) for part, covariance in parts)
+
+
+def _roots(matrix: Vectors) -> tuple[Vectors, Vectors]:
+    """The root [d, d] of a positive semidefinite matrix, and the inverse of the root."""
+    values, vectors = np.linalg.eigh(matrix.astype(np.float64))
+    values = np.maximum(values, max(values.max(), 1e-12) * 1e-9)
+    root, inverse = ((vectors * values**power) @ vectors.T for power in (0.5, -0.5))
+    return root.astype(np.float32), inverse.astype(np.float32)
+
+
+def _strongest(x: Vectors, k: int) -> Vectors:
+    """The k directions [d, k] in which rows [n, d] are largest."""
+    _, vectors = np.linalg.eigh((x.T @ x).astype(np.float64))  # ascending
+    strongest: Vectors = vectors[:, ::-1][:, :k].astype(np.float32)
+    return strongest
 
 
 def _covariance(x: Vectors) -> Vectors:

@@ -22,7 +22,7 @@ from mmrec.encoders.base import Vectors
 from mmrec.errors import StoreError
 from mmrec.model.closed_form import FieldKernel, Smoother
 from mmrec.model.content import ContentPlan
-from mmrec.model.parts import Blend, ItemEmbeddings, Metric, Shares
+from mmrec.model.parts import Blend, Compression, ItemEmbeddings, Metric, Shares
 from mmrec.model.towers import TrainedTowers
 
 # Names of the arrays of `ItemEmbeddings` in the file, which outlive those in the code.
@@ -77,7 +77,8 @@ def _arrays(head: Head) -> dict[str, Vectors]:
     towers = head.towers
     covariances = {f"spread_{n}": x for n, x in enumerate(towers.covariances)}
     embeddings = dict(zip(EMBEDDINGS, head.embeddings, strict=True))
-    return covariances | embeddings | {
+    compression = {f"compression_{name}": x for name, x in towers.compression._asdict().items()}
+    return covariances | embeddings | compression | {
         "landmarks": towers.smoother.landmarks, "coefficients": towers.smoother.coefficients,
         "projection": towers.metric.projection, "rows": towers.rows,
     }
@@ -102,8 +103,13 @@ def _head(config: Mapping[str, Any], ids: list[str], x: Mapping[str, Vectors], p
     )
     embeddings = ItemEmbeddings(*(x[name] for name in EMBEDDINGS))
     blend = config["blend"] | {name: Shares(*config["blend"][name]) for name in ("warm", "short", "cold")}
+    stored = [x.get(f"compression_{name}") for name in Compression._fields]
+    d = len(x["projection"].T) + sum(len(x[f"spread_{n}"]) for n in (0, 1)) + 1
+    whole = Compression.none(d, x["rows"].shape[1] - d)  # as heads were before
+    compression = whole if stored[0] is None else Compression(*stored)
     towers = TrainedTowers(
         plan, smoother, Metric(x["projection"]), ids, x["rows"], embeddings.base,
         (x["spread_0"], x["spread_1"], x["spread_2"]), Blend(**blend), config["dislike_weight"],
+        compression,
     )
     return Head(towers, embeddings, config["report"])

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from mmrec.encoders.base import Vectors, unit
 from mmrec.model.closed_form import Smoother
 from mmrec.model.content import ContentPlan
-from mmrec.model.parts import SHORT, Blend, ByPart, Metric, split_targets, user_parts
+from mmrec.model.parts import SHORT, Blend, ByPart, Compression, Metric, split_targets, user_parts
 
 
 class Towers(Protocol):
@@ -122,6 +122,7 @@ class TrainedTowers:
         base: of every user, of the item embeddings [h].
         covariances: of the outputs of linear part [r, r], embeddings and bias [h + 1, h + 1], metric [p, p].
         dislike_weight: how strongly dislikes push away.
+        compression: of whole rows [n, d + m] to those that are stored.
     """
 
     plan: ContentPlan
@@ -133,6 +134,7 @@ class TrainedTowers:
     covariances: ByPart
     blend: Blend
     dislike_weight: float
+    compression: Compression
     trained: bool = field(default=True, init=False)
     _position: Mapping[str, int] = field(init=False, repr=False)
 
@@ -146,11 +148,12 @@ class TrainedTowers:
 
     @property
     def targets(self) -> Vectors:
-        """What the rows were made of [n, t], as of `Behaviour.targets`; zeros of a part that has no share."""
+        """About what rows were made of [n, t], as of `Behaviour.targets`; zeros of a part without a share."""
         (r, h), warm = self.dims, self.blend.warm
-        linear = self.rows[:, :r] / np.float32(warm.linear or 1)
-        embedded = self.rows[:, r : r + h + 1] / np.float32(warm.embeddings or 1)
-        inputs = self.remembered(self.rows)
+        whole = self.compression.whole(self.rows)
+        linear = whole[:, :r] / np.float32(warm.linear or 1)
+        embedded = whole[:, r : r + h + 1] / np.float32(warm.embeddings or 1)
+        inputs = whole[:, len(self.compression.items) :]
         return np.hstack([inputs[:, :r], linear, inputs[:, r : r + h], embedded])
 
     def items(self, content: Vectors, ids: Sequence[str]) -> Vectors:
@@ -160,7 +163,8 @@ class TrainedTowers:
         known = positions >= 0
         rows[known] = self.rows[positions[known]]
         new = content[~known]
-        rows[~known] = rows_from(self.smoother(new), self.metric(new), self.dims, self.blend, cold=True)
+        whole = rows_from(self.smoother(new), self.metric(new), self.dims, self.blend, cold=True)
+        rows[~known] = self.compression.rows(whole)
         rows[~known & ~content.any(axis=1)] = 0.0  # nothing is known of it
         return rows
 
@@ -169,32 +173,32 @@ class TrainedTowers:
         return np.array([self._position.get(item_id, -1) for item_id in ids], np.intp)
 
     def searched(self, rows: Vectors) -> Vectors:
-        """The part [n, r + h + 2 + p] that is scored."""
-        return rows[:, : self._ends]
+        """The part [n, k] that is scored."""
+        return rows[:, : self.compression.items.shape[1]]
 
     def remembered(self, rows: Vectors) -> Vectors:
-        """The part [n, r + h + p] that a history is read from."""
-        return rows[:, self._ends :]
-
-    @property
-    def _ends(self) -> int:
-        return sum(self.dims) + 2 + len(self.covariances[2])
+        """The part [n, l] that a history is read from."""
+        return rows[:, self.compression.items.shape[1] :]
 
     def user(self, history: Vectors, weights: Vectors) -> Vectors:
-        """The vector [d] of a history [L, m], oldest first."""
+        """The vector [k] of a history [L, l], oldest first."""
         return self.users(history, [np.arange(len(history))], [weights])[0]
 
     def users(
         self, remembered: Vectors, histories: Sequence[ArrayLike], weights: Sequence[ArrayLike]
     ) -> Vectors:
-        """Vectors [u, d] of many histories, positions in what is remembered [n, m]."""
+        """Vectors [u, k] of many histories, positions in what is remembered [n, l]."""
         sums = np.zeros((len(histories), remembered.shape[1]), np.float32)
         for n, (positions, one) in enumerate(zip(histories, weights, strict=True)):
-            sums[n] = self._coefficients(one) @ remembered[np.asarray(positions, np.intp)]  # [L] @ [L, m]
+            sums[n] = self._coefficients(one) @ remembered[np.asarray(positions, np.intp)]  # [L] @ [L, l]
         return self.vectors(sums, np.array([len(np.asarray(one)) for one in weights], np.intp))
 
     def vectors(self, sums: Vectors, lengths: NDArray[np.intp]) -> Vectors:
-        """Vectors [u, d] of users whose histories, of these lengths [u], sum to [u, m]."""
+        """Vectors [u, k] of users whose histories, of these lengths [u], sum to [u, l]."""
+        return self._whole(sums @ self.compression.restored, lengths) @ self.compression.users
+
+    def _whole(self, sums: Vectors, lengths: NDArray[np.intp]) -> Vectors:
+        """The same before compression, [u, d] of [u, m]."""
         linear, embedded, metric = user_parts(sums, self.base, self.covariances)
         short = (lengths <= SHORT)[:, None]  # [u, 1]: whose parts have other shares
         shares = np.where(short, self.blend.short.over(self.blend.warm), np.ones(3)).astype(np.float32)
@@ -202,7 +206,7 @@ class TrainedTowers:
         return np.hstack([linear * shares[:, :1], embedded * shares[:, 1:2], ones, metric * shares[:, 2:]])
 
     def attributions(self, history: Vectors, weights: Vectors, user: Vectors) -> Vectors:
-        """Parts [L, d] of a user's vector [d], one for each item of a history [L, m].
+        """Parts [L, k] of a user's vector [k], one for each item of a history [L, l].
 
         The item embeddings do not add up: tanh(z) is taken as z times its slope from 0 to z, which shares it
         among the items (DeepLIFT's rescale rule). What every user has (base, bias, offset) is in no part.
@@ -210,15 +214,16 @@ class TrainedTowers:
         Source: Shrikumar, Greenside & Kundaje 2017, Learning important features, sect. 3.5.1.
         """
         r, h = self.dims
-        parts = self._coefficients(weights)[:, None] * history  # [L, m]
+        parts = self._coefficients(weights)[:, None] * (history @ self.compression.restored)  # [L, m]
         sums = parts.sum(axis=0)
+        user = self._whole(sums[None, :], np.array([len(parts)]))[0]
         z = sums[r : r + h] + self.base  # [h]
         slope = np.where(np.abs(z) > 1e-6, np.tanh(z) / np.where(z == 0, 1, z), 1.0)
         found = np.zeros((len(history), len(user)), np.float32)
         found[:, :r] = parts[:, :r] * _scale(user[:r], sums[:r])
         found[:, r : r + h] = parts[:, r : r + h] * slope * user[r + h]  # its bias was 1 before
         found[:, r + h + 2 :] = parts[:, r + h :] * _scale(user[r + h + 2 :], sums[r + h :])
-        return found
+        return found @ self.compression.users
 
     def _coefficients(self, weights: ArrayLike) -> Vectors:
         """Coefficient [L] of each item of a history: faded, dislikes negative, liked ones at norm 1."""

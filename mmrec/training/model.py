@@ -17,17 +17,25 @@ from mmrec.evaluate.baselines import Baseline, Grid
 from mmrec.model.behaviour import Settings, Start, behaviour_of
 from mmrec.model.closed_form import FieldKernel, Smoother, Spans, smoothed
 from mmrec.model.content import ContentPlan
-from mmrec.model.parts import Behaviour, Blend, ItemEmbeddings
+from mmrec.model.parts import SHORT, Behaviour, Blend, Compression, ItemEmbeddings, importance
 from mmrec.model.saved import Head
 from mmrec.model.towers import TrainedTowers, rows_from
 from mmrec.training.guard import Verdict, evidence, judged
 from mmrec.training.tune import calibrated, chosen_blend, weighed_fields
-from mmrec.training.validation import ItemParts, history_sums, inner_split, later_settings
+from mmrec.training.validation import (
+    MOST_USERS,
+    ItemParts,
+    history_sums,
+    inner_split,
+    kept,
+    later_settings,
+)
 
 Report = Callable[[Mapping[str, Any]], None]
 FEWER = 5  # times fewer epochs on the whole log than on the validation's part, where they go on from it
 MANY = 2_000  # users from which fewer epochs do; a smaller log is learned in full, which takes seconds
 ALIKE = ", by the users who chose the blend, as there are too few others"
+WIDTH = 256  # numbers of a row that are searched, and that a history is read from
 ATTRIBUTE_START = 0.5  # weight of an attribute in the content tower, before any is tried
 
 
@@ -89,13 +97,33 @@ class TwoTower(Baseline):
         smoother, predicted = self._content_tower(content, hot, self.behaviour, rng)
         learned, metric = self.behaviour, self.behaviour.metric(content[hot])
         targets = learned.trusted(predicted[hot], blend.prior)
-        rows = rows_from(targets, metric, learned.dims, blend, cold=False)
-        self.towers = TrainedTowers(
-            ContentPlan(), smoother, learned.metric, self._names(hot), rows, learned.embeddings.base,
+        whole = rows_from(targets, metric, learned.dims, blend, cold=False)
+        rows = rows_from(predicted, learned.metric(content), learned.dims, blend, cold=True)
+        towers = TrainedTowers(
+            ContentPlan(), smoother, learned.metric, self._names(hot), whole, learned.embeddings.base,
             learned.covariances(metric), blend, Config().dislike_weight,
+            Compression.none(sum(learned.dims) + 2 + metric.shape[1], sum(learned.dims) + metric.shape[1]),
         )
-        self._rows = rows_from(predicted, learned.metric(content), learned.dims, blend, cold=True)
-        self._rows[hot] = rows
+        compression = self._compression(towers, _columns(train, hot), np.vstack([whole, rows[hot]]))
+        rows[hot] = whole
+        self._rows = compression.rows(rows)
+        self.towers = replace(towers, rows=self._rows[hot], compression=compression)
+
+    def _compression(self, towers: TrainedTowers, train: csr_matrix, rows: Vectors) -> Compression:
+        """The compression by which users' scores for whole rows [n, d + m] change least.
+
+        The users are those of training, with their whole histories and with short ones.
+        """
+        rng = np.random.Generator(np.random.PCG64(self.seed))
+        some = train[np.sort(rng.permutation(train.shape[0])[:MOST_USERS])]
+        ranks = np.arange(some.nnz) - np.repeat(some.indptr[:-1], np.diff(some.indptr))
+        inputs, fade = towers.remembered(towers.rows), towers.blend.fade
+        histories = some, kept(some, ranks < SHORT)
+        sums = np.vstack([history_sums(one, inputs, fade) for one in histories])
+        lengths = np.concatenate([np.diff(one.indptr) for one in histories])
+        users, searched = towers.vectors(sums, lengths), towers.searched(rows)
+        weights = importance(sums, towers.base, towers.covariances, towers.blend)
+        return Compression.of(searched, users, sums, weights, WIDTH)
 
     def _validated(
         self, train: csr_matrix, content: Vectors, every: NDArray[np.intp], rng: np.random.Generator

@@ -6,11 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from safetensors.numpy import load as unpacked
+from safetensors.numpy import save as packed
 
 from mmrec.errors import StoreError
 from mmrec.model.closed_form import FieldKernel, Smoother
 from mmrec.model.content import ContentPlan
-from mmrec.model.parts import Blend, ItemEmbeddings, Metric, Shares
+from mmrec.model.parts import Blend, Compression, ItemEmbeddings, Metric, Shares
 from mmrec.model.saved import Head, load, save
 from mmrec.model.towers import TrainedTowers, rows_from
 
@@ -30,6 +31,7 @@ def head():
         ContentPlan(), Smoother(kernel, x(N, C), x(N, 2 * R + 2 * H + 1)), Metric(x(C, P)),
         [f"i{n}" for n in range(N)], x(N, 2 * (R + H + P) + 2), embeddings.base,
         (x(R, R), x(H + 1, H + 1), x(P, P)), Blend(warm=Shares(0.2, 0.7, 0.1), cold_gain=1.2), 0.25,
+        Compression.none(R + H + 2 + P, R + H + P),
     )
     return Head(towers, embeddings, {"served": True})
 
@@ -49,12 +51,21 @@ def test_the_names_in_the_files_are_those_of_heads_that_stores_hold(head):
     files = save(head)
     assert set(unpacked(files["towers.safetensors"])) == {
         "places_given", "places_base", "places_taken", "places_bias", "spread_0", "spread_1", "spread_2",
-        "landmarks", "coefficients", "projection", "rows",
+        "landmarks", "coefficients", "projection", "rows", "compression_items", "compression_users",
+        "compression_inputs", "compression_restored",
     }
     config = json.loads(files["config.json"])
     assert set(config) == {"blend", "dislike_weight", "report", "kernel"}
     assert config["blend"]["warm"] == [0.2, 0.7, 0.1]  # linear part, item embeddings, metric
     assert set(config["blend"]) == {"warm", "short", "cold", "cold_gain", "cold_offset", "prior", "fade"}
+
+
+def test_a_head_from_before_rows_were_compressed_has_them_whole(head):
+    files = save(head)
+    arrays = {n: x for n, x in unpacked(files["towers.safetensors"]).items() if "compression" not in n}
+    towers = load(files | {"towers.safetensors": packed(arrays)}, "head-1").towers
+    np.testing.assert_array_equal(towers.searched(towers.rows), head.towers.rows[:, : R + H + 2 + P])
+    np.testing.assert_array_equal(towers.remembered(towers.rows), head.towers.rows[:, R + H + 2 + P :])
 
 
 @pytest.mark.parametrize("name", ["config.json", "ids.json", "towers.safetensors", "content.safetensors"])
