@@ -27,7 +27,6 @@ from mmrec.evaluate.contest import HEADINGS, PROTOCOLS, Entry, Makers, contest, 
 from mmrec.evaluate.logs import Split, check_log, log_of_shop, summary
 from mmrec.evaluate.slices import Dates, Slice
 from mmrec.search.snapshot import Snapshot
-from mmrec.search.vectors import CONTENT
 from mmrec.store.interactions import Interactions
 
 if TYPE_CHECKING:
@@ -94,7 +93,7 @@ def evaluate_shop(
         raise DataError(f"{error}. {summary(log)}", field=error.field) from error
     known = {"spans": snapshot.plan.spans, "ordered": PROTOCOLS[protocol].ordered}
     entries = contest(
-        split, snapshot.space(CONTENT), models, progress=progress,
+        split, snapshot.content_by(snapshot.plan), models, progress=progress,
         heads={name: partial(make, **known) for name, make in heads.items()},
         rng=np.random.Generator(np.random.PCG64(seed)),
     )

@@ -41,6 +41,21 @@ def truncated_svd(matrix: Vectors, k: int) -> tuple[Vectors, Vectors]:
     return left * strengths, right.T  # [n, k], [k, m] -> [m, k]
 
 
+def directions(content: Vectors, k: int, flatness: float) -> Vectors:
+    """The k directions [c, k] in which content [n, c] varies most, the weaker ones of them strengthened.
+
+    Args:
+        flatness: 0 leaves their strengths, 1 gives all the same (whitening).
+
+    Source: Su, Cao, Liu & Ou 2021, Whitening sentence representations for better semantics and faster
+    retrieval, which whitens as a whole.
+    """
+    left, right = truncated_svd(content, k)
+    strengths = np.linalg.norm(left, axis=0)
+    strengths = np.maximum(strengths, 1e-6 * strengths.max(initial=1e-12))
+    return (right * (strengths / strengths.max()) ** -flatness).astype(np.float32)
+
+
 def regressions(train: csr_matrix, l2: float, *, dropout: float = 0.0, user_power: float = 0.0) -> Vectors:
     """Weights B [w, w] of each item's column as a linear regression on all others; its diagonal is 0.
 

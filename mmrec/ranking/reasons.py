@@ -43,9 +43,12 @@ def by_fields(snapshot: Snapshot, space: str, query: Vectors, page: Sequence[Slo
     """Reasons of each slot found by a query [d]: fields of the content; in another space, that space."""
     if space != CONTENT or not snapshot.plan.dim:
         return [_one("field", space, slot) for slot in page]
-    rows, spans = snapshot.space(space)[[slot.position for slot in page]], snapshot.plan.spans  # [k, c]
-    parts = {name: (rows[:, span] @ query[span]).tolist() for name, span in spans.items()}  # [k]
-    return [largest([("field", name, parts[name][i]) for name in spans], slot) for i, slot in enumerate(page)]
+    content = snapshot.content_of([slot.position for slot in page])
+    parts = {name: part.tolist() for name, part in snapshot.plan.shares(content, query).items()}  # [k] each
+    return [
+        largest([("field", name, part[i]) for name, part in parts.items()], slot)
+        for i, slot in enumerate(page)
+    ]
 
 
 def _contributions(

@@ -145,7 +145,7 @@ def _vector(snapshot: Snapshot, query: Query, by: str) -> Vectors:
         if parts:
             content = plan.fuse(parts, 1)  # [1, c]
             if by == CONTENT:
-                return content[0]
+                return plan.compacted(content)[0]
             # the vector that a trained head predicts for a new item of this content
             return unit(snapshot.towers.remembered(snapshot.towers.items(content, [""])))[0]
     elif by in parts:

@@ -32,6 +32,7 @@ from mmrec.search.vectors import (
 )
 from mmrec.store import schema
 from mmrec.store.catalogue import Catalogue
+from mmrec.store.tables import literals
 from mmrec.store.where import Where, parse
 from mmrec.types import WORDS
 
@@ -62,7 +63,7 @@ class Snapshot:
         plan: what makes content of the items' fields.
         towers: what made the vectors.
         serving: the space that users are searched in.
-        text_fields: fields that a text encoder embedded, categories among them.
+        text_fields: fields that a text encoder embedded.
         asked: spaces that somebody has asked for.
     """
 
@@ -159,6 +160,14 @@ class Snapshot:
         """Content [n, c] that a plan makes of the stored fields."""
         return self._reader.content_by(plan, Part(None, self.position))
 
+    def content_of(self, positions: Sequence[int]) -> Vectors:
+        """Content [k, c] of the items at k positions, before it is made compact."""
+        if self.plan.directions is None:
+            return self.space(CONTENT)[positions]
+        ids = [self.ids[position] for position in positions]
+        part = Part(f"item_id IN ({literals(ids)})", numbered(ids))
+        return self._reader.content_by(self.plan, part)
+
     @cached_property
     def ages(self) -> NDArray[np.float64]:
         """Days [n] by which each item is older than the newest; one of the future is as old as the oldest."""
@@ -184,10 +193,9 @@ class Snapshot:
         """Which items [n] a `where` expression keeps; None for no expression, which keeps all."""
         if expression is None:
             return None
-        mask = self._masks.get(expression)
-        if mask is None:
+        if (mask := self._masks.get(expression)) is None:  # another thread may clear them
             mask = self.parse(expression).mask(self.facts)
-            if len(self._masks) >= MOST_MASKS:  # another thread may do so too, hence the local name
+            if len(self._masks) >= MOST_MASKS:
                 self._masks.clear()
             self._masks[expression] = mask
         return mask
@@ -207,8 +215,7 @@ class Snapshot:
         Raises:
             UnknownItem: one of them is not in the catalogue.
         """
-        unknown = [i for i in item_ids if i not in self.position]
-        if unknown:
+        if unknown := [i for i in item_ids if i not in self.position]:
             raise UnknownItem(f"{_named(unknown)} not in the catalogue: ingest first, or check the id")
         return np.array([self.position[i] for i in item_ids], np.intp)
 
@@ -219,12 +226,7 @@ class Snapshot:
     def search(
         self, space: str, query: Vectors, k: int, *, exclude: ArrayLike = (), mask: Mask | None = None
     ) -> Hits:
-        """The k items nearest to a query [d] of a space, ties by id; see `Scorer.top`.
-
-        Args:
-            exclude: positions not to be found.
-            mask: items [n] that may be found; None for all.
-        """
+        """The k items of a mask [n] nearest to a query [d] of a space, but for excluded positions."""
         return self.scorer(space).top(query, k, allowed=mask, exclude=exclude)
 
     @property
@@ -271,8 +273,8 @@ class Snapshot:
             return Scorer(x) if changes is None else cast(Scorer, held).changed(changes, x)
         except DataError:
             rows, ids = np.flatnonzero(~np.isfinite(x).all(axis=1)).tolist(), list(part.position)
-            advice = "run `mmrec doctor` on the store, then ingest again"
-            raise StoreError(f"{_named([ids[r] for r in rows])} without finite vectors: {advice}") from None
+            what = f"{_named([ids[row] for row in rows])} without finite vectors"
+            raise StoreError(f"{what}: run `mmrec doctor` on the store, then ingest again") from None
 
     def _handed_on(self) -> dict[str, Held]:
         """What the next snapshot needs not read as a whole."""

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from mmrec.encoders.base import Vectors, unit
 from mmrec.encoders.modality import TEXT, modality_of
-from mmrec.model.content import ContentPlan
+from mmrec.model.content import ContentPlan, Fields
 from mmrec.search.hits import Mask, Positions
 from mmrec.store import schema
 from mmrec.store.catalogue import Serving
@@ -157,20 +157,21 @@ class VectorReader:
             for item_id, words in zip(*(batch[name].to_pylist() for name in batch.column_names), strict=True):
                 yield Document(part.position[item_id], item_id, words or "")
 
-    def content_by(self, plan: ContentPlan, part: Part) -> Vectors:
+    def content_by(self, plan: ContentPlan, part: Part, *, compact: bool = False) -> Vectors:
         """Content [m, c] that a plan makes of the stored fields, a batch at a time as they are wide."""
-        content = np.zeros((len(part.position), plan.dim), np.float32)
+        made = (lambda fields: plan.compacted(plan.embed(fields))) if compact else plan.embed
+        content = np.zeros((len(part.position), made(Fields(0)).shape[1]), np.float32)
         columns = ["item_id", *schema.field_columns(self.table.schema)]
         for batch in self.table.batches(columns, part.where):
             rows = [part.position[item_id] for item_id in batch["item_id"].to_pylist()]
-            content[rows] = plan.embed(schema.fields_of(batch))
+            content[rows] = made(schema.fields_of(batch))
         return content
 
     def _content(self, part: Part) -> Vectors:
-        """Content [m, c]: what is stored, unless a trained head stores something else."""
+        """Compact content [m, k]: what is stored, unless a trained head stores something else."""
         if not self.plan.dim:
             return np.zeros((len(part.position), 1), np.float32)  # a matrix needs a column
-        return self.content_by(self.plan, part) if self.towers.trained else self._stored(part)
+        return self.content_by(self.plan, part, compact=True) if self.towers.trained else self._stored(part)
 
     def _stored(self, part: Part) -> Vectors:
         """What the towers stored of each item [m, w]."""

@@ -36,7 +36,9 @@ class Serving(NamedTuple):
 
     def rows(self, fields: Fields, item_ids: Sequence[str]) -> Vectors:
         """Rows [n, w] to store for items of these fields."""
-        return self.towers.items((self.towers.plan or self.plan).embed(fields), item_ids)
+        plan = self.towers.plan or self.plan
+        content = plan.embed(fields)
+        return self.towers.items(content if self.towers.trained else plan.compacted(content), item_ids)
 
 
 class Catalogue:
@@ -139,6 +141,19 @@ class Catalogue:
             towers = self._towers_of(int(self.store.facts.get("head", 0)))
             self._rewrite(serial, plan, towers, stale, language=language)
 
+    def swap_attribute(self, rows: pa.Table) -> None:
+        """Lets an attribute have another type: `rows` are the items that have it, its values under `BESIDE`.
+
+        All are written in one step; what takes their column's place after that is done by whoever comes next,
+        should this process be killed.
+        """
+        with self.store.rewriting():
+            with self.store.writer():
+                self.store.save_facts(stale=self._staler())
+                self.table.add_columns(list(rows.schema))
+                self.table.upsert(rows, update_only=True)
+            self.rebuild()
+
     def adopt(self, head: Head | None, **facts: Any) -> None:
         """Lets a trained head serve, or none, and keeps facts with it: otherwise as `rebuild`.
 
@@ -201,8 +216,20 @@ class Catalogue:
 
     def _next_serial(self) -> int:
         with self.store.writer():
+            self._swap_in()
             self._drop_unused()  # of a rewrite that was killed
             return self.serial + 1
+
+    def _swap_in(self) -> None:
+        """Puts what `swap_attribute` wrote in its place; columns that it only began are dropped."""
+        beside = [n for n in self.table.schema.names if n.startswith(schema.BESIDE)]
+        for column in beside:
+            if self.table.count(f"`{column}` IS NOT NULL"):
+                name = schema.ATTRIBUTE + column.removeprefix(schema.BESIDE)
+                self.table.rename_columns({name: schema.BEFORE + name, column: name})
+        self.table.drop_columns(
+            [n for n in self.table.schema.names if n.startswith((schema.BESIDE, schema.BEFORE))]
+        )
 
     def _rewrite(
         self, serial: int, plan: ContentPlan, towers: Towers, done: int | None = None, **facts: Any

@@ -18,7 +18,6 @@ from mmrec.evaluate.logs import Log, log_of_shop
 from mmrec.evaluate.splits import rows_of
 from mmrec.model.saved import Head
 from mmrec.search.snapshot import Snapshot
-from mmrec.search.vectors import CONTENT
 from mmrec.store.catalogue import Catalogue
 from mmrec.store.interactions import Interactions
 from mmrec.training.guard import SITUATIONS, Verdict, may_serve
@@ -98,7 +97,7 @@ def fit(
         since = _recorded_since(behaviour, log, catalogue.store.facts.get("fitted_version"))
         model = replace(refining(before, model, train.shape[0]), since=since)
     model = model if epochs is None else _with_epochs(model, epochs)
-    model.fit(train, snapshot.content_by(plan) if before else snapshot.space(CONTENT))
+    model.fit(train, snapshot.content_by(plan))
     report = _report(model, before, log, time.perf_counter() - began)
     model.say("writing vectors")
     towers = replace(model.towers, plan=plan, dislike_weight=catalogue.config.dislike_weight)

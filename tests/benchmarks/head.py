@@ -34,7 +34,6 @@ from mmrec.evaluate.logs import Log, Split, log_of_positions
 from mmrec.evaluate.run import evaluate
 from mmrec.evaluate.splits import item_cold, item_cold_from, leave_last_out, user_cold
 from mmrec.model.saved import Head
-from mmrec.search.vectors import CONTENT
 from mmrec.training.fit import refining
 from mmrec.training.model import TwoTower
 
@@ -61,7 +60,7 @@ def films(asked: argparse.Namespace) -> World:
         users, ids, users=table["user"].astype(str).map(row), items=rated.map(place),
         times=table["order"],
     )
-    content = snapshot.space(CONTENT)
+    content = snapshot.content_by(snapshot.plan)
     content = np.vstack([content, np.zeros((len(missing), content.shape[1]), np.float32)])
     return World(log, content, snapshot.plan.spans)
 
@@ -78,7 +77,7 @@ def beauty(asked: argparse.Namespace) -> World:
     log = log_of_positions(
         [row["user_id"] for row in rows], snapshot.ids, users=users, items=items, times=times
     )
-    return World(log, snapshot.space(CONTENT), snapshot.plan.spans)
+    return World(log, snapshot.content_by(snapshot.plan), snapshot.plan.spans)
 
 
 def published(world: World, asked: argparse.Namespace, seed: int) -> Split:

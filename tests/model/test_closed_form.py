@@ -6,7 +6,14 @@ from scipy.sparse import csr_matrix
 
 from mmrec.encoders.base import unit
 from mmrec.errors import DataError
-from mmrec.model.closed_form import FieldKernel, exact_ridge, folds_left_out, regressions, smoothed
+from mmrec.model.closed_form import (
+    FieldKernel,
+    directions,
+    exact_ridge,
+    folds_left_out,
+    regressions,
+    smoothed,
+)
 
 SPANS = {"title": slice(0, 4), "price": slice(4, 7)}
 
@@ -24,6 +31,17 @@ def test_each_column_is_a_ridge_regression_on_all_others(dropout, power):
         expected = np.linalg.solve(gram + penalty, weighed[:, others].T @ weighed[:, item])
         assert found[others, item] == pytest.approx(expected, abs=1e-5)
         assert found[item, item] == 0
+
+
+@pytest.mark.parametrize("flatness", [0.0, 0.5, 1.0])
+def test_directions_are_those_of_most_variance_as_strong_as_is_asked(flatness):
+    x = (np.random.default_rng(0).normal(size=(50, 6)) * [5, 4, 3, 0.1, 0.2, 0.1]).astype(np.float32)
+    found = directions(x, 3, flatness)
+    _, strengths, right = np.linalg.svd(x)
+    np.testing.assert_allclose(
+        np.abs(right[:3] @ found), np.diag((strengths[:3] / strengths[0]) ** -flatness), atol=1e-4)
+    expected = strengths[0] * (strengths[:3] / strengths[0]) ** (1 - flatness)
+    np.testing.assert_allclose(np.linalg.norm(x @ found, axis=0), expected, rtol=1e-4)
 
 
 def test_no_penalty_is_refused():

@@ -13,9 +13,12 @@ from hypothesis.extra.numpy import arrays
 
 from mmrec.config import Config
 from mmrec.errors import StoreError
+from mmrec.model import content as content_module
 from mmrec.model.content import (
     CATEGORY_DIM,
+    COMPACT,
     ENOUGH,
+    FIRST_COMPACT,
     NUMBER_NODES,
     NUMBER_REACH,
     NUMBER_WIDTH,
@@ -328,6 +331,58 @@ def test_a_saved_plan_gives_the_same_content():
     again = ContentPlan.load(plan.save(), "plan")
     assert (again.slots, again.seen) == (plan.slots, plan.seen)
     np.testing.assert_array_equal(again.embed(known), plan.embed(known))
+
+
+@pytest.fixture
+def wide():
+    """Items of 1,048 numbers that vary in some 40 directions; the last ten have a rare field alone."""
+    rng, n = np.random.default_rng(0), FIRST_COMPACT
+
+    def of_rank(rank: int, dim: int) -> np.ndarray:
+        return (rng.normal(size=(n, rank)) @ rng.normal(size=(rank, dim))).astype(np.float32)
+
+    there = np.arange(n) < n - 10
+    title = Embedded(of_rank(30, 384) * there[:, None], there)
+    image = Embedded(of_rank(8, 640) * ~there[:, None], ~there)
+    return fields({"price": [float(i % 50) for i in range(n)]}, title=title, image=image)
+
+
+def test_compact_content_has_the_cosines_of_content_in_few_numbers(wide, monkeypatch):
+    monkeypatch.setattr(content_module, "FLATNESS", 0.0)
+    plan = ContentPlan().fitted(wide, EVEN)
+    content = plan.embed(wide)
+    compact = plan.compacted(content)
+    assert content.shape[1] > COMPACT == compact.shape[1]
+    np.testing.assert_allclose(compact @ compact[-50:].T, content @ content[-50:].T, atol=5e-3)
+    assert not plan.compacted(np.zeros((1, plan.dim), np.float32)).any()
+
+
+def test_what_fields_add_to_a_cosine_of_compact_content_adds_up(wide):
+    plan = ContentPlan().fitted(wide, EVEN)
+    content = plan.embed(wide)[-30:]
+    compact = plan.compacted(content)
+    parts = plan.shares(content, compact[3])
+    assert [*parts] == [*plan.spans]
+    np.testing.assert_allclose(sum(parts.values()), compact @ compact[3], atol=1e-5)
+    assert not parts["image"][:20].any()  # they have none
+    whole = ContentPlan(plan.slots, plan.seen, plan.means)
+    np.testing.assert_allclose(
+        whole.shares(content, content[3])["title"],
+        content[:, plan.spans["title"]] @ content[3, plan.spans["title"]], atol=1e-6)
+
+
+def test_a_saved_plan_makes_the_same_compact_content(wide):
+    plan = ContentPlan().fitted(wide, EVEN)
+    again, content = ContentPlan.load(plan.save(), "plan"), plan.embed(wide)
+    np.testing.assert_array_equal(again.compacted(content), plan.compacted(content))
+    np.testing.assert_array_equal(again.embed(wide), content)
+
+
+def test_a_small_catalogue_has_its_content_whole(wide):
+    few = Fields(9, {n: Embedded(x[:9], there[:9]) for n, (x, there) in wide.embeddings.items()}, {})
+    plan = ContentPlan().fitted(few, EVEN)
+    content = plan.embed(few)
+    assert plan.compacted(content) is content
 
 
 def test_an_empty_plan_can_be_saved():

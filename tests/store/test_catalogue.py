@@ -38,7 +38,7 @@ class Died(BaseException):
 class Narrow:
     """Towers whose vectors are narrower than the content."""
 
-    plan = None
+    plan, trained = None, False
 
     def items(self, content: np.ndarray, ids: list[str]) -> np.ndarray:
         return unit(content[:, :5])
