@@ -1,4 +1,4 @@
-"""Pictures behind URLs: downloaded into a folder before the items go on.
+"""Pictures behind URLs, downloaded into a folder before the items go on, and whole feeds.
 
 A catalogue comes from outside, so its URLs may point into this machine's own network. They are followed only
 if they are https, on port 443, without credentials and lead to public addresses (`ingest.safe_fetch`); every
@@ -8,16 +8,20 @@ redirect goes through the same checks. Environment proxies are not used.
 from __future__ import annotations
 
 import hashlib
+import io
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import BinaryIO
 
 import httpcore
 import httpx
 
 from ingest.safe_fetch import AddressGuard, Clock, Network
+from ingest.sources.several import Given, temporary
 from mmrec.data import images
 from mmrec.data.files import replacing
 from mmrec.data.image_formats import FORMATS, format_of
@@ -27,7 +31,7 @@ from mmrec.types import ImageSource, Item, is_url
 
 WORKERS = 8  # downloads at once
 REDIRECTS = (301, 302, 303, 307, 308)
-HEADERS = [("Accept", "image/*"), ("Accept-Encoding", "identity"), ("User-Agent", "mmrec")]
+HEADERS = [("Accept-Encoding", "identity"), ("User-Agent", "mmrec")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +47,25 @@ class FetchLimits:
     bytes: int = 10 * 2**20
     seconds: float = 10.0
     redirects: int = 5
+
+
+FEED = FetchLimits(bytes=2 * 2**30, seconds=1_800.0)
+
+
+def fetch_feed(address: str, *, limits: FetchLimits = FEED, network: Network | None = None) -> Given:
+    """A feed, downloaded to a file that is there until the program ends.
+
+    Raises:
+        DataError: it cannot be had; the address must fulfil what those of pictures must.
+    """
+    name = address.partition("?")[0].rpartition("/")[2]
+    path = temporary() / (name if re.fullmatch(r"\w[\w.-]{,99}", name) else "feed")
+    try:
+        with path.open("wb") as file:
+            _download(address, file, limits, network or Network(), accept="*/*")
+    except DataError as error:
+        raise DataError(f"{address[:300]} {error}") from None
+    return Given(address, path, None)
 
 
 def fetch_images(
@@ -101,9 +124,10 @@ def _local(
     kept = [path for kind in FORMATS if (path := folder / (name + kind.suffixes[0])).exists()]
     if kept and not refresh:
         return kept[0]
+    body = io.BytesIO()
     try:
-        data = _download(source, limits, network)
-        images.decode(data)
+        _download(source, body, limits, network, accept="image/*")
+        images.decode(data := body.getvalue())
     except DataError as error:
         return Refused(source, f"picture {source[:300]}: {error}")
     path = folder / (name + format_of(data).suffixes[0])
@@ -115,23 +139,25 @@ def _local(
     return path
 
 
-def _download(address: str, limits: FetchLimits, network: Network) -> bytes:
-    """The body behind a URL, redirects followed, each one checked like the first."""
+def _download(
+    address: str, file: BinaryIO, limits: FetchLimits, network: Network, *, accept: str
+) -> None:
+    """Writes the body behind a URL, redirects followed, each one checked like the first."""
     clock = Clock(limits.seconds)
     url = _checked_url(address)
     try:
         with httpcore.ConnectionPool(network.tls, network_backend=AddressGuard(network, clock)) as pool:
             for _ in range(limits.redirects + 1):
                 target = httpcore.URL(scheme="https", host=url.raw_host, port=None, target=url.raw_path)
-                with pool.stream("GET", target, headers=HEADERS) as response:
+                with pool.stream("GET", target, headers=[("Accept", accept), *HEADERS]) as response:
                     if response.status not in REDIRECTS:
-                        return _body(response, limits)
+                        return _save(response, file, limits)
                     url = _checked_url(_header(response, b"location"), url)
     except httpcore.TimeoutException:
         raise DataError(f"took over {limits.seconds:g} s: try again later, or use a local file") from None
     except (httpcore.NetworkError, httpcore.ProtocolError) as error:
         raise DataError(f"could not be fetched ({error}): check the URL, or try again later") from error
-    raise DataError(f"redirects more than {limits.redirects} times: give the picture's own URL")
+    raise DataError(f"redirects more than {limits.redirects} times: give the URL where they end")
 
 
 def _checked_url(address: str, base: httpx.URL | None = None) -> httpx.URL:
@@ -152,19 +178,17 @@ def _header(response: httpcore.Response, name: bytes) -> str:
     return next((value.decode("latin-1") for key, value in response.headers if key.lower() == name), "")
 
 
-def _body(response: httpcore.Response, limits: FetchLimits) -> bytes:
-    """The body, counted while it comes; a length announced over the limit is refused at once."""
+def _save(response: httpcore.Response, file: BinaryIO, limits: FetchLimits) -> None:
+    """Writes the body, counted while it comes; a length announced over the limit is refused at once."""
     if response.status != 200:
         raise DataError(f"answered with status {response.status}: check the URL")
     if _header(response, b"content-encoding") not in ("", "identity"):
         raise DataError("is compressed on the way though that was not asked for: use a local file")
     length = _header(response, b"content-length")
-    body = bytearray()
-    too_big = length.isdigit() and int(length) > limits.bytes
-    for chunk in () if too_big else response.iter_stream():
-        body += chunk
-        if too_big := len(body) > limits.bytes:
+    size = int(length) if length.isdigit() else 0
+    for chunk in () if size > limits.bytes else response.iter_stream():
+        if (size := file.tell() + len(chunk)) > limits.bytes:
             break
-    if too_big:
-        raise DataError(f"is bigger than {limits.bytes:,} bytes: use a smaller picture or a local file")
-    return bytes(body)
+        file.write(chunk)
+    if size > limits.bytes:
+        raise DataError(f"is bigger than {limits.bytes:,} bytes: use a smaller one or a local file")

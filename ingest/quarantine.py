@@ -5,7 +5,8 @@ One line is one row::
     {"item_id": "B07", "field": "price", "reason": "...", "source": "shop.csv", "folder": "/data",
      "line": 12, "part": false, "row": {...}}
 
-`part` is true where the item itself was taken and only its `field` was not: a picture that cannot be used.
+`part` is true where the item itself was taken and only its `field` was not, such as a picture or a price that
+cannot be used.
 `row` is the row in canonical shape (`mmrec.data.files`): mend it there and run `mmrec ingest STORE --retry`.
 Its pictures have absolute paths, so that it can be taken in from anywhere. They must lie in `folder`, the one
 of their source, as they had to when it was read.
@@ -24,6 +25,7 @@ from typing import Any
 from filelock import FileLock
 
 from ingest.clean import clean, item_id_of
+from ingest.sources.several import Given, Line, hive
 from mmrec.data.files import replacing
 from mmrec.data.formats import dump_row, parse_row
 from mmrec.data.image_paths import ImagePaths
@@ -63,11 +65,11 @@ class Entry:
         """Entries with the same key are the same row."""
         return self.position if self.content is None else _key(self.content)
 
-    def is_mended(self, accepted_ids: Collection[str], place: Hashable) -> bool:
+    def is_mended(self, accepted_ids: Collection[str], read: Collection[Hashable]) -> bool:
         """Whether its item has been taken, or it has no id and the place it came from was read anew."""
         if self.item_id is not None:
             return self.item_id in accepted_ids
-        return place is not None and self.content is not None and place == _place_of(self.content)
+        return self.content is not None and _place_of(self.content) in read
 
     def retry(self, folders: Sequence[Path], allow_outside: bool) -> Item | Rejection:
         """The row, cleaned again.
@@ -122,7 +124,7 @@ class Quarantine:
         folder: Path | None = None,
         *,
         incomplete: Iterable[Rejection] = (),
-        whole: bool = False,
+        whole: bool | Sequence[Given] = False,
     ) -> int:
         """Drop what has been accepted, then add what was rejected; returns the number of entries.
 
@@ -132,20 +134,22 @@ class Quarantine:
             rejections: the new ones; of those with the same id, or without id of the same line of the
                 same source, the newest stays.
             accepted_ids: of the items taken since.
-            source: name of the file the rows came from; None if they came from this quarantine, whose
-                entries keep their sources, and stay as they are if they still have no id.
+            source: name of the file the rows came from, of several each `Line` says which; None if they came
+                from this quarantine, whose entries keep their sources, and stay as they are if they still
+                have no id.
             folder: of the source, in which its pictures lie.
             incomplete: of items that were taken without a part.
-            whole: whether the source was read to its end: its lines without an id that are not rejected any
-                more have been mended there.
+            whole: whether the source was read to its end, or which of several were: their lines without an id
+                that are not rejected any more have been mended there.
 
         Raises:
             DataError: the file cannot be read or written.
         """
         with self._locked():
             entries = list(self.entries())
-            place = _place(source, folder) if whole and source is not None else None
-            stay = [entry for entry in entries if not entry.is_mended(accepted_ids, place)]
+            read = [] if isinstance(whole, bool) else [_place(one.name, one.folder) for one in whole]
+            read += [_place(source, folder)] if whole is True and source is not None else []
+            stay = [entry for entry in entries if not entry.is_mended(accepted_ids, read)]
             lines = {entry.key: entry.text + b"\n" for entry in stay}
             new = [*_new(rejections, source, folder), *_new(incomplete, source, folder, part=True)]
             if source is None:
@@ -242,17 +246,22 @@ def _place_of(content: Content) -> Hashable:
 
 def _place(source: str, folder: Path | None) -> Hashable:
     """A source, however the path to it is written."""
-    return (source, None) if folder is None else (Path(source).name, os.path.realpath(folder))
+    if folder is None:
+        return source, None
+    path = Path(source).absolute()
+    return path.relative_to(hive(path)[1]).as_posix(), os.path.realpath(folder)
 
 
 def _new(
     rejections: Iterable[Rejection], source: str | None, folder: Path | None, *, part: bool = False
 ) -> Iterator[Content]:
     for one in rejections:
+        given = one.line.given if isinstance(one.line, Line) else None
+        name, place = (given.name, given.folder) if given else (source, folder)
         yield {
-            "item_id": one.item_id, "field": one.field, "reason": one.reason, "source": source,
-            "folder": None if folder is None else str(folder.absolute()), "line": one.line, "part": part,
-            "row": one.row,
+            "item_id": one.item_id, "field": one.field, "reason": one.reason, "source": name,
+            "folder": None if place is None else str(place.absolute()),
+            "line": int(one.line) if one.line else None, "part": part, "row": one.row,
         }
 
 

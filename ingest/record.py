@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from ingest.sources import LogColumns, open_interactions
+from ingest.sources import LogColumns, open_logs
+from ingest.sources.several import Unread, sources_of
 from ingest.telling import (
+    SOURCES,
+    AllowUrls,
     Delimiter,
     Encoding,
     Plain,
@@ -22,6 +26,7 @@ from ingest.telling import (
     tell_notes,
 )
 from mmrec.cli_options import errors_to_exit
+from mmrec.errors import DataError
 
 
 class Behaviour(StrEnum):
@@ -34,7 +39,7 @@ class Behaviour(StrEnum):
 
 def record(
     store: Annotated[Path, typer.Argument(help="Folder of the store.")],
-    source: Annotated[Path, typer.Argument(help="File or folder with the interactions.")],
+    sources: Annotated[list[str], SOURCES],
     format: Annotated[Behaviour, typer.Option(help="What SOURCE is.")] = Behaviour.auto,
     user: Annotated[str | None, typer.Option(help="Column of the user's id.")] = None,
     item: Annotated[str | None, typer.Option(help="Column of the item's id.")] = None,
@@ -51,6 +56,7 @@ def record(
         help="What kinds mean, by commas: zap=dislike,buy2=purchase.")] = None,
     delimiter: Delimiter = None,
     encoding: Encoding = None,
+    allow_urls: AllowUrls = False,
     strict: Strict = False,
     plain: Plain = False,
 ) -> None:
@@ -59,21 +65,28 @@ def record(
 
 
 def _record(
-    store: Path, source: Path, format: Behaviour, delimiter: str | None, encoding: str | None, strict: bool,
-    plain: bool, kinds: str | None, rating_threshold: float | None, **said: Any,
+    store: Path, sources: list[str], format: Behaviour, delimiter: str | None, encoding: str | None,
+    allow_urls: bool, strict: bool, plain: bool, kinds: str | None, rating_threshold: float | None,
+    **said: Any,
 ) -> None:
     columns = LogColumns(
         **said, threshold=rating_threshold, kinds=pairs_of(kinds, "--kinds"),
         delimiter=delimiter_of(delimiter),
     )
+    unread = Unread()
     with errors_to_exit():
         from mmrec.recommender import Recommender
 
+        noting = unread if sources[1:] and not strict else None
+        given = sources_of(sources, allow_urls=allow_urls, unread=noting)
+        noting = unread if given[1:] and not strict else noting
         with Recommender.open(store, create=False) as shop, bar(lambda: None) as progress:
-            opened = open_interactions(
-                source, format=format.value, columns=None if columns == LogColumns() else columns,
-                options=options_of(encoding), weighed=shop.config.kind_weights,
+            logs = open_logs(
+                given, format=format.value, columns=None if columns == LogColumns() else columns,
+                options=options_of(encoding), weighed=shop.config.kind_weights, unread=noting,
             )
-            report = shop.record(opened, strict=strict, progress=progress)
-    tell_notes(opened.notes)
-    tell(report, plain=plain)
+            if not logs:
+                raise DataError("; ".join(unread.values()))
+            report = shop.record(chain.from_iterable(logs), strict=strict, progress=progress)
+    tell_notes(note for log in logs for note in log.notes)
+    tell(report, plain=plain, unread=unread)

@@ -3,35 +3,58 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from enum import StrEnum
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any
 
 import typer
 
 from ingest.sources import ReadOptions
 from mmrec.errors import Rejection
-from mmrec.types import IngestReport, RecordReport
+from mmrec.types import IngestReport, Item, RecordReport
 
 REJECTED = 3  # exit code
 CHARACTERS = 300  # of a reason on screen
 _SHOWN = 5  # rejections named on screen
+_WORDS = 5  # of a title that are searched for
+SOURCES = typer.Argument(
+    metavar="SOURCE...", show_default=False,
+    help="Files, folders, patterns in quotes, https addresses (--allow-urls), or - for standard input.",
+)
+AllowUrls = Annotated[bool, typer.Option("--allow-urls", help="Download what lies behind https addresses.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Stop at the first row that is not taken whole.")]
 Plain = Annotated[bool, typer.Option("--plain", help="Print a sentence instead of a JSON line.")]
 Delimiter = Annotated[str | None, typer.Option(help="Of a CSV file; found out if not said.")]
 Encoding = Annotated[str | None, typer.Option(help="Of a text file, such as cp1252; found out.")]
 
 
+Decimal = Annotated[str | None, typer.Option(help="What stands before decimals: , or .")]
+
+
 class Quotes(StrEnum):
-    """How a quote inside a quoted cell is written; "none" if quotes mean nothing."""
+    """How a quote inside a quoted cell is written; cells in single quotes; "none" if quotes mean nothing."""
 
     double = "double"
     backslash = "backslash"
+    single = "single"
     none = "none"
+
+
+class Order(StrEnum):
+    """Orders of day, month and year."""
+
+    dmy = "dmy"
+    mdy = "mdy"
+    ymd = "ymd"
+
+
+Dates = Annotated[Order | None, typer.Option(help="Order of dates such as 01.02.2024.")]
 
 
 def pairs_of(option: str | None, name: str) -> dict[str, str]:
@@ -82,14 +105,45 @@ def bar(total: Callable[[], int | None]) -> Iterator[Callable[[int], None] | Non
         yield move
 
 
-def tell_notes(notes: Iterable[str]) -> None:
-    """What was guessed or left out while reading."""
-    for note in notes:
-        typer.echo(f"note: {note}", err=True)
+def tell_notes(notes: Iterable[str], how: Iterable[str] = ()) -> None:
+    """As what sources were read, and what was guessed or left out."""
+    for sentence in (*how, *(f"note: {note}" for note in notes)):
+        typer.echo(sentence, err=True)
 
 
-def tell(report: IngestReport | RecordReport, *, plain: bool, quarantine: Path | None = None) -> None:
-    """Print the report, name some rejections, and leave with the code that fits."""
+def tries(store: Path, items: Sequence[Item]) -> list[str]:
+    """Commands to try next on a store that holds some items, as a shell takes them."""
+    wordy = [(item, words) for item in items if item.text and (words := _words(item.title))]
+    if not items:
+        return []
+    item, words = wordy[0] if wordy else (items[0], "")
+    search = ("search", store, words) if words else ("search", store, "--history", item.item_id)
+    commands = (search, ("similar", store, item.item_id), ("gallery", store, "page.html"))
+    return [_command(*map(str, parts)) for parts in commands]
+
+
+def _words(title: str) -> str:
+    return " ".join([word for word in title.split() if any(map(str.isalnum, word))][:_WORDS])
+
+
+def _command(verb: str, *arguments: str) -> str:
+    guard = ["--"] if any(one.startswith("-") and one != "--history" for one in arguments) else []
+    return shlex.join(["mmrec", verb, *guard, *arguments])
+
+
+def tell(
+    report: IngestReport | RecordReport, *, plain: bool, quarantine: Path | None = None,
+    unread: Mapping[str, str] = MappingProxyType({}), after: Sequence[str] = (),
+) -> None:
+    """Print the report, name some rejections, and leave with the code that fits.
+
+    Args:
+        report: what became of the rows.
+        plain: whether as a sentence.
+        quarantine: where rows wait that were not taken.
+        unread: sources that could not be read, and why.
+        after: commands to try next.
+    """
     reasons = ("rejections", "incomplete")
     counts = {part.name: getattr(report, part.name) for part in fields(report) if part.name not in reasons}
     if "seconds" in counts:
@@ -101,7 +155,10 @@ def tell(report: IngestReport | RecordReport, *, plain: bool, quarantine: Path |
     typer.echo(_sentence(counts) if plain else json.dumps(counts))
     if incomplete:
         taken = sum(counts[name] for name in ("added", "updated", "unchanged"))
-        typer.echo(f"warning: {taken:,} taken, of them {len(incomplete):,} without their picture", err=True)
+        less = len(incomplete) - counts["without_picture"]
+        lacks = [f"{counts['without_picture']:,} without their picture"] if counts["without_picture"] else []
+        lacks += [f"{less:,} without another part that cannot be used"] if less else []
+        typer.echo(f"warning: {taken:,} taken, of them {', '.join(lacks)}", err=True)
     _complain("without", incomplete)
     _complain("rejected", report.rejections)
     if waits:
@@ -109,7 +166,11 @@ def tell(report: IngestReport | RecordReport, *, plain: bool, quarantine: Path |
             f"what was not taken ({report.rejected + len(incomplete):,}) is in {waits}: mend `row` there,"
             f" then `mmrec ingest {waits.parent} --retry`", err=True,
         )
-    if report.rejected:
+    for name, why in unread.items():
+        typer.echo(f"not read, or not to its end: {name}: {why[:CHARACTERS]}", err=True)
+    for line in ("try next:", *(f"  {command}" for command in after)) if after else ():
+        typer.echo(line, err=True)
+    if report.rejected or unread:
         raise typer.Exit(REJECTED)
 
 

@@ -18,8 +18,8 @@ from mmrec.search.latest import LatestSnapshot, search_health
 from mmrec.search.snapshot import Snapshot
 from mmrec.search.vectors import CONTENT
 from mmrec.store.catalogue import Catalogue
-from mmrec.store.doctor import census, examine
-from mmrec.store.ingest import Accept, Intake, Progress
+from mmrec.store.doctor import census, examine, retype
+from mmrec.store.ingest import Intake, Progress
 from mmrec.store.interactions import Interactions
 from mmrec.store.open import Store, open_store
 from mmrec.threads import set_threads
@@ -98,14 +98,17 @@ class Recommender:
 
     def ingest(
         self, items: Iterable[Item | Rejection], *, strict: bool = False, progress: Progress | None = None,
-        on_accept: Accept | None = None,
     ) -> IngestReport:
         """Takes items in, new and changed; what is as before costs no encoder call. Rejections are counted.
 
         `strict` raises DataError at the first rejected row, after storing those before it. `progress` is
-        called with the number of rows of each chunk, `on_accept` with the ids that the store then holds.
+        called with the number of rows of each chunk.
         """
-        return Intake(self.catalogue, strict=strict).run(items, progress, on_accept)
+        return Intake(self.catalogue, strict=strict).run(items, progress)
+
+    def retype(self, name: str, kind: str, **options: Any) -> dict[str, Any]:
+        """Gives a stored attribute another type, such as "number"; see `mmrec.store.doctor.retype`."""
+        return retype(self.catalogue, name, kind, **options)
 
     def delete(self, item_ids: Sequence[str]) -> int:
         """Takes items out; returns how many there were. Interactions with them stay."""
@@ -236,10 +239,7 @@ class Recommender:
         self, histories: Sequence[Sequence[str]], *, signals: Mapping[str, float] | None = None,
         explore: Exploration | float = 0.0, rng: Rng = None, **options: Unpack[PageOptions],
     ) -> list[list[Recommendation]]:
-        """`recommend` for many histories at one state of the catalogue, much faster than one by one.
-
-        A history of unknown items alone gets what is popular.
-        """
+        """`recommend` for many histories at once, much faster; one of unknown items gets what is popular."""
         request = Request(signals=signals, explore=explore, rng=rng, **options)
         return retrieve.recommend_many(self.snapshot(), histories, request, self.behaviour.popularity)
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 from mmrec.config import spelling
 from mmrec.errors import DataError, Rejection
@@ -85,10 +85,9 @@ def _check_name(name: object, what: str) -> str:
 
 def _check_kind(kind: object) -> str:
     name = spelling(kind) if isinstance(kind, str) else ""
-    if not 1 <= len(name) <= MAX_NAME:
-        message = f"kind must be a name such as 'click' of 1 to {MAX_NAME} letters, got {kind!r:.200}"
-        raise DataError(message, field="kind")
-    return name
+    if 1 <= len(name) <= MAX_NAME:
+        return name
+    raise DataError(f"kind must be a name of 1 to {MAX_NAME} letters, got {kind!r:.200}", field="kind")
 
 
 def _check_text(text: object) -> Mapping[str, str]:
@@ -141,8 +140,7 @@ def _check_attribute(name: str, value: object) -> AttributeValue:
 
 def _check_attributes(attributes: object) -> Mapping[str, AttributeValue]:
     if not isinstance(attributes, Mapping):
-        got = type(attributes).__name__
-        raise DataError(f"attributes must map names to values, got {got}", field="attributes")
+        raise DataError(f"attributes must be a mapping, got {type(attributes).__name__}", field="attributes")
     return MappingProxyType({
         _check_name(name, "attribute"): _check_attribute(name, value)
         for name, value in attributes.items()
@@ -156,10 +154,10 @@ def _check_images(image: object) -> tuple[ImageSource, ...]:
     sources = tuple(image) if isinstance(image, list | tuple) else (image,)
     if len(sources) > MAX_IMAGES:
         raise DataError(f"an item may have {MAX_IMAGES} pictures, got {len(sources)}", field=IMAGE)
-    strange = [s for s in sources if not isinstance(s, str | Path | bytes) and not hasattr(s, "convert")]
-    if strange:
-        got = type(strange[0]).__name__
-        raise DataError(f"image must be a path, URL, bytes or PIL image, got {got}", field=IMAGE)
+    for source in sources:
+        if not isinstance(source, str | Path | bytes) and not hasattr(source, "convert"):
+            got = type(source).__name__
+            raise DataError(f"image must be a path, URL, bytes or PIL image, got {got}", field=IMAGE)
     return sources
 
 
@@ -173,6 +171,7 @@ class Item:
         image: no, one or several pictures: path, `https://` URL, encoded bytes or PIL image.
         attributes: typed values for filters and content: category, number, bool, date, list of strings.
         added_at: when it joined the catalogue (UTC); `None` means at ingest, and keeps what is stored.
+        lost: what its source holds and the item lacks, as it cannot be used; `row` is whole.
 
     Raises:
         DataError: a part of the item cannot be used; `.field` names it.
@@ -184,6 +183,7 @@ class Item:
     attributes: Mapping[str, AttributeValue] = field(default_factory=dict)
     added_at: datetime | None = None
     line: int | None = field(default=None, compare=False, repr=False)
+    lost: Rejection | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         settle = object.__setattr__  # the one moment a frozen value may still be settled
@@ -193,6 +193,14 @@ class Item:
         settle(self, "attributes", _check_attributes(self.attributes))
         if self.added_at is not None:
             settle(self, "added_at", _check_time("added_at", self.added_at))
+
+    @classmethod
+    def settled(cls, **parts: Any) -> Self:
+        """An item of parts that are as a new item keeps them: none is checked or settled again."""
+        item = object.__new__(cls)
+        for name in cls.__slots__:
+            object.__setattr__(item, name, parts.get(name))
+        return item
 
     @property
     def images(self) -> tuple[ImageSource, ...]:

@@ -171,7 +171,7 @@ def mmrec() -> Callable[..., Result]:
     if not any(command.callback.__name__ == "ingest" for command in app.registered_commands):
         ingest.plug(app)
 
-    def run(*arguments: object) -> Result:
-        return CliRunner().invoke(app, [str(argument) for argument in arguments])
+    def run(*arguments: object, stdin: bytes | None = None) -> Result:
+        return CliRunner().invoke(app, [str(argument) for argument in arguments], input=stdin)
 
     return run

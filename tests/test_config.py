@@ -34,7 +34,7 @@ def test_settings_survive_json():
     ({"popularity_half_life": float("nan")}, "popularity_half_life"), ({"rrf_k": 0}, "rrf_k"),
     ({"rrf_k": 1.5}, "rrf_k"), ({"kind_weights": {"click": 1001}}, "kind_weights.click"),
     ({"kind_weights": {"click": float("nan")}}, "kind_weights.click"), ({"dislike_weight": -1}, "dislike"),
-    ({"text_encoder": None}, "text_encoder"),
+    ({"text_encoder": None}, "text_encoder"), ({"language": "klingon"}, "language"),
 ])
 def test_a_setting_that_is_unknown_or_out_of_range_is_named(settings, at_fault):
     with pytest.raises(ConfigError, match=at_fault) as caught:

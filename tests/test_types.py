@@ -38,7 +38,7 @@ VALUES = st.one_of(
 )
 ITEMS = st.builds(
     Item, item_id=st.text(st.characters(min_codepoint=32, exclude_categories=["Cs", "Cc"]), min_size=1,
-                          max_size=40),
+                          max_size=40).filter(normal_id),
     text=st.dictionaries(NAMES, WORDS, max_size=3), attributes=st.dictionaries(NAMES, VALUES, max_size=4),
     added_at=st.none() | st.datetimes(timezones=st.just(UTC)),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -91,8 +91,7 @@ def describe(shop: Recommender, shown: DemoShop, results: Sequence[Measured]) ->
         queries=QUERIES, by=("content", "description", "image"), new_since=LOG_END,
     )
     people = f"{len(shown.shoppers):,}, {sum(who.new for who in shown.shoppers)} of them new"
-    return replace(
-        page,
+    return page._replace(
         lead="Every product here was drawn and described by a program, every shopper has a taste, and the log"
         " of clicks follows from it. mmrec saw the catalogue and the log, not the tastes. It was not trained:"
         " what you see comes from pretrained encoders alone.",

@@ -16,6 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, Protocol, get_args
 
+from ingest.plain import Odd, canonical_item
 from ingest.sources import fashion, grouplens, movielens
 from ingest.sources.columns import Columns
 from ingest.sources.containers import TABLES
@@ -26,15 +27,17 @@ from ingest.sources.log_columns import LogColumns
 from ingest.sources.logs import Log, open_log
 from ingest.sources.movielens import open_movielens, open_ratings
 from ingest.sources.records import Record, Row, Rows
-from ingest.sources.several import STDIN, expanded, open_tables, parts_of, piped
+from ingest.sources.several import Given, Unread, alike, hive, joined, local, noted, open_tables, parts_of
 from ingest.sources.sniffing import ReadOptions
 from ingest.sources.tables import TableFile, open_table, parquet_file, table_file
+from mmrec.data.image_paths import ImagePaths
 from mmrec.data.rows import ITEM_KEYS, rejected
 from mmrec.errors import DataError, Rejection
+from mmrec.types import Item
 
 __all__ = [
     "Columns", "Format", "LogColumns", "ReadOptions", "Source", "detect", "from_frame", "open_canonical",
-    "open_interactions", "open_source", "open_sources",
+    "open_interactions", "open_logs", "open_source",
 ]
 
 Format = Literal["items", "table", "images", "movielens", "fashion"]
@@ -88,7 +91,7 @@ def detect(
     Raises:
         DataError: nothing is there, or nothing fits it.
     """
-    path = piped() if str(path) == STDIN else Path(path)
+    path = local(path).path
     if path.is_dir():
         return _detect_folder(path)
     if not path.is_file():
@@ -116,7 +119,7 @@ def open_source(
     Raises:
         DataError: the path cannot be read as that format, or an option has no meaning for it.
     """
-    path = piped() if str(path) == STDIN else Path(path)
+    path = local(path).path
     if format == "auto":
         format = "images" if table is not None else detect(path, columns, options)
     if table is not None and format != "images":
@@ -124,8 +127,9 @@ def open_source(
     if columns is not None and format != "table" and table is None:
         raise DataError(f"columns are for tables, {format!r} has none to choose: leave them out")
     if format == "table":
-        if path.is_dir():
-            return open_tables(parts_of(path), path, columns, options)
+        parts = parts_of(path) if path.is_dir() else [path] if hive(path)[0] else []
+        if parts or path.is_dir():
+            return open_tables([local(part) for part in parts], columns, options)
         return open_table(path, columns, options)
     if format == "images":
         return open_folder(path, table=table, columns=columns)
@@ -137,41 +141,25 @@ def open_source(
     raise DataError(f"there is no source of format {format!r}: {hint}")
 
 
-def open_sources(
-    paths: Sequence[str | Path], *, format: str = "auto", columns: Columns | None = None,
-    options: ReadOptions | None = None,
-) -> Source:
-    """One source of several files: tables of one kind are read as one table, one after another.
-
-    Args:
-        paths: files, or patterns such as "part-*.parquet" that name some; a lone path may be anything that
-            `open_source` takes.
-        format: as of `open_source`.
-        columns: as of `open_source`.
-        options: as of `open_source`.
-
-    Raises:
-        DataError: a path is not there or no pattern fits, or several are not tables of one kind.
-    """
-    files = expanded(paths)
-    if len(files) == 1:
-        return open_source(files[0], format=format, columns=columns, options=options)
-    if format not in ("auto", "table"):
-        raise DataError(f"several files are read as tables only, not as {format!r}: give them one by one")
-    return open_tables(files, None, columns, options)
-
-
 def open_canonical(path: str | Path, options: ReadOptions | None = None) -> Rows | None:
     """The rows of mmrec's own file in JSON, as they are; None for Parquet, which `mmrec.read_items` reads.
 
     Raises:
         DataError: the path cannot be read.
     """
-    path = piped() if str(path) == STDIN else Path(path)
+    path = local(path).path
     file = table_file(path, options=options)
     if file.kind != "json":
         return None
-    return Rows("items", path.parent, file.records, _as_it_is, size=file.size, notes=file.notes)
+    return Rows(
+        "items", path.parent, file.records, _as_it_is, size=file.size, notes=file.notes, plain=_canonical
+    )
+
+
+def _canonical(record: Record, paths: ImagePaths, line: int | None) -> Item:
+    if record.problem is not None:
+        raise Odd(record.problem)
+    return canonical_item(record.cells, paths, line)
 
 
 def _as_it_is(record: Record) -> Row | Rejection:
@@ -188,7 +176,7 @@ def open_interactions(
     """Interactions of a file of any columns ("interactions"), or ratings of "movielens"; "auto" finds out.
 
     Args:
-        path: a file, or a folder of MovieLens; "-" for standard input.
+        path: a file, a folder of parts or of MovieLens; "-" for standard input.
         format: see above.
         columns: what the columns mean; what it leaves open is guessed.
         options: how the file is written; what it leaves open is found out.
@@ -197,7 +185,11 @@ def open_interactions(
     Raises:
         DataError: the path cannot be read as that format.
     """
-    path = piped() if str(path) == STDIN else Path(path)
+    path = local(path).path
+    if path.is_dir() and format != "movielens" and (parts := parts_of(path, pictures=True)):
+        delimiter = columns.delimiter if columns else None
+        files = {local(part): table_file(part, delimiter, options) for part in parts}
+        return open_log(joined(files), columns, options, weighed=weighed)
     if format == "auto":
         format = "movielens" if columns is None and _are_ratings(path) else "interactions"
     if format == "movielens":
@@ -205,6 +197,32 @@ def open_interactions(
     if format == "interactions":
         return open_log(path, columns, options, weighed=weighed)
     raise DataError(f"no interactions are of format {format!r}: use 'interactions', 'movielens' or 'auto'")
+
+
+def open_logs(
+    several: Sequence[Given], *, format: str = "auto", columns: LogColumns | None = None,
+    options: ReadOptions | None = None, weighed: Collection[str] = (), unread: Unread | None = None,
+) -> list[Log]:
+    """As `open_interactions`, of several: like tables are one log.
+
+    Args:
+        unread: gets what cannot be read, and why; None raises that.
+    """
+    logs: list[Log] = []
+    tables: list[Given] = []
+    for given in several:
+        with noted(unread, given.name):
+            alone = given.path.is_dir() or format == "movielens"
+            if alone or (format == "auto" and columns is None and _are_ratings(given.path)):
+                logs.append(open_interactions(
+                    given.path, format=format, columns=columns, options=options, weighed=weighed
+                ))
+            else:
+                tables.append(given)
+    for files in alike(tables, columns.delimiter if columns else None, options, unread):
+        with noted(unread, *(given.name for given in files)):
+            logs.append(open_log(joined(files, unread), columns, options, weighed=weighed))
+    return logs
 
 
 def _detect_folder(folder: Path) -> Format:
@@ -249,7 +267,7 @@ def _peek(file: TableFile) -> Mapping[str, Any]:
 
 
 def _are_ratings(path: Path) -> bool:
-    if path.is_dir() or path.suffix == ".zip" or path.name in grouplens.FILES:
+    if path.is_dir() or path.name in grouplens.FILES or (path.suffix == ".zip" and grouplens.holds(path)):
         return True
     if path.suffix != ".parquet" or not path.is_file():
         return False

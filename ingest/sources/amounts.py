@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Literal
+
+from mmrec.data.cleaning import plain_text
 
 Decimals = Literal[".", ","]
 # Not "007" or "02134": codes with zeros in front would lose them.
@@ -32,14 +36,23 @@ CODES = frozenset({
     "MYR", "NGN", "NOK", "NZD", "PEN", "PHP", "PKR", "PLN", "QAR", "RMB", "RON", "RSD", "RUB", "SAR",
     "SEK", "SGD", "THB", "TND", "TRY", "TWD", "UAH", "USD", "UYU", "VND", "ZAR",
 })
-_WORDS = r"(?:from|ab|von|à partir de|desde|da|from:|od|от)?"
-_PRICE = re.compile(
-    rf"{_WORDS}\s*(?P<minus>-?)(?P<before>[^\d\s.,+'-]{{0,6}}?)\.?\s*"
-    r"(?P<number>[+-]?[\d.,][\d.,' ]*(?:[,.][-–—]{1,2})?)"
-    r"\s*(?P<after>[^\d\s.,+*/-]{0,7})\.?(?:\s?/.*|\*)?", re.IGNORECASE,
+_FREE = frozenset(
+    "free gratis kostenlos umsonst gratuit gratuita gratuito zdarma ücretsiz бесплатно безкоштовно 無料 免费 무료"
+    .split()
 )
+_PRICE = re.compile(
+    r"(?P<minus>-?)(?P<before>[^\d\s.,+'-]{0,6}?)\.?\s*(?P<number>[+-]?[\d.,][\d.,' ]*(?:[,.][-–—]{1,2})?)"
+    r"\s*(?P<after>[^\d\s.,+*/-]{0,7})\.?(?:\s?/\s?(?:\d+\s?)?[^\W\d]\D*|\*)?", re.IGNORECASE,
+)
+# What stands around the number of a price, and is no part of it.
+_UNIT = re.compile(r"\s*(?:/|\b(?:pro|per|je|par|por|за)\b).*", re.IGNORECASE | re.DOTALL)
+_RANGE = re.compile(
+    r"\s*(?:[–—~]|\s-\s|(?<=[^\W\d])-|(?<=\d)-(?=\d)|\b(?:to|bis|à|a|до)\b)\s*(?=\D{0,5}\d)", re.IGNORECASE
+)
+_AMOUNT = re.compile(r"(-\s?)?(\d[\d.,' ]*(?:[,.][-–—]{1,2})?|[.,]\d+)(-)?")
 _BARE = re.compile(r"[\d.,' +-]*[–—-]?")
 _DECIMALS = re.compile(r"\d[.,](?:\d{1,2}|[-–—]{1,2})(?:\D*)$")
+_LONG = 500  # characters that no number has, with markup around it
 _MARKS: tuple[Decimals, ...] = (".", ",")
 
 
@@ -66,10 +79,14 @@ class Amounts:
     Attributes:
         decimals: what stands before the decimals.
         priced: whether a currency may stand beside the number.
+        worded: whether words may, too, as in "from 12,90 € per kg", and a range, whose lower end counts.
+        either: whether a number with one or two decimals may have the other mark before them.
     """
 
     decimals: Decimals
     priced: bool
+    worded: bool = False
+    either: bool = False
 
     def read(self, cell: Any) -> float:
         """The number of a cell.
@@ -79,30 +96,75 @@ class Amounts:
         """
         if not isinstance(cell, str):
             return plain_number(cell)
-        number, _ = self._parts(cell)
-        return self._number(number)
+        return self._number(self._parts(cell)[0])
 
     def currency(self, cell: Any) -> str | None:
         """The currency beside the number of a cell: EUR of "12,90 €"."""
         return self._parts(cell)[1] if isinstance(cell, str) and self.priced else None
 
     def _parts(self, cell: str) -> tuple[str, str | None]:
-        text = cell.translate(_SPACES).strip()
-        if not self.priced or len(text) > 60:
+        text = _western(cell)
+        if not self.priced and not self.worded or len(text) > 60:
             return text, None
-        found = _PRICE.fullmatch(text)
-        if found is None:
-            raise ValueError(cell)
-        signs = [currency_of(sign) for sign in (found["before"], found["after"]) if sign]
-        return found["minus"] + found["number"].strip(), signs[0] if signs else None
+        if self.worded and text.lower() in _FREE:
+            return "0", None
+        found = _PRICE.fullmatch(text) if self.priced else _BARE.fullmatch(text)
+        try:
+            if found is None or (not self.priced and _RANGE.search(text)):
+                raise ValueError(cell)
+            if not self.priced:
+                return text, None
+            signs = [currency_of(sign) for sign in (found["before"], found["after"]) if sign]
+            return found["minus"] + found["number"].strip(), signs[0] if signs else None
+        except ValueError:
+            if not self.worded:
+                raise
+        return _among_words(text)
 
     def _number(self, text: str) -> float:
-        found = _GROUPED[self.decimals].fullmatch(text) if len(text) < 60 else None
-        if found is None or not any(map(str.isdigit, text)):
+        marks = [self.decimals, *(_MARKS if self.either and has_decimals(text) else ())]
+        found = next((one for mark in marks if (one := _GROUPED[mark].fullmatch(text))), None)
+        if found is None or len(text) > 59 or not any(map(str.isdigit, text)):
             raise ValueError(text)
         whole = re.sub(r"[^\d+-]", "", text[: found.start(1) - 1] if found[1] is not None else text)
         digits = found[1] if found[1] and found[1].isdigit() else ""
         return _bounded(float(f"{whole or 0}.{digits}") if digits else int(whole or 0))
+
+
+def _western(cell: str) -> str:
+    """A cell without markup, its digits and signs those of ASCII; a long one, which is no number, as it is."""
+    if len(cell) > _LONG:
+        return cell
+    text = plain_text(cell) if "<" in cell or "&" in cell else cell
+    if not text.isascii():
+        text = "".join(map(_plain_sign, text.translate(_SPACES)))
+    return text.strip()
+
+
+def _plain_sign(sign: str) -> str:
+    if sign.isdecimal():
+        return str(unicodedata.decimal(sign))
+    return chr(ord(sign) - 0xFEE0) if "\uff01" <= sign <= "\uff5e" else sign
+
+
+def _among_words(text: str) -> tuple[str, str | None]:
+    """The one number of a price among words, and its currency; the lower end of a range."""
+    lower, *upper = _RANGE.split(_UNIT.sub("", text))
+    found = list(_AMOUNT.finditer(lower))
+    if len(found) != 1 or len(upper) > 1:
+        raise ValueError(text)
+    (number,) = found
+    signs = []
+    for word in re.findall(r"[^\s\d()]+", text[: number.start()] + " " + text[number.end() :]):
+        with suppress(ValueError):
+            signs.append(currency_of(word.strip("!:;,")))
+    minus = "-" if number[1] or number[3] or (text.startswith("(") and text.endswith(")")) else ""
+    return minus + number[2].strip(), signs[0] if signs else None
+
+
+def is_range(cell: Any) -> bool:
+    """Whether a cell has the two ends of a range of prices."""
+    return isinstance(cell, str) and len(cell) < 60 and _RANGE.search(_western(cell)) is not None
 
 
 def currency_of(sign: str) -> str:
@@ -119,16 +181,19 @@ def currency_of(sign: str) -> str:
     raise ValueError(sign)
 
 
-def amounts(cells: Sequence[Any], said: Decimals | None = None) -> list[Amounts]:
+def amounts(cells: Sequence[Any], said: Decimals | None = None, *, worded: bool = False) -> list[Amounts]:
     """The ways in which most of the strings among these cells are numbers; best first, none if there is none.
 
     There are two where each number has one mark and three digits after it, as 1.299 has, or no mark at all.
     """
     strings = [cell for cell in cells if isinstance(cell, str)]
-    priced = not all(_BARE.fullmatch(text.translate(_SPACES).strip()) for text in strings)
-    ways = [Amounts(decimals, priced) for decimals in ((said,) if said else _MARKS)]
+    priced = not all(_BARE.fullmatch(_western(text)) for text in strings)
+    ways = [Amounts(decimals, priced, worded) for decimals in ((said,) if said else _MARKS)]
     counts = [sum(_reads(way, text) for text in strings) for way in ways]
-    return [way for way, count in zip(ways, counts, strict=True) if count and count == max(counts)]
+    return [
+        replace(way, either=said is None) for way, count in zip(ways, counts, strict=True)
+        if count and count == max(counts)
+    ]
 
 
 def has_decimals(cell: Any) -> bool:

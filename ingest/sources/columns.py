@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from statistics import fmean
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from ingest.sources.amounts import Decimals, currency_of
 from ingest.sources.moments import Order
@@ -20,6 +20,7 @@ from mmrec.types import MAX_NAME, RESERVED, composed
 
 __all__ = ["IDS", "IMAGES", "TEXTS", "Columns", "Sample", "settle", "valid_names"]
 
+Mode = Literal["merge", "split"]
 LONG = 40  # characters on average, from which strings are prose
 FEW = 50  # different strings that are always few enough for a category
 _ID_LENGTH = 64  # characters of an id that is found by its values
@@ -36,10 +37,12 @@ class Columns:
         image: columns of picture paths or URLs; a cell may hold several.
         attributes: columns that become typed attributes.
         added_at: column of the date when the item joined the catalogue.
-        delimiter: of a CSV file: one character, found out if None.
+        delimiter: of a CSV file: one character, or two or three such as "::"; found out if None.
         dates: order of day, month and year in dates such as 01.02.2024: "dmy", "mdy" or "ymd".
         decimal: what stands before the decimals of numbers: "." or ",".
         types: kinds of attributes by column: "bool", "number", "date", "list" or "category".
+        known: kinds that attributes have already where the rows go to, by name; they are read so if they can.
+        variants: whether those of a product are one item ("merge", also if None) or an item each ("split").
     """
 
     id: str | None = None
@@ -51,16 +54,20 @@ class Columns:
     dates: Order | None = None
     decimal: Decimals | None = None
     types: Mapping[str, Kind] | None = None
+    known: Mapping[str, Kind] | None = None
+    variants: Mode | None = None
 
     def __post_init__(self) -> None:
         for part in ("text", "image", "attributes"):
             names: str | Iterable[str] | None = getattr(self, part)
             if names is not None:
                 object.__setattr__(self, part, (names,) if isinstance(names, str) else tuple(names))
-        if self.delimiter is not None and (len(self.delimiter) != 1 or self.delimiter in '"\r\n'):
+        cut = self.delimiter
+        if cut is not None and (not 1 <= len(cut) <= 3 or set(cut) & set('"\r\n')):
             raise DataError(f"the delimiter must be one character such as ';', got {self.delimiter!r}")
         for option, value, choices in (
             ("dates", self.dates, get_args(Order)), ("decimal", self.decimal, get_args(Decimals)),
+            ("variants", self.variants, get_args(Mode)),
             *(("types", kind, KINDS) for kind in (self.types or {}).values()),
         ):
             if value is not None and value not in choices:
@@ -75,7 +82,7 @@ class Columns:
     @property
     def hints(self) -> Hints:
         """What is said of values."""
-        return Hints(dates=self.dates, decimals=self.decimal, types=self.types)
+        return Hints(dates=self.dates, decimals=self.decimal, types=self.types, known=self.known)
 
 
 @dataclass(frozen=True)
@@ -100,15 +107,20 @@ class Sample:
         return reading.kind if reading else None
 
 
-def settle(wanted: Columns, sample: Sample, notes: list[str]) -> Columns:
+def settle(
+    wanted: Columns, sample: Sample, notes: list[str], part: Callable[[str], str | None] = lambda _: None
+) -> Columns:
     """The mapping with nothing left open; what was guessed from values is added to `notes`.
+
+    Args:
+        part: says of a column whether it is "text", or something else; None where that is to be guessed.
 
     Raises:
         DataError: a named column is not there or cannot be an attribute, or none looks like an id.
     """
     _check(wanted, sample)
     free = [name for name in sample.cells if name not in wanted.names]
-    item_id = wanted.id or _known(free, IDS) or _unique(free, sample, notes)
+    item_id = wanted.id or _named_id(free, sample, notes) or _unique(free, sample, notes)
     if item_id is None:
         raise DataError(
             f"{sample.origin}: no column looks like the item's id (such as {', '.join(IDS[:5])}): name one of"
@@ -121,7 +133,8 @@ def settle(wanted: Columns, sample: Sample, notes: list[str]) -> Columns:
     free = [name for name in free if name not in (item_id, added_at, *image)]
     text, attributes = wanted.text, wanted.attributes
     if text is None:
-        text = tuple(name for name in free if _is_text(name, sample))
+        text = tuple(n for n in free if part(n) == "text" or (part(n) is None and _is_text(n, sample)))
+        text = text or _title([name for name in free if part(name) is None], sample, notes)
     if attributes is None:
         free = [name for name in free if name not in text]
         attributes = tuple(name for name in free if _is_attribute(name, sample))
@@ -131,13 +144,16 @@ def settle(wanted: Columns, sample: Sample, notes: list[str]) -> Columns:
     )
 
 
-def valid_names(columns: Iterable[str]) -> dict[str, str]:
+def valid_names(columns: Iterable[str], called: Callable[[str], str] = str) -> dict[str, str]:
     """Names that mmrec takes, by column: "Product Type" gives product_type; none twice, none reserved.
 
     Letters of every script stay, and so does the case of names that are not ASCII: "Größe", "価格". Columns
     of one name get a currency's code, if they have one, else a number: "Preis €" and "Preis $".
+
+    Args:
+        called: gives the name from which a column's is made.
     """
-    bases = {column: _base(column, position) for position, column in enumerate(columns, start=1)}
+    bases = {column: _base(called(column), position) for position, column in enumerate(columns, start=1)}
     counts = Counter(base.casefold() for base in bases.values())
     names: dict[str, str] = {}
     taken = set(RESERVED)
@@ -198,6 +214,17 @@ def _known(names: Sequence[str], wanted: Sequence[str]) -> str | None:
     return next((by_plain[name] for name in map(plain_name, wanted) if name in by_plain), None)
 
 
+def _named_id(names: Sequence[str], sample: Sample, notes: list[str]) -> str | None:
+    """The column that is called an id and has one in every row, if one does."""
+    by_plain = {plain_name(column): column for column in reversed(names)}
+    called = list(dict.fromkeys(by_plain[name] for name in map(plain_name, IDS) if name in by_plain))
+    filled = [name for name in called if len(sample.cells[name]) == sample.size] or called
+    if len(filled) > 1:
+        others = ", ".join(map(repr, filled[1 : _SHOWN]))
+        notes.append(f"column {filled[0]!r} is the id, as {others} might be (--id)")
+    return filled[0] if filled else None
+
+
 def _unique(names: Sequence[str], sample: Sample, notes: list[str]) -> str | None:
     """The first column of short values that are all different, in a table of several rows."""
     for name in names:
@@ -253,6 +280,23 @@ def _is_text(name: str, sample: Sample) -> bool:
         fmean(map(len, strings)) > LONG
         or (not _few(strings) and "label" not in meant and fmean(len(cell.split()) for cell in strings) >= 2)
     )
+
+
+def _title(names: Sequence[str], sample: Sample, notes: list[str]) -> tuple[str, ...]:
+    """Where no column is a text, the one whose words are all or mostly different."""
+    best: dict[str, float] = {}
+    for name in names:
+        strings = only_strings(sample.cells[name])
+        apart = len(set(strings)) / max(len(strings), 0.5 * sample.size)
+        if sample.kind(name) == "category" and apart > 0.8 and not (
+            roles(name) or all(map(_is_address, strings)) or sum(any(map(str.isalpha, one)) for one in strings) < len(strings)
+        ):
+            best[name] = fmean(map(len, strings))
+    if not best:
+        return ()
+    title = max(best, key=lambda name: best[name])
+    notes.append(f"column {title!r} is the text, for no name says which is (--text)")
+    return (title,)
 
 
 def _is_attribute(name: str, sample: Sample) -> bool:

@@ -39,6 +39,7 @@ _OTHERS: Mapping[bytes, str] = {
     b"ARROW1": "an Arrow (Feather) file", b"ORC": "an ORC file", b"Obj\x01": "an Avro file",
     b"\x80\x04": "a Python pickle", b"\x80\x05": "a Python pickle", b"\x93NUMPY": "a NumPy array",
     b"\x7fELF": "a program", b"<!doctype html": "a web page", b"<html": "a web page",
+    b"<table": "a table of a web page, which must be saved as one",
 }
 
 

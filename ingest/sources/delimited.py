@@ -15,10 +15,12 @@ from typing import Literal
 from ingest.sources.records import Tally, mended
 from mmrec.types import MAX_TEXT
 
-Quoting = Literal["double", "backslash", "none"]
+Quoting = Literal["double", "backslash", "single", "none"]
 Cells = list[str]
 _ESCAPED = re.compile(r'(\\+)"')
 _QUOTE = "\ufdd0"  # stands for an escaped quote while `csv` reads; Unicode keeps it free for such uses
+_CUT = "\x1f"  # stands for a delimiter of several characters
+_SWAPPED = str.maketrans("'\"", "\"'")
 _STRAY = "a stray quote was taken as it stands (--quoting none if the file quotes nothing)"
 _BROKEN = "the row is not valid CSV: mend its quotes, or say --quoting none if the file quotes nothing"
 _LAX_MOST, _LAX_QUOTES = 100_000, 200  # characters and quotes of a line that is read by the laxer rule
@@ -32,11 +34,20 @@ def split_rows(
     """Rows as (line where it begins, cells, problem); blank lines are passed over.
 
     Args:
-        quoting: how a quote inside a quoted cell is written: doubled, or after a backslash; "none" where
-            quotes mean nothing.
+        delimiter: one character, or several such as "::".
+        quoting: how a quote inside a quoted cell is written: doubled, or after a backslash; "single" where
+            cells stand in ' instead, "none" where quotes mean nothing.
         width: cells of a row, if that is known.
         tally: counts what was mended.
     """
+    if len(delimiter) > 1:
+        cut = (line.replace(delimiter, _CUT) for line in lines)
+        yield from split_rows(cut, _CUT, quoting, width=width, tally=tally)
+        return
+    if quoting == "single":
+        swapped = split_rows((line.translate(_SWAPPED) for line in lines), delimiter, width=width, tally=tally)
+        yield from ((n, [cell.translate(_SWAPPED) for cell in cells], problem) for n, cells, problem in swapped)
+        return
     source, reader = _Lines(lines), _Reader(delimiter, quoting, width, tally or Tally())
     quoted = quoting != "none"
     while (text := source.take()) is not None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ingest.sources.delimited import Cells
+from ingest.sources.names import IDS, plain_name, roles
 from ingest.sources.records import Record, Tally
 
 # Whole cells by which databases and spreadsheets say "nothing here".
@@ -13,6 +15,9 @@ NULLS = frozenset({
     r"\N", "(null)", "(NULL)", "<null>", "<NULL>", "[NULL]", "#NULL!", "#REF!", "#VALUE!", "#DIV/0!",
     "#NAME?", "#N/A", "#NUM!",
 })
+_FORMULA = re.compile(r'="(.*)"', re.DOTALL)
+_TYPED = re.compile(r":(?:token|float|token_seq|float_seq|string|number|boolean)$")  # of RecBole and Meilisearch
+_PLAIN_IDS = frozenset(map(plain_name, IDS))
 
 
 @dataclass(frozen=True)
@@ -34,23 +39,50 @@ def header_of(rows: Sequence[Cells]) -> Header:
     """What the first row, seen beside some others, says about the columns."""
     first, *others = rows
     notes: list[str] = []
-    cells = [cell.strip().strip("\ufeff") for cell in first]
+    cells = [cell.strip().strip("\ufeff\u200b") for cell in first]
     if sum(len(row) == len(cells) + 1 and bool(row[-1].strip()) for row in others) > len(others) / 2:
         cells = ["", *cells]  # R names no column for the names of rows
     while len(cells) > 1 and not any("".join(row[len(cells) - 1 :]).strip() for row in (cells, *others)):
         cells.pop()  # a delimiter at the end of every row
     names: list[str | None] = list(cells)
-    if len(cells) > 1 and (not cells[0] or cells[0].startswith("Unnamed: 0")) and _counts(others):
-        names[0] = None
+    if len(cells) > 2 and all(map(_TYPED.search, cells)):
+        names = [_TYPED.sub("", cell) for cell in cells]
+        notes.append(f"names of columns were taken without their types, such as {cells[0]!r}")
+    left_out = _left_out(cells, others)
+    if any(left_out.values()):
         notes.append("the first column counts the rows: left out")
     for at, name in enumerate(names):
-        if name == "":
+        if at in left_out:
+            names[at] = None
+        elif name == "":
             names[at] = _free(f"column_{at + 1}", names)
             notes.append(f"column {at + 1} has no name: it is called {names[at]}")
         elif name is not None and name in names[:at]:
             names[at] = _free(name, names)
             notes.append(f"a second column {name!r} is called {names[at]!r}")
     return Header(names, first, notes)
+
+
+def _left_out(cells: Cells, others: Sequence[Cells]) -> dict[int, bool]:
+    """The first columns that say nothing: without name and cells (False), or an index of pandas (True)."""
+    found: dict[int, bool] = {}
+    known = any(plain_name(cell) in _PLAIN_IDS for cell in cells)
+    for at, name in enumerate(cells[:-1]):
+        values = [row[at].strip() for row in others if at < len(row) and row[at].strip()]
+        if (name and not name.startswith("Unnamed: ")) or (values and not _counts(values, known)):
+            break
+        found[at] = bool(values)
+    return found
+
+
+def apart(names: Sequence[str], notes: list[str]) -> list[str]:
+    """Names of columns, each once; `notes` gets a sentence for each that is changed."""
+    found: list[str | None] = list(names)
+    for at, name in enumerate(names):
+        if name in found[:at]:
+            found[at] = _free(name, found)
+            notes.append(f"a second column {name!r} is called {found[at]!r}")
+    return [name or "" for name in found]
 
 
 def grid_records(
@@ -72,24 +104,55 @@ def grid_records(
     names, width = header.names, len(header.names)
     kept = None if None not in names else [at for at, name in enumerate(names) if name is not None]
     columns = [name for name in names if name is not None]
+    formulas = any(map(_FORMULA.fullmatch, (cell for row in first for cell in row)))
+    below, order, again = True, None, frozenset(header.cells)
     for line, cells, problem in rows:
         if line <= header_line:
             continue
         if problem is None:
-            if not any(cells):
-                tally.add("blank rows were left out", line)
+            if told := _no_row(cells, width, below=below):
+                tally.add(told, line)
                 continue
             if len(cells) != width:
                 problem = _fitted(cells, width, line, tally, delimiter)
-            if cells[0] == header.cells[0] and cells[:width] == header.cells[:width]:
+            if cells[0] in again and sorted(cells[:width]) == sorted(header.cells[:width]):
                 tally.add("the header stands again inside the file and was left out", line)
+                same = cells[:width] == header.cells[:width]
+                order = None if same else [cells.index(name) for name in header.cells[:width]]
                 continue
-            if not NULLS.isdisjoint(cells):
-                tally.add(r"cells such as \N were taken as empty", line)
-                cells = ["" if cell in NULLS else cell for cell in cells]
+            cells = _tidied(cells if order is None else [cells[at] for at in order], line, tally, formulas)
+        below = False
         if kept is not None:
             cells = [cells[at] for at in kept if at < len(cells)]
         yield Record(dict(zip(columns, cells, strict=False)), line, problem)
+
+
+def _no_row(cells: Cells, width: int, *, below: bool) -> str | None:
+    """Why cells are no row: blank, a line of dashes, a comment, names of columns again below the header."""
+    if not any(cells):
+        return "blank rows were left out"
+    if below and width > 2 and len(cells) == width and all(map(roles, filter(None, cells))):
+        return "a second line of names below the header was left out (--header-line)"
+    if cells[0][:1] not in "#-+=:\x1a ":  # "" is in it, too
+        return None
+    filled = [cell for cell in map(str.strip, cells) if cell]
+    if "".join(filled) in ("", "\x1a"):
+        return "blank rows were left out"
+    if all(not cell.strip("-=+:|") and len(cell) > 1 for cell in filled):
+        return "lines of dashes were left out"
+    comment = len(filled) == 1 < width and filled[0].startswith("#")
+    return "lines of comments were left out" if comment else None
+
+
+def _tidied(cells: Cells, line: int, tally: Tally, formulas: bool) -> Cells:
+    """Cells without words for NULL, and without the `="..."` that keeps spreadsheets from rounding."""
+    if not NULLS.isdisjoint(cells):
+        tally.add(r"cells such as \N were taken as empty", line)
+        cells = ["" if cell in NULLS else cell for cell in cells]
+    if formulas and any(cell.startswith('="') for cell in cells):
+        tally.add('cells such as ="0123" were taken as the text in them', line)
+        cells = [_FORMULA.sub(r"\1", cell) for cell in cells]
+    return cells
 
 
 def _fitted(cells: Cells, width: int, line: int, tally: Tally, delimiter: str | None) -> str | None:
@@ -108,11 +171,13 @@ def _fitted(cells: Cells, width: int, line: int, tally: Tally, delimiter: str | 
     return None
 
 
-def _counts(rows: Sequence[Cells]) -> bool:
-    """Whether the first cells count from 0 or 1."""
-    numbers = [row[0].strip() for row in rows if row and row[0].strip()]
-    return bool(numbers) and any(
-        all(number in (str(at), f"{at}.0") for at, number in enumerate(numbers, start)) for start in (0, 1)
+def _counts(values: Sequence[str], known: bool) -> bool:
+    """Whether values count from 0 or 1, or, where an id is `known`, only grow, as after a filter."""
+    if known and all(map(str.isdigit, values)):
+        numbers = list(map(int, values))
+        return numbers == sorted(set(numbers))
+    return bool(values) and any(
+        all(number in (str(at), f"{at}.0") for at, number in enumerate(values, start)) for start in (0, 1)
     )
 
 

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from ingest.sources import moments
-from ingest.sources.amounts import Amounts, amounts, has_decimals, plain_number
+from ingest.sources.amounts import Amounts, amounts, has_decimals, is_range, plain_number
 from ingest.sources.moments import Order, moment
 from ingest.sources.names import Role, roles
 from ingest.sources.values import (
@@ -25,22 +25,36 @@ from ingest.sources.values import (
     category,
     cut,
     is_zero,
+    list_parts,
     listed,
     natural,
     one_of,
+    pieces,
     reader,
     says_nothing,
 )
+from mmrec.data.cleaning import unescaped
 
 _YES_NO = (  # pairs of words; those of one letter or of several meanings count only if both stand there
-    ("true", "false"), ("yes", "no"), ("ja", "nein"), ("ja", "nee"), ("oui", "non"), ("si", "no"),
-    ("sí", "no"), ("sim", "não"), ("sim", "nao"), ("tak", "nie"), ("да", "нет"), ("wahr", "falsch"),
-    ("vrai", "faux"), ("verdadero", "falso"), ("verdadeiro", "falso"), ("vero", "falso"),
-    ("waar", "onwaar"), ("prawda", "fałsz"), ("истина", "ложь"), ("はい", "いいえ"), ("是", "否"),
-    ("y", "n"), ("t", "f"), ("j", "n"), ("on", "off"),
+    ("true", "false"), ("yes", "no"), ("ja", "nein"), ("ja", "nee"), ("ja", "nej"), ("oui", "non"),
+    ("si", "no"), ("sí", "no"), ("sì", "no"), ("sim", "não"), ("sim", "nao"), ("tak", "nie"), ("ano", "ne"),
+    ("áno", "nie"), ("da", "ne"), ("da", "nu"), ("igen", "nem"), ("evet", "hayır"), ("evet", "hayir"),
+    ("kyllä", "ei"), ("jah", "ei"), ("да", "нет"), ("так", "ні"), ("да", "не"), ("ναι", "όχι"), ("כן", "לא"),
+    ("نعم", "لا"), ("بله", "خیر"), ("हाँ", "नहीं"), ("ใช่", "ไม่ใช่"), ("ใช่", "ไม่"), ("có", "không"),
+    ("ya", "tidak"), ("wahr", "falsch"), ("vrai", "faux"), ("verdadero", "falso"), ("verdadeiro", "falso"),
+    ("vero", "falso"), ("waar", "onwaar"), ("prawda", "fałsz"), ("истина", "ложь"), ("はい", "いいえ"),
+    ("是", "否"), ("예", "아니오"), ("예", "아니요"), ("네", "아니요"), ("有", "無"), ("✓", "✗"), ("✔", "✘"),
+    ("✅", "❌"), ("○", "×"), ("y", "n"), ("t", "f"), ("j", "n"), ("on", "off"),
+)
+_STATES = (  # words that are yes and no where the column's name asks for them
+    ("active", "inactive"), ("aktiv", "inaktiv"), ("enabled", "disabled"), ("available", "unavailable"),
+    ("published", "unpublished"), ("visible", "hidden"), ("o", "n"), ("s", "n"), ("x", ""),
 )
 _LIST_SEPARATORS = ("|", ";", ",")
+_PART, _PARTS = 50, 6  # cells of a part of a column, and parts, in which odd cells are hoped to be absent
 _SHORT, _FEW_WORDS = 40, 5  # characters and words of a value of a list
+_NEVER = (0, "0", -1, "-1")  # how systems that count seconds say that there is no date
+_PERCENT = ("%", "％", "٪")
 _INTEGER = re.compile(r"[1-9]\d{7,}|0\d+")
 _SPELT: Mapping[Order, str] = {
     "dmy": "day, month, year", "mdy": "month, day, year", "ymd": "year, month, day",
@@ -56,10 +70,29 @@ def infer(name: str, cells: Sequence[Any], hints: Hints | None = None) -> Readin
         return _as_said(said, cells, hints)
     if not cells:
         return FIXED["category"]
-    meant = roles(name)
+    meant, known = roles(name), (hints.known or {}).get(name)
+    found = _codes(cells, meant) or _but_for_a_few(cells, meant, hints)
+    if known is None or (found and found.kind == known):
+        return found
+    reading = _as_said(known, cells, hints)
+    return reading if reading.kind == known and _fits(reading.read, cells, 0.5) else found
+
+
+def _but_for_a_few(cells: Sequence[Any], meant: frozenset[Role], hints: Hints) -> Reading | None:
+    """How cells are read, also if one in a hundred is odd: as a part without it, if that reads the rest."""
+    found = _found(cells, meant, hints)
+    doubtful = found is None or found.kind == "category" or (found.kind == "number" and "time" in meant)
+    for start in range(0, len(cells) if doubtful and len(cells) >= 100 else 0, _PART)[:_PARTS]:
+        part = _found(cells[start : start + _PART], meant, hints)
+        if part is not None and part.kind in ("bool", "number", "date") and _fits(part.read, cells):
+            return part
+    return found
+
+
+def _found(cells: Sequence[Any], meant: frozenset[Role], hints: Hints) -> Reading | None:
     return (
         _bools(cells, meant) or _codes(cells, meant) or _dates(cells, meant, hints)
-        or _numbers(cells, meant, hints) or _lists(cells, meant) or _categories(cells)
+        or _numbers(cells, meant, hints) or _lists(cells, meant) or _categories(cells, meant)
     )
 
 
@@ -82,6 +115,8 @@ def _as_said(kind: Kind, cells: Sequence[Any], hints: Hints) -> Reading:
         return found if found is not None and found.kind == "number" else FIXED["number"]
     if kind == "date":
         return _dates(cells, frozenset({"time"}), hints) or FIXED["date"]
+    if kind == "bool":
+        return _bools(cells, frozenset({"flag"})) or FIXED["bool"]
     if kind == "list":
         return _lists(cells, frozenset({"list"})) or FIXED["list"]
     return FIXED[kind]
@@ -93,10 +128,11 @@ def _bools(cells: Sequence[Any], meant: frozenset[Role]) -> Reading | None:
     words = {cell.strip().lower() for cell in cells if isinstance(cell, str)}
     if not words:
         return FIXED["bool"]
-    for yes, no in _YES_NO:
-        doubtful = len(yes) == 1 or yes in ("on", "si", "tak")
+    for yes, no in (*_YES_NO, *(_STATES if "flag" in meant else ())):
+        doubtful = len(yes) == 1 or yes in ("on", "si", "tak", "da", "ya", "ano")
         if words <= {yes, no} and (len(words) == 2 or not doubtful or "flag" in meant):
-            note = None if yes == "true" else f"{yes!r} and {no!r} are true and false (--types NAME=category)"
+            also = f" and {no!r} are true and false" if no else " is true"
+            note = None if yes == "true" else f"{yes!r}{also} (--types NAME=category)"
             read = partial(one_of, yes=frozenset({yes, "true"}), no=frozenset({no, "false"}))
             return Reading("bool", reader(read), note=note)
     return None
@@ -127,9 +163,13 @@ def _dates(cells: Sequence[Any], meant: frozenset[Role], hints: Hints) -> Readin
     kept = [cell for cell in cells if not is_zero(cell)]
     if not kept and cells:
         return FIXED["date"] if "time" in meant else None
-    if "time" in meant and (read := moments.epoch(kept)) is not None:
-        unit = "days such as 20240501" if len(str(kept[0])) == 8 else "time since 1970"
-        return Reading("date", reader(read), note=f"numbers are {unit} (--types NAME=number)")
+    counted = [cell for cell in kept if not _is_never(cell)]
+    if "time" in meant and (found := moments.epoch(counted)) is not None:
+        read, what = found
+        return Reading(
+            "date", reader(lambda cell: None if _is_never(cell) else read(cell)),
+            note=f"numbers are {what} (--types NAME=number)",
+        )
     if _fits(moment, kept):
         return FIXED["date"]
     if hints.dates is not None:
@@ -145,14 +185,20 @@ def _dates(cells: Sequence[Any], meant: frozenset[Role], hints: Hints) -> Readin
     return None
 
 
+def _is_never(cell: Any) -> bool:
+    return isinstance(cell, str | int) and cell in _NEVER
+
+
 def _numbers(cells: Sequence[Any], meant: frozenset[Role], hints: Hints) -> Reading | None:
     share = 0.5 if "price" in meant else 0.01
     thousands = all(map(_in_threes, cells))
-    if not hints.decimals and _fits(plain_number, cells) and not ("price" in meant and thousands):
+    if not hints.decimals and _fits(plain_number, cells, 0) and not ("price" in meant and thousands):
         return FIXED["number"]
     if not any(isinstance(cell, str) for cell in cells):
         return FIXED["number"] if _fits(plain_number, cells, share) else None
-    ways = amounts(cells, hints.decimals)
+    if all(isinstance(cell, str) and cell.rstrip().endswith(_PERCENT) for cell in cells):
+        return _percentages(cells, hints)
+    ways = amounts(cells, hints.decimals, worded="price" in meant)
     if not ways or not all(isinstance(cell, str | int | float | Decimal) for cell in cells):
         return None
     way = ways[-1] if len(ways) > 1 and thousands and _mark(cells) == "." else ways[0]
@@ -167,9 +213,23 @@ def _numbers(cells: Sequence[Any], meant: frozenset[Role], hints: Hints) -> Read
     if way.decimals == "." and all(not isinstance(c, str) or "," not in c for c in cells):
         note = None  # as programs write them
     beside = way.currency if way.priced and any(map(_currency(way), cells)) else None
-    if beside is not None:
-        note = "; ".join(filter(None, [note, "currencies are in NAME_currency"]))
-    return Reading("number", reader(way.read), beside, note)
+    more = ["currencies are in NAME_currency"] if beside is not None else []
+    if way.worded and any(map(is_range, cells)):
+        more.append("the lower end of a range counts")
+    return Reading("number", reader(way.read), beside, "; ".join(filter(None, [note, *more])) or None)
+
+
+def _percentages(cells: Sequence[str], hints: Hints) -> Reading | None:
+    """Numbers of cells that all end in a percent sign."""
+
+    def bare(cell: Any) -> Any:
+        return cell.rstrip().rstrip("".join(_PERCENT)) if isinstance(cell, str) else cell
+
+    found = _numbers(list(map(bare, cells)), frozenset({"price"}), hints)
+    if found is None:
+        return None
+    note = "percentages are numbers, 15 of 15% (--types NAME=category)"
+    return Reading("number", lambda cell: found.read(bare(cell)), note=note)
 
 
 def _currency(way: Amounts) -> Callable[[Any], str | None]:
@@ -201,8 +261,10 @@ def _lists(cells: Sequence[Any], meant: frozenset[Role]) -> Reading | None:
         return FIXED["list"] if fits else None
     if not all(isinstance(cell, str) for cell in cells):
         return None
-    if any(cell.lstrip().startswith("[") for cell in cells) and _fits(bracketed, cells):
-        return FIXED["list"]
+    if any(cell.lstrip().startswith(("[", "{", "(")) for cell in cells) and _fits(bracketed, cells):
+        if any(list_parts(cell) is not None for cell in cells):
+            return FIXED["list"]
+    cells = list(map(unescaped, cells))
     for mark in _LIST_SEPARATORS:
         several = [cell for cell in cells if mark in cell]
         if several and _is_list(several, mark, cells, "list" in meant):
@@ -213,7 +275,7 @@ def _lists(cells: Sequence[Any], meant: frozenset[Role]) -> Reading | None:
 
 def _is_list(several: Sequence[str], mark: str, cells: Sequence[str], named: bool) -> bool:
     """Whether cells are lists cut at a mark: all values are short, and some stand in several cells."""
-    parts = [[part.strip() for part in cell.split(mark)] for cell in several]
+    parts = [pieces(cell, mark) for cell in several]
     flat = [part for values in parts for part in values if part]
     if not flat or not all(len(part) <= _SHORT and len(part.split()) <= _FEW_WORDS for part in flat):
         return False
@@ -221,15 +283,18 @@ def _is_list(several: Sequence[str], mark: str, cells: Sequence[str], named: boo
         return len(flat) > len(parts)
     if any(re.search(r"\d,\d", cell) for cell in several) or len(several) < 0.2 * len(cells):
         return False
-    alone = Counter(part for cell in cells for part in {one.strip() for one in cell.split(mark)})
+    alone = Counter(part for cell in cells for part in set(pieces(cell, mark)))
     again = sum(count > 1 for count in alone.values())
     return again >= 0.3 * len(alone) and max(len(part.split()) for part in flat) <= 3
 
 
-def _categories(cells: Sequence[Any]) -> Reading | None:
+def _categories(cells: Sequence[Any], meant: frozenset[Role]) -> Reading | None:
     if not _fits(category, cells):
         return None
     strings = sum(isinstance(cell, str) for cell in cells)
     mixed = 0 < strings < len(cells) and not all(isinstance(cell, str | int) for cell in cells)
     note = "values of several types are kept as strings (--types NAME=number)" if mixed else None
+    odd = [cell for cell in cells if isinstance(cell, str) and not _fits(plain_number, [cell])]
+    if note is None and "label" not in meant and 0 < len(odd) < len(cells) / 2:
+        note = f"numbers beside words such as {odd[0]!r:.40} are kept as strings (--types NAME=number)"
     return Reading("category", reader(category), note=note)

@@ -9,21 +9,16 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any, TextIO
 
-from ingest.sources.columns import IDS
+from ingest.sources.json_shapes import identified, under_names, value_records
 from ingest.sources.records import Record, Tally, lines, mended
 from mmrec.errors import DataError
 
 MAX_DOCUMENT = 2**28  # characters of one value that is no element of the outermost list
-LISTS = frozenset({
-    "products", "items", "data", "records", "results", "entries", "rows", "docs", "documents", "hits",
-    "objects", "catalog", "catalogue", "articles", "offers", "list", "feed", "edges", "nodes", "content",
-    "response", "values",
-})
+_MONGO = frozenset({"$oid", "$date", "$numberLong", "$numberInt", "$numberDouble", "$numberDecimal", "$uuid"})
 _WHITE = " \t\r\n,\ufeff\x1e"  # between values; commas where they belong and where they do not
 _VALUE = re.compile(f"[^{_WHITE}]")
 _NO_NUMBER = "NaN and Infinity were taken as absent"
 _MAX_PYTHON = 2**20  # characters of an object of Python
-_DEPTH = 4  # levels at which the list may lie
 
 
 def is_lines(head: str) -> bool:
@@ -42,6 +37,10 @@ def is_json(head: str) -> bool:
 
 def line_records(file: TextIO, tally: Tally) -> Iterator[Record]:
     """Objects of a file of JSON lines; blank lines are passed over."""
+    return under_names(identified(_lines(file, tally)))
+
+
+def _lines(file: TextIO, tally: Tally) -> Iterator[Record]:
     parser = _Parser(tally)
     for number, line in enumerate(lines(file), start=1):
         problem = None
@@ -57,11 +56,15 @@ def line_records(file: TextIO, tally: Tally) -> Iterator[Record]:
             except DataError as error:
                 yield Record({}, number, str(error), text)
             else:
-                yield from _records(value, number, text, tally)
+                yield from value_records(value, number, text, tally)
 
 
 def document_records(file: TextIO, tally: Tally) -> Iterator[Record]:
     """Objects of arrays and of any number of values one after another; memory holds one element at a time."""
+    return under_names(identified(_documents(file, tally)))
+
+
+def _documents(file: TextIO, tally: Tally) -> Iterator[Record]:
     text = _Text(file, _Parser(tally))
     while (start := text.peek()) is not None:
         if start != "[":
@@ -145,7 +148,7 @@ class _Text:
             return
         raw = self._part[self._at : min(end, self._at + 500)]
         self._go(end)
-        yield from _records(value, line, raw, tally, lone=lone)
+        yield from value_records(value, line, raw, tally, lone=lone)
 
     def _value(self) -> tuple[Any, int]:
         while True:
@@ -180,58 +183,6 @@ class _Text:
         return bool(new)
 
 
-def _records(value: Any, line: int, raw: str, tally: Tally, *, lone: bool = False) -> Iterator[Record]:
-    objects = value if isinstance(value, list) else [value]
-    if isinstance(value, dict) and (found := _list_in(value, lone)) is not None:
-        name, objects = found
-        tally.add(f"the rows are the objects of the list {name!r}", line)
-    elif lone and isinstance(value, dict) and (keyed := _keyed(value)):
-        objects = keyed
-        tally.add("the rows are the objects inside one object, their keys the ids", line)
-    for one in objects:
-        one = _unwrapped(one)
-        if isinstance(one, dict):
-            yield Record(one, line)
-        else:
-            yield Record({}, line, f"a JSON object {{...}} was expected, got {type(one).__name__}", raw)
-
-
-def _list_in(value: dict[str, Any], lone: bool) -> tuple[str, list[Any]] | None:
-    """The longest list of objects inside an object that is no product itself, and its name."""
-    found = max(_lists(value, _DEPTH), key=lambda pair: len(pair[1]), default=None)
-    if found is None:
-        return None
-    own = any(key.casefold() in IDS and isinstance(cell, str | int) for key, cell in value.items())
-    return None if own and not (lone and found[0].casefold() in LISTS) else found
-
-
-def _keyed(value: dict[str, Any]) -> list[dict[str, Any]]:
-    """The rows of `{"a1": {"title": ...}, ...}`, or of `{"title": {"0": ...}, ...}` as pandas writes it."""
-    parts = list(value.values())
-    if len(parts) < 2 or not all(isinstance(part, dict) and part for part in parts):
-        return []
-    if all(part.keys() == parts[0].keys() and all(map(str.isdigit, part)) for part in parts):
-        return [{name: part[number] for name, part in value.items()} for number in parts[0]]
-    return [part if any(name in part for name in IDS) else {"id": key, **part} for key, part in value.items()]
-
-
-def _lists(value: dict[str, Any], depth: int) -> Iterator[tuple[str, list[Any]]]:
-    for name, part in value.items():
-        if isinstance(part, list) and part and all(isinstance(one, dict) for one in part):
-            yield name, part
-        elif isinstance(part, dict) and depth:
-            yield from _lists(part, depth - 1)
-
-
-def _unwrapped(one: Any) -> Any:
-    """The object itself, of `{"node": {...}}` (GraphQL) and `{"_source": {...}}` (Elasticsearch)."""
-    if isinstance(one, dict) and isinstance(one.get("node"), dict) and one.keys() <= {"node", "cursor"}:
-        return one["node"]
-    if isinstance(one, dict) and isinstance(one.get("_source"), dict):
-        return {"_id": one.get("_id"), **one["_source"]}
-    return one
-
-
 def _is_object(line: str) -> bool:
     try:
         return isinstance(json.loads(line.strip(_WHITE) if line.strip()[-1:] != "," else line), dict)
@@ -248,8 +199,10 @@ def _python(text: str) -> dict[Any, Any] | None:
     return value if isinstance(value, dict) and all(isinstance(key, str) for key in value) else None
 
 
-def _object(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+def _object(pairs: Iterable[tuple[str, Any]]) -> Any:
     pairs = list(pairs)
+    if len(pairs) == 1 and pairs[0][0] in _MONGO:
+        return pairs[0][1]
     row = dict(pairs)
     if len(row) < len(pairs):
         names = [name for name, _ in pairs]

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from ingest.sources.columns import Columns, Sample, settle, valid_names
+from ingest.sources.exported import Exported
 from ingest.sources.guesses import infer
 from ingest.sources.objects import Flattening, flattening
 from ingest.sources.records import Record, Rows
 from ingest.sources.shapes import FLOAT_ID, Layout
+from ingest.sources.shop_systems import recognised
 from ingest.sources.values import FIXED, TYPED, Dialect, Hints, is_blank, natural
 from ingest.sources.variants import Variants, variants
 from mmrec.errors import DataError
@@ -43,33 +46,46 @@ def table(
     """
     notes, columns = [] if notes is None else notes, columns or Columns()
     first = _first(records(), origin)
+    exported, told = None, list[str]()
+    if export := recognised(frozenset(name for record in first for name in record.cells)):
+        exported = Exported(export, records, first, columns)
+        records, columns, size = exported.records, exported.columns, None if exported.grouped else size
+        first, told = _first(records(), origin), exported.notes()
     flattened = flattening(first, columns.image)
-    flat = partial(_flat, flattened, records) if flattened.columns else records
-    first = list(map(flattened.flat, first))
-    sample = _sample(first, origin, columns.hints)
-    told = list(flattened.notes)
-    chosen = settle(columns, sample, told)
-    whole = flat
-    if merging := variants(first, chosen, sample):
-        lists = f", lists of {', '.join(map(repr, sorted(merging.several)))}" if merging.several else ""
-        told = [f"rows with the same {chosen.id!r} and no text of their own are one item{lists}"]
-        sample = _sample(list(merging.merged(first)), origin, columns.hints)
-        chosen, size = settle(columns, sample, told), None
-        whole = partial(_merged, merging, flat)
-    layout = _layout(chosen, sample, columns, told)
+    told += flattened.notes
+    if flattened.columns:
+        records, first = partial(_flat, flattened, records), list(map(flattened.flat, first))
+    part, called = (exported.part, exported.name_of) if exported else (_unknown, str)
+    hints = columns.hints
+    if exported:
+        hints = replace(hints, types={**exported.kinds(first), **(hints.types or {})})
+    sample = _sample(first, origin, hints, called)
+    guesses = list[str]()
+    chosen = settle(columns, sample, guesses, part)
+    if exported is None and (joined := variants(first, chosen, sample)):
+        told.append(joined.note)
+        records, size = partial(_joined, joined, records), None
+        sample, guesses = _sample(list(joined.records(first)), origin, columns.hints, called), []
+        chosen = settle(columns, sample, guesses)
+    told += guesses
+    layout = _layout(chosen, sample, columns, told, called)
     notes += told
     return Rows(
-        format, folder, lambda: layout.walk(whole(), notes), layout.shape, columns=chosen, size=size,
-        notes=notes,
+        format, folder, lambda: layout.walk(records(), notes), layout.shape, columns=chosen, size=size,
+        notes=notes, plain=layout.plain,
     )
+
+
+def _unknown(column: str) -> None:  # noqa: ARG001 - what no export says is guessed
+    return None
 
 
 def _flat(flattened: Flattening, records: Callable[[], Iterator[Record]]) -> Iterator[Record]:
     return map(flattened.flat, records())
 
 
-def _merged(merging: Variants, records: Callable[[], Iterator[Record]]) -> Iterator[Record]:
-    return merging.merged(records())
+def _joined(joined: Variants, records: Callable[[], Iterator[Record]]) -> Iterator[Record]:
+    return joined.records(records())
 
 
 def known(
@@ -82,11 +98,15 @@ def known(
     """
     _first(records(), origin)
     notes: list[str] = []
-    return Rows(format, folder, lambda: layout.walk(records(), notes), layout.shape, notes=notes)
+    return Rows(
+        format, folder, lambda: layout.walk(records(), notes), layout.shape, notes=notes, plain=layout.plain
+    )
 
 
-def _layout(chosen: Columns, sample: Sample, columns: Columns, told: list[str]) -> Layout:
-    names = valid_names(sample.cells)
+def _layout(
+    chosen: Columns, sample: Sample, columns: Columns, told: list[str], called: Callable[[str], str]
+) -> Layout:
+    names = valid_names(sample.cells, called)
     used = [*(chosen.attributes or ()), *([chosen.added_at] if chosen.added_at else [])]
     readings = {column: reading for column in used if (reading := sample.readings.get(column)) is not None}
     if chosen.added_at and readings.get(chosen.added_at, FIXED["date"]).kind != "date":
@@ -96,7 +116,7 @@ def _layout(chosen: Columns, sample: Sample, columns: Columns, told: list[str]) 
         if reading.note:
             notes.setdefault(reading.note, []).append(column)
     told += [f"{', '.join(map(repr, columns))}: {note}" for note, columns in notes.items()]
-    alike = [column for column, base in names.items() if base != valid_names([column])[column]]
+    alike = [column for column, base in names.items() if base != valid_names([column], called)[column]]
     told += [f"column {column!r} is called {names[column]!r}, for another has its name" for column in alike]
     ids = [str(natural(cell)).strip() for cell in sample.cells.get(chosen.id or "", ())]
     written = [one for one in ids if FLOAT_ID.fullmatch(one)]
@@ -112,6 +132,7 @@ def _layout(chosen: Columns, sample: Sample, columns: Columns, told: list[str]) 
         added_at=chosen.added_at,
         seen=dict.fromkeys(sample.cells) if columns.attributes is None else None,
         floats=floats,
+        called=called,
     )
 
 
@@ -126,12 +147,16 @@ def _first(records: Iterator[Record], origin: str) -> list[Record]:
     return sound
 
 
-def _sample(first: Sequence[Record], origin: str, hints: Hints) -> Sample:
+def _sample(
+    first: Sequence[Record], origin: str, hints: Hints, called: Callable[[str], str]
+) -> Sample:
     cells: dict[str, list[Any]] = {}
     for record in first:
         for name, cell in record.cells.items():
             column = cells.setdefault(name, [])
-            if not is_blank(cell):
+            if not (is_blank(cell) or isinstance(cell, Exception)):  # which stands for what cannot be read
                 column.append(cell)
+    known, names = hints.known or {}, valid_names(cells, called)
+    hints = replace(hints, known={name: known[names[name]] for name in cells if names[name] in known})
     readings = {name: infer(name, column, hints) for name, column in cells.items() if column}
     return Sample(origin, len(first), cells, readings)

@@ -7,26 +7,44 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ingest.sources.moments import epoch, moment
+from mmrec.config import meaning
 from mmrec.errors import DataError
 
 _NAMES: Mapping[str, str] = {  # without blanks, hyphens and underscores; what comes first wins
     "user": "userid user uid customerid customer clientid client buyerid buyer memberid accountid shopperid"
-            " reviewerid profileid personid visitorid visitor username usr msno kundenid kundennummer kunde"
-            " utilisateur usuario email ユーザーid ユーザid 用户id пользователь",
-    "item": "itemid item productid product sku asin parentasin articleid article iid movieid bookid isbn"
-            " trackid songid videoid listingid goodsid prodid contentid newsid stockcode artikelid"
-            " artikelnummer artikel produktid produit producto ean gtin handle 商品id 商品 товар",
+            " reviewerid profileid personid visitorid visitor idvisitor userpseudoid usertoken username usr msno"
+            " kundenid kundennummer kunde kundid utilisateur usuario usuarioid cliente clienteid klant klantid"
+            " email emailaddress ユーザーid ユーザid 用户id пользователь",
+    "item": "itemid item productid product productsku sku asin parentasin articleid article iid movieid bookid"
+            " isbn trackid songid videoid listingid goodsid prodid contentid newsid stockcode artikelid"
+            " artikelnummer artikel produktid produit producto productoid prodotto ean gtin handle lineitemsku"
+            " objectid idactionsku itemids productids contentids objectids skus items products 商品id 商品 товар",
     "kind": "kind event eventtype eventname action actiontype activity behavior behaviour behaviortype"
-            " interaction interactiontype type verb ereignis aktion イベント 行動 событие",
+            " interaction interactiontype type verb feedback reaction ereignis aktion acción accion azione"
+            " イベント 行動 событие",
     "weight": "weight strength",
     "rating": "rating ratings stars starrating score overall reviewscore reviewrating userrating ratingvalue"
-              " bewertung note grade 評価 оценка",
-    "time": "time timestamp ts datetime eventtime eventtimestamp unixtime unixreviewtime timestampms"
-            " occurredat happenedat createdat created clicktime date eventdate orderdate ordertime"
-            " purchasedate invoicedate reviewdate reviewtime visitdate utctime tdat zeit zeitpunkt"
-            " zeitstempel datum horodatage fecha 日時 日付 дата время",
-    "session": "sessionid session sessionkey visitid anonymousid deviceid cookieid",
+              " bewertung note grade valoración puntuación voto 評価 оценка",
+    "time": "time timestamp ts datetime eventtime eventtimestamp servertime servertimestamp unixtime"
+            " unixreviewtime timestampms occurredat happenedat createdat created datecreated clicktime date"
+            " eventdate orderdate ordertime purchasedate invoicedate reviewdate reviewtime visitdate utctime"
+            " tdat zeit zeitpunkt zeitstempel datum horodatage fecha data 日時 日付 дата время",
+    "session": "sessionid session sessionkey visitid anonymousid deviceid cookieid gasessionid basketid cartid"
+               " orderid invoiceno invoiceid transactionid",
+    "quantity": "quantity qty lineitemquantity menge anzahl cantidad quantité quantite quantità aantal 数量",
 }
+_ENDINGS: Mapping[str, re.Pattern[str]] = {  # of names that are not in the lists
+    "user": re.compile(
+        r"(?:user|customer|visitor|client|member|buyer|shopper|kunden|account)\w*(?:id|key|token|hash|nr|number|uuid)"
+    ),
+    "item": re.compile(
+        r"(?:item|product|sku|article|artikel|produkt|goods|listing|offer)(?!\w*(?:cat|type|brand|group|order))"
+        r"\w*(?:id|ids|sku|code|key|nr|number|uuid|ean)"
+    ),
+    "rating": re.compile(r"\w*(?:rating|stars)"), "time": re.compile(r"\w*(?:timestamp|datetime)"),
+}
+_UNNAMED = re.compile(r"column_\d+")  # of a table without a header
 _RECBOLE = re.compile(r":(?:token|float|token_seq|float_seq)$")
 
 
@@ -35,8 +53,8 @@ class LogColumns:
     """What the columns of a log mean; one that is None is guessed by its name.
 
     Attributes:
-        user, item, kind, weight, rating, time, session: names of columns; the session stands for the user
-            where no user is known.
+        user, item, kind, weight, rating, time, session, quantity: names of columns; the session stands for the
+            user where no user is known; a quantity below 0 is a refund.
         threshold: rating from which one is a `like`; None takes 4 of 5, else the upper third of the scale.
         dislikes: whether ratings below the scale's middle third are dislikes.
         kinds: what kinds of the log mean, such as `{"zap": "dislike"}`.
@@ -50,6 +68,7 @@ class LogColumns:
     rating: str | None = None
     time: str | None = None
     session: str | None = None
+    quantity: str | None = None
     threshold: float | None = None
     dislikes: bool = False
     kinds: Mapping[str, str] = field(default_factory=dict)
@@ -62,8 +81,10 @@ class LogColumns:
         return {part: name for part, name in named.items() if name is not None}
 
 
-def settle(columns: LogColumns, names: Sequence[str], origin: str) -> LogColumns:
-    """The mapping with nothing left open.
+def settle(
+    columns: LogColumns, names: Sequence[str], origin: str, sample: Sequence[Mapping[str, Any]] = ()
+) -> LogColumns:
+    """The mapping with nothing left open; of columns without names, by their first cells.
 
     Raises:
         DataError: a named column is not there, or none names users or items.
@@ -73,11 +94,14 @@ def settle(columns: LogColumns, names: Sequence[str], origin: str) -> LogColumns
         if name not in names:
             raise DataError(f"{origin} has no column {name!r} (--{part}): its columns are {listing}")
     taken = set(columns.named.values())
-    plain_names = {re.sub(r"[\W_]+", "", _RECBOLE.sub("", name).casefold()): name for name in reversed(names)}
+    spelt = {spelling: name for name in reversed(names) for spelling in reversed(_spellings(name))}
     found: dict[str, Any] = {}
+    by_value = _by_values(sample, names) if all(map(_UNNAMED.fullmatch, names)) else {}
     for part, known in _NAMES.items():
         if getattr(columns, part) is None:
-            fit = (plain_names[one] for one in known.split() if one in plain_names)
+            fit = [spelt[one] for one in known.split() if one in spelt]
+            fit += [name for one, name in spelt.items() if part in _ENDINGS and _ENDINGS[part].fullmatch(one)]
+            fit += filter(None, [by_value.get(part)])
             found[part] = next((one for one in fit if one not in taken), None)
             taken.add(found[part])
     chosen = replace(columns, **found)
@@ -88,6 +112,39 @@ def settle(columns: LogColumns, names: Sequence[str], origin: str) -> LogColumns
                 f" {listing}"
             )
     return chosen
+
+
+def names_item(column: str, cells: Mapping[str, Any]) -> bool:
+    """Whether an object in a column has an item's id."""
+    known = _NAMES["item"].split()
+    return any(one in known for key in cells for one in _spellings(f"{column}.{key}"))
+
+
+def _spellings(name: str) -> list[str]:
+    """A name in plain letters; of `items.id` also `itemid` and `id`, the ends of a path."""
+    parts = [re.sub(r"[\W_]+", "", part) for part in _RECBOLE.sub("", name).casefold().split(".")]
+    if len(parts) == 1:
+        return parts
+    return ["".join(parts), parts[-2].removesuffix("s") + parts[-1], parts[-1]]
+
+
+def _by_values(sample: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str, str]:
+    """What columns without names are: a time, kinds by their words, and then user, item, rating in this order."""
+    cells = {name: [str(row[name]).strip() for row in sample if row.get(name)] for name in names}
+    time = next((name for name in names if cells[name] and _are_times(cells[name])), None)
+    kind = next((name for name in names if cells[name] and all(map(meaning, cells[name]))), None)
+    rest = [name for name in names if name not in (time, kind)]
+    if len(rest) > 2 and not all(re.fullmatch(r"(?:10|\d)(?:\.\d)?", cell) for cell in cells[rest[2]]):
+        rest = rest[:2]
+    found = {"time": time, "kind": kind, **dict(zip(("user", "item", "rating"), rest, strict=False))}
+    return {part: name for part, name in found.items() if name is not None}
+
+
+def _are_times(cells: Sequence[str]) -> bool:
+    try:
+        return epoch(cells) is not None or all(map(moment, cells))
+    except ValueError:
+        return False
 
 
 def canonical(names: Sequence[str]) -> LogColumns:

@@ -14,12 +14,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from ingest.sources.frames import arrow_table
+from ingest.sources.events import dated, each_item, opened
+from ingest.sources.frames import frame_records
 from ingest.sources.log_columns import LogColumns, canonical, settle, told
 from ingest.sources.ratings import number, rating_reader
 from ingest.sources.records import Record
 from ingest.sources.sniffing import ReadOptions
-from ingest.sources.tables import arrow_records, table_file
+from ingest.sources.tables import TableFile, table_file
 from ingest.sources.times import time_reader
 from mmrec import config as kinds
 from mmrec.data.cleaning import identifier, plain
@@ -58,7 +59,7 @@ def open_log(
     """The interactions of a file (CSV, TSV, Excel, JSON, XML, Parquet ...) or of a frame.
 
     Args:
-        source: a path, or a pandas or polars DataFrame or a pyarrow Table.
+        source: a path, an open file, or a table in memory as of `ingest.sources.from_frame`.
         columns: what the columns mean.
         options: how a text file is written.
         weighed: kinds to which the settings of the store give a weight.
@@ -67,23 +68,30 @@ def open_log(
         DataError: it cannot be read, or no column names users or items.
     """
     columns = columns or LogColumns()
-    if isinstance(source, str | Path):
-        file = table_file(Path(source), columns.delimiter, options)
+    if isinstance(source, str | Path | TableFile):
+        known = isinstance(source, TableFile)
+        file = source if known else table_file(Path(source), columns.delimiter, options)
         records, notes, origin = file.records, file.notes, file.content.origin
     else:
-        table = arrow_table(source)
-        records, notes, origin = lambda: arrow_records(table.to_batches(1_024)), [], "the frame"
-    sample = [record.cells for record in islice(records(), SAMPLED) if record.problem is None]
+        notes, origin = [], "the frame"
+        records, _ = frame_records(source, notes)
+    records = opened(records, _first(records))
+    records = dated(records, _first(records), notes)
+    sample = [record.cells for record in _first(records)]
     if not sample:
         raise DataError(f"{origin} has no rows that can be read: give a file with a row for each interaction")
     names = list(dict.fromkeys(name for cells in sample for name in cells))
-    chosen = settle(columns, names, origin)
+    chosen = settle(columns, names, origin, sample)
     shape = _Shape(chosen, sample, notes, weighed)
     ours = set(names) <= set(INTERACTION_KEYS) and chosen.named == canonical(names).named
     if ours and isinstance(source, str | Path) and str(source).endswith(SUFFIXES):
         return Log(chosen, shape.counted(_mended(read_interactions(source), shape)), notes)
     notes += told(columns, chosen, names)
-    return Log(chosen, shape.counted(map(shape, records())), notes)
+    return Log(chosen, shape.counted(map(shape, each_item(chosen.item or "", records()))), notes)
+
+
+def _first(records: Callable[[], Iterator[Record]]) -> list[Record]:
+    return [record for record in islice(records(), SAMPLED) if record.problem is None]
 
 
 def _mended(
@@ -146,6 +154,9 @@ class _Shape:
         ):
             said["kind"], weight = self._rate(number(cells[columns.rating], "rating"))
             said.setdefault("weight", weight)
+        if columns.quantity and _is_below_zero(cells.get(columns.quantity)):
+            said["kind"] = "refund"
+            self._done["rows of a quantity below 0 are refunds"] += 1
         time = self._moment(cells.get(columns.time)) if columns.time else None
         if time is None:
             said["undated"] = True
@@ -191,6 +202,13 @@ class _Shape:
                 " recorded once (--time)"
             )
         self.notes += _kinds_told(self._seen, self._weighed)
+
+
+def _is_below_zero(cell: Any) -> bool:
+    try:
+        return number(cell, "quantity") < 0
+    except DataError:
+        return False
 
 
 def _kinds_told(seen: Counter[str], weighed: Collection[str]) -> list[str]:

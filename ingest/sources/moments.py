@@ -5,44 +5,66 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
-from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Any, Literal
 
 from mmrec.types import as_utc
 
 Order = Literal["dmy", "mdy", "ymd"]
-ZERO = re.compile(r"0{4}[-/.]00[-/.]00(?:[T ].*)?|00[-/.]00[-/.]0{4}(?:[T ].*)?")  # how MySQL says "none"
+# How MySQL, .NET and Excel say "none".
+ZERO = re.compile(r"(?:0{4}[-/.]00[-/.]00|00[-/.]00[-/.]0{4}|0001-01-01|1899-12-3[01])(?:[T ].*)?")
 _CLOCK = (
-    r"(?:[T ,]+(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9})\d*)?)?\s*([aApP]\.?[mM]\.?)?"
-    r"\s*(Z|z|UTC|GMT|[+-]\d{2}(?::?\d{2})?)?)?"
+    r"(?:[T ,:]+(\d{1,2})(?::|時|시)\s?(\d{2})(?::(\d{2})(?:[.,](\d{1,9})\d*)?|分)?\s*([aApP]\.?[mM]\.?)?"
+    r"\s*((?:UTC|GMT)?[+-]\d{2}(?::?\d{2})?|[zZ]|[A-Z]{3,4})?)?"
 )
 _ISO = re.compile(r"(\d{4})([-/.])(\d{1,2})\2(\d{1,2})" + _CLOCK)
 _COMPACT = re.compile(r"(\d{4})(\d{2})(\d{2})(?:T?(\d{2})(\d{2})(\d{2})?)?")
 _THREE = re.compile(r"(\d{1,2})([-/.])\s?(\d{1,2})\2\s?(\d{4}|\d{2})" + _CLOCK)
 _NAMED = re.compile(
-    r"(?:(?P<day>\d{1,2})(?:st|nd|rd|th|\.)?[ -]+(?:de )?(?P<month>[^\W\d]+)\.?[ ,-]+(?:de )?(?P<year>\d{4})"
-    r"|(?P<month2>[^\W\d]+)\.? (?P<day2>\d{1,2})(?:st|nd|rd|th)?,? (?P<year2>\d{4}))" + _CLOCK
+    r"(?:(?P<day>\d{1,2})(?:st|nd|rd|th|er|[.ºª°])?[ /-]+(?:de )?(?P<month>[^\W\d]+)\.?[ ,/-]+(?:de )?"
+    r"(?P<year>\d{4}|\d{2})(?: г\.?| р\.?| года)?"
+    r"|(?P<month2>[^\W\d]+)\.? (?P<day2>\d{1,2})(?:st|nd|rd|th)?,? (?P<year2>\d{4})"
+    r"|(?P<year3>\d{4})\. (?P<month3>[^\W\d]+)\.? (?P<day3>\d{1,2})\.?)" + _CLOCK
 )
-_EAST = re.compile(r"(\d{4})[年년]\s?(\d{1,2})[月월]\s?(\d{1,2})[日일]")
+_EAST = re.compile(r"(\d{4})[年년]\s?(\d{1,2})[月월]\s?(\d{1,2})[日일]" + _CLOCK)
+_CTIME = re.compile(r"(?P<month>[^\W\d]+)\s+(?P<day>\d{1,2}) (?P<clock>[\d:]{8}(?: [A-Z]{3,4})?) (?P<year>\d{4})")
+_WEEKDAY = re.compile(r"[^\W\d]{2,12}\.?,?\s+(?=\w)")
+_REMARK = re.compile(r"\s*\([\w ]+\)$")  # JavaScript's "(Central European Summer Time)"
+_ZONES = {  # hours from UTC; names of several zones, such as IST, are left out
+    "UTC": 0, "GMT": 0, "Z": 0, "WET": 0, "WEST": 1, "BST": 1, "CET": 1, "MEZ": 1, "CEST": 2, "MESZ": 2,
+    "EET": 2, "EEST": 3, "MSK": 3, "SGT": 8, "HKT": 8, "JST": 9, "KST": 9, "AEST": 10, "AEDT": 11, "EST": -5,
+    "EDT": -4, "CST": -6, "CDT": -5, "MST": -7, "MDT": -6, "PST": -8, "PDT": -7, "BRT": -3,
+}
 _MONTHS = {
     name: number
     for names in (
         "january february march april may june july august september october november december",
         "jan feb mar apr may jun jul aug sep oct nov dec",
         "januar februar märz april mai juni juli august september oktober november dezember",
-        "jan feb mär apr mai jun jul aug sep okt nov dez",
+        "januari februari mars april maj juni juli augusti september oktober november december",
+        "januar februar marts april maj juni juli august september oktober november desember",
         "janvier février mars avril mai juin juillet août septembre octobre novembre décembre",
         "enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre",
         "gennaio febbraio marzo aprile maggio giugno luglio agosto settembre ottobre novembre dicembre",
         "janeiro fevereiro março abril maio junho julho agosto setembro outubro novembro dezembro",
         "januari februari maart april mei juni juli augustus september oktober november december",
         "stycznia lutego marca kwietnia maja czerwca lipca sierpnia września października listopada grudnia",
+        "ledna února března dubna května června července srpna září října listopadu prosince",
+        "január február március április május június július augusztus szeptember október november december",
+        "ianuarie februarie martie aprilie mai iunie iulie august septembrie octombrie noiembrie decembrie",
+        "ocak şubat mart nisan mayıs haziran temmuz ağustos eylül ekim kasım aralık",
+        "tammikuuta helmikuuta maaliskuuta huhtikuuta toukokuuta kesäkuuta heinäkuuta elokuuta syyskuuta"
+        " lokakuuta marraskuuta joulukuuta",
         "января февраля марта апреля мая июня июля августа сентября октября ноября декабря",
+        "січня лютого березня квітня травня червня липня серпня вересня жовтня листопада грудня",
+        "ιανουαρίου φεβρουαρίου μαρτίου απριλίου μαΐου ιουνίου ιουλίου αυγούστου σεπτεμβρίου οκτωβρίου"
+        " νοεμβρίου δεκεμβρίου",
     )
     for number, name in enumerate(names.split(), start=1)
 }
 # Digits of whole seconds, milli-, micro- and nanoseconds from 1973 to 2099.
 _EPOCHS = ((1e8, 4.1e9, 1.0), (1e11, 4.1e12, 1e-3), (1e14, 4.1e15, 1e-6), (1e17, 4.1e18, 1e-9))
+_EXCEL = (30_000, 60_000)  # days since the end of 1899, from 1982 to 2064
 
 
 def moment(cell: Any) -> datetime:
@@ -55,20 +77,43 @@ def moment(cell: Any) -> datetime:
         return _utc(cell)
     if isinstance(cell, date):
         return datetime.combine(cell, time(), UTC)
-    if not isinstance(cell, str):
+    if not isinstance(cell, str) or ZERO.fullmatch(cell.strip()):
         raise ValueError(cell)
-    text = cell.strip()
+    text = _REMARK.sub("", cell.strip())
+    found = _dated(text) or ((weekday := _WEEKDAY.match(text)) and _dated(text[weekday.end() :]))
+    if not found:
+        raise ValueError(cell)
+    return found
+
+
+def _dated(text: str) -> datetime | None:
+    """The moment that a text says; None if it has no form that is known here."""
     if found := _ISO.fullmatch(text):
         return _made(int(found[1]), int(found[3]), int(found[4]), found.groups()[4:])
     if found := _EAST.fullmatch(text):
-        return _made(int(found[1]), int(found[2]), int(found[3]))
+        return _made(int(found[1]), int(found[2]), int(found[3]), found.groups()[3:])
+    if found := _CTIME.fullmatch(text):
+        return _dated(f"{found['day']} {found['month']} {found['year']} {found['clock']}")
     if found := _NAMED.fullmatch(text):
-        month = _MONTHS.get((found["month"] or found["month2"]).lower(), 0)  # 0 is refused
-        day, year = found["day"] or found["day2"], found["year"] or found["year2"]
-        return _made(int(year), month, int(day), found.groups()[6:])
-    if text[:3].isalpha() and "," in text[:5]:  # Wed, 01 May 2024 10:00:00 GMT
-        return _utc(parsedate_to_datetime(text))
-    raise ValueError(cell)
+        day, month, year = (
+            next(one for number in ("", 2, 3) if (one := found[f"{part}{number}"]))
+            for part in ("day", "month", "year")
+        )
+        return _made(_full_year(int(year)), _month(month), int(day), found.groups()[9:])
+    return None
+
+
+def _month(name: str) -> int:
+    """The number of a month's name, or of its first letters if no other month begins so; 0 if there is none."""
+    name = name.lower()
+    if name in _MONTHS:
+        return _MONTHS[name]
+    found = {number for known, number in _MONTHS.items() if known.startswith(name) and len(name) > 2}
+    return found.pop() if len(found) == 1 else 0  # which is refused
+
+
+def _full_year(year: int) -> int:
+    return year + (2000 if year < 70 else 1900) if year < 100 else year
 
 
 def ordered(order: Order) -> Callable[[Any], datetime]:
@@ -82,8 +127,7 @@ def ordered(order: Order) -> Callable[[Any], datetime]:
         day, month, year = {
             "dmy": (first, second, last), "mdy": (second, first, last), "ymd": (last, second, first),
         }[order]
-        year += (2000 if year < 70 else 1900) if year < 100 else 0
-        return _made(year, month, day, found.groups()[4:])
+        return _made(_full_year(year), month, day, found.groups()[4:])
 
     return read
 
@@ -98,18 +142,24 @@ def orders(cells: Sequence[Any]) -> list[Order]:
     return [order for order in candidates if _fits(ordered(order), cells)]
 
 
-def epoch(cells: Sequence[Any]) -> Callable[[Any], datetime] | None:
-    """The reader of cells that all count the same unit of time since 1970; of days such as 20240501, too."""
+def epoch(cells: Sequence[Any]) -> tuple[Callable[[Any], datetime], str] | None:
+    """What reads cells that all count the same unit of time, and what that is; days such as 20240501, too."""
     if not cells:
         return None
     if all(isinstance(cell, str | int) and _COMPACT.fullmatch(str(cell)) for cell in cells) and _fits(
         _compact, cells
     ):
-        return _compact
+        return _compact, "days such as 20240501"
     for least, most, unit in _EPOCHS:
         if all(_between(cell, least, most) for cell in cells):
-            return lambda cell: datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=_count(cell) * unit)
+            return partial(_since, 1970, 1, 1, unit), "time since 1970"
+    if all(_between(cell, *_EXCEL) for cell in cells):
+        return partial(_since, 1899, 12, 30, 86_400.0), "days as spreadsheets count them"
     return None
+
+
+def _since(year: int, month: int, day: int, unit: float, cell: Any) -> datetime:
+    return datetime(year, month, day, tzinfo=UTC) + timedelta(seconds=_count(cell) * unit)
 
 
 def _compact(cell: Any) -> datetime:
@@ -158,8 +208,11 @@ def _made(year: int, month: int, day: int, clock: Sequence[str | None] = ()) -> 
 
 
 def _offset(zone: str | None) -> timedelta:
-    if not zone or zone[0] not in "+-":
-        return timedelta()
+    if zone is None or zone.upper() in _ZONES:
+        return timedelta(hours=_ZONES[(zone or "UTC").upper()])
+    zone = zone[3:] if zone[0] in "UG" else zone
+    if zone[0] not in "+-":
+        raise ValueError(zone)
     minutes = int(zone[1:3]) * 60 + int(zone[-2:] if len(zone) > 3 else 0)
     return timedelta(minutes=-minutes if zone[0] == "-" else minutes)
 

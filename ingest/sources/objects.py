@@ -98,7 +98,7 @@ def _object(cell: Any) -> Mapping[str, Any] | None:
         return None
     if all(isinstance(pair, tuple) and len(pair) == 2 for pair in cell):  # a map of Arrow
         return {str(key): value for key, value in cell}
-    pairs = [_pair(one) for one in cell]
+    pairs = [pair(one) for one in cell]
     return None if None in pairs else {str(key): value for key, value in filter(None, pairs)}
 
 
@@ -113,7 +113,8 @@ def _written(cell: str) -> Mapping[str, Any] | None:
     return _object(value) if isinstance(value, dict) else None
 
 
-def _pair(one: Any) -> tuple[Any, Any] | None:
+def pair(one: Any) -> tuple[Any, Any] | None:
+    """Name and value of an object such as `{"name": "Colour", "value": "red"}`; None of any other."""
     if not isinstance(one, Mapping):
         return None
     key = next((one[name] for name in _KEYS if isinstance(one.get(name), str)), None)

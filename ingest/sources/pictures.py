@@ -15,8 +15,9 @@ _SUFFIXES = "|".join(
 _PICTURE = re.compile(rf"[^\r\n]*(?:{_SUFFIXES})(?:[?#][^\r\n]*)?|data:image/.*", re.IGNORECASE | re.DOTALL)
 _ADDRESS = r"https?://|//[\w-]+\.|www\.|data:image/"
 # Commas and semicolons stand in names and addresses too: they part pictures before what looks like one.
+_ENDED = "|".join(rf"(?<={re.escape(suffix)})" for suffix in _SUFFIXES.replace("\\", "").split("|"))
 _BETWEEN = re.compile(
-    rf"\s*\|\s*|\s*[,;]\s*(?={_ADDRESS})|\s+(?=https?://)"
+    rf"\s*(?:\||[\r\n])\s*|\s*[,;]\s*(?={_ADDRESS})|\s+(?=https?://)|(?:{_ENDED})\s+(?=\S+(?:{_SUFFIXES})\b)"
     rf"|(?:(?<=\.\w\w\w)|(?<=\.\w\w\w\w))\s*[,;]\s*(?=[^,;]*(?:{_SUFFIXES})\b)",
     re.IGNORECASE,
 )
@@ -27,6 +28,9 @@ _LARGEST = (
     "filename", "image", "image_url", "base64", "medium", "small", "thumb", "thumbnail",
 )
 _DEPTH = 4  # of objects in objects
+_MARKUP = re.compile(r"""<img\b[^>]*?\bsrc\s*=\s*["']?([^"'\s>]+)|!\[[^\]]*\]\(\s*<?([^\s)>]+)""", re.IGNORECASE)
+_BASE64 = re.compile(r"(?:iVBORw0KGgo|/9j/|R0lGOD|UklGR)[A-Za-z0-9+/=_\s-]{30,}")  # PNG, JPEG, GIF, WebP
+_NONE = frozenset({"no_selection", "-", "none", "n/a", "na", "null", "nan", "undefined"})
 
 
 def pictures(cell: Any, depth: int = _DEPTH) -> list[Any]:
@@ -51,6 +55,12 @@ def _in_string(cell: str, depth: int) -> list[Any]:
     text = cell.strip()
     if text[:5].lower() == "data:":
         return [text]
+    if text.lower() in _NONE:
+        return []
+    if _BASE64.fullmatch(text):
+        return [{"base64": text}]
+    if found := _MARKUP.findall(text):
+        return [address or other for address, other in found]
     if depth and text.startswith(("[", "{")):
         parts = list_parts(text if text.startswith("[") else f"[{text}]")
         if parts is not None:

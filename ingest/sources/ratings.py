@@ -10,6 +10,10 @@ from typing import Any
 from mmrec.errors import DataError
 
 _NUMBER = re.compile(r"[+-]?[0-9]*[.,]?[0-9]+(?:[eE][+-]?[0-9]+)?")
+_THUMBS = {
+    "up": 1.0, "like": 1.0, "liked": 1.0, "👍": 1.0, "positive": 1.0,
+    "down": -1.0, "dislike": -1.0, "disliked": -1.0, "👎": -1.0, "negative": -1.0,
+}
 
 
 def rating_reader(
@@ -53,11 +57,15 @@ def _rated(rating: float, *, threshold: float, middle: float, dislikes: bool) ->
 
 
 def number(cell: Any, what: str) -> float:
-    """The number of a cell, such as 4, "4,5", "4/5" or "4 stars".
+    """The number of a cell, such as 4, "4,5", "4/5", "4 stars" or "★★★★☆"; 1 of "up" and -1 of "down".
 
     Raises:
         DataError: it has none; `what` names it.
     """
+    if isinstance(cell, str) and (word := re.sub(r"[\W_]*thumbs?[\W_]*", "", cell.strip().casefold())) in _THUMBS:
+        return _THUMBS[word]
+    if isinstance(cell, str) and "★" in cell:
+        return float(cell.count("★"))
     if isinstance(cell, str) and (found := _NUMBER.match(cell.strip())):
         return float(found[0].replace(",", "."))
     if isinstance(cell, int | float) and not isinstance(cell, bool):

@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from ingest.sources.columns import Columns
+from mmrec.data.image_paths import ImagePaths
 from mmrec.errors import DataError, Rejection
+from mmrec.types import Item
 
 Row = dict[str, Any]
 MAX_LINE = 64 * 2**20  # characters of one line of a text file
@@ -37,14 +39,12 @@ class Record:
         line: line of the file where the row begins, number of the row in a Parquet file or frame (1-based).
         problem: why the row cannot be read, if it cannot.
         raw: what stands in the file, where no cells could be made of it.
-        place: file and line of the row, in a table of several files.
     """
 
     cells: Mapping[str, Any]
     line: int | None = None
     problem: str | None = None
     raw: str | None = None
-    place: tuple[Path, int | None] | None = None
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,9 @@ class Rows:
         columns: the mapping in use, where the format leaves one open.
         size: number of records, where the format says it.
         notes: what was guessed, mended or left out, a sentence each; complete once the rows have been read.
+        kind: of the file, as `table_file` names it; empty where there is none.
+        plain: the Item of a record in which nothing is odd, given the line that it shall name; raises
+            `ingest.plain.Odd` for others, which are shaped and cleaned. None if all are.
     """
 
     format: str
@@ -68,6 +71,8 @@ class Rows:
     columns: Columns | None = None
     size: int | None = None
     notes: list[str] = field(default_factory=list)
+    kind: str = ""
+    plain: Callable[[Record, ImagePaths, int | None], Item] | None = None
 
     @cached_property
     def total(self) -> int:

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
+from ingest.plain import Odd, plain_id, plain_item, plain_picture, plain_time, plain_value, plain_words, remembering
 from ingest.sources.columns import valid_names
 from ingest.sources.guesses import infer
 from ingest.sources.pictures import pictures
 from ingest.sources.records import Record, Row, Tally
-from ingest.sources.values import NOUNS, Reading, is_blank, is_zero, list_parts, natural
+from ingest.sources.values import NOUNS, Reading, is_blank, list_parts, natural, says_nothing
 from mmrec.data.cleaning import identifier
+from mmrec.data.image_paths import ImagePaths
 from mmrec.data.rows import rejected
 from mmrec.errors import DataError, Rejection
-from mmrec.types import normal_id
+from mmrec.types import Item, normal_id
 
 _ADDED_AT = "added_at"
 _COMPARED = 100_000  # ids among which look-alikes are found
 _SPOILT = re.compile(r"\d(?:[.,]\d+)?E\+\d+")  # how spreadsheets write long numbers
 FLOAT_ID = re.compile(r"(\d+)[.,]0+")
+_TOTALS = frozenset(
+    "total totals subtotal sum summe gesamt gesamtsumme somme totale totaal suma razem итого всего 合計 小計 合计 总计"
+    .split() + ["grand total", "sub total"]
+)
 _BEYOND = 2.0**53  # from here on neighbouring integers are one float
 _ODD = (ValueError, ArithmeticError, TypeError)  # what a reader may raise for a cell
 
@@ -49,6 +55,7 @@ class Layout:
         added_at: column of the date.
         seen: if given, all columns there were; one that turns up later becomes an attribute too.
         floats: whether ids such as 101.0 are whole numbers.
+        called: what a column is called, before a valid name is made of it.
     """
 
     id: str
@@ -59,6 +66,7 @@ class Layout:
     added_at: str | None = None
     seen: Collection[str] | None = None
     floats: bool = False
+    called: Callable[[str], str] = str
     _walk: list[_Walk] = field(default_factory=list, repr=False)
 
     def walk(self, records: Iterator[Record], notes: list[str]) -> Iterator[Record]:
@@ -82,10 +90,54 @@ class Layout:
             row["attributes"] |= self._values(self._late(cells), cells, walk, line)
         if _ADDED_AT in row["attributes"]:  # which no attribute is called
             row[_ADDED_AT] = row["attributes"].pop(_ADDED_AT)
+        if isinstance(item_id, str) and not row["text"] and _is_total(item_id):
+            problem = f"{item_id!r} without any text looks like a line of totals: take it out of the table"
         if problem := record.problem or problem:
             return rejected(DataError(problem), row if cells else None, line=record.line)
         row["line"] = record.line
         return row
+
+    def plain(self, record: Record, paths: ImagePaths | None, line: int | None) -> Item:
+        """The Item of a record in which nothing is odd, as `shape` and `ingest.clean` make it.
+
+        Args:
+            record: one of the walk.
+            paths: where its pictures may lie.
+            line: that the item shall name.
+
+        Raises:
+            Odd: something about it wants a closer look.
+        """
+        cells = record.cells
+        item_id = plain_id(cells.get(self.id))
+        if record.problem or (self.floats and not item_id.isdigit()) or not (
+            self.seen is None or self._seen.issuperset(cells)
+        ):
+            raise Odd(record)
+        text, values, images = {}, {}, list[str]()
+        for name, column in self.text.items():
+            if (cell := cells.get(column)) is not None and (words := plain_words(_text(cell))):
+                text[name] = words
+        for name, column, read, currency in self._plain_parts:
+            value, found = read(cells.get(column))
+            if value is not None:
+                values[name] = value
+                if found:
+                    values[currency] = found
+        for column in self.image:
+            images += _plain_pictures(cells.get(column), paths)
+        if not text and _is_total(item_id):
+            raise Odd(record)
+        if walk := self._walk:
+            walk[0].compare(item_id, record.line or 0)
+        return plain_item(item_id, text, images, values, values.pop(_ADDED_AT, None), line)
+
+    @cached_property
+    def _plain_parts(self) -> list[tuple[str, str, Callable[[Any], tuple[Any, Any]], str]]:
+        return [
+            (part.name, part.column, remembering(partial(_plain_cell, part)), part.currency or "")
+            for part in self._parts
+        ]
 
     @cached_property
     def _parts(self) -> list[_Part]:
@@ -105,7 +157,7 @@ class Layout:
 
     def _late(self, cells: Mapping[str, Any]) -> list[_Part]:
         late = [column for column in cells if column not in self._seen]
-        names = valid_names((*(self.seen or ()), *late))
+        names = valid_names((*(self.seen or ()), *late), self.called)
         return [_Part(names[column], column, _BY_CELL, None) for column in late]
 
     def _values(
@@ -123,8 +175,8 @@ class Layout:
                 walk.odd(column, f"is not {noun}", cell, line)
                 continue
             if value is None:
-                if is_zero(cell):
-                    walk.tally.add(f"column {column!r}: dates such as 0000-00-00 were taken as absent", line)
+                if not says_nothing(cell):
+                    walk.tally.add(f"column {column!r}: dates such as {cell!r:.20} were taken as absent", line)
                 continue
             values[name] = value
             if currency is not None and reading.beside is not None and (found := reading.beside(cell)):
@@ -178,11 +230,43 @@ class _Walk:
         self.tally.add(self._told[key], line)
 
     def compare(self, item_id: str, line: int) -> None:
-        """Ids that differ by case alone are told; both stay."""
-        if len(self._ids) < _COMPARED and not item_id.isdigit():
-            folded = item_id.casefold()
-            if self._ids.setdefault(folded, item_id) != item_id:
-                self.tally.add("ids differ from others by capital letters alone: they are two items", line)
+        """Ids that differ by case alone are told, both stay; and those that come again."""
+        if len(self._ids) >= _COMPARED:
+            return
+        folded = item_id.casefold()
+        before = self._ids.get(folded)
+        if before is None:
+            self._ids[folded] = item_id
+        elif before == item_id:
+            self.tally.add("ids stand in more than one row: the last one counts (--id)", line)
+        else:
+            self.tally.add("ids differ from others by capital letters alone: they are two items", line)
+
+
+def _is_total(item_id: str) -> bool:
+    return item_id.casefold().strip(": ") in _TOTALS
+
+
+def _plain_cell(part: _Part, cell: Any) -> tuple[Any, Any]:
+    """The value of a cell and its currency, None if it says nothing."""
+    if is_blank(cell):
+        return None, None
+    try:
+        value = part.reading.read(cell)
+    except _ODD as error:
+        raise Odd(cell) from error
+    if value is None and not says_nothing(cell):
+        raise Odd(cell)
+    settled = plain_time(value) if part.name == _ADDED_AT else plain_value(value)
+    beside = part.reading.beside if part.currency else None
+    return settled, None if value is None or beside is None else plain_value(beside(cell))
+
+
+def _plain_pictures(cell: Any, paths: ImagePaths | None) -> list[str]:
+    try:
+        return [] if cell is None else [plain_picture(cell, paths)]
+    except Odd:  # several, perhaps
+        return [] if is_blank(cell) else [plain_picture(one, paths) for one in pictures(cell)]
 
 
 def _by_cell(cell: Any) -> Any:
@@ -211,5 +295,5 @@ def _images(cells: Mapping[str, Any], columns: Sequence[str]) -> Any:
     found: list[Any] = []
     for column in columns:
         if not is_blank(cell := cells.get(column)):
-            found += pictures(cell)
+            found += [picture for picture in pictures(cell) if picture not in found]
     return found if len(found) > 1 else found[0] if found else None

@@ -18,13 +18,16 @@ from typing import get_args
 
 from ingest.sources.columns import IDS, IMAGES, TEXTS
 from ingest.sources.delimited import Cells, Quoting, split_rows
+from ingest.sources.moments import moment
+from ingest.sources.names import roles
 from ingest.sources.records import Tally
 from mmrec.errors import DataError
 
-DELIMITERS = ",\t;|\x01^~"
+DELIMITERS = (",", "\t", ";", "|", "\x01", "^", "~", "::")
 SAMPLED = 300  # first rows that tell how a file is written
 _HEADERS = 20  # first rows among which the header is
 _KNOWN = frozenset((*IDS, *IMAGES, *TEXTS, "price", "brand", "category", "color", "colour", "sku"))
+NO_HEADER = "no header, so columns are called column_1, column_2 and so on (--header-line)"
 _SEP = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 _NUMBER = re.compile(r"[^\w]*[\d][\d.,:/\s-]*[^\w]*(?:[A-Z]{3})?|[+-]?[\d.,]+\s*\S{0,3}|https?://\S+")
 
@@ -35,9 +38,10 @@ class ReadOptions:
 
     Attributes:
         encoding: of a text file, by a name that Python knows: "utf-8", "cp1252", "shift_jis".
-        quoting: of a CSV file: how a quote in a quoted cell is written ("double" or "backslash"), or "none"
-            if quotes mean nothing.
-        header_line: of a CSV file: the line in which the header stands (1-based); what is above is left out.
+        quoting: of a CSV file: how a quote in a quoted cell is written ("double" or "backslash"), "single" if
+            cells stand in ' instead, or "none" if quotes mean nothing.
+        header_line: of a table: the line in which the header stands (1-based); what is above is left out. 0 is
+            none at all.
         sheet: name of the sheet of a workbook.
     """
 
@@ -49,8 +53,8 @@ class ReadOptions:
     def __post_init__(self) -> None:
         if self.quoting not in (None, *get_args(Quoting)):
             raise DataError(f"quoting is one of {', '.join(get_args(Quoting))}, got {self.quoting!r}")
-        if self.header_line is not None and self.header_line < 1:
-            raise DataError(f"the header's line is counted from 1, got {self.header_line}")
+        if self.header_line is not None and self.header_line < 0:
+            raise DataError(f"the header's line is counted from 1, 0 is none; got {self.header_line}")
         try:
             codecs.lookup(self.encoding or "utf-8")
         except LookupError:
@@ -64,7 +68,7 @@ class Form:
     """How a CSV file is written.
 
     Attributes:
-        delimiter: one character.
+        delimiter: one character, or several.
         quoting: see `ReadOptions`.
         header_line: see `ReadOptions`.
         newline: what ends a line: "\\n", which may follow "\\r", or "\\r" alone.
@@ -96,9 +100,13 @@ def sniff_form(text: str, *, name: str = "", delimiter: str | None, options: Rea
     score, rows = max(found, key=lambda tried: tried[0].value + 0.3 * (tab and tried[0].delimiter == "\t"))
     if not rows:
         return None
+    line, guesses = score.line, _guesses(score, said=delimiter, options=options)
+    if unnamed := without_header(rows, options.header_line):
+        line, rows = line - 1, unnamed
+        guesses = [*(guess for guess in guesses if "--header-line" not in guess), NO_HEADER]
     return Form(
-        delimiter=score.delimiter, quoting=score.quoting, header_line=score.line, newline=newline, rows=rows,
-        guesses=_guesses(score, said=delimiter, options=options),
+        delimiter=score.delimiter, quoting=score.quoting, header_line=line, newline=newline, rows=rows,
+        guesses=guesses,
     )
 
 
@@ -111,7 +119,8 @@ class _Score:
 
 
 def _quotings(text: str) -> list[Quoting]:
-    return ["double", "backslash"] if '\\"' in text else ["double"]
+    others: list[Quoting] = ["single"] if text.lstrip().startswith("'") else []
+    return ["double", *others, *(["backslash"] if '\\"' in text else [])]
 
 
 def _tried(
@@ -147,12 +156,41 @@ def _width(cells: Cells) -> int:
 
 def sniff_rows(rows: Sequence[tuple[int, Cells]], line: int | None) -> int:
     """Which of the first rows (number, cells) is the header."""
-    if line is not None:
+    if line:
         return next((at for at, (start, _) in enumerate(rows) if start >= line), len(rows) - 1)
     later = Counter(_width(cells) for _, cells in rows[1:])
     width = max(later, key=lambda one: (later[one], one)) if later else _width(rows[0][1])
+    if line == 0:
+        return next((at for at, (_, cells) in enumerate(rows) if _width(cells) == width), 0)
     scores = [_headlike(cells, width) for _, cells in rows[:_HEADERS]]
     return next(at for at, score in enumerate(scores) if score >= 0.7 * max(scores))
+
+
+def without_header(rows: Sequence[Cells], line: int | None) -> list[Cells] | None:
+    """The rows under a header of made-up names, if none stands there; `line` is that of the header, if said."""
+    first, *others = rows
+    others = [row for row in others if row != first]
+    if line or (line is None and not any(_is_value(first, at, others) for at in range(len(first)))):
+        return None
+    if line is None and (_is_known(first) or any(map(roles, first))):
+        return None
+    return [[f"column_{at + 1}" for at in range(max(map(len, rows)))], *rows]
+
+
+def _is_value(first: Cells, at: int, others: Sequence[Cells]) -> bool:
+    """Whether a cell of the first row is one of its column's: a number or date among such, or there again."""
+    cell, column = first[at].strip(), [row[at].strip() for row in others if at < len(row)]
+    alike = sum(map(_is_measured, column)) > len(column) / 2
+    return bool(cell) and bool(column) and (cell in column or (alike and _is_measured(cell)))
+
+
+def _is_measured(cell: str) -> bool:
+    if _NUMBER.fullmatch(cell):
+        return True
+    try:
+        return bool(moment(cell))
+    except ValueError:
+        return False
 
 
 def _headlike(cells: Cells, width: int) -> float:
@@ -179,7 +217,8 @@ def _guesses(score: _Score, *, said: str | None, options: ReadOptions) -> list[s
     if said is None and score.delimiter != ",":
         guesses.append(f"delimiter {score.delimiter!r} (--delimiter)")
     if options.quoting is None and score.quoting != "double":
-        guesses.append("quotes escaped by a backslash (--quoting)")
+        what = "quotes escaped by a backslash" if score.quoting == "backslash" else "cells in single quotes"
+        guesses.append(f"{what} (--quoting)")
     if options.header_line is None and score.line > 1:
         guesses.append(f"header in line {score.line} (--header-line)")
     return guesses

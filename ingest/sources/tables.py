@@ -21,11 +21,11 @@ from ingest.sources.columns import Columns
 from ingest.sources.containers import Content, unpacked
 from ingest.sources.delimited import split_rows
 from ingest.sources.encodings import NAMES, errors_of, sample, sniff_encoding
-from ingest.sources.grids import grid_records
+from ingest.sources.grids import apart, grid_records
 from ingest.sources.json_text import document_records, is_json, is_lines, line_records
 from ingest.sources.layout import table
 from ingest.sources.records import Record, Row, Rows, Tally, lines, reading
-from ingest.sources.sniffing import SAMPLED, ReadOptions, sniff_form, sniff_rows
+from ingest.sources.sniffing import NO_HEADER, SAMPLED, ReadOptions, sniff_form, sniff_rows, without_header
 from ingest.sources.values import TYPED, WRITTEN, Dialect
 from ingest.sources.workbooks import sheet_rows
 from ingest.sources.xml_feeds import repeated_element, xml_records
@@ -71,8 +71,11 @@ def open_table(path: Path, columns: Columns | None = None, options: ReadOptions 
         "table", path.parent, file.records, origin=file.content.origin, columns=columns, dialect=file.dialect,
         size=file.size, notes=file.notes,
     )
+    rows = replace(rows, kind=file.kind)
     if file.content.pictures:
-        return replace(rows, shape=lambda record: _with_pictures(rows.shape(record), file.content))
+        return replace(
+            rows, shape=lambda record: _with_pictures(rows.shape(record), file.content), plain=None
+        )
     return rows
 
 
@@ -116,6 +119,11 @@ def _csv(
     content: Content, encoding: str, text: str, delimiter: str | None, options: ReadOptions, notes: list[str]
 ) -> TableFile:
     form = sniff_form(text, name=content.name, delimiter=delimiter, options=options)
+    if content.name.lower().endswith((".json", ".jsonl", ".ndjson")) and '{"' in text[:10_000]:
+        raise DataError(
+            f"{content.origin} does not begin as JSON does, with [ or {{: take away what stands there,"
+            f" such as {text[:40]!r}"
+        )
     if form is None:
         raise DataError(f"{content.origin} has no header: a line with the names of columns was expected")
     if form.guesses:
@@ -136,14 +144,17 @@ def _csv(
 def _workbook(content: Content, options: ReadOptions, notes: list[str]) -> TableFile:
     rows, told = sheet_rows(content, options.sheet)
     at = sniff_rows([(number, cells) for number, cells, _ in rows[:SAMPLED]], options.header_line)
-    if rows[at][0] > rows[0][0] and options.header_line is None:
-        told.append(f"header in line {rows[at][0]} (--header-line)")
+    first, line = [cells for _, cells, _ in rows[at : at + SAMPLED]], rows[at][0]
+    if unnamed := without_header(first, options.header_line):
+        first, line = unnamed, line - 1
+        told.append(NO_HEADER)
+    elif at > 0 and options.header_line is None:
+        told.append(f"header in line {line} (--header-line)")
     notes += told
-    first = [cells for _, cells, _ in rows[at : at + SAMPLED]]
 
     def records() -> Iterator[Record]:
         tally = Tally()
-        yield from grid_records(iter(rows), first, rows[at][0], tally, notes)
+        yield from grid_records(iter(rows), first, line, tally, notes)
         tally.tell(notes)
 
     return TableFile("workbook", content, records, WRITTEN, None, notes)
@@ -177,8 +188,13 @@ def _parquet_records(content: Content, notes: list[str]) -> Iterator[Record]:
         left_out = [name for name in names if name.startswith(_INDEX) and _whole(file.schema_arrow, name)]
         if left_out and (told := "the index of pandas was left out") not in notes:
             notes.append(told)
-        columns = [name for name in names if name not in left_out] if left_out else None
-        yield from arrow_records(file.iter_batches(_BATCH, columns=columns))
+        kept = [name for name in names if name not in left_out]
+        batches = file.iter_batches(_BATCH, columns=kept if left_out else None)
+        if len(set(kept)) < len(kept):
+            once = apart(kept, told := [])
+            notes += [note for note in told if note not in notes]
+            batches = (batch.rename_columns(once) for batch in batches)
+        yield from arrow_records(batches)
 
 
 def _whole(schema: pa.Schema, name: str) -> bool:
@@ -186,13 +202,10 @@ def _whole(schema: pa.Schema, name: str) -> bool:
 
 
 def arrow_records(batches: Iterable[pa.RecordBatch]) -> Iterator[Record]:
-    """Rows of Arrow data as Python values; times are cut to microseconds."""
+    """Rows of Arrow data as Python values; times are cut to microseconds; what cannot be read is its error."""
     rows = (row for batch in batches for row in python_rows(batch))
     for number, row in enumerate(rows, start=1):
-        if isinstance(row, Exception):
-            yield Record({}, number, f"the row has a value that cannot be read: {row}")
-        else:
-            yield Record(row, number)
+        yield Record(row, number)
 
 
 @contextmanager

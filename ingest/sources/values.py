@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ast
+import csv
 import json
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, time, timedelta
 from decimal import Decimal
@@ -15,7 +18,7 @@ from uuid import UUID
 
 from ingest.sources.amounts import Decimals, plain_number
 from ingest.sources.moments import ZERO, Order, moment
-from mmrec.data.cleaning import BLANKS
+from mmrec.data.cleaning import BLANKS, unescaped
 
 Kind = Literal["bool", "number", "date", "list", "category"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -26,6 +29,11 @@ NOUNS: Mapping[Kind, str] = {
 _NOTHING = frozenset({"", "-", "–", "—", "na", "n/a", "nan", "null", "none", "nil", "#n/a", "<na>", "nat"})
 _PLAIN = frozenset({str, int, float, bool})
 MAX_LIST = 1_000_000  # characters of a cell that is read as a list of JSON or Python
+_BINARY = re.compile(rb"[\0-\x08\x0e-\x1f]")
+_BRACKETS = {"[": "]", "(": ")", "{": "}"}
+_PARTED = re.compile(r"(?<=['\"])\s+(?=['\"])|(?<=[\d.])\s+(?=[-\d.])")
+
+
 @dataclass(frozen=True)
 class Reading:
     """How the cells of a column are read.
@@ -51,11 +59,13 @@ class Hints:
         dates: order of day, month and year in dates such as 01.02.2024.
         decimals: what stands before the decimals of numbers.
         types: kinds of columns, by name.
+        known: kinds of columns, by name, if their cells can be read so.
     """
 
     dates: Order | None = None
     decimals: Decimals | None = None
     types: Mapping[str, Kind] | None = None
+    known: Mapping[str, Kind] | None = None
 
 
 @dataclass(frozen=True)
@@ -80,7 +90,7 @@ def is_blank(cell: Any) -> bool:
 
 
 def natural(cell: Any) -> Any:
-    """A cell as a plain value: identifiers, members of enumerations and intervals as strings."""
+    """A cell as a plain value: identifiers, members of enumerations, intervals, bytes of a text as strings."""
     if type(cell) in _PLAIN:
         return cell
     if isinstance(cell, Enum):
@@ -89,24 +99,41 @@ def natural(cell: Any) -> Any:
         return cell.total_seconds()
     if isinstance(cell, UUID | time) or type(cell).__name__ in ("Interval", "Period", "MonthDayNano"):
         return str(cell)
+    if isinstance(cell, bytes) and not _BINARY.search(cell):
+        with suppress(UnicodeDecodeError):
+            return cell.decode()  # as old writers of Parquet hold strings
     if isinstance(cell, str | int | float | Decimal | date | list | tuple | dict | bytes | None):
         return cell
     return cell.tolist() if hasattr(cell, "tolist") else cell
 
 
 def list_parts(text: str) -> list[Any] | None:
-    """The values of a list of JSON or of Python, as `['a', 'b']`; None if it is none."""
+    """The values of a list of JSON, Python, NumPy or Postgres: `["a"]`, `('a', 'b')`, `['a' 'b']`, `{a,b}`.
+
+    None if it is none.
+    """
     text = text.strip()
-    if not text.startswith("[") or not text.endswith("]") or len(text) > MAX_LIST:
+    if len(text) > MAX_LIST or _BRACKETS.get(text[:1]) != text[-1:]:
         return None
     try:
         parts = json.loads(text)
     except (ValueError, RecursionError):
-        try:
-            parts = ast.literal_eval(text) if text.count("[") + text.count("(") < 50 else None
-        except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
-            return None
+        parts = _python_list(text)
+    if parts is None and text[0] == "{" and ":" not in text:
+        parts = next(csv.reader([text[1:-1]], skipinitialspace=True), [])
+        return [part for part in parts if part != "NULL"]
     return parts if isinstance(parts, list) else None
+
+
+def _python_list(text: str) -> list[Any] | None:
+    if "," not in text and text[0] == "[":  # as NumPy prints it; Python would join the strings
+        text = _PARTED.sub(", ", text)
+    try:
+        parts = ast.literal_eval(text) if text.count("[") + text.count("(") < 50 else None
+    except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
+        return None
+    parts = sorted(parts, key=str) if isinstance(parts, set) else parts
+    return list(parts) if isinstance(parts, list | tuple) else None
 
 
 def says_nothing(cell: Any) -> bool:
@@ -159,10 +186,10 @@ def listed(cell: Any) -> list[str]:
 
 
 def bracketed(cell: Any) -> list[str]:
-    """A list as object, as JSON or Python writes it, or of one value."""
+    """A list as object, as `list_parts` reads it, or of one value."""
     if isinstance(cell, str):
         parts = list_parts(cell)
-        if parts is None and cell.lstrip().startswith("["):
+        if parts is None and cell.lstrip().startswith(("[", "{")):
             raise ValueError(cell)
         return listed([cell] if parts is None else parts)
     return listed(cell)
@@ -172,7 +199,15 @@ def cut(cell: Any, *, mark: str) -> list[str]:
     """A list, also of a string that is cut at a mark."""
     if not isinstance(cell, str):
         return listed([cell] if isinstance(cell, int | float) else cell)
-    return listed(list_parts(cell) or [part.strip() for part in cell.split(mark)])
+    return listed(list_parts(cell) or pieces(unescaped(cell), mark))
+
+
+def pieces(cell: str, mark: str) -> list[str]:
+    """What a string is cut into at a mark, which may stand in quotes."""
+    if '"' in cell and mark + '"' in f"{mark}{cell}".replace(" ", ""):
+        with suppress(csv.Error, StopIteration):
+            return [part.strip() for part in next(csv.reader([cell], delimiter=mark, skipinitialspace=True))]
+    return [part.strip() for part in cell.split(mark)]
 
 
 def category(cell: Any) -> str:

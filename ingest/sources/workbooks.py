@@ -32,11 +32,12 @@ def sheet_rows(content: Content, sheet: str | None = None) -> tuple[list[Numbere
             names = book.sheet_names
             if sheet is not None and sheet not in names:
                 raise DataError(f"{content.origin} has no sheet {sheet!r}: its sheets are {', '.join(names)}")
-            for name in names if sheet is None else [sheet]:
-                rows = list(_rows(book.get_sheet_by_name(name)))
-                if len(rows) > 1:
-                    told = f"sheet {name!r} of {', '.join(map(repr, names))} (--sheet)"
-                    return rows, [told] if len(names) > 1 else []
+            sheets = {name: list(_rows(book.get_sheet_by_name(name))) for name in ([sheet] if sheet else names)}
+            filled = [name for name, rows in sheets.items() if len(rows) > 1]
+            wide = [name for name in filled if max(len(cells) for _, cells, _ in sheets[name]) > 1]
+            for name in [*wide, *filled][:1]:  # a cover has words in one column
+                told = f"sheet {name!r} of {', '.join(map(repr, names))} (--sheet)"
+                return sheets[name], [told] if len(names) > 1 else []
     except (CalamineError, zipfile.BadZipFile, OSError, ValueError) as error:
         raise DataError(
             f"{content.origin} is a workbook that cannot be read, damaged or with a password ({error}): open"

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 from xml.etree.ElementTree import Element, ParseError
 
 from ingest.sources.containers import Content
+from ingest.sources.objects import pair
 from ingest.sources.records import Record
 from mmrec.errors import DataError
 
@@ -119,7 +120,11 @@ def _columns(name: str, part: Element) -> Iterator[tuple[str, Any]]:
         yield from ((f"{name}_{attribute}", cell) for attribute, cell in attributes.items() if cell != text)
         return
     inner = [_local(one.tag) for one in part]
-    if len(set(inner)) == 1 and not any(len(one) for one in part):  # <images><image>...</image></images>
+    flat = not any(len(one) for one in part)
+    if flat and (said := pair({_local(one.tag): (one.text or "").strip() for one in part})):
+        yield f"{name}.{said[0]}", said[1]
+        return
+    if len(set(inner)) == 1 and flat:  # <images><image>...</image></images>
         named = [_columns(inner[0], one) for one in part]
         for column, cell in (pair for pairs in named for pair in pairs):
             yield (name if column == inner[0] else column), cell

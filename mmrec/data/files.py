@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from mmrec.data import formats, rows
 from mmrec.data.cleaning import tidied
@@ -120,9 +121,8 @@ def count_rows(path: str | Path) -> int:
         DataError: the file cannot be read.
     """
     path = Path(path)
-    count = formats.count_parquet if _is_parquet(path) else formats.count_lines
     with _readable(path):
-        return count(path)
+        return pq.read_metadata(path).num_rows if _is_parquet(path) else formats.count_lines(path)
 
 
 @contextmanager
@@ -192,11 +192,8 @@ def _read(
 
 
 def _write(
-    path: str | Path,
-    values: Iterable[T],
-    as_row: Callable[[T], rows.Row],
-    as_record: Callable[[T], dict[str, Any]],
-    schema: pa.Schema,
+    path: str | Path, values: Iterable[T], as_row: Callable[[T], rows.Row],
+    as_record: Callable[[T], dict[str, Any]], schema: pa.Schema,
 ) -> int:
     """Writes values as the suffix asks: as rows of JSON lines, or as records of a Parquet file."""
     parquet = _is_parquet(Path(path))

@@ -6,10 +6,9 @@ import codecs
 import gzip
 import io
 import json
-import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -45,7 +44,7 @@ def parse_row(data: bytes | str) -> dict[str, Any]:
     """
     try:
         text = data if isinstance(data, str) else data.decode("utf-8")
-        row = json.loads(text, object_pairs_hook=_object, parse_constant=_no_number, parse_float=_finite)
+        row = json.loads(text, object_pairs_hook=_object)
     except UnicodeDecodeError as error:
         raise DataError(f"byte {error.start} of the line is no UTF-8: save the file as UTF-8") from None
     except (ValueError, RecursionError) as error:
@@ -95,22 +94,18 @@ def write_json(file: BinaryIO, rows: Iterable[Row], *, packed: bool) -> int:
 
 
 def parquet_rows(path: Path, keys: Sequence[str]) -> Iterator[tuple[int, Row | Rejection]]:
-    """Row numbers (1-based) and rows of a file in the canonical form of JSON, some `BATCH_BYTES` at a time.
-
-    Raises:
-        DataError: the file has a column that is not in `keys`, or lacks an id.
-    """
+    """Row numbers (1-based) and rows of a file in the canonical form of JSON; its columns must be `keys`."""
     with pq.ParquetFile(path) as file:
         checked(dict.fromkeys(file.schema_arrow.names, True), keys)
         size = sum(file.metadata.row_group(i).total_byte_size for i in range(file.num_row_groups))
         mean = max(1, size // max(1, file.metadata.num_rows))
         batches = file.iter_batches(max(1, min(BATCH_ROWS, BATCH_BYTES // mean)))
         for line, row in enumerate((row for batch in batches for row in python_rows(batch)), 1):
-            yield line, rejected(row, None, line=line) if isinstance(row, Exception) else _plain(row, line)
+            yield line, _plain(row, line)
 
 
-def python_rows(batch: pa.RecordBatch) -> list[dict[str, Any] | Exception]:
-    """Arrow rows as Python values, times cut to microseconds; the error of a row that Python cannot hold."""
+def python_rows(batch: pa.RecordBatch) -> list[dict[str, Any]]:
+    """Arrow rows as Python values, times cut to microseconds; what Python cannot hold is its error."""
     for i, column in enumerate(batch.schema):  # datetime and its kin hold microseconds
         if (micro := _MICRO.get(column.type)) or (
             pa.types.is_timestamp(column.type) and column.type.unit == "ns"
@@ -119,15 +114,17 @@ def python_rows(batch: pa.RecordBatch) -> list[dict[str, Any] | Exception]:
             batch = batch.set_column(i, column.name, batch.column(i).cast(micro, safe=False))
     try:
         return batch.to_pylist()
-    except BAD as error:  # text that is no UTF-8, the year 20000: find its row, keep the others
+    except BAD:  # text that is no UTF-8, the year 20000: find it, keep the others
         if batch.num_rows == 1:
-            return [error]
+            return [{name: _cell(batch[name]) for name in batch.schema.names}]
     return [row for i in range(batch.num_rows) for row in python_rows(batch.slice(i, 1))]
 
 
-def count_parquet(path: Path) -> int:
-    """Rows of a file, from its footer."""
-    return int(pq.read_metadata(path).num_rows)
+def _cell(column: pa.Array) -> Any:
+    try:
+        return column[0].as_py()
+    except BAD as error:
+        return error
 
 
 def item_record(item: Item, folder: Path) -> dict[str, Any]:
@@ -148,11 +145,7 @@ def interaction_record(interaction: Interaction) -> dict[str, Any]:
 
 
 def write_parquet(file: BinaryIO, records: Iterable[dict[str, Any]], schema: pa.Schema) -> int:
-    """Writes records as Parquet, in row groups of bounded size; returns their number.
-
-    Raises:
-        DataError: a record holds what Parquet cannot.
-    """
+    """Writes records as Parquet, in row groups of bounded size; returns their number."""
     total = 0
     try:
         with pq.ParquetWriter(file, schema, compression="zstd") as writer:
@@ -170,15 +163,6 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = next(name for name, n in Counter(name for name, _ in pairs).items() if n > 1)
         raise DataError(f"the key {twice!r} stands twice in one object: keep one", field=twice)
     return row
-
-
-def _no_number(text: str) -> float:
-    raise ValueError(f"{text} is no JSON number: leave the value out")
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    return number if math.isfinite(number) else _no_number(text)
 
 
 def _opened(path: Path) -> io.BufferedIOBase:
@@ -208,22 +192,16 @@ def _plain(row: dict[str, Any], line: int) -> Row | Rejection:
     try:
         for name in ("text", "attributes"):
             if isinstance(row.get(name), list):
-                row[name] = _unique(row[name], name)
+                row[name] = _object(row[name])
         if isinstance(row.get("attributes"), str):
-            row["attributes"] = parse_row(row["attributes"])
+            with suppress(DataError):  # which `Item` refuses as they are
+                row["attributes"] = parse_row(row["attributes"])
         if row.get("image") is not None:
             images = row["image"] if isinstance(row["image"], list) else [row["image"]]
             row["image"] = [_picture(image) for image in images]
     except BAD as error:
         return rejected(error, row, line=line)
     return row
-
-
-def _unique(pairs: list[tuple[str, Any]], name: str) -> dict[str, Any]:
-    mapping = dict(pairs)
-    if len(mapping) < len(pairs):
-        raise DataError(f"a name stands twice in {name}: keep one", field=name)
-    return mapping
 
 
 def _picture(cell: Any) -> Any:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import re
+from collections import Counter
+from collections.abc import Mapping, Set
 from contextlib import suppress
 from functools import cached_property
+from itertools import product
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -13,6 +16,8 @@ from mmrec.errors import DataError
 from mmrec.types import IMAGE, composed, is_url
 
 _SHOWN = 3  # guesses named in a note
+_MANY = 32  # pictures looked up in one folder, after which it is listed instead
+_MOST = 500_000  # names in memory, beyond which no other folder is listed
 
 
 class ImagePaths:
@@ -29,6 +34,9 @@ class ImagePaths:
         self.folders = [Path(folder).absolute() for folder in folders if folder is not None]
         self.allow_outside = allow_outside
         self._listed: dict[Path, dict[str, list[str]]] = {}
+        self._asked: Counter[str] = Counter()
+        self._known: dict[str, tuple[str, Set[str]]] = {}
+        self._room = _MOST
         self._guesses: list[str] = []
 
     def absolute(self, image: str | Path) -> str:
@@ -37,6 +45,8 @@ class ImagePaths:
         Raises:
             DataError: it is a `file:` URL, or leads out of the folders.
         """
+        if isinstance(image, str) and ":" not in image and (known := self._among_known(image)):
+            return known
         if str(image).lower().startswith("file:"):
             raise DataError(f"picture {str(image)[:300]!r} is a file: URL: write its path", field=IMAGE)
         if is_url(image):
@@ -51,15 +61,41 @@ class ImagePaths:
             )
         return str(path)
 
+    def _among_known(self, image: str) -> str | None:
+        """The path of a picture that a listing of its folder shows, in the first of the folders or below."""
+        name = image.rpartition("/")[2]
+        folder = image[: len(image) - len(name)]
+        if folder not in self._known:
+            self._asked[folder] += 1
+            if self._asked[folder] < _MANY or not self.folders:
+                return None
+            self._known[folder] = self._sound_names(self.folders[0] / folder)
+        path, names = self._known[folder]
+        return path + name if name in names else None
+
+    def _sound_names(self, folder: Path) -> tuple[str, Set[str]]:
+        """A folder, with its last slash, and the names of its files, without links and if it may be read."""
+        names = set[str]()
+        with suppress(OSError, ValueError):
+            if self._room > 0 and (self.allow_outside or self._holds(folder)):
+                names = {entry.name for entry in os.scandir(folder) if entry.is_file(follow_symlinks=False)}
+        self._room -= len(names)
+        return str(folder / "_")[:-1], names
+
     def _near(self, image: str) -> Path | None:
-        """The one file whose name differs by case, Unicode form, backslashes, %20 or a query (`?w=200`)."""
-        for folder in [] if Path(image).is_absolute() else self.folders:
+        """The one file whose name differs by case, Unicode form, backslashes, %20 or a query (`?w=200`).
+
+        A path from the root of another machine or of a web server may begin in any folder of it.
+        """
+        names = near_name(image).split("/")
+        starts = range(len(names)) if names[0] == "" or names[0].endswith(":") else (0,)
+        for start, folder in product(starts, self.folders):
             path = folder
-            for part in near_name(image).split("/"):
-                names = [part] if part in ("", ".", "..") else self._names(path).get(part, [])
-                if len(names) != 1:
+            for part in names[start:]:
+                found = [part] if part in ("", ".", "..") else self._names(path).get(part, [])
+                if len(found) != 1:
                     break
-                path = path / names[0]
+                path = path / found[0]
             else:
                 self._guesses = [*self._guesses[:_SHOWN], f"{image[:300]!r} is {path.name!r}"]
                 return path
@@ -97,4 +133,4 @@ class ImagePaths:
 
 def near_name(image: str) -> str:
     """A path without what differs between systems: case, Unicode form, backslashes, escapes, a query."""
-    return composed(unquote(image.partition("?")[0]).replace("\\", "/").strip()).casefold()
+    return composed(unquote(re.split(r"\?|#(?=[^/.]*$)", image, maxsplit=1)[0]).replace("\\", "/").strip()).casefold()

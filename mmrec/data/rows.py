@@ -15,13 +15,14 @@ from urllib.parse import unquote, unquote_to_bytes
 from mmrec.data.cleaning import from_decimal, from_numpy, identifier, plain
 from mmrec.data.image_paths import ImagePaths
 from mmrec.errors import DataError, Rejection
-from mmrec.types import IMAGE, MAX_ID, Interaction, Item, as_utc, is_url
+from mmrec.types import IMAGE, MAX_ID, MAX_IMAGES, Interaction, Item, as_utc, is_url
 
 Row = Mapping[str, Any]
 
 ITEM_KEYS = ("item_id", "text", "image", "attributes", "added_at")
 INTERACTION_KEYS = ("user_id", "item_id", "kind", "weight", "time")
 BAD = (DataError, ArithmeticError, ValueError, TypeError, RecursionError)  # what a bad row can raise
+MOST_TOLD = 5  # things that are wrong with one row
 
 
 class Refused(str):
@@ -60,22 +61,18 @@ def item_as_dict(item: Item, *, folder: Path | None = None) -> dict[str, Any]:
 def item_from_dict(row: Row, *, line: int | None = None, paths: ImagePaths | None = None) -> Item:
     """The Item of a canonical row; with `paths`, pictures are found as these say, else their paths stay.
 
-    A picture that cannot be used is `Refused`, which costs the item nothing else.
+    What cannot be used costs the item nothing else: a picture becomes `Refused`, pictures beyond the first
+    `MAX_IMAGES`, a text, an attribute or the time are left out, which `Item.lost` tells.
 
     Raises:
-        DataError: the row is no item; `.field` names the part at fault.
+        DataError: the row has no usable id.
     """
-    given = checked(row, ITEM_KEYS)
-    if isinstance(given.get("attributes"), Mapping):
-        given["attributes"] = {name: _attribute(name, value) for name, value in given["attributes"].items()}
-    if "image" in given:
-        image = given["image"]
-        several = isinstance(image, list | tuple)
-        pictures = [_picture(one, paths) for one in (image if several else [image]) if one not in (None, "")]
-        given["image"] = pictures if several else pictures[0] if pictures else None
-    if "added_at" in given:
-        given["added_at"] = _moment("added_at", given["added_at"])
-    return Item(**given, line=line)
+    try:
+        return Item(**_parts(row, paths), line=line)
+    except BAD:
+        sound, wrong = _judged(row, paths)
+    lost = rejected(together(wrong), row, line=line, paths=paths)
+    return Item(**_parts(sound, paths), line=line, lost=lost)
 
 
 def interaction_as_dict(interaction: Interaction) -> dict[str, Any]:
@@ -101,14 +98,21 @@ def interaction_from_dict(row: Row, *, line: int | None = None, live: bool = Tru
     return Interaction(**given, line=line, undated=not live and "time" not in given)
 
 
+def together(errors: Sequence[Exception]) -> DataError:
+    """All that is wrong with a row as one error, those of pictures first: the first says the field."""
+    fields = {_reason(error): getattr(error, "field", None) for error in errors}
+    reasons = sorted(fields, key=lambda reason: fields[reason] != IMAGE)
+    more = [f"{len(reasons) - MOST_TOLD} more"] if len(reasons) > MOST_TOLD else []
+    return DataError("; ".join(reasons[:MOST_TOLD] + more), field=fields[reasons[0]])
+
+
 def rejected(
     error: Exception, row: Row | None, *, line: int | None = None, paths: ImagePaths | None = None
 ) -> Rejection:
     """The Rejection of a row for the error it raised; its pictures are found from anywhere afterwards."""
     item_id = None if row is None else row.get("item_id")
-    strange = "" if isinstance(error, DataError) else f"the row cannot be read: {type(error).__name__}: "
     return Rejection(
-        reason=f"{strange}{error}",
+        reason=_reason(error),
         item_id=str(item_id)[:MAX_ID] if isinstance(item_id, str | int) and item_id != "" else None,
         field=getattr(error, "field", None),
         line=line,
@@ -117,16 +121,11 @@ def rejected(
 
 
 def checked(row: Row, keys: Sequence[str]) -> dict[str, Any]:
-    """The parts of a row that are not None, its keys being those of the canonical form.
-
-    Raises:
-        DataError: an id is missing, or a key is not in `keys`.
-    """
+    """The parts of a row that are not None; DataError if an id is missing, or a key is not in `keys`."""
     for name in keys:
         if name.endswith("_id") and row.get(name) is None:
             raise DataError(f"{name} is missing: every row needs one", field=name)
-    unknown = [key for key in row if key not in keys]
-    if unknown:
+    if unknown := [key for key in row if key not in keys]:
         raise DataError(
             f"unknown {', '.join(map(repr, unknown))[:200]}: a row has {', '.join(keys)}. Put other fields"
             " inside text or attributes; for a flat table:"
@@ -137,11 +136,7 @@ def checked(row: Row, keys: Sequence[str]) -> dict[str, Any]:
 
 
 def located(image: Any, paths: ImagePaths | None) -> Any:
-    """An image entry with `{"base64": ...}` and `data:` addresses decoded and, with `paths`, absolute paths.
-
-    Raises:
-        DataError: the base64 is damaged, or a path is not allowed.
-    """
+    """An image entry, base64 decoded and, with `paths`, absolute; DataError if it is damaged or outside."""
     if isinstance(image, list | tuple):
         return [located(source, paths) for source in image if source not in (None, "")]
     if isinstance(image, Mapping) and set(image) == {"base64"}:
@@ -167,7 +162,8 @@ def _picture(source: Any, paths: ImagePaths | None) -> Any:
 
 def _decoded(text: Any) -> bytes:
     try:
-        return base64.b64decode("".join(text.split()), validate=True)
+        text = "".join(text.split()).replace("-", "+").replace("_", "/")
+        return base64.b64decode(text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4), validate=True)
     except (ValueError, TypeError, AttributeError) as error:
         raise DataError(f"image is no base64: {error}", field=IMAGE) from None
 
@@ -224,6 +220,47 @@ def json_ready(value: Any, depth: int = 16) -> Any:
     return str(value) if depth else "(nested too deeply)"
 
 
+def _parts(row: Row, paths: ImagePaths | None) -> dict[str, Any]:
+    """The arguments of `Item` in a row."""
+    given = checked(row, ITEM_KEYS)
+    if isinstance(given.get("attributes"), Mapping):
+        given["attributes"] = {name: _attribute(name, value) for name, value in given["attributes"].items()}
+    if IMAGE in given:
+        several = given[IMAGE] if isinstance(given[IMAGE], list | tuple) else [given[IMAGE]]
+        given[IMAGE] = [_picture(one, paths) for one in several if one not in (None, "", b"")]
+    if "added_at" in given:
+        given["added_at"] = _moment("added_at", given["added_at"])
+    return given
+
+
+def _judged(row: Row, paths: ImagePaths | None) -> tuple[dict[str, Any], list[Exception]]:
+    """What `Item` takes of a row, each of its parts tried alone, and what is wrong with the others."""
+    sound: dict[str, Any] = {"item_id": row.get("item_id")}
+    Item(**_parts(sound, paths))  # raises: without an id there is no item, whatever else there is
+    wrong: list[Exception] = []
+
+    def fits(part: str, value: Any) -> bool:
+        try:
+            return bool(Item(**_parts({"item_id": sound["item_id"], part: value}, paths)))
+        except BAD as error:
+            wrong.append(error)
+            return False
+
+    for part, value in row.items():
+        if part in ("text", "attributes") and isinstance(value, Mapping):
+            sound[part] = {name: one for name, one in value.items() if fits(part, {name: one})}
+        elif fits(part, value):
+            sound[part] = value
+        elif part == IMAGE:  # which fails by their number alone
+            wrong.append(DataError(f"{wrong.pop()}: the first {MAX_IMAGES} are taken", field=IMAGE))
+            sound[part] = [one for one in value if one not in (None, "")][:MAX_IMAGES]
+    return sound, wrong
+
+
+def _reason(error: Exception) -> str:
+    return f"{'' if isinstance(error, DataError) else f'cannot be read: {type(error).__name__}: '}{error}"
+
+
 def _attribute(name: str, value: Any) -> Any:
     a_time = isinstance(value, date) or (isinstance(value, Mapping) and set(value) == {"datetime"})
     return _moment(name, value) if a_time else value
@@ -234,16 +271,12 @@ def _moment(name: str, value: Any) -> datetime:
     if isinstance(value, Mapping) and set(value) == {"datetime"}:
         value = value["datetime"]
     try:
-        if isinstance(value, str):
-            return as_utc(datetime.fromisoformat(value.strip()))
         if hasattr(value, "to_pydatetime"):  # pandas
             return as_utc(value.to_pydatetime(warn=False))
-        if isinstance(value, datetime):
-            return as_utc(value)
-        if isinstance(value, date):
-            return datetime(value.year, value.month, value.day, tzinfo=UTC)
         if isinstance(value, int | float) and not isinstance(value, bool):
             return datetime.fromtimestamp(value, UTC)
+        if isinstance(value, str | date):
+            return as_utc(datetime.fromisoformat(str(value).strip()))
     except (ValueError, OverflowError, OSError):
         pass
     raise DataError(

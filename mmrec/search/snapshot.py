@@ -176,8 +176,7 @@ class Snapshot:
         micros = self.facts["added_at"].cast("int64").to_numpy()
         past = micros <= (datetime.now(UTC) + schema.AHEAD).timestamp() * 1e6  # else a clock is wrong
         past |= not past.any()
-        known = micros[past]
-        return (known.max() - np.where(past, micros, known.min())) / 86_400e6  # microseconds -> days
+        return (micros[past].max() - np.where(past, micros, micros[past].min())) / 86_400e6  # in days
 
     def popular(self, popularity: Mapping[str, float]) -> Vectors:
         """Popularity [n] as a share of the most popular item's; 0 for those without interactions."""

@@ -13,12 +13,14 @@ from fastapi import APIRouter, FastAPI, Header, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from prometheus_client import generate_latest
 from pydantic import AfterValidator, ValidationError
+from starlette.types import Receive, Scope, Send
 
 from mmrec.data.rows import located
 from mmrec.errors import Rejection, UnknownItem
+from mmrec.monitor.impressions import ImpressionLog
 from mmrec.recommender import Recommender
 from mmrec.service import errors, models, page_data, uploads
-from mmrec.service.core import Call, Core, Service, Watcher
+from mmrec.service.core import Call, Core, Service
 from mmrec.service.errors import Json
 from mmrec.service.jobs import Progress
 from mmrec.service.middleware import Authentication, BodyLimit, Queue, RequestIds
@@ -178,37 +180,25 @@ async def metrics(core: Service) -> Response:
 
 
 def similar_arguments(sent: uploads.Sent) -> dict[str, Any]:
-    """The arguments of `similar` in a body.
-
-    Raises:
-        DataError: a picture's base64 is damaged.
-        RequestValidationError: the body is not as `SimilarRequest` says.
-    """
-    said = uploads.parsed(sent.fields[""]) if "" in sent.fields else _typed(sent.fields)
+    """The arguments of `similar` in a body; a form, which knows nothing but strings, says `k` by one, too."""
+    json = "" in sent.fields
+    said = uploads.parsed(sent.fields[""]) if json else sent.fields
     try:
-        asked = models.SimilarRequest.model_validate(said).options()
+        asked = models.SimilarRequest.model_validate(said, strict=json).options()
     except ValidationError as error:
         raise RequestValidationError(error.errors()) from None
     pictures = located(asked.pop("image", None), None) or [data for _, _, data in sent.files]
     return asked | {"image": pictures or None}
 
 
-def _typed(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields of a form, which knows nothing but strings."""
-    k = fields.get("k", "")
-    return {**fields, "k": int(k)} if k.isascii() and k.isdigit() and len(k) < 10 else dict(fields)
-
-
 async def _found(request: Request, core: Service, method: str, asked: Mapping[str, Any]) -> Response:
     return Json(await core.found(Call(request.scope["mmrec.request_id"], method, asked)))
 
 
-def create_app(shop: Recommender, settings: ServiceSettings, *, watcher: Watcher | None = None) -> FastAPI:
-    """The app of one shop; it loads its models while it answers `/health/live`, and is ready afterwards.
-
-    Args:
-        watcher: is told what was shown, and what users did.
-    """
+def create_app(
+    shop: Recommender, settings: ServiceSettings, *, watcher: ImpressionLog | None = None
+) -> FastAPI:
+    """The app of one shop; it loads its models while it answers `/health/live`, and is ready afterwards."""
     core = Core(shop, settings, watcher)
     app = App(
         title="mmrec", version=version("mmrec"), lifespan=_lifespan,
@@ -229,7 +219,15 @@ def create_app(shop: Recommender, settings: ServiceSettings, *, watcher: Watcher
 
 
 class App(FastAPI):
-    """FastAPI with the schemas of the bodies that the routes read themselves."""
+    """FastAPI with the schemas of the bodies that the routes read themselves; HEAD is answered as GET."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Takes a request; the server, which knows that it was HEAD, leaves the body out."""
+        if scope["type"] != "http":  # the beginning and the end, which are nothing to the layers around
+            await self.router({**scope, "app": self}, receive, send)
+            return
+        head = scope["method"] == "HEAD"
+        await super().__call__({**scope, "method": "GET"} if head else scope, receive, send)
 
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI document, made once."""

@@ -10,13 +10,14 @@ from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from functools import partial
-from typing import Annotated, Any, Generic, NamedTuple, Protocol, TypeVar, cast
+from typing import Annotated, Any, Generic, NamedTuple, TypeVar, cast
 
 from fastapi import Depends, Request
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from pydantic_core import to_json
 
 from mmrec.errors import MmrecError
+from mmrec.monitor.impressions import ImpressionLog
 from mmrec.recommender import Recommender
 from mmrec.service import uploads
 from mmrec.service.errors import Refused, described
@@ -65,27 +66,20 @@ class Metrics:
 
 
 class Readiness:
-    """Whether models and vectors are loaded.
-
-    Attributes:
-        ready: whether requests are served.
-        failure: why loading failed, if it did.
-    """
+    """Whether models and vectors are loaded, so that requests are served."""
 
     def __init__(self) -> None:
         self.ready = False
-        self.failure: str | None = None
+        self.failure: str | None = None  # of loading
 
     def load(self, shop: Recommender) -> None:
         """Loads what the first requests would load; an error is kept for `check` to tell."""
         try:
             import torch  # noqa: F401  (a faster search of the vectors, see `mmrec.search`)
 
-            first = shop.recommend(k=1)
-            if first:
-                shop.similar(first[0].item_id, k=1)
-            for modality in shop.encoders:
-                shop.encoders[modality]  # loads it
+            for first in shop.recommend(k=1):
+                shop.similar(first.item_id, k=1)
+            dict(shop.encoders)  # loads them
             shop.search("warm up", k=1)
         except Exception as error:  # of any library that loads a model: it must not go unnoticed in a thread
             self.failure = described(error)[1]["message"]
@@ -110,8 +104,8 @@ class Readiness:
 class BatchedCalls(Generic[A, B]):
     """Answers all calls that wait when a thread is free with one piece of work.
 
-    A write of one row takes the store as long as one of a thousand, since most of it is a new version of the
-    table and its way to the disk; many recommendations share one pass over all vectors.
+    A write of one row takes the store as long as one of a thousand; many recommendations share one pass over
+    all vectors.
 
     Args:
         work: answers many calls at once; gives an answer for each, or the error of one of them.
@@ -124,11 +118,7 @@ class BatchedCalls(Generic[A, B]):
         self._waiting: list[tuple[A, Future[B]]] = []
 
     async def call(self, one: A) -> B:
-        """The answer to one call.
-
-        Raises:
-            Exception: its own error, or what the work raised for all calls of its batch.
-        """
+        """The answer to one call; raises its own error, or what the work raised for all of its batch."""
         future: Future[B] = Future()
         with self._lock:
             self._waiting.append((one, future))
@@ -154,19 +144,6 @@ class BatchedCalls(Generic[A, B]):
                 future.set_result(answer)
 
 
-class Watcher(Protocol):
-    """Is told what was shown and what came of it, in the threads that do the work."""
-
-    def shown(
-        self, request_id: str, route: str, asked: Mapping[str, Any], results: Sequence[Recommendation],
-        seconds: float | None = None,
-    ) -> None:
-        """An answer of recommend, search or similar, found in some seconds, is about to be sent."""
-
-    def acted(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """These rows of interactions were recorded, with the `request_id` that they name, if any."""
-
-
 class Call(NamedTuple):
     """A request for items: the name of a method of Recommender, and its arguments."""
 
@@ -182,11 +159,14 @@ class Core:
     threads of their own, so that the others never wait for a model; writes run one after the other.
 
     Attributes:
+        watcher: is told what was shown and what came of it, in the threads that do the work.
         ingest: ingests rows of items, in one write with the others that wait; gives what became of each row.
         record: records rows of interactions, in one write with the others that wait.
     """
 
-    def __init__(self, shop: Recommender, settings: ServiceSettings, watcher: Watcher | None = None) -> None:
+    def __init__(
+        self, shop: Recommender, settings: ServiceSettings, watcher: ImpressionLog | None = None
+    ) -> None:
         self.shop, self.settings, self.watcher = shop, settings, watcher
         shop.latest.serve_stale = True  # a request shall not wait for an item that another one brings
         self.jobs, self.metrics, self.readiness = Jobs(), Metrics(), Readiness()

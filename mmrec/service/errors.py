@@ -60,12 +60,7 @@ class Json(JSONResponse):
 
 
 class Refused(HTTPException):
-    """The service refuses a request that the shop itself might have answered.
-
-    Attributes:
-        kind: name of the error, for programs.
-        what_to_do: advice, for people.
-    """
+    """The service refuses what the shop might have answered: its `kind` for programs, advice for people."""
 
     def __init__(
         self, status: int, kind: str, message: str, what_to_do: str, headers: Mapping[str, str] | None = None
@@ -77,7 +72,7 @@ class Refused(HTTPException):
 def described(error: Exception) -> tuple[int, dict[str, Any]]:
     """HTTP status and description of an error; the cause of a failure of the service is not told."""
     if isinstance(error, Refused):
-        return error.status_code, _description(error.kind, error.detail, what_to_do=error.what_to_do)
+        return error.status_code, _description(error.kind, error.detail, advice=error.what_to_do)
     if isinstance(error, HTTPException):
         kind = HTTP_KINDS.get(error.status_code, "HttpError")
         return error.status_code, _description(kind, str(error.detail).lower())
@@ -120,14 +115,10 @@ def _invalid(error: RequestValidationError) -> dict[str, Any]:
 
 def _place(loc: Sequence[str | int]) -> str:
     """Where a problem lies, without the names of the types that a value may have."""
-    return ".".join(
-        str(part) for part in loc
-        if part not in ("body", "query", "path") and not ALTERNATIVE.search(str(part))
-    )
+    parts = (str(part) for part in loc if part not in ("body", "query", "path"))
+    return ".".join(part for part in parts if not ALTERNATIVE.search(part))
 
 
-def _description(
-    kind: str, message: str, field: str | None = None, what_to_do: str | None = None
-) -> dict[str, Any]:
-    what_to_do = what_to_do or ADVICE.get(kind, ADVICE["InternalError"])
-    return {"kind": kind, "message": message, "field": field, "what_to_do": what_to_do}
+def _description(kind: str, message: str, field: str | None = None, advice: str = "") -> dict[str, Any]:
+    advice = advice or ADVICE.get(kind, ADVICE["InternalError"])
+    return {"kind": kind, "message": message, "field": field, "what_to_do": advice}

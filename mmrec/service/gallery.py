@@ -8,10 +8,10 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Collection, Hashable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -25,10 +25,13 @@ from mmrec.types import RUNGS, ImageSource, Item, Recommendation, as_utc
 SIDE = 160  # pixels of a thumbnail's longest side
 QUALITY = 82  # of its JPEG; some 5 kB each
 RECENT = 10  # interactions of a history that are shown
+TEMPLATES = Environment(
+    loader=PackageLoader("mmrec", "service"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+    lstrip_blocks=True,
+)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Card:
+class Card(NamedTuple):
     """One item as it is shown.
 
     Attributes:
@@ -47,16 +50,14 @@ class Card:
     why: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shelf:
+class Shelf(NamedTuple):
     """Items in a row, best first."""
 
     title: str
     cards: Sequence[Card]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Profile:
+class Profile(NamedTuple):
     """One visitor: what is known, and what is shown.
 
     Attributes:
@@ -72,16 +73,14 @@ class Profile:
     shelves: Sequence[Shelf] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Neighbourhood:
+class Neighbourhood(NamedTuple):
     """One item, and the items near it in several spaces."""
 
     card: Card
     shelves: Sequence[Shelf]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bar:
+class Bar(NamedTuple):
     """One measured value from 0 to 1 with its interval; `ours` is drawn in colour."""
 
     name: str
@@ -91,16 +90,14 @@ class Bar:
     ours: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Chart:
+class Chart(NamedTuple):
     """Bars that may be compared with each other."""
 
     title: str
     bars: Sequence[Bar]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GalleryPage:
+class GalleryPage(NamedTuple):
     """The contents of the page; empty parts are left out.
 
     Attributes:
@@ -118,8 +115,7 @@ class GalleryPage:
     searches: Sequence[Shelf] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Visitor:
+class Visitor(NamedTuple):
     """A user, or somebody unknown, for whom the shop recommends.
 
     Attributes:
@@ -191,9 +187,8 @@ class _Gallery:
         )
 
     def neighbourhood(self, item: Item, by: Sequence[str]) -> Neighbourhood:
-        return Neighbourhood(card=self._card(item), shelves=[
-            self.shelf(f"by {space}", self.shop.similar(item.item_id, by=space, k=self.k)) for space in by
-        ])
+        found = {f"by {space}": self.shop.similar(item.item_id, by=space, k=self.k) for space in by}
+        return Neighbourhood(card=self._card(item), shelves=[self.shelf(*one) for one in found.items()])
 
     def shelf(self, title: str, found: Sequence[Recommendation], disliked: Collection[str] = ()) -> Shelf:
         items = self.shop.get([result.item_id for result in found])
@@ -255,15 +250,9 @@ def write_gallery(path: str | Path, page: GalleryPage) -> None:
 
     def thumbnail(source: ImageSource) -> str:
         key = source if isinstance(source, Hashable) else id(source)  # a PIL image cannot be hashed
-        if key not in known:
-            known[key] = _data_uri(source)
-        return known[key]
+        return known.get(key) or known.setdefault(key, _data_uri(source))
 
-    templates = Environment(
-        loader=PackageLoader("mmrec", "service"), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )
-    html = templates.get_template("gallery.html").render(page=page, thumbnail=thumbnail)
+    html = TEMPLATES.get_template("gallery.html").render(page=page, thumbnail=thumbnail)
     with replacing(path) as file:
         file.write(html.encode())
 

@@ -23,14 +23,7 @@ Work = Callable[[Progress], Mapping[str, Any]]
 
 @dataclass
 class Job:
-    """One piece of work.
-
-    Attributes:
-        request_id: of the request that started it.
-        progress: what it reported last.
-        result: what it gave, if it is done.
-        error: what went wrong, as in the answer of a failed request.
-    """
+    """One piece of work, what it reported last, and in the end its result or error (as of a request)."""
 
     kind: str
     request_id: str
@@ -60,11 +53,7 @@ class Jobs:
         self._thread: threading.Thread | None = None  # of the last one
 
     def start(self, kind: str, work: Work, request_id: str) -> Job:
-        """Starts a job; `work` is called with a function that takes its progress, and returns its result.
-
-        Raises:
-            Refused: another job is running.
-        """
+        """Starts a job; `work` is given a function that takes its progress. Refused if another job runs."""
         with self._lock:
             if busy := next((job for job in self._jobs.values() if job.state == "running"), None):
                 raise Refused(
@@ -92,11 +81,7 @@ class Jobs:
         return self._thread is not None and self._thread.is_alive()
 
     def get(self, job_id: str) -> Job:
-        """The job with an id.
-
-        Raises:
-            Refused: there is none.
-        """
+        """The job with an id; Refused if there is none."""
         if job_id not in self._jobs:
             raise Refused(
                 404, "UnknownJob", f"there is no job {job_id[:80]!r}",

@@ -8,11 +8,14 @@ import logging
 import math
 import time
 import uuid
+import zlib
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -26,6 +29,8 @@ METHODS = frozenset({"GET", "POST", "DELETE", "HEAD", "OPTIONS", "PUT", "PATCH"}
 HEALTH = frozenset({"/health/live", "/health/ready"})  # need no key, and are never sent away
 UNQUEUED = HEALTH | {"/metrics", "/openapi.json"}  # touch no store, and are wanted most when it is full
 MOST_CALLERS = 10_000  # whose buckets are remembered
+CODINGS = ("identity", "gzip", "deflate")  # of bodies; deflate is zlib's form, as HTTP says
+ZLIB_OR_GZIP = 47  # the window and the form that zlib is to find out
 
 
 class RequestIds:
@@ -36,9 +41,6 @@ class RequestIds:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hands the request on."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
         request_id = scope["mmrec.request_id"] = uuid.uuid4().hex
         scope["path"] = whole_segments(scope)
         started, status = time.perf_counter(), 0
@@ -84,7 +86,7 @@ class Authentication:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Raises Refused for a request that is not admitted."""
-        if scope["type"] == "http" and scope["path"] not in HEALTH:
+        if scope["path"] not in HEALTH:
             self._admit(scope)
         await self.app(scope, receive, send)
 
@@ -173,7 +175,7 @@ class Queue:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Raises Refused when the lane is full, or no time is left."""
-        if scope["type"] != "http" or scope["path"] in UNQUEUED:
+        if scope["path"] in UNQUEUED:
             await self.app(scope, receive, send)
             return
         self.readiness.check()
@@ -231,29 +233,45 @@ def lane_of(method: str, path: str) -> str:
 
 
 class BodyLimit:
-    """Counts a body's bytes as they arrive, whatever its length was said to be."""
+    """Counts a body's bytes as they arrive, whatever its length was said to be; packed ones unpacked, too."""
 
     def __init__(self, app: ASGIApp, settings: ServiceSettings) -> None:
         self.app, self.most = app, settings.max_body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Has the app read no more than it may; a body that says that it is longer never reaches the app."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
         too_large = HTTPException(
             413, f"the body has more than {self.most:,} bytes", {"Connection": "close"})
-        said = dict(scope["headers"]).get(b"content-length", b"0")
+        headers = Headers(scope=scope)
+        said, coding = headers.get("content-length", "0"), headers.get("content-encoding", "identity").lower()
         if said.isdigit() and int(said) > self.most:
             raise too_large
-        size = 0
+        if coding not in CODINGS:
+            raise Refused(415, "UnknownEncoding", f"the Content-Encoding {coding[:80]!r} is not known",
+                          f"Send the body as it is, or by {' or '.join(CODINGS[1:])}.")
+        inflate = zlib.decompressobj(ZLIB_OR_GZIP) if coding in CODINGS[1:] else None
+        size = packed = 0
 
         async def counted() -> Message:
-            nonlocal size
+            nonlocal size, packed
             message = await receive()
+            packed += len(message.get("body", b""))
+            if inflate and message["type"] == "http.request":
+                message["body"] = inflated(inflate, message, self.most - size + 1, coding)
             size += len(message.get("body", b""))
-            if size > self.most:
+            if max(size, packed) > self.most:
                 raise too_large  # of the one type that the framework does not take for a fault of its parsing
             return message
 
         await self.app(scope, counted, send)
+
+
+def inflated(inflate: Any, message: Message, most: int, coding: str) -> bytes:
+    """A part of a packed body, unpacked to so many bytes at most."""
+    try:
+        part: bytes = inflate.decompress(message.get("body", b""), most)
+    except zlib.error as error:
+        raise HTTPException(400, f"the body is no {coding}: {error}") from None
+    if not (message.get("more_body") or inflate.eof or len(part) == most):
+        raise HTTPException(400, f"the body is cut off, the end of its {coding} is missing")
+    return part

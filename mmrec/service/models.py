@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.json_schema import models_json_schema
 
 from mmrec.ranking.request import MOST_RESULTS
@@ -18,7 +18,9 @@ MOST_WORDS = 10_000  # characters of a query
 MOST_IDS = 10_000  # of a history or another list
 
 Id = Annotated[str, Field(min_length=1, max_length=MAX_ID)]
-Ids = Annotated[list[Id], Field(max_length=MOST_IDS)]
+Several = Annotated[list[Id], Field(max_length=MOST_IDS)]
+Ids = Annotated[Several, BeforeValidator(  # one by itself is a list of one
+    lambda ids: [ids] if isinstance(ids, str) else ids, json_schema_input_type=Several | Id)]
 Words = Annotated[str, Field(max_length=MOST_WORDS)]
 Space = Annotated[str, Field(max_length=64, examples=["content"])]  # no field has a longer name
 Where = Annotated[str, Field(max_length=MAX_LENGTH, examples=["price < 30 and category == 'mug'"])]
@@ -145,6 +147,7 @@ class Ingested(BaseModel):
     unchanged: int
     rejected: int
     without_picture: Annotated[int, Field(description="Taken without a picture that cannot be used.")]
+    incomplete: Annotated[int, Field(description="Taken without a part that cannot be used, pictures too.")]
     items: list[Outcome]
 
 
@@ -228,7 +231,8 @@ ERRORS: dict[int | str, dict[str, Any]] = {
         (401, "The API key is missing or wrong."), (403, "Asked from another site, without a key."),
         (404, "There is no such item, picture or job."),
         (409, "The store is busy or not fit for it, or a job is running."),
-        (413, "The body is too large."), (422, "A value cannot be used."),
+        (413, "The body is too large."), (415, "The Content-Encoding is unknown."),
+        (422, "A value cannot be used."),
         (429, "Too many requests."), (503, "Not ready, overloaded, or too slow."),
     )
 }
@@ -242,6 +246,12 @@ def body(json: dict[str, Any], example: Any, form: dict[str, Any] | None = None)
     return {"requestBody": {"required": True, "content": content}}
 
 
+def several(model: str) -> dict[str, Any]:
+    """The schema of a batch of rows: a list, or one row by itself."""
+    row = {"$ref": COMPONENTS + model}
+    return {"anyOf": [{"type": "array", "items": row}, row]}
+
+
 def body_schemas() -> dict[str, Any]:
     """The schemas of the bodies that the routes read themselves, by the names that `body` refers to."""
     models = [(model, "validation") for model in (ItemRow, InteractionRow, SimilarRequest)]
@@ -251,13 +261,14 @@ def body_schemas() -> dict[str, Any]:
 
 
 ITEMS = body(
-    {"type": "array", "items": {"$ref": COMPONENTS + "ItemRow"}},
+    several("ItemRow"),
     [{"item_id": "B07", "text": {"title": "Wool blanket"}, "attributes": {"price": 9.5, "category": "home"}}],
-    {"items": {"type": "string", "description": "JSON list of items; `image` names uploaded files."},
+    {"items": {"type": "string", "description": "JSON list of items, or one; `image` names uploaded files, of"
+               " several with one name each in its turn."},
      "image": FILES},
 )
 INTERACTIONS = body(
-    {"type": "array", "items": {"$ref": COMPONENTS + "InteractionRow"}},
+    several("InteractionRow"),
     [{"user_id": "u42", "item_id": "B07", "kind": "click", "time": "2024-05-02T10:00:00+00:00"}],
 )
 SIMILAR = body(

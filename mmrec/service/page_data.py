@@ -6,13 +6,12 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
-import pyarrow.compute as pc
 from fastapi import APIRouter, Query, Response
+from jinja2 import Undefined
 from pydantic import BaseModel, Field
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -26,6 +25,7 @@ from mmrec.recommender import Recommender
 from mmrec.service import models, uploads
 from mmrec.service.core import Service
 from mmrec.service.errors import Json
+from mmrec.service.gallery import TEMPLATES
 from mmrec.store.files import StoreFiles
 
 PAGE = Path(__file__).parent / "page"
@@ -49,7 +49,7 @@ MOST_POLICIES = 5  # that are judged in one answer
 MOST_ROWS = 200  # of the quarantine in one answer
 MOST_SHOWN = 500  # characters of each text of a rejected row
 MOST_TEXTS = 20
-FRESH = timedelta(days=30)  # before the newest item: what came since is new
+FRESH = 30  # days before the newest item: what came since is new
 HOLDS = {  # in words, by the type that a column of `where` has
     "string": "words", "double": "number", "bool": "true or false", "timestamp[us, tz=UTC]": "date",
 }
@@ -62,7 +62,7 @@ router = APIRouter(responses=models.ERRORS)
 
 
 class Page:
-    """Answers for the page's files from memory; they hold nothing of the shop, so everyone may have them.
+    """Answers for the page's files and for `/docs`; they hold nothing of the shop: everyone may have them.
 
     Only the names that were there at the start are known: no path of a request reaches the disk.
     """
@@ -70,13 +70,17 @@ class Page:
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
         self._files = {
-            "/" if path.name == "index.html" else f"/static/{path.name}": _answer(path)
-            for path in PAGE.iterdir() if path.suffix in TYPES
+            "/" if path.name == "index.html" else f"/static/{path.name}":
+            _answer(path.read_bytes(), path.suffix) for path in PAGE.iterdir() if path.suffix in TYPES
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Sends a file, or hands the request on."""
-        file = self._files.get(scope["path"]) if scope["type"] == "http" else None
+        if scope["path"] == "/docs" and "/docs" not in self._files:
+            template = TEMPLATES.overlay(undefined=Undefined).get_template("docs.html")
+            docs = template.render(api=scope["app"].openapi())
+            self._files["/docs"] = _answer(docs.encode(), ".html")
+        file = self._files.get(scope["path"])
         if file is None or scope["method"] not in ("GET", "HEAD"):
             await self.app(scope, receive, send)
             return
@@ -86,16 +90,15 @@ class Page:
         await file(scope, receive, send)
 
 
-def _answer(path: Path) -> Response:
-    body = path.read_bytes()
+def _answer(body: bytes, suffix: str) -> Response:
     tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-    return Response(body, 200, HEADERS | {"ETag": tag}, TYPES[path.suffix])
+    return Response(body, 200, HEADERS | {"ETag": tag}, TYPES[suffix])
 
 
 class Cards(models.Body):
     """Items to be shown."""
 
-    item_ids: Annotated[list[models.Id], Field(max_length=MOST_CARDS)]
+    item_ids: Annotated[models.Ids, Field(max_length=MOST_CARDS)]
 
 
 class Card(models.ItemShown):
@@ -106,13 +109,14 @@ class Card(models.ItemShown):
 
 
 class Rejected(BaseModel):
-    """A row that was not taken in; `line` is of its source."""
+    """A row that was not taken in, or, as `part` says, only its `field` was not; `line` is of its source."""
 
     item_id: str | None
     field: str | None
     reason: str
     source: str | None
     line: int | None
+    part: bool
     text: dict[str, str]
 
 
@@ -167,10 +171,10 @@ def stats_of(shop: Recommender) -> dict[str, Any]:
 
 def cards_of(shop: Recommender, item_ids: Sequence[str]) -> list[dict[str, Any]]:
     """Those of the items that are in the catalogue, as JSON."""
-    chosen, found = shop.behaviour.popularity(), shop.catalogue.get(item_ids)
-    newest = pc.max(shop.snapshot().facts["added_at"]).as_py()
+    chosen, found, snapshot = shop.behaviour.popularity(), shop.catalogue.get(item_ids), shop.snapshot()
+    young = {snapshot.ids[place] for place in snapshot.known(found) if snapshot.ages[place] < FRESH}
     return [
-        {**uploads.shown(item), "cold": not chosen.get(item.item_id), "new": item.added_at > newest - FRESH}
+        {**uploads.shown(item), "cold": not chosen.get(item.item_id), "new": item.item_id in young}
         for item in (found[i] for i in item_ids if i in found)
     ]
 
@@ -198,7 +202,7 @@ def _rejected(line: bytes) -> dict[str, Any]:
         "item_id": _text(content.get("item_id")), "field": _text(content.get("field")),
         "reason": without_folders(str(content.get("reason")), row.get("image")),
         "source": re.split(r"[/\\]", source)[-1] if isinstance(source, str) else None,
-        "line": number if isinstance(number, int) else None,
+        "line": number if isinstance(number, int) else None, "part": content.get("part") is True,
         "text": {str(name): str(words)[:MOST_SHOWN] for name, words in texts},
     }
 

@@ -19,7 +19,7 @@ Count = Annotated[int, Field(ge=1, le=100_000)]
 
 
 class ServiceSettings(BaseModel):
-    """Settings of one service.
+    """Settings of one service; `make` and `read` raise ConfigError for an unknown or unfit one.
 
     Attributes:
         host: address to listen at; another than the machine's own needs `api_keys`.
@@ -36,9 +36,6 @@ class ServiceSettings(BaseModel):
         in_flight: requests that are worked on: as many that read, that encode, and that write.
         waiting: requests of each of these kinds that wait for it; one more is refused.
         device: of torch, to train on; None takes the CPU.
-
-    Raises:
-        ConfigError: on construction by `make` and `read`, for a setting that is unknown or out of range.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)

@@ -8,7 +8,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import chain, count, islice
+from itertools import chain, count, islice, repeat
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote
@@ -30,11 +30,12 @@ from mmrec.data.rows import (
 )
 from mmrec.errors import DataError, Rejection, UnknownItem
 from mmrec.recommender import Recommender
-from mmrec.types import IMAGE, Interaction, Item, is_url
+from mmrec.types import IMAGE, MAX_IMAGES, Interaction, Item, is_url
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+Files = Mapping[str, Iterator[bytes]]  # by name; the next is the one that the next mention means
 PICTURES = "pictures"  # folder of a store: uploaded pictures, named by their contents
 OUTCOMES = ("added", "updated", "unchanged", "rejected")
 QUALITY = 88  # of a JPEG
@@ -42,23 +43,14 @@ _LINES = count(1)  # tell the rows of all requests apart
 
 
 class Sent(NamedTuple):
-    """A body: JSON, or the fields of a form.
-
-    Attributes:
-        fields: of a form; of JSON, the whole body under an empty name.
-        files: name of the form's part, name of the file and its bytes.
-    """
+    """A body: JSON, as a field without a name, or the fields and files of a form: part, name and bytes."""
 
     fields: Mapping[str, bytes | str]
     files: Sequence[tuple[str, str, bytes]] = ()
 
 
 async def sent_by(request: Request) -> Sent:
-    """Reads a request's body.
-
-    Raises:
-        DataError: it is neither JSON nor multipart.
-    """
+    """Reads a request's body; DataError if it is neither JSON nor multipart."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "application/json" or kind.endswith("+json"):
         return Sent({"": await request.body()})
@@ -68,19 +60,17 @@ async def sent_by(request: Request) -> Sent:
     files = []
     async with request.form(max_part_size=2**25) as form:  # BodyLimit counts all parts together
         for name, value in form.multi_items():
-            if isinstance(value, str):
-                fields[name] = value
-            else:
+            if not isinstance(value, str):
                 files.append((name, value.filename or name, await value.read()))
+            elif name in fields:
+                raise DataError(f"the form has two parts {name!r}: send one", field=name)
+            else:
+                fields[name] = value
     return Sent(fields, files)
 
 
 def parsed(text: bytes | str) -> Any:
-    """The value of a JSON text.
-
-    Raises:
-        DataError: it is no JSON.
-    """
+    """The value of a JSON text; DataError if it is none."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -88,15 +78,17 @@ def parsed(text: bytes | str) -> Any:
 
 
 def rows_of(sent: Sent, name: str, most: int) -> list[Any]:
-    """The list of a batch: the JSON body itself, or the form's part of this name.
+    """The rows of a batch: a JSON list, or one object, as the body or under this name in an object or form.
 
     Raises:
-        DataError: there is no list, or a longer one than `most`.
+        DataError: there are none, or more than `most`.
     """
-    parts = {**sent.fields, **{part: data for part, _, data in sent.files if part == name}}
+    parts = {part: data for part, _, data in sent.files} | dict(sent.fields)
     if name not in parts and "" not in parts:
         raise DataError(f"the form lacks the part {name!r}: a JSON list", field=name)
     rows = parsed(parts.get("", parts.get(name, "")))
+    if isinstance(rows, dict):
+        rows = rows[name] if rows.keys() == {name} else [rows]
     if not isinstance(rows, list):
         raise DataError(f"{name} must be a JSON list, got {type(rows).__name__}", field=name)
     if len(rows) > most:
@@ -107,11 +99,10 @@ def rows_of(sent: Sent, name: str, most: int) -> list[Any]:
 def items_of(rows: Sequence[Any], sent: Sent, shop: Recommender) -> list[Item | Rejection]:
     """The item or the rejection of each row; no two rows of any requests have the same `line`.
 
-    A picture is `{"base64": ...}` or names an uploaded file, and is kept in the store's folder; one that
-    cannot be used costs its item nothing else. Paths and
+    A picture is `{"base64": ...}` or names an uploaded file, and is kept in the store's folder. Paths and
     addresses are not followed: they would let a client read what only this machine may.
     """
-    files = {name: data for _, name, data in sent.files}
+    files = _by_name(sent.files, rows)
     return [_taken(row, next(_LINES), partial(_item, files=files, shop=shop)) for row in rows]
 
 
@@ -133,17 +124,34 @@ def _interaction(row: dict[str, Any], line: int) -> Interaction:
     return interaction_from_dict({k: v for k, v in row.items() if k != "request_id"}, line=line)
 
 
-def _item(row: dict[str, Any], line: int, files: Mapping[str, bytes], shop: Recommender) -> Item:
-    given = row.get(IMAGE)
-    sources = given if isinstance(given, list) else [] if given in (None, "") else [given]
+def _pictures_of(row: Any) -> list[Any]:
+    given = row.get(IMAGE) if isinstance(row, dict) else None
+    return [one for one in (given if isinstance(given, list) else [given]) if one not in (None, "")]
+
+
+def _by_name(files: Sequence[tuple[str, str, bytes]], rows: Sequence[Any]) -> Files:
+    """The file for each mention of a name; of several with one name each in its turn, if they are as many."""
+    mentions = Counter(one for row in rows for one in _pictures_of(row)[:MAX_IMAGES] if isinstance(one, str))
+    called: dict[str, list[bytes]] = {}
+    for _, name, data in files:
+        called.setdefault(name, []).append(data)
+    return {
+        name: repeat(several[0]) if len(set(several)) == 1
+        else iter(several if mentions[name] == len(several) else ())
+        for name, several in called.items()
+    }
+
+
+def _item(row: dict[str, Any], line: int, files: Files, shop: Recommender) -> Item:
+    sources = _pictures_of(row)
     check = images.check if IMAGE in shop.encoders else images.decode  # an encoder decodes them itself
-    pictures = [_checked(source, files, check) for source in sources]
+    pictures = [_picture(source, files, check) for source in sources[:MAX_IMAGES]]
     paths = [  # under the name of their contents, so that the same picture is kept once
         picture if isinstance(picture, Refused)
         else shop.path / PICTURES / (images.digest(picture) + format_of(picture).suffixes[0])
         for picture in pictures
     ]
-    item = item_from_dict({**tidied({**row, IMAGE: None}), IMAGE: paths}, line=line)
+    item = item_from_dict({**tidied({**row, IMAGE: None}), IMAGE: paths + sources[MAX_IMAGES:]}, line=line)
     for path, picture in zip(paths, pictures, strict=True):
         if isinstance(picture, bytes) and isinstance(path, Path) and not path.exists():
             path.parent.mkdir(exist_ok=True)
@@ -152,28 +160,28 @@ def _item(row: dict[str, Any], line: int, files: Mapping[str, bytes], shop: Reco
     return item
 
 
-def _checked(
-    source: Any, files: Mapping[str, bytes], check: Callable[[bytes], object]
-) -> bytes | Refused:
+def _picture(source: Any, files: Files, check: Callable[[bytes], object]) -> bytes | Refused:
+    """An uploaded picture, or why there is none."""
+    picture: bytes | None
     try:
-        check(picture := _uploaded(source, files))
+        if isinstance(source, dict) and set(source) == {"base64"}:
+            picture = located(source, None)
+        elif not isinstance(source, str):
+            raise DataError('image must be {"base64": ...} or the name of an uploaded file')
+        elif source not in files:
+            raise DataError(
+                f"image {source[:80]!r} names no uploaded file (paths and addresses are not followed): upload"
+                ' it in a multipart body, or send it as {"base64": ...}'
+            )
+        elif (picture := next(files[source], None)) is None:
+            raise DataError(
+                f"several uploaded files are called {source[:80]!r}, and the rows do not name each of them"
+                " once: give each a name of its own"
+            )
+        check(picture)
     except DataError as error:
         return Refused(source, str(error))
     return picture
-
-
-def _uploaded(source: Any, files: Mapping[str, bytes]) -> bytes:
-    if isinstance(source, str):
-        if source not in files:
-            raise DataError(
-                f"image {source[:80]!r} names no uploaded file (paths and addresses are not followed): upload"
-                " it in a multipart body, or send it as {\"base64\": ...}", field=IMAGE,
-            )
-        return files[source]
-    if not (isinstance(source, dict) and set(source) == {"base64"}):
-        raise DataError("image must be {\"base64\": ...} or the name of an uploaded file", field=IMAGE)
-    data: bytes = located(source, None)
-    return data
 
 
 def ingest(shop: Recommender, batches: Sequence[Sequence[Item | Rejection]]) -> list[dict[str, Any]]:
@@ -184,38 +192,37 @@ def ingest(shop: Recommender, batches: Sequence[Sequence[Item | Rejection]]) -> 
 
     Returns:
         For each batch the counts of `Recommender.ingest`, and the outcome of each row, with a reason where it
-        is rejected or taken without a picture.
+        is rejected or taken without a part.
     """
     outcomes, answers = _outcomes(shop, list(chain.from_iterable(batches))), []
     for batch in batches:
         mine = list(islice(outcomes, len(batch)))
         tally = Counter(one["outcome"] for one in mine)
-        partly = sum("reason" in one and one["outcome"] != "rejected" for one in mine)
-        answers.append({**{what: tally[what] for what in OUTCOMES}, "without_picture": partly, "items": mine})
+        partly = [one["field"] for one in mine if "reason" in one and one["outcome"] != "rejected"]
+        answers.append({
+            **{what: tally[what] for what in OUTCOMES}, "without_picture": partly.count(IMAGE),
+            "incomplete": len(partly), "items": mine,
+        })
     return answers
 
 
 def _outcomes(shop: Recommender, rows: Sequence[Item | Rejection]) -> Iterator[dict[str, Any]]:
     ids = list({row.item_id: None for row in rows if isinstance(row, Item)})
-    before = shop.catalogue.lookup(ids)
-    report = shop.ingest(rows)
-    after = shop.catalogue.lookup(ids)
+    before, report, after = shop.catalogue.lookup(ids), shop.ingest(rows), shop.catalogue.lookup(ids)
     refused = {rejection.line: rejection for rejection in report.rejections}
-    incomplete = {one.line: one for one in report.incomplete}
+    told = refused | {one.line: one for one in report.incomplete}
     last = {row.item_id: row.line for row in rows if row.line not in refused}
     for row in rows:
-        if no := refused.get(row.line):
-            reason = _without_paths(no.reason, row)
-            yield {"item_id": no.item_id, "outcome": "rejected", "reason": reason, "field": no.field}
-            continue
         what = "updated"  # also a row that a later one replaced
-        if row.item_id is not None and last[row.item_id] == row.line:
+        if row.line in refused:
+            what = "rejected"
+        elif row.item_id is not None and last[row.item_id] == row.line:
             was, now = before.get(row.item_id), after.get(row.item_id)
             what = "added" if was is None else "unchanged" if now and was.digest == now.digest else "updated"
-        told = {"item_id": row.item_id, "outcome": what}
-        if less := incomplete.get(row.line):
-            told |= {"reason": _without_paths(less.reason, row), "field": less.field}
-        yield told
+        outcome = {"item_id": row.item_id, "outcome": what}
+        if why := told.get(row.line):
+            outcome |= {"reason": _without_paths(why.reason, row), "field": why.field}
+        yield outcome
 
 
 def _without_paths(reason: str, row: Item | Rejection) -> str:
@@ -240,9 +247,6 @@ def picture(
     """The tag and the JPEG of an item's picture, `size` pixels long at most; no JPEG if the tag is known.
 
     It is drawn anew: nothing but pixels leaves the machine, no metadata and no format that browsers run.
-
-    Raises:
-        UnknownItem: there is no such item, or it has no such picture that can be read.
     """
     sources = _local(shop, shop.get([item_id])[0])
     try:

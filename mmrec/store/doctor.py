@@ -1,22 +1,34 @@
-"""A store's health: rows against their digests, vectors, indices, versions, disk."""
+"""A store as a whole: its health (rows against their digests, vectors, disk), and types of attributes."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from mmrec.data.rows import item_from_dict
-from mmrec.encoders.modality import modality_of
-from mmrec.errors import MmrecError, StoreError
+from mmrec.data.cleaning import identifier
+from mmrec.data.rows import BAD, item_from_dict
+from mmrec.encoders.modality import TEXT, labels, modality_of
+from mmrec.errors import DataError, MmrecError, StoreError
 from mmrec.store import schema
 from mmrec.store.catalogue import Catalogue
+from mmrec.store.ingest import Intake
 from mmrec.store.interactions import Interactions
+from mmrec.store.schema import Draft, Stored
+from mmrec.store.tables import STREAM
+from mmrec.types import LABELS, Item
 
 SHOWN = 20  # item ids listed for each problem
+EXAMPLES = 5  # of values that are lost
+_TOLD = ["item_id", "record", "digest", "digests", "added_at"]
+_BOOLS = ["false", "true", "no", "yes", "0", "1"]
 
 
 def examine(catalogue: Catalogue, behaviour: Interactions, *, mend: bool = True) -> dict[str, Any]:
@@ -77,6 +89,93 @@ def census(catalogue: Catalogue, behaviour: Interactions) -> dict[str, Any]:
     }
 
 
+def retype(
+    catalogue: Catalogue, name: str, kind: str, *, read: Callable[[Any], Any] | None = None,
+    dry_run: bool = False,
+) -> dict[str, Any]:
+    """Gives an attribute another type: its column and its items are written beside, and swapped in.
+
+    Nothing but words of categories is encoded. A trained head does without the attribute until the next fit.
+
+    Args:
+        kind: one of `schema.KINDS`.
+        read: makes the new value of a stored one; None, or a ValueError, if it cannot. By default what is
+            written plainly is read: "12.5", "true", "2024-05-01".
+        dry_run: whether only to say what would become of the values.
+
+    Returns:
+        `name`, `type`, the number of `values`, how many of them are `lost`, and `examples` of those.
+
+    Raises:
+        DataError: there is no such attribute or type, or no value can become it.
+    """
+    table, known = catalogue.table, schema.attribute_types(catalogue.table.schema)
+    for what, one, choices in (("attribute", name, [*known]), ("type of attributes", kind, [*schema.KINDS])):
+        if one not in choices:
+            raise DataError(f"there is no {what} {one!r}: choose {', '.join(choices)}"[:500], field=name)
+    with catalogue.store.rewriting(), catalogue.store.writer():
+        catalogue.mend()
+        rows = table.scan(_TOLD, f"`{schema.ATTRIBUTE + name}` IS NOT NULL").to_pylist()
+        items = [schema.item_of(row["record"], row["added_at"]) for row in rows]
+        new = [_retyped(item, name, kind, read or partial(_plainly, kind)) for item in items]
+        lost = [one for one, item in zip(items, new, strict=True) if name not in item.attributes]
+        examples = list(dict.fromkeys(str(one.attributes[name])[:100] for one in lost))[:EXAMPLES]
+        if len(lost) == len(rows):
+            raise DataError(f"no value of {name!r} can become a {kind}, such as {examples}: nothing changed")
+        if not dry_run:
+            catalogue.swap_attribute(_beside(catalogue, [*map(_draft, rows, items, new)], name))
+    return {"name": name, "type": kind, "values": len(rows), "lost": len(lost), "examples": examples}
+
+
+def _retyped(item: Item, name: str, kind: str, read: Callable[[Any], Any]) -> Item:
+    """The item with the new value of an attribute, or without it."""
+    others = {other: value for other, value in item.attributes.items() if other != name}
+    with suppress(*BAD):
+        new = replace(item, attributes={**others, name: read(item.attributes[name])})
+        if schema.arrow_type(new.attributes.get(name, ())) == schema.KINDS[kind]:
+            return new
+    return replace(item, attributes=others)
+
+
+def _draft(row: dict[str, Any], before: Item, item: Item) -> Draft:
+    """A stored item with other attributes, on its way into the store; all else is as it was."""
+    was, words = json.loads(row["digests"]), labels(item)
+    digests = {field: told for field, told in was.items() if field != LABELS}
+    digests |= {LABELS: schema.digest(TEXT.read(words, 0).digest)} if words else {}
+    record, undated = schema.record(item), replace(item, added_at=None)
+    given = row["digest"] != schema.whole_digest(replace(before, added_at=None), row["record"], was)
+    whole = schema.whole_digest(item if given else undated, record, digests) if row["digest"] else ""
+    stored = Stored(row["digest"], row["digests"], row["added_at"])
+    return Draft(item, record, whole, digests, stored, {LABELS: words} if words else {})
+
+
+def _beside(catalogue: Catalogue, drafts: Sequence[Draft], name: str) -> pa.Table:
+    """The rows of items in which an attribute has another type, its values under another name."""
+    worded, vectors = [draft for draft in drafts if draft.inputs], {}
+    for start in range(0, len(worded), STREAM):
+        found = Intake(catalogue).embed(worded[start : start + STREAM])[0]
+        vectors |= {place: vector for place, vector in found.items() if place[1] == LABELS}
+    rows = schema.rows(drafts, datetime.now(UTC), schema.draft_fields(drafts, vectors), None, "")
+    words = [field for field in catalogue.table.schema if field.name == schema.EMBEDDING + LABELS]
+    for field in words if words and words[0].name not in rows.column_names else ():
+        rows = rows.append_column(field, pa.nulls(len(rows), field.type))
+    own = schema.ATTRIBUTE + name
+    return rows.rename_columns([schema.BESIDE + name if n == own else n for n in rows.column_names])
+
+
+def _plainly(kind: str, value: Any) -> Any:
+    """A value of a kind that is written plainly; ValueError, or another of `BAD`, if it is not."""
+    if kind == "list":
+        return value if isinstance(value, list) else [_plainly("category", value)]
+    (value,) = value if isinstance(value, list) else (value,)
+    text = value.isoformat() if isinstance(value, datetime) else str(identifier(value)).strip()
+    if kind == "category":
+        return text.lower() if isinstance(value, bool) else text
+    if kind == "number":
+        return int(value) if isinstance(value, bool) or text.isdecimal() else float(value)
+    return bool(_BOOLS.index(text.lower()) % 2) if kind == "bool" else datetime.fromisoformat(text)
+
+
 def _is_broken(read: Callable[[], object]) -> bool:
     try:
         read()
@@ -110,6 +209,8 @@ def _fault(facts: dict[str, Any], embedded: set[str], catalogue: Catalogue) -> s
         item = item_from_dict(json.loads(facts["record"]))
         digests = dict(json.loads(facts["digests"]))
     except (ValueError, TypeError, MmrecError):
+        return "record cannot be read"
+    if item.lost:
         return "record cannot be read"
     if any(digests.get(name) != schema.digest(text) for name, text in item.text.items()):
         return "text differs from its digest"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from mmrec.data.rows import Refused
+from mmrec.data.rows import Refused, together
 from mmrec.encoders.base import Vectors
 from mmrec.encoders.modality import MODALITIES, TEXT, Modality, modality_of
 from mmrec.errors import DataError, Rejection
@@ -22,6 +23,7 @@ from mmrec.store.catalogue import Catalogue
 from mmrec.store.schema import Draft, Place, Stored
 from mmrec.types import IMAGE, IngestReport, Item
 
+log = logging.getLogger(__name__)
 SMALLEST, LARGEST = 256, 4_096  # items of a chunk
 BRISK = 2.0  # seconds; a chunk that takes less may be bigger, whatever it is spent on
 LONG = 30.0  # seconds of encoding that an interruption may cost
@@ -35,7 +37,7 @@ Accept = Callable[[Sequence[str]], None]
 class Intake:
     """One ingest into one catalogue.
 
-    A picture that cannot be used costs its item nothing else: the item is stored without it.
+    A part that cannot be used costs its item nothing else: the item is stored without it.
 
     Args:
         strict: stop at the first row that cannot be taken whole, after storing all rows before it.
@@ -49,18 +51,19 @@ class Intake:
         self.encoder_calls = 0
         self._memory: dict[Any, Vectors] = {}  # by modality and input
         self._held = 0  # bytes, of this chunk
-        self._given: dict[str, Item] = {}  # by id, of this chunk, with all their pictures ...
-        self._lost: dict[str, list[str]] = {}  # ... and what is wrong with those that they go without
+        self._given: dict[str, Item] = {}  # by id, of this chunk, with all their parts ...
+        self._lost: dict[str, list[DataError]] = {}  # ... and what is wrong with parts that they go without
         self._encoding = 0.0  # seconds, of this chunk
 
     def run(
         self, rows: Iterable[Item | Rejection], progress: Progress | None = None, accept: Accept | None = None
     ) -> IngestReport:
         """Takes every row in; what a killed run stored stays, and costs nothing the next time."""
-        started = time.perf_counter()
+        started, ahead = time.perf_counter(), 0
         self.catalogue.mend()
         for chunk in self._chunks(rows):
             taken = self._take(chunk)
+            ahead += schema.ahead(row.added_at for row in chunk if isinstance(row, Item) and row.added_at)
             if accept:
                 accept(taken)
             if progress:
@@ -69,10 +72,13 @@ class Intake:
                 raise _refusal(self.rejections[0])
         if self.counts["added"] or self.counts["updated"]:
             self.catalogue.finish()
+        if ahead:
+            log.warning("%d items lie in the future (is a clock wrong?): not new before their time", ahead)
         return IngestReport(
             **self.counts, rejected=len(self.rejections), encoder_calls=self.encoder_calls,
             seconds=time.perf_counter() - started, rejections=tuple(self.rejections),
-            without_picture=len(self.incomplete), incomplete=tuple(self.incomplete.values()),
+            without_picture=sum(one.field == IMAGE for one in self.incomplete.values()),
+            incomplete=tuple(self.incomplete.values()),
         )
 
     def _chunks(self, rows: Iterable[Item | Rejection]) -> Iterator[list[Item | Rejection]]:
@@ -106,7 +112,7 @@ class Intake:
                     self.counts[what] += 1
                     self.counts["updated"] += len(versions) - 1  # rows that a later one replaced
                     if lost := self._lost.get(item_id):
-                        self.incomplete[item_id] = schema.refused(self._given[item_id], _all_of(lost))
+                        self.incomplete[item_id] = schema.refused(self._given[item_id], together(lost))
                     else:
                         self.incomplete.pop(item_id, None)
                         taken.append(item_id)
@@ -122,7 +128,7 @@ class Intake:
         """What became of items with different ids: a count's name, or a rejection."""
         self._held, self._lost, self._given = 0, {}, {item.item_id: item for item in items}
         stored = self.catalogue.lookup(list(self._given))
-        types = schema.attribute_types(self.catalogue.table.schema)
+        types = schema.common_types(items) | schema.attribute_types(self.catalogue.table.schema)
         outcome: dict[str, str | Rejection] = {}
         drafts: list[Draft] = []
         for item in items:
@@ -141,9 +147,9 @@ class Intake:
         """The item with its digests and what its encoders read; None if it is to stay as it is stored.
 
         Raises:
-            DataError: nothing of it can be used, or an attribute does not fit its column.
+            DataError: nothing of it can be used.
         """
-        schema.check_types(item, types)
+        item, wrong = schema.fitting(item, types)
         digests: dict[str, str] = {}
         inputs: dict[str, Sequence[Any]] = {}
         lost = {n: image.reason for n, image in enumerate(item.images) if isinstance(image, Refused)}
@@ -159,11 +165,10 @@ class Intake:
         if lost:
             as_before = digests | {IMAGE: json.loads(before.digests).get(IMAGE)} if before else digests
             if before and before.digest == schema.whole_digest(item, schema.record(item), as_before):
-                self._lose(item, lost)
+                self._lose(item, lost, wrong)
                 return None  # the picture was sound before: what was made of it stays
-            item = self._lose(item, lost)
-        for name, value in item.attributes.items():
-            types.setdefault(name, schema.arrow_type(value))  # a later item of the chunk must agree
+        if lost or wrong:
+            item = self._lose(item, lost, wrong)
         record = schema.record(item)
         whole = schema.whole_digest(item, record, digests)
         if before and before.digest == whole:
@@ -171,13 +176,13 @@ class Intake:
         self._held = held
         return Draft(item, record, whole, digests, before, inputs)
 
-    def _lose(self, item: Item, lost: Mapping[int, str]) -> Item:
+    def _lose(self, item: Item, pictures: Mapping[int, str], wrong: Sequence[DataError]) -> Item:
         """The item without some of its pictures; DataError if nothing else is left, or no part may go."""
-        reasons = self._lost.setdefault(item.item_id, [])
-        reasons += lost.values()
-        rest = replace(item, image=[image for n, image in enumerate(item.images) if n not in lost])
+        lost = self._lost.setdefault(item.item_id, [])
+        lost += [*(DataError(reason, field=IMAGE) for reason in pictures.values()), *wrong]
+        rest = replace(item, image=[image for n, image in enumerate(item.images) if n not in pictures])
         if self.strict or not (rest.text or rest.attributes or rest.images):
-            raise _all_of(reasons)
+            raise together(lost)
         return rest
 
     def _write(self, drafts: Sequence[Draft], types: dict[str, pa.DataType]) -> dict[str, str | Rejection]:
@@ -287,10 +292,6 @@ def next_size(size: int, encoding: float, storing: float) -> int:
         return max(SMALLEST, size // 2)
     cheap = encoding + storing < BRISK or storing > SHARE * encoding
     return min(LARGEST, 2 * size) if cheap and 2 * encoding < LONG else size
-
-
-def _all_of(reasons: Iterable[str]) -> DataError:
-    return DataError("; ".join(dict.fromkeys(reasons)), field=IMAGE)
 
 
 def _refusal(rejection: Rejection) -> DataError:

@@ -31,7 +31,6 @@ CHUNK = 50_000  # interactions of one write
 MOST = 100_000  # interactions, and users without any, whose histories are kept in memory
 INDEX_CACHE = 24 * 2**20  # bytes; of an index a page at a time is looked up, and each click makes new ones
 OLDEST_FIRST = [("time", "ascending"), ("item_id", "ascending")]
-AHEAD = timedelta(days=1)  # of now: an interaction later than this has a wrong clock
 KEEP = timedelta(minutes=1)  # of versions: a click each makes thousands, and a scan is done in seconds
 Rows = Sequence[Mapping[str, Any]]
 Weigh = Callable[[pa.Table], NDArray[np.float64]]
@@ -67,7 +66,7 @@ class Popularity:
             return replace(before, version=table.version)
         rows = before.rows + new.num_rows
         days = new["time"].cast(pa.int64()).to_numpy() / 86_400e6  # microseconds -> days
-        past = days <= (datetime.now(UTC) + AHEAD).timestamp() / 86_400
+        past = days <= (datetime.now(UTC) + schema.AHEAD).timestamp() / 86_400
         if not past.any():
             return replace(before, version=table.version, rows=rows)
         new, days = new.filter(pa.array(past)), days[past]
@@ -161,7 +160,7 @@ class Interactions:
         source = iter(rows)
         while chunk := list(islice(source, CHUNK)):
             keyed, refused = _parted(chunk)
-            ahead += _ahead(keyed)
+            ahead += schema.ahead(one.time for one in keyed.values())
             new = self._append(keyed) if keyed else 0
             added, unchanged = added + new, unchanged + len(chunk) - len(refused) - new
             rejections += refused
@@ -188,7 +187,7 @@ class Interactions:
             if first:
                 self._append(first)
                 self._finish()
-        _tell(_ahead(first))
+        _tell(schema.ahead(one.time for one in first.values()))
         reports = []
         for batch, (keyed, refused) in zip(batches, parts, strict=True):
             new = keyed.keys() - known
@@ -259,12 +258,6 @@ class Interactions:
         with self.store.writer():
             inserted, _ = self.table.upsert(rows, insert_only=True)
         return inserted
-
-
-def _ahead(interactions: Mapping[str, Interaction]) -> int:
-    """How many are dated in the future."""
-    latest = datetime.now(UTC) + AHEAD
-    return sum(one.time > latest for one in interactions.values())
 
 
 def _tell(ahead: int) -> None:

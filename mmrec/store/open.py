@@ -266,11 +266,15 @@ def open_store(
 
 
 def _settings(store: Store, config: Config | Mapping[str, Any] | None) -> tuple[Config, Config]:
-    """The settings that a store keeps, and those that shall serve: other weights, never other encoders."""
+    """The settings that a store keeps, and those that shall serve: other weights, never other encoders.
+
+    A mapping changes what it names.
+    """
     kept = Config.make(store.facts["config"])
     if config is None:
         return kept, kept
-    asked, recorded, names = Config.make(config), store.facts["encoders"], encoder_names(kept)
+    asked = Config.make(config if isinstance(config, Config) else kept.model_dump() | dict(config))
+    recorded, names = store.facts["encoders"], encoder_names(kept)
     for modality, wanted in encoder_names(asked).items():
         has = recorded.get(modality, {"name": "none"})["name"]
         if wanted not in ("auto", names[modality], has):

@@ -19,9 +19,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -51,6 +52,12 @@ INTERACTIONS = pa.schema([
     pa.field("time", TIME),
 ])
 ATTRIBUTE, EMBEDDING = "a_", "e_"
+BESIDE, BEFORE = "new_", "old_"  # of an attribute that gets another type: its columns to come, and gone
+KINDS = {
+    "category": pa.string(), "number": pa.float64(), "bool": pa.bool_(), "date": TIME,
+    "list": pa.list_(pa.string()),
+}
+AHEAD = timedelta(days=1)  # of now: what is dated later than this has a wrong clock
 NOUNS = {
     pa.string(): "text", pa.float64(): "numbers", pa.bool_(): "true or false", TIME: "dates",
     pa.list_(pa.string()): "lists of strings",
@@ -112,15 +119,23 @@ def stored_name(column: str) -> str:
     return column if column in ("item_id", "added_at") else ATTRIBUTE + column
 
 
-def check_types(item: Item, known: Mapping[str, pa.DataType]) -> None:
-    """Raises DataError if an attribute does not fit the column that its name has by now."""
+def common_types(items: Iterable[Item]) -> dict[str, pa.DataType]:
+    """Type of each attribute as most of the items have it."""
+    votes = Counter((name, arrow_type(value)) for item in items for name, value in item.attributes.items())
+    return dict(vote for vote, _ in reversed(votes.most_common()))
+
+
+def fitting(item: Item, known: Mapping[str, pa.DataType]) -> tuple[Item, list[DataError]]:
+    """The item without attributes that do not fit their columns, and all that it has lost by now."""
+    wrong = [DataError(item.lost.reason, field=item.lost.field)] if item.lost else []
+    fit = {}
     for name, value in item.attributes.items():
-        expected = known.get(name)
-        if expected is not None and arrow_type(value) != expected:
-            raise DataError(
-                f"attribute {name!r} holds {NOUNS[expected]} in this store, got {value!r}"[:300]
-                + ": give the same type, or another name", field=name,
-            )
+        if known[name] == arrow_type(value):
+            fit[name] = value
+            continue
+        told = f"attribute {name!r} holds {NOUNS[known[name]]} in this store, got {value!r}"[:300]
+        wrong.append(DataError(told + ": give the same type, or another name", field=name))
+    return item if len(fit) == len(item.attributes) else replace(item, attributes=fit), wrong
 
 
 def document(item: Item) -> str:
@@ -146,6 +161,12 @@ def record(item: Item) -> str:
 def item_of(record: str, added_at: datetime) -> Item:
     """The item of a row."""
     return item_from_dict({**json.loads(record), "added_at": added_at})
+
+
+def ahead(times: Iterable[datetime]) -> int:
+    """How many of the times lie in the future, further than clocks differ."""
+    latest = datetime.now(UTC) + AHEAD
+    return sum(time > latest for time in times)
 
 
 def whole_digest(item: Item, record: str, digests: Mapping[str, str]) -> str:
@@ -257,6 +278,8 @@ def field_columns(schema: pa.Schema) -> list[str]:
 
 def refused(item: Item, error: Exception) -> Rejection:
     """An item that is not taken, or not whole, for this error; its row holds all that was given."""
+    if item.lost:
+        return replace(item.lost, reason=str(error), field=getattr(error, "field", None))
     try:
         row = item_as_dict(item)
     except Exception:  # Pillow raises whatever there is for an image that was closed or cut off

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from copy import copy
 from datetime import timedelta
 from functools import partial
@@ -188,6 +188,11 @@ class KeyedTable:
         if present:
             self._change(f"drop columns of {self.name}", lambda: self._table.drop_columns(present))
             self._indexed -= set(present)
+
+    def rename_columns(self, names: Mapping[str, str]) -> None:
+        """Gives columns other names, all in one step."""
+        changes = [{"path": before, "rename": after} for before, after in names.items()]
+        self._change(f"rename columns of {self.name}", lambda: self._table.alter_columns(*changes))
 
     def indexed(self, column: str) -> bool:
         """Whether a column has an index. That it has one is asked of LanceDB once: it takes milliseconds."""

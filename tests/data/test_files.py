@@ -129,22 +129,11 @@ def test_a_pil_picture_is_written_as_png_and_stands_upright(tmp_path, suffix):
 
 @pytest.mark.parametrize(("line", "field", "words"), [
     ('{"item_id": "a", "item_id": "b"}', "item_id", "twice"),
-    ('{"item_id": "a", "attributes": {"p": NaN}}', None, "no JSON number"),
-    ('{"item_id": "a", "attributes": {"p": -Infinity}}', None, "no JSON number"),
-    ('{"item_id": "a", "attributes": {"p": 1e999}}', None, "no JSON number"),
     ('{"item_id": "a", "attributes": {"p": ' + "9" * 5000 + "}}", None, "no valid JSON"),
-    ('{"item_id": "a", "attributes": {"p": ' + "9" * 400 + "}}", None, ""),
-    ('{"item_id": "a", "title": "mug"}', "title", "--format table"),
     ('{"text": {"title": "mug"}}', "item_id", "missing"),
     ('{"item_id": 7.5}', "item_id", "string"),
-    ('{"item_id": "a", "text": "mug"}', "text", "map"),
-    ('{"item_id": "a", "added_at": "soon"}', "added_at", "ISO 8601"),
-    ('{"item_id": "a", "added_at": 1714521600000}', "added_at", "not milliseconds"),
-    ('{"item_id": "a", "added_at": "0001-01-01T00:00:00+14:00"}', "added_at", "ISO 8601"),
-    ('{"item_id": "a", "attributes": {"d": {"datetime": []}}}', "d", "ISO 8601"),
     ('{"item_id": "\\ud800"}', "item_id", "printable"),
     ("[" * 100_000, None, "no valid JSON"),
-    ('{"item_id": "a", "text": ' + '{"x":' * 500 + "1" + "}" * 501, None, ""),
     ('["item_id"]', None, "object"),
     ('{"item_id": "a"', None, "no valid JSON"),
     (b'{"item_id": "\xff"}', None, "UTF-8"),
@@ -161,6 +150,37 @@ def test_a_bad_line_is_rejected_with_its_reason_and_the_others_are_read(tmp_path
     assert json.loads(dump_row(bad.row))
 
 
+@pytest.mark.parametrize(("part", "field", "words"), [
+    ('"attributes": {"p": -Infinity, "ok": 1}', "p", "finite"), ('"attributes": {"p": 1e999}', "p", "finite"),
+    ('"attributes": {"p": ' + "9" * 400 + "}", "p", "finite"), ('"attributes": 7', "attributes", "mapping"),
+    ('"attributes": {"d": {"datetime": []}, "ok": 1}', "d", "ISO 8601"),
+    ('"attributes": {"p": {"x": 1}, "ok": 1}', "p", "must be a string"),
+    ('"attributes": {"p (EUR)": 3, "ok": 1}', "p (EUR)", "rename it"),
+    ('"title": "mug"', "title", "--format table"), ('"added_at": "soon"', "added_at", "ISO 8601"),
+    ('"added_at": 1714521600000', "added_at", "not milliseconds"),
+    ('"added_at": "0001-01-01T00:00:00+14:00"', "added_at", "ISO 8601"),
+    ('"text": {"t": "mug", "u": ["x"]}', "u", "must be a string"),
+    ('"text": {"t": "mug", "u": ' + '{"x":' * 500 + "1" + "}" * 501, "u", "must be a string"),
+])
+def test_a_part_that_cannot_be_used_costs_that_part_and_the_row_is_kept_whole(tmp_path, part, field, words):
+    text = "" if part.startswith('"text"') else ', "text": {"t": "mug"}'
+    path = lines_file(tmp_path, "", f'{{"item_id": "a"{text}, {part}}}')
+    (item,) = read_items(path)
+    assert (item.item_id, dict(item.text), item.line) == ("a", {"t": "mug"}, 2)
+    assert dict(item.attributes) == ({"ok": 1} if '"ok"' in part else {})
+    assert item.added_at is None
+    assert (item.lost.item_id, item.lost.field, item.lost.line) == ("a", field, 2)
+    assert words in item.lost.reason
+    row = json.loads(dump_row(item.lost.row))
+    assert row["text"]["t"] == "mug"
+    assert set(row) == {"item_id", "text", part.split('"')[1]}
+
+
+def test_what_is_no_number_in_json_is_absent_as_in_tables(tmp_path):
+    (item,) = read_items(lines_file(tmp_path, '{"item_id": "a", "attributes": {"p": NaN, "q": 1}}'))
+    assert (dict(item.attributes), item.lost) == ({"q": 1}, None)
+
+
 def test_a_key_that_stands_twice_is_named_among_very_many(tmp_path):
     keys = [f"k{i}" for i in range(200_000)]  # a search for each of them would never end
     pairs = ", ".join(f'"{key}": 1' for key in [*keys, keys[-1]])
@@ -170,10 +190,15 @@ def test_a_key_that_stands_twice_is_named_among_very_many(tmp_path):
 
 
 def test_a_rejection_keeps_the_id_and_a_row_that_finds_its_picture_from_anywhere(tmp_path):
-    path = lines_file(tmp_path, '{"item_id": "a", "image": "a.jpg", "text": {"1": "x"}}')
-    (bad,) = rejections(path)
-    assert bad.item_id == "a"
-    assert bad.row == {"item_id": "a", "image": str(tmp_path / "a.jpg"), "text": {"1": "x"}}
+    long = "a" * 600
+    path = lines_file(
+        tmp_path, f'{{"item_id": "{long}", "image": "a.jpg"}}',
+        '{"item_id": "a", "image": "a.jpg", "text": {"1": "x"}}',
+    )
+    bad, part = read_items(path)
+    assert bad.item_id == long[:512]
+    assert bad.row == {"item_id": long, "image": str(tmp_path / "a.jpg")}
+    assert part.lost.row == {"item_id": "a", "image": str(tmp_path / "a.jpg"), "text": {"1": "x"}}
 
 
 def test_a_line_too_long_to_hold_is_rejected(tmp_path, monkeypatch):
@@ -268,17 +293,23 @@ def test_parquet_of_other_hands_is_read(tmp_path):
     assert list(read_items(pictures)) == [Item(item_id="c", image=b"png")]
 
 
-def test_one_bad_row_of_a_parquet_file_is_rejected_alone(tmp_path):
+def test_one_bad_value_of_a_parquet_file_costs_that_value_and_without_an_id_the_row(tmp_path):
+    broken = pa.Array.from_buffers(pa.string(), 4, pa.array([b"a", b"b", b"\xff", b"d"]).buffers())
     path = table_file(
         tmp_path, item_id=["a", None, "c", "d"], attributes=['{"p": 1}', None, "{p", None],
-        added_at=pa.array([0, 0, 0, 2**62], pa.timestamp("us")),
+        added_at=pa.array([0, 0, 0, 2**62], pa.timestamp("us")), image=broken,
     )
-    good, *bad = read_items(path)
-    assert good == Item(item_id="a", attributes={"p": 1}, added_at=datetime(1970, 1, 1))
-    assert [(row.line, row.field) for row in bad[:1]] == [(2, "item_id")]
-    assert bad[1].item_id == "c"
-    assert "no valid JSON" in bad[1].reason
-    assert bad[2].line == 4
+    good, bare, *odd = read_items(path)
+    assert good == Item(
+        item_id="a", attributes={"p": 1}, image=str(tmp_path / "a"), added_at=datetime(1970, 1, 1))
+    assert (bare.line, bare.field) == (2, "item_id")
+    assert odd[0] == Item(item_id="c", image=odd[0].image, added_at=datetime(1970, 1, 1))
+    assert "utf-8" in odd[0].images[0].reason
+    assert odd[1] == Item(item_id="d", image=str(tmp_path / "d"))
+    assert [(item.line, item.lost.field) for item in odd] == [(3, "attributes"), (4, "added_at")]
+    assert json.loads(dump_row(odd[1].lost.row))["added_at"] == "date value out of range"
+    names = table_file(tmp_path, item_id=broken)
+    assert [getattr(row, "field", None) for row in read_items(names)] == [None, None, "item_id", None]
     twice = pa.array([[("t", "x"), ("t", "y")]], pa.map_(pa.string(), pa.string()))
     assert "twice" in rejections(table_file(tmp_path, item_id=["a"], text=twice))[0].reason
 

@@ -12,9 +12,9 @@ from mmrec.data import images
 from mmrec.data.files import read_items, write_items
 from mmrec.data.formats import dump_row
 from mmrec.data.image_paths import ImagePaths
-from mmrec.data.rows import Refused, item_as_dict, json_ready
+from mmrec.data.rows import MOST_TOLD, Refused, item_as_dict, item_from_dict, json_ready
 from mmrec.errors import DataError
-from mmrec.types import Item
+from mmrec.types import MAX_IMAGES, Item
 
 times = st.datetimes(timezones=st.sampled_from([UTC, timezone(timedelta(hours=5, minutes=30))]),
                      min_value=datetime(2, 1, 1), max_value=datetime(9998, 1, 1))
@@ -97,6 +97,50 @@ def test_a_value_that_is_no_picture_is_refused_and_kept_to_be_mended(feed, odd):
     (item,) = read_items(feed / "items.jsonl")
     assert [isinstance(image, Refused) for image in item.images] == [False, True]
     assert item_as_dict(item)["image"] == [str(feed / "a.png"), odd]
+
+
+SOUND = {
+    "text": st.sampled_from(["mug", ""]) | st.none(), "attributes": st.sampled_from([1.5, True, ["a"], None]),
+}
+ODD = {
+    "text": st.sampled_from([["x"], {"y": 1}, "\0", True]),
+    "attributes": st.sampled_from([[1], {}, 2**60, b"x"]),
+}
+NAMES = st.sampled_from(["a", "b", "c", "d"])
+
+
+@given(
+    sound=st.fixed_dictionaries({part: st.dictionaries(NAMES, values) for part, values in SOUND.items()}),
+    odd=st.fixed_dictionaries({part: st.dictionaries(NAMES, values) for part, values in ODD.items()}),
+    added_at=st.sampled_from([None, 5, "soon", [], "2024-05-01"]), pictures=st.integers(0, MAX_IMAGES + 2),
+    more=st.dictionaries(st.sampled_from(["title", "sku"]), st.integers()),
+)
+def test_of_any_row_all_is_taken_that_can_be_and_all_else_is_told(sound, odd, added_at, pictures, more):
+    row = {
+        "item_id": "i", **{part: sound[part] | odd[part] for part in sound}, "added_at": added_at,
+        "image": [f"{n}.png" for n in range(pictures)], **more,
+    }
+    item = item_from_dict(row, line=3)
+    fine = {part: {n: v for n, v in sound[part].items() if n not in odd[part]} for part in sound}
+    dated = added_at if added_at in (None, 5, "2024-05-01") else None
+    taken = item_from_dict({
+        "item_id": "i", **fine, "added_at": dated, "image": row["image"][:MAX_IMAGES],
+    })
+    assert (item, taken.lost) == (taken, None)
+    wrong = [*odd["text"], *odd["attributes"], *more, *(["added_at"] if dated != added_at else [])]
+    assert (item.lost is None) == (not wrong and pictures <= MAX_IMAGES)
+    if item.lost:
+        assert (item.lost.item_id, item.lost.line, item.lost.row) == ("i", 3, json_ready(row))
+        assert item.lost.field == "image" if pictures > MAX_IMAGES else item.lost.field in wrong
+        more = len(wrong) + (pictures > MAX_IMAGES) - MOST_TOLD
+        assert item.lost.reason.endswith(f"; {more} more") == (more > 0)
+
+
+@pytest.mark.parametrize("row", [{}, {"item_id": None}, {"item_id": 7}, {"item_id": " "}, {"title": "mug"}])
+def test_without_a_usable_id_there_is_no_item(row):
+    with pytest.raises(DataError, match="item_id") as caught:
+        item_from_dict(row | {"attributes": {"price": [1]}})
+    assert caught.value.field == "item_id"
 
 
 def test_of_several_pictures_the_refused_one_alone_is_refused(feed):

@@ -140,20 +140,29 @@ def test_pictures_are_found_from_the_folder(tmp_path):
     ({"title": "mug"}, "title"), ({"text": "mug"}, "text"), ({"text": {"1st": "mug"}}, "1st"),
     ({"text": {"title": ["mug"]}}, "title"), ({"text": {"title": "x" * (MAX_TEXT + 1)}}, "title"),
     ({"attributes": {"price": 1e300}}, "price"), ({"attributes": {"price": float("inf")}}, "price"),
-    ({"attributes": {"x": object()}}, "x"), ({"attributes": {"x": Decimal("sNaN")}}, None),
-    ({"attributes": {"x": 10**5000}}, "x"), ({"attributes": {"x": {"a", 1}}}, None),
+    ({"attributes": {"x": object()}}, "x"), ({"attributes": {"x": 10**5000}}, "x"),
     ({"attributes": {"x": Decimal("1e999999999")}}, "x"), ({"attributes": []}, "attributes"),
     ({"added_at": "soon"}, "added_at"), ({"added_at": True}, "added_at"),
 ])
-def test_what_makes_no_item_is_a_rejection_with_its_row(part, field):
-    row = clean({"item_id": 12.0, **part}, line=2)
+def test_what_cannot_be_used_is_lost_and_the_row_is_kept_whole(part, field):
+    item = clean({"item_id": 12.0, **part}, line=2)
+    assert item == Item(item_id="12")
+    assert (item.lost.item_id, item.lost.line, item.lost.field) == ("12", 2, field)
+    assert item.lost.reason
+    assert json.loads(dump_row(item.lost.row)).keys() == {"item_id", *part}
+
+
+@pytest.mark.parametrize(("part", "item_id", "field"), [
+    ({"item_id": 1.5}, None, "item_id"), ({}, None, "item_id"), ({"item_id": "a\0"}, "a\0", "item_id"),
+])
+def test_what_has_no_usable_id_is_a_rejection_with_its_row(part, item_id, field):
+    row = clean({**part, "text": {"title": "mug"}}, line=2)
     assert isinstance(row, Rejection)
-    assert (row.item_id, row.line, row.field) == ("12", 2, field)
-    assert row.reason
-    assert json.loads(dump_row(row.row))["item_id"] == "12"
+    assert (row.item_id, row.line, row.field) == (item_id, 2, field)
+    assert json.loads(dump_row(row.row))["text"] == {"title": "mug"}
 
 
-def test_a_rejected_row_says_the_same_once_it_is_mended(tmp_path):
+def test_a_row_that_lost_a_part_says_the_same_once_it_is_mended(tmp_path):
     raw = {
         "item_id": "a", "text": {"title": "<b>mug</b>"}, "image": ["a.jpg", b"png"], "added_at": "soon",
         "attributes": {
@@ -163,8 +172,8 @@ def test_a_rejected_row_says_the_same_once_it_is_mended(tmp_path):
         },
     }
     paths = ImagePaths(tmp_path)
-    rejection = clean(raw, paths=paths)
-    kept = json.loads(dump_row(rejection.row))
+    item = clean(raw, paths=paths)
+    kept = json.loads(dump_row(item.lost.row))
     assert clean({**kept, "added_at": None}) == clean({**raw, "added_at": None}, paths=paths)
 
 

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ingest.read import open_rows
-from ingest.sources import ReadOptions, containers, detect, open_source, open_sources, several
+from ingest.sources import ReadOptions, containers, detect, open_source, several
 from ingest.sources.containers import unpacked
 from ingest.sources.tables import table_file
 from mmrec.data.files import write_items
@@ -477,45 +477,6 @@ def test_what_is_no_table_is_named(tmp_path: Path, name: str, content: bytes, wo
 
 
 # ---- several files
-
-
-def test_several_files_and_patterns_are_one_table(tmp_path: Path) -> None:
-    written(tmp_path / "a.csv", "id,title,price\na,Lamp,1\n")
-    for n in (2, 1):
-        written(tmp_path / f"part-{n}.csv", f"id,title,price\np{n},Cup,2\nq{n},Jug,x,y\n")
-    source = open_sources([tmp_path / "a.csv", str(tmp_path / "part-*.csv"), tmp_path / "a.csv"])
-    found = list(source)
-    assert [row["item_id"] for row in found if isinstance(row, dict)] == ["a", "p1", "p2"]
-    bad = [row for row in found if isinstance(row, Rejection)]
-    assert [row.reason.split(":")[0] for row in bad] == ["part-1.csv, line 3", "part-2.csv, line 3"]
-    assert len({row.line for row in bad}) == 2
-    assert source.total == 5
-    assert list(source) == found
-    assert list(open_sources([tmp_path / "a.csv"])) == list(open_source(tmp_path / "a.csv"))
-
-
-def test_pictures_of_several_files_lie_beside_their_own_file(tmp_path: Path) -> None:
-    for name in "ab":
-        written(tmp_path / name / "x.csv", f"id,image\n{name},pic.png\nu{name},https://h.example/x.png\n")
-    source = open_sources([tmp_path / "a" / "x.csv", tmp_path / "b" / "x.csv"])
-    assert [row["image"] for row in source if isinstance(row, dict)] == [
-        "a/pic.png", "https://h.example/x.png", "b/pic.png", "https://h.example/x.png",
-    ]
-    assert source.folder == tmp_path
-
-
-def test_patterns_that_fit_nothing_and_mixed_kinds_are_errors(tmp_path: Path) -> None:
-    written(tmp_path / "a.csv", CSV)
-    written(tmp_path / "b.json", json.dumps(ROWS))
-    for paths, words in (
-        ([str(tmp_path / "z*.csv")], "no file fits"), ([], "no file is given"),
-        ([tmp_path / "a.csv", tmp_path / "b.json"], "several kinds"),
-        ([tmp_path / "a.csv", tmp_path / "c.csv"], "not there"),
-    ):
-        with pytest.raises(DataError, match=words):
-            open_sources(paths)
-    with pytest.raises(DataError, match="tables only"):
-        open_sources([tmp_path / "a.csv", tmp_path / "b.json"], format="images")
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "csv", "jsonl"])

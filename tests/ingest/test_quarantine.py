@@ -3,10 +3,12 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 from ingest.quarantine import DOWNLOADS, LOCK, Quarantine
+from ingest.sources.several import Given, Line, hive
 from mmrec.data.rows import Refused, item_as_dict, rejected
 from mmrec.errors import DataError, Rejection
 from mmrec.types import Item
@@ -73,6 +75,19 @@ def test_like_reasons_are_counted_together(quarantine):
     ]
 
 
+def test_rows_of_several_files_are_kept_with_the_file_that_each_came_from(quarantine, tmp_path):
+    names = [f"{tmp_path}/{name}" for name in ("a.csv", "day=1/part.csv", "day=2/part.csv")]
+    files = [Given(name, Path(name), hive(Path(name))[1]) for name in names]
+    rows = [bad(line=Line(7, given)) for given in files] + [bad("x", Line(None, files[0]))]
+    assert quarantine.merge(rows, [], "a.csv", None, whole=[]) == 4
+    assert [(c["source"], c["folder"], c["line"]) for c in contents(quarantine)] == [
+        *((name, str(tmp_path), 7) for name in names), (names[0], str(tmp_path), None),
+    ]
+    assert quarantine.merge([bad(line=Line(7, files[2]))], [], "a.csv", None, whole=files[1:]) == 3
+    assert [c["source"] for c in contents(quarantine)] == [names[0], names[0], names[2]]
+    assert quarantine.merge([], {"x"}, names[0], tmp_path, whole=True) == 1  # later read by itself
+
+
 def test_there_is_no_file_without_rejections(quarantine):
     assert list(quarantine.entries()) == []
     assert quarantine.merge([], [], "shop.csv") == 0
@@ -112,9 +127,9 @@ def test_a_mended_row_is_taken_at_the_retry_and_leaves(quarantine):
     mend(quarantine, 0, added_at="2024-05-01")
     mend(quarantine, 2, item_id="c", added_at=None)
     a, b, c = quarantine.retry_rows()
-    assert (a.item_id, c) == ("a", Item(item_id="c"))
-    assert (b.item_id, b.field, b.line) == ("b", "added_at", 2)
-    assert quarantine.merge([b], {"a", "c"}, None) == 1
+    assert (a.item_id, a.lost, c) == ("a", None, Item(item_id="c"))
+    assert (b.item_id, b.lost.field, b.line) == ("b", "added_at", 2)
+    assert quarantine.merge([], {"a", "c"}, None, incomplete=[b.lost]) == 1
     (left,) = contents(quarantine)
     assert (left["item_id"], left["source"], left["line"]) == ("b", "shop.csv", 2)
     assert "ISO 8601" in left["reason"]
@@ -126,8 +141,9 @@ def test_a_retry_without_mending_loses_and_doubles_nothing(quarantine):
     quarantine.merge(rows, [], "shop.csv")
     for _ in range(2):
         again = list(quarantine.retry_rows())
-        assert all(isinstance(row, Rejection) for row in again)
-        assert quarantine.merge(again, [], None) == 4
+        (a,) = [row for row in again if isinstance(row, Item)]
+        again.remove(a)
+        assert quarantine.merge(again, [], None, incomplete=[a.lost]) == 4
     assert {c["source"] for c in contents(quarantine)} == {"shop.csv"}
     assert [c["reason"] for c in contents(quarantine) if c["item_id"] == "d"] == ["picture is damaged"]
 
@@ -136,7 +152,7 @@ def test_an_id_mended_wrongly_is_still_one_entry(quarantine):
     quarantine.merge([bad("a\n", 1)], [], "shop.csv")
     mend(quarantine, 0, item_id="a")
     (still,) = quarantine.retry_rows()
-    assert quarantine.merge([still], [], None) == 1
+    assert quarantine.merge([], [], None, incomplete=[still.lost]) == 1
     assert [(c["item_id"], c["line"]) for c in contents(quarantine)] == [("a", 1)]
 
 

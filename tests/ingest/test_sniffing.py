@@ -152,7 +152,7 @@ def test_a_header_line_that_is_said_is_used(tmp_path: Path) -> None:
     (record,) = read(tmp_path / "x.csv", text, header_line=2)
     assert record.cells == {"key": "1", "name": "Mug"}
     with pytest.raises(DataError, match="from 1"):
-        ReadOptions(header_line=0)
+        ReadOptions(header_line=-1)
 
 
 @pytest.mark.parametrize("names", [
@@ -241,8 +241,8 @@ def test_quotes_that_mean_nothing_are_left_as_they_are_if_that_is_said(tmp_path:
     records = read(tmp_path / "x.tsv", text, quoting="none")
     titles = [record.cells["title"] for record in records]
     assert titles == ['"Rome, open again', "A", 'Last "summer"', '"All"']
-    with pytest.raises(DataError, match="single"):
-        ReadOptions(quoting="single")  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="triple"):
+        ReadOptions(quoting="triple")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("row", "title"), [

@@ -43,7 +43,7 @@ def store(tmp_path_factory, red_blue, paint, mmrec):
     with Recommender.open(folder / "shop.mmrec", {"text_encoder": "toy", "image_encoder": "toy"}) as shop:
         shop.ingest([*painted, *plates])
         shop.record(Interaction(user_id=f"u{n}", item_id=f"p{n:02}") for n in range(30))
-    row = {"item_id": "wrong", "text": {"title": "red mug"}, "attributes": {"price": "cheap"}}
+    row = {"item_id": "wrong", "attributes": {"price": "cheap"}}  # with nothing else
     (folder / "late.jsonl").write_text(json.dumps(row), encoding="utf-8")
     mmrec("ingest", folder / "shop.mmrec", folder / "late.jsonl")
     return folder / "shop.mmrec"
@@ -278,6 +278,11 @@ def test_the_quarantine_is_shown(open_page):
     expect(row).to_contain_text("give the same type")
     expect(row).to_contain_text("late.jsonl, line 1")
     assert "secret folder" not in page.content()
+    bare = {"item_id": "bare", "field": "image", "reason": "is gone", "source": None, "line": 2, "part": True,
+            "text": {}}
+    page.route("**/quarantine?*", lambda route: route.fulfill(json={"total": 1, "offset": 0, "rows": [bare]}))
+    page.reload()
+    expect(page.get_by_role("row").nth(1)).to_contain_text("taken without picture")
 
 
 def test_monitoring_draws_what_it_is_told_and_says_if_there_is_none(open_page):

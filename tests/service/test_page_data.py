@@ -4,6 +4,7 @@ import json
 import re
 from datetime import UTC, datetime, timedelta
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -45,6 +46,44 @@ def test_what_a_browser_has_already_is_not_sent_again(client):
     head = client.head("/static/app.js")
     assert (head.status_code, head.content) == (200, b"")
     assert head.headers["etag"] != first.headers["etag"]
+
+
+def test_the_docs_list_every_route_and_body_and_nothing_of_them_comes_from_elsewhere(serve, red_blue_shop):
+    client = serve(red_blue_shop, api_keys=KEY)
+    answer = client.get("/docs")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, page_data.TYPES[".html"])
+    assert answer.headers["content-security-policy"] == client.get("/").headers["content-security-policy"]
+    api = client.get("/openapi.json", headers={"X-API-Key": KEY}).json()
+    routes = {f"{verb.upper()} {path}" for path, verbs in api["paths"].items() for verb in verbs}
+    assert set(re.findall(r"<h2><code>([A-Z]+ [^<]+)</code></h2>", answer.text)) == routes
+    bodies = set(re.findall(r'<section id="(\w+)">', answer.text))
+    assert bodies == set(api["components"]["schemas"]) >= set(re.findall(r'href="#(\w+)"', answer.text))
+    loaded = set(re.findall(r'(?:href|src)="([^#"]+)"', answer.text))
+    assert loaded == {"/openapi.json", "/static/icon.svg", "/static/style.css"}
+    assert not re.search(r"<style|\sstyle=|<script|https?://", answer.text)
+    for said in ("<code>k</code>: integer from 1 up to 10000, 10 unless said", "wool blanket", "list of file",
+                 'list of <a href="#ItemRow">ItemRow</a> or <a href="#ItemRow">ItemRow</a>'):
+        assert said in answer.text
+    again = client.get("/docs", headers={"If-None-Match": answer.headers["etag"]})
+    assert (again.status_code, client.post("/docs").status_code) == (304, 401)
+
+
+def test_what_answers_get_answers_head_with_the_same_headers_and_no_body(client):
+    for path in ("/", "/docs", "/health/live", "/health/ready", "/metrics", "/openapi.json", "/items/r0",
+                 "/items?limit=2", "/items/nobody", "/nowhere"):
+        head, get = client.head(path), client.get(path)
+        assert (head.status_code, head.content) == (get.status_code, b""), path
+        same = [name for name in get.headers if name not in ("x-request-id", "content-length")]
+        assert [head.headers[name] for name in same] == [get.headers[name] for name in same], path
+    assert client.head("/recommend").status_code == 405
+
+
+def test_head_answers_without_a_body_over_a_socket(running, red_blue_shop):
+    with running(red_blue_shop.path) as address:
+        for path in ("/", "/docs", "/health/ready", "/items/r0"):
+            head, get = httpx.head(address + path), httpx.get(address + path)
+            assert (head.status_code, head.content) == (get.status_code, b"") == (200, b"")
+            assert head.headers["content-length"] == get.headers["content-length"] != "0"
 
 
 def test_the_page_names_nothing_but_its_own_files():
@@ -103,21 +142,21 @@ def test_cards_tell_what_is_cold_and_what_is_new(own, shop):
     now = datetime(2024, 6, 1, tzinfo=UTC)
     shop.ingest([
         Item(item_id=name, text={"title": f"{name} mug"}, added_at=now - timedelta(days=days))
-        for name, days in (("old", 31), ("late", 29), ("last", 0))
+        for name, days in (("old", 31), ("late", 29), ("last", 0), ("wrong clock", -36_500))
     ])
     shop.record([
         Interaction(user_id="u", item_id="old", time=now),
         Interaction(user_id="u", item_id="late", kind="dislike", time=now),
     ])
-    found = own.post("/cards", json={"item_ids": ["last", "gone", "old", "late"]}).json()
+    found = own.post("/cards", json={"item_ids": ["last", "gone", "old", "late", "wrong clock"]}).json()
     assert [(card["item_id"], card["cold"], card["new"]) for card in found] == [
-        ("last", True, True), ("old", False, False), ("late", True, True)]
+        ("last", True, True), ("old", False, False), ("late", True, True), ("wrong clock", True, False)]
     one = own.get("/items/old").json()
     assert {name: found[1][name] for name in one} == one
 
 
 @pytest.mark.parametrize("body", [
-    {}, {"item_ids": "r0"}, {"item_ids": ["r0"] * (page_data.MOST_CARDS + 1)}, {"item_ids": [""]},
+    {}, {"item_ids": 7}, {"item_ids": ["r0"] * (page_data.MOST_CARDS + 1)}, {"item_ids": [""]},
     {"ids": ["r0"]},
 ])
 def test_cards_are_asked_for_by_a_list_of_bounded_length(client, body):
@@ -166,6 +205,7 @@ def test_the_quarantine_tells_why_but_not_where(own, shop, mmrec, picture, tmp_p
     bad, gone = sorted(answer.json()["rows"], key=lambda row: row["item_id"])
     assert (bad["item_id"], bad["field"], bad["source"], bad["line"]) == ("bad", "image", "items.jsonl", 2)
     assert bad["text"] == {"title": "blue mug"}
+    assert (bad["part"], gone["part"]) == (True, False)  # taken without its picture; not taken
     assert "mug.jpg" in bad["reason"]
     assert "is an HTML page" in bad["reason"]
     assert "gone.png" in gone["reason"]

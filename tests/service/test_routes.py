@@ -15,7 +15,7 @@ from mmrec import Item
 from mmrec.errors import StoreError
 from mmrec.ranking.request import MOST_RESULTS
 from mmrec.service.models import MOST_IDS
-from mmrec.types import Interaction
+from mmrec.types import MAX_IMAGES, Interaction
 
 
 def row(item_id, title, **more):
@@ -117,14 +117,104 @@ def test_items_come_in_row_by_row_and_each_row_is_accounted_for(own, shop):
     answer = own.post("/items", json=batch).json()
     assert [(i["item_id"], i["outcome"], i.get("field")) for i in answer["items"]] == [
         ("a", "unchanged", None), ("b", "updated", None), ("c", "updated", None), ("c", "added", None),
-        (None, "rejected", "item_id"), (None, "rejected", None), ("d", "rejected", "colour"),
-        ("e", "rejected", "price"),
+        (None, "rejected", "item_id"), (None, "rejected", None), ("d", "added", "colour"),
+        ("e", "added", "price"),
     ]
-    assert {n: answer[n] for n in ("added", "updated", "unchanged", "rejected")} == {
-        "added": 1, "updated": 2, "unchanged": 1, "rejected": 4}
+    assert {name: count for name, count in answer.items() if name != "items"} == {
+        "added": 3, "updated": 2, "unchanged": 1, "rejected": 2, "without_picture": 0, "incomplete": 2}
     assert "numbers" in answer["items"][-1]["reason"]
     assert shop.get(["c"])[0].text["title"] == "old chair"
-    assert len(shop) == 3
+    assert len(shop) == 5
+
+
+def test_a_value_that_cannot_be_used_costs_that_value_and_is_told(own, shop):
+    sound = row("a", "mug", attributes={"price": 3})
+    assert own.post("/items", json=sound).json()["added"] == 1
+    odd = {
+        "price": ("attributes", {"price": [1, 2], "size": "M"}), "tall": ("attributes", {"tall": {"cm": 9}}),
+        "added_at": ("added_at", "soon"), "text": ("text", "mug"),
+        "a b": ("text", {"title": "mug", "a b": "x"}),
+    }
+    rows = [{**sound, "item_id": field, part: value} for field, (part, value) in odd.items()]
+    answer = own.post("/items", json=rows).json()
+    assert [(one["outcome"], one["field"]) for one in answer["items"]] == [("added", name) for name in odd]
+    assert (answer["incomplete"], answer["without_picture"]) == (5, 0)
+    assert [(dict(i.text), dict(i.attributes)) for i in shop.get(list(odd))] == [
+        ({"title": "mug"}, {"size": "M"}), ({"title": "mug"}, {}), ({"title": "mug"}, {"price": 3}),
+        ({}, {"price": 3}), ({"title": "mug"}, {"price": 3}),
+    ]
+    bare = {"item_id": "x", "text": 5, "attributes": {"price": [7]}}
+    bare = own.post("/items", json=bare).json()["items"][0]
+    assert (bare["outcome"], "x" in shop) == ("rejected", False)
+    assert "text must map" in bare["reason"]
+    assert "'price'" in bare["reason"]
+
+
+def test_one_object_where_a_list_is_meant_is_a_list_of_one(own, shop):
+    assert own.post("/items", json=row("a", "mug")).json()["items"] == [{"item_id": "a", "outcome": "added"}]
+    form = {"data": {"items": json.dumps(row("b", "mug"))}, "files": {"image": b""}}
+    assert own.post("/items", **form).json()["added"] == 1
+    assert own.post("/interactions", json={"user_id": "u", "item_id": "a"}).json()["added"] == 1
+    assert len(shop.interactions("u")) == 1
+    assert [card["item_id"] for card in own.post("/cards", json={"item_ids": "b"}).json()] == ["b"]
+    for asked in ({"history": "a"}, {"history": ["a"]}):
+        assert [r["item_id"] for r in own.post("/recommend", json=asked).json()["results"]] == ["b"]
+    assert own.post("/items", json={"items": [row("a", "mug")]}).json()["unchanged"] == 1
+    for wrong in ("a", {"items": "a"}, {"items": row("c", "mug")}):
+        assert own.post("/items", json=wrong).status_code == 422
+    schemas = own.get("/openapi.json").json()
+    body = schemas["paths"]["/items"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    assert [one.get("type") for one in body["anyOf"]] == ["array", None]
+    history = schemas["components"]["schemas"]["RecommendRequest"]["properties"]["history"]
+    assert [one.get("type") for one in history["anyOf"]] == ["array", "string", "null"]
+
+
+def test_a_form_that_says_one_thing_twice_is_refused(own):
+    answer = own.post("/similar", files=[("text", (None, "mug")), ("text", (None, "lamp"))])
+    assert (answer.status_code, answer.json()["error"]["field"]) == (422, "text")
+
+
+@settings(max_examples=8, deadline=None)
+@given(names=st.lists(st.sampled_from(["a.png", "b.png"]), min_size=1, max_size=5), swap=st.booleans())
+def test_files_of_one_name_go_each_to_its_mention_in_turn(tmp_path_factory, names, swap):
+    from mmrec import Recommender
+    from mmrec.service import uploads
+
+    files = [("image", name, drawn(n)) for n, name in enumerate(names)]
+    rows = [row(str(n), "mug", image=name if swap else [name]) for n, name in enumerate(names)]
+    toy = {"text_encoder": "toy", "image_encoder": "toy"}
+    with Recommender.open(tmp_path_factory.mktemp("shop") / "s.mmrec", toy) as shop:
+        items = uploads.items_of(rows, uploads.Sent({}, files), shop)
+        assert [item.images[0].read_bytes() for item in items] == [data for _, _, data in files]
+        for n, item in enumerate(uploads.items_of(rows[1:], uploads.Sent({}, files), shop), 1):
+            alone = names.count(names[0]) == 1 or names[n] != names[0]
+            assert isinstance(item.images[0], uploads.Refused) is not alone
+
+
+def drawn(n):
+    file = io.BytesIO()
+    Image.new("RGB", (4, 4), (n, n, n)).save(file, "PNG")
+    return file.getvalue()
+
+
+def test_files_of_one_name_that_no_order_tells_apart_cost_the_pictures(own, shop):
+    files = [("image", ("a.png", drawn(n))) for n in (1, 2)]
+    one = {"items": json.dumps(row("a", "mug", image="a.png"))}
+    answer = own.post("/items", data=one, files=files).json()
+    assert (answer["added"], answer["without_picture"]) == (1, 1)
+    assert "several uploaded files are called 'a.png'" in answer["items"][0]["reason"]
+    rows = json.dumps([row("b", "mug", image="a.png"), row("c", "mug", image="a.png")])
+    same = own.post("/items", data={"items": rows}, files=files[:1] * 2).json()
+    assert (same["added"], same["without_picture"]) == (2, 0)
+
+
+def test_pictures_beyond_the_most_are_left_out_and_told(own, shop):
+    images = [in_base64(drawn(n)) for n in range(MAX_IMAGES + 3)]
+    answer = own.post("/items", json=row("a", "mug", image=images)).json()
+    assert (answer["items"][0]["outcome"], answer["items"][0]["field"]) == ("added", "image")
+    assert "got 35: the first 32 are taken" in answer["items"][0]["reason"]
+    assert len(shop.get(["a"])[0].images) == MAX_IMAGES
+    assert len(list((shop.path / "pictures").iterdir())) == MAX_IMAGES
 
 
 def test_items_are_tidied_as_those_of_files_and_their_ids_are_one_in_every_spelling(own, shop):

@@ -1,14 +1,20 @@
 """Who is let in, and how often; the bucket against a count by hand."""
 
+import gzip
+import json
 import logging
+import zlib
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmrec.service.middleware import MOST_CALLERS, Buckets
+from mmrec.service.middleware import MOST_CALLERS, ZLIB_OR_GZIP, Buckets, inflated
 
 OLD, NEW = "0123456789abcdef", "fedcba9876543210"
+
+
+PACKED = {"gzip": gzip.compress, "deflate": zlib.compress}
 
 
 def refusal(answer):
@@ -120,3 +126,55 @@ def test_callers_that_are_remembered_are_bounded():
 
 def test_a_rate_of_zero_sets_no_limit():
     assert {Buckets(rate=0, burst=1, clock=lambda: 0.0).take("a") for _ in range(9)} == {0.0}
+
+
+def packed(client, coding, content, path="/items", pack=None):
+    """The answer to a body in JSON that is packed, or said to be."""
+    data = (pack or PACKED.get(coding, bytes))(content)
+    headers = {"Content-Type": "application/json", "Content-Encoding": coding}
+    return client.post(path, content=data, headers=headers)
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "GZIP", "identity"])
+def test_a_packed_body_is_read_as_it_was(own, shop, coding):
+    rows = json.dumps([{"item_id": f"i{n}", "text": {"title": "mug"}} for n in range(300)]).encode()
+    assert packed(own, coding, rows, pack=PACKED.get(coding.lower())).json()["added"] == 300
+    assert len(shop) == 300
+    asked = packed(own, coding, b'{"k": 3}', "/recommend", PACKED.get(coding.lower()))
+    assert len(asked.json()["results"]) == 3
+
+
+@given(st.binary(max_size=3_000), st.integers(1, 7), st.sampled_from(sorted(PACKED)))
+def test_parts_of_a_packed_body_are_unpacked_as_they_come_and_to_no_more_than_is_allowed(data, size, coding):
+    sent, inflate, whole, most = PACKED[coding](data), zlib.decompressobj(ZLIB_OR_GZIP), b"", len(data) + 1
+    for start in range(0, len(sent), size):
+        message = {"body": sent[start:start + size], "more_body": start + size < len(sent)}
+        whole += inflated(inflate, message, most - len(whole), coding)
+    assert whole == data
+    if len(data) > 1:
+        assert len(inflated(zlib.decompressobj(ZLIB_OR_GZIP), {"body": sent}, 1, coding)) == 1
+
+
+def test_a_bomb_is_too_large_and_never_unpacked(serve, red_blue_shop):
+    client = serve(red_blue_shop, max_body=2**20)
+    for most, status in ((2**20, 422), (2**20 + 1, 413), (2**28, 413)):  # the first is small, but no JSON
+        answer = packed(client, "gzip", bytes(most))
+        assert (answer.status_code, "error" in answer.json()) == (status, True)
+    empty = gzip.compress(b"", 0)[:10] + b"\0\0\0\xff\xff" * 2**18  # that unpacks to nothing, without an end
+    assert packed(client, "gzip", empty, pack=bytes).status_code == 413
+
+
+@pytest.mark.parametrize(("coding", "status", "words"), [
+    ("br", 415, "by gzip or deflate"), ("gzip, br", 415, "'gzip, br' is not known"), ("", 415, "not known"),
+    ("gzip", 400, "the body is no gzip"), ("deflate", 400, "the body is no deflate"),
+])
+def test_a_body_in_an_unknown_or_wrong_encoding_is_refused_with_a_sentence(client, coding, status, words):
+    answer = packed(client, coding, b"[1, 2]", pack=bytes)
+    assert answer.status_code == status
+    assert words in " ".join(map(str, answer.json()["error"].values()))
+
+
+def test_a_packed_body_that_is_cut_off_is_told(client):
+    answer = packed(client, "gzip", gzip.compress(b"[]" * 99)[:-9], pack=bytes)
+    assert refusal(answer) == (400, "BadRequest")
+    assert "cut off" in answer.json()["error"]["message"]

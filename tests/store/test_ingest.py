@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import textwrap
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -16,14 +16,15 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mmrec import Item, Recommender, Rejection
-from mmrec.data.rows import Refused
+from mmrec.data.rows import Refused, item_from_dict
 from mmrec.encoders.toy import ToyImage, ToyText
 from mmrec.errors import DataError, StoreMismatch
 from mmrec.store import ingest as intake
 from mmrec.store import schema
 from mmrec.store.catalogue import Catalogue
-from mmrec.store.ingest import encode_alone
+from mmrec.store.ingest import Intake, encode_alone
 from mmrec.store.schema import Draft
+from mmrec.types import MAX_IMAGES
 
 
 def mug(item_id="a", title="red mug", **more):
@@ -110,13 +111,12 @@ def test_rows_are_added_updated_unchanged_or_rejected_and_the_store_is_a_dict(
             item_id, title, picture, price = row
             attributes = {} if price is None else {"price": price}
             rows.append(mug(item_id, title, image=pictures[picture], attributes=attributes))
-            if picture == "bad" and (title or attributes):
-                picture = "none"  # it goes in with what else it has
-            if picture == "bad" or price == "dear":
+            usable = {} if price == "dear" else attributes
+            if (picture == "bad" or price == "dear") and not (title or usable):  # else it goes in with these
                 bad += 1
                 replaced += any(r[0] == item_id for r in batch[len(rows):] if not isinstance(r, Rejection))
             else:
-                model[item_id] = (title, attributes)
+                model[item_id] = (title, usable)
         report = shop.ingest(rows)
         assert report.rows == len(rows)
         assert bad - replaced <= report.rejected == len(report.rejections) <= bad
@@ -135,7 +135,8 @@ def test_of_one_id_in_a_batch_the_last_row_wins(shop, last):
 
 def test_the_row_before_wins_if_the_last_is_rejected(shop):
     shop.ingest([mug("price", attributes={"price": 1})])
-    report = shop.ingest([mug(), mug(title="blue lamp"), mug(title="bad", attributes={"price": "dear"})])
+    bad = Item(item_id="a", attributes={"price": "dear"})
+    report = shop.ingest([mug(), mug(title="blue lamp"), bad])
     assert counts(report) == (1, 1, 0, 1)
     assert shop.get(["a"])[0].text["title"] == "blue lamp"
 
@@ -358,31 +359,94 @@ def test_the_last_word_on_an_item_counts(shop, small_chunks, paint):
     (9.5, "cheap", "numbers"), ("cheap", 9.5, "text"), (True, 1.0, "true or false"),
     (["a"], "a", "lists of strings"), (datetime(2024, 1, 1, tzinfo=UTC), "2024", "dates"),
 ])
-def test_an_attribute_of_another_type_is_rejected_by_name(shop, known, given, noun):
+def test_an_attribute_of_another_type_costs_itself_by_name_and_alone_the_item(shop, known, given, noun):
     shop.ingest([mug("first", attributes={"price": known})])
-    report = shop.ingest([mug("second", attributes={"price": given})])
-    assert counts(report) == (0, 0, 0, 1)
-    assert report.rejections[0].field == "price"
-    assert noun in report.rejections[0].reason
+    bare = Item(item_id="bare", attributes={"price": given})
+    second = mug("second", attributes={"price": given, "size": "big"}, line=4)
+    for expected in ((1, 0, 0, 1), (0, 0, 1, 1)):  # the same again is known
+        report = shop.ingest([second, bare])
+        assert (counts(report), report.without_picture) == (expected, 0)
+        for told, item_id in ((report.incomplete, "second"), (report.rejections, "bare")):
+            assert [(one.item_id, one.field) for one in told] == [(item_id, "price")]
+            assert noun in told[0].reason
+        assert report.incomplete[0].line == 4
+        assert "price" in report.incomplete[0].row["attributes"]
+        assert shop.get(["second"])[0].attributes == {"size": "big"}
+    report = shop.ingest([mug("second", attributes={"price": known, "size": "big"})])
+    assert (counts(report), report.incomplete) == ((0, 1, 0, 0), ())
 
 
-def test_the_first_of_a_batch_sets_the_type_of_an_attribute(shop):
-    report = shop.ingest([mug("a", attributes={"size": 1}), mug("b", attributes={"size": "big"})])
-    assert [(r.item_id, r.field) for r in report.rejections] == [("b", "size")]
+@given(types=st.lists(st.sampled_from("ns"), min_size=1, max_size=9))
+def test_most_of_a_batch_set_the_type_of_an_attribute_and_of_as_many_the_first(types):
+    made = {"n": 1.0, "s": "big"}
+    items = [Item(item_id=str(n), attributes={"size": made[kind]}) for n, kind in enumerate(types)]
+    common = schema.common_types(items)
+    wanted = max("ns", key=lambda kind: (types.count(kind), kind == types[0]))
+    assert common == {"size": schema.arrow_type(made[wanted])}
+    for item, kind in zip(items, types, strict=True):
+        less, wrong = schema.fitting(item, common)
+        assert (less.attributes, len(wrong)) == ((item.attributes, 0) if kind == wanted else ({}, 1))
 
 
-def test_a_rejected_item_sets_no_type(shop):
-    shop.ingest([mug("first", attributes={"price": 1.0})])
-    report = shop.ingest([
-        mug("bad", attributes={"size": 1, "price": "dear"}), mug("good", attributes={"size": "big"}),
-    ])
-    assert [r.item_id for r in report.rejections] == ["bad"]
-    assert shop.get(["good"])[0].attributes == {"size": "big"}
+def test_one_odd_value_before_many_costs_that_value_alone(shop):
+    sizes = ["unknown", *range(5)]
+    report = shop.ingest(mug(str(n), attributes={"size": size}) for n, size in enumerate(sizes))
+    assert (counts(report), [one.item_id for one in report.incomplete]) == ((6, 0, 0, 0), ["0"])
+    assert [item.attributes.get("size") for item in shop.get([str(n) for n in range(6)])] == [None, *range(5)]
+
+
+def row(item_id, **parts):
+    """The item of a canonical row."""
+    return item_from_dict({"item_id": item_id, "text": {"title": "red mug"}, **parts}, line=3)
+
+
+def test_an_item_goes_in_without_what_its_row_says_wrongly_and_the_report_holds_the_row(shop, paint):
+    odd = {"attributes": {"price": [1], "size": "M"}, "added_at": "soon"}
+    report = shop.ingest([row("a", **odd), row("b", image=["absent.png", paint("red")], **odd), row("c")])
+    assert (counts(report), report.without_picture) == ((3, 0, 0, 0), 1)
+    a, b = report.incomplete
+    assert [(one.item_id, one.field, one.line) for one in (a, b)] == [("a", "price", 3), ("b", "image", 3)]
+    assert a.row == {"item_id": "a", "text": {"title": "red mug"}, **odd}
+    assert all(words in b.reason for words in ("picture 'absent.png'", "'price' must be", "added_at must be"))
+    assert b.row["image"][0] == "absent.png"
+    assert [(dict(item.attributes), pictured(shop, item.item_id)) for item in shop.get(["a", "b", "c"])] == [
+        ({"size": "M"}, False), ({"size": "M"}, True), ({}, False)]
+    again = shop.ingest([row("a", **odd)])
+    assert (counts(again), len(again.incomplete), again.encoder_calls) == ((0, 0, 1, 0), 1, 0)
+
+
+@pytest.mark.parametrize("bad", [
+    {"text": "mug"}, {"text": None, "attributes": {"price": [1]}}, {"text": None, "title": "mug"},
+])
+def test_an_item_of_which_nothing_can_be_used_is_rejected_with_its_row(shop, bad):
+    report = shop.ingest([row("a", **bad), row("b")])
+    assert (counts(report), report.incomplete) == ((1, 0, 0, 1), ())
+    assert report.rejections[0].row == {"item_id": "a", **bad}
+
+
+def test_pictures_beyond_the_most_are_told_and_the_first_are_embedded(shop, paint):
+    most = [paint("red")] * MAX_IMAGES
+    report = shop.ingest([row("a", image=[*most, paint("blue")]), row("b", image=most)])
+    assert (counts(report), report.without_picture) == ((2, 0, 0, 0), 1)
+    assert "got 33: the first 32 are taken" in report.incomplete[0].reason
+    assert len(report.incomplete[0].row["image"]) == MAX_IMAGES + 1
+    assert shop.similar("a", by="image")[0].score == pytest.approx(1, abs=1e-4)
+
+
+def test_dates_in_the_future_are_told_once(shop, caplog):
+    now = datetime.now(UTC)
+    ahead = [now + timedelta(days=2), datetime(9999, 12, 31, tzinfo=UTC)]
+    times = [now + timedelta(hours=20), now, None, *ahead]
+    report = shop.ingest(mug(str(n), added_at=time) for n, time in enumerate(times))
+    assert report.added == 5
+    assert caplog.text.count("2 items lie in the future") == 1
+    assert shop.get(["4"])[0].added_at == times[4]
 
 
 @pytest.mark.parametrize("bad", [
     mug("bad", image="absent.png", line=3), mug("bad", image=b"no picture", line=3),
     mug("bad", attributes={"price": "dear"}, line=3), Rejection(reason="unreadable", item_id="bad", line=3),
+    item_from_dict({"item_id": "bad", "text": {"t": "mug"}, "added_at": "soon"}, line=3),
 ])
 def test_strict_stores_what_came_before_and_stops(shop, bad):
     shop.ingest([mug("known", attributes={"price": 1.0})])
@@ -455,13 +519,13 @@ def test_a_killed_ingest_goes_on_where_it_stopped(tmp_path, calls, moment):
 def test_progress_and_accepted_ids_sum_to_what_was_taken(shop, small_chunks):
     moved, accepted = [], []
     rows = [*mugs(6), mug("bad", image="absent.png"), mug("m0001"), Rejection(reason="unreadable"), mug("z")]
-    report = shop.ingest(rows, progress=moved.append, on_accept=accepted.extend)
+    report = Intake(shop.catalogue).run(rows, moved.append, accepted.extend)
     assert sum(moved) == report.rows == 10
     assert len(moved) == 3
     assert sorted(accepted) == ["m0000", "m0001", "m0001", *(f"m{i:04}" for i in range(2, 6)), "z"]
     assert all(item_id in shop for item_id in accepted)
     again = []
-    shop.ingest(mugs(1), on_accept=again.extend)
+    Intake(shop.catalogue).run(mugs(1), accept=again.extend)
     assert again == ["m0000"]  # an unchanged one is in the store too
 
 

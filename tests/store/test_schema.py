@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mmrec.data.rows import item_as_dict
-from mmrec.errors import DataError
 from mmrec.model.content import Embedded, Fields
 from mmrec.store import schema
 from mmrec.types import Item
@@ -78,15 +77,17 @@ def test_the_record_does_not_depend_on_the_order_of_fields_or_the_moment():
 def test_each_kind_of_value_has_its_column_and_its_noun(value, kind):
     assert schema.arrow_type(value) == kind
     assert kind in schema.NOUNS
-    schema.check_types(Item(item_id="a", attributes={"x": value}), {"x": kind})
-    schema.check_types(Item(item_id="a", attributes={"x": value}), {})
-    schema.check_types(Item(item_id="a"), {"x": kind})
+    item = Item(item_id="a", attributes={"x": value})
+    assert schema.common_types([item]) == {"x": kind}
+    assert schema.fitting(item, {"x": kind}) == (item, [])
+    assert schema.fitting(Item(item_id="a"), {"x": kind}) == (Item(item_id="a"), [])
 
 
-def test_an_attribute_of_another_type_than_its_column_is_refused_by_name():
-    with pytest.raises(DataError, match="'price' holds numbers in this store, got 'cheap'") as caught:
-        schema.check_types(Item(item_id="a", attributes={"price": "cheap"}), {"price": pa.float64()})
-    assert caught.value.field == "price"
+def test_an_attribute_of_another_type_than_its_column_is_left_out_by_name():
+    item = Item(item_id="a", attributes={"price": "cheap", "size": "M"}, line=3)
+    less, (wrong,) = schema.fitting(item, {"price": pa.float64(), "size": pa.string()})
+    assert (dict(less.attributes), less.line, wrong.field) == ({"size": "M"}, 3, "price")
+    assert "'price' holds numbers in this store, got 'cheap'" in str(wrong)
 
 
 def test_the_document_has_all_words_and_no_numbers():

@@ -1,4 +1,4 @@
-// The rows that were not taken in, and why.
+// The rows that were not taken in, or not whole, and why.
 
 import { get, query } from "/static/api.js";
 import { fill, h, say } from "/static/dom.js";
@@ -8,7 +8,7 @@ const PAGE = 50;
 export async function quarantine(place, { offset = "0", signal }) {
   const list = h("div", { class: "list" });
   place.replaceChildren(h("h1", { tabindex: -1 }, "Quarantine"), h("p", { class: "intro" },
-    "Rows that were not taken in. Mend them in the store's file and run ", h("code", {}, "mmrec ingest STORE --retry"),
+    "Rows that were not taken in, or not whole. Mend them in the store's file and run ", h("code", {}, "mmrec ingest STORE --retry"),
     ", or mend the source and ingest it again."), list);
   await fill(list, () => rows(Number(offset) || 0, signal));
 }
@@ -24,10 +24,11 @@ async function rows(offset, signal) {
 }
 
 function line(row) {
+  const what = row.part ? `taken without ${row.field === "image" ? "picture" : row.field}` : row.field ?? "";
   const from = [row.source, row.line && `line ${row.line}`].filter(Boolean).join(", ");
   return h("tr", {},
     h("th", { scope: "row" }, row.item_id ?? "(no id)", row.text.title && h("small", {}, row.text.title)),
-    h("td", { "data-name": "Field" }, row.field ?? ""), h("td", { "data-name": "Reason" }, row.reason),
+    h("td", { "data-name": "Field" }, what), h("td", { "data-name": "Reason" }, row.reason),
     h("td", { "data-name": "From" }, from));
 }
 
