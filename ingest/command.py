@@ -202,7 +202,8 @@ class _Run:
 
         settings: Config | dict[str, Any] | None = None if config is None else Config.read(config)
         if language is not None:
-            settings = (settings.model_dump() if isinstance(settings, Config) else {}) | {"language": language}
+            given = settings.model_dump() if isinstance(settings, Config) else {}
+            settings = given | {"language": language}
         create = self.source is not None  # a retry has its store
         with Recommender.open(store, settings, create=create) as shop:
             rows, intake, whole = opened.rows, Intake(shop.catalogue, strict=strict), False

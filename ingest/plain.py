@@ -8,7 +8,7 @@ and rejects. By both roads a row is the same Item.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from functools import lru_cache
 from types import MappingProxyType
@@ -103,7 +103,7 @@ def plain_item(
     )
 
 
-def canonical_item(row: dict[str, Any], paths: ImagePaths | None, line: int | None) -> Item:
+def canonical_item(row: Mapping[str, Any], paths: ImagePaths | None, line: int | None) -> Item:
     """The Item of a row of mmrec's own format.
 
     Raises:
@@ -113,7 +113,8 @@ def canonical_item(row: dict[str, Any], paths: ImagePaths | None, line: int | No
         empty if (part := row.get(name)) is None else part
         for name, empty in (("text", {}), ("attributes", {}), ("image", []))
     )
-    if type(text) is not dict or type(attributes) is not dict or not _are_names((*row,), (*text, *attributes)):
+    mappings = type(text) is dict and type(attributes) is dict
+    if not (mappings and _are_names((*row,), (*text, *attributes))):
         raise Odd(row)
     return plain_item(
         plain_id(row.get("item_id")),

@@ -281,8 +281,9 @@ class _Cleaner:
 
     def paths(self, line: int | None) -> ImagePaths:
         """Where the pictures of a row may lie."""
-        own = self.given is None and isinstance(line, Line)
-        folder = line.given.pictures if own else self.source.folder
+        folder = self.source.folder
+        if self.given is None and isinstance(line, Line):
+            folder = line.given.pictures
         if folder not in self._places:
             self._places[folder] = self._allowed(folder, self._root)
         return self._places[folder]

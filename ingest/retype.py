@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 
+from ingest.sources.amounts import Decimals
 from ingest.sources.guesses import infer
+from ingest.sources.moments import Order
 from ingest.sources.values import Hints, Kind
 from ingest.telling import Dates, Decimal, Plain
 from mmrec.cli_options import StorePath, opened, say
@@ -34,7 +36,8 @@ def kinds_of(store: Path) -> dict[str, Kind]:
         return {}
     with Recommender.open(store, create=False) as shop:
         types = schema.attribute_types(shop.catalogue.table.schema)
-    return {name: kind for name, type_ in types.items() for kind, one in schema.KINDS.items() if one == type_}
+    kinds = cast(dict[Kind, Any], schema.KINDS).items()
+    return {name: kind for name, type_ in types.items() for kind, one in kinds if one == type_}
 
 
 def retype(
@@ -53,7 +56,10 @@ def retype(
     with opened(store) as shop:
         facts = shop.snapshot().facts
         values = facts[name].drop_null().to_pylist() if name in shop.snapshot().attributes else []
-        hints = Hints(dates=dates and dates.value, decimals=decimal, types={name: type.value})
+        hints = Hints(
+            dates=cast(Order | None, dates and dates.value), decimals=cast(Decimals | None, decimal),
+            types={name: type.value},
+        )
         reading = infer(name, values, hints)
         read = None if reading is None or type is Type.category else reading.read
         report = shop.retype(name, type.value, read=read, dry_run=dry_run)

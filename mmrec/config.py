@@ -26,33 +26,42 @@ UNKNOWN = 1.0  # weight of a kind of which nothing is known: that of a click
 _NAMES: Mapping[str, str] = {
     "impression": "view_item_list product_list_viewed not_clicked",
     "view": "view_cart cart_viewed read open opened pv",
-    "dislike": "not_interested notinterested block hide skip down_vote thumb_down thumbs_down gefällt_mir_nicht",
+    "dislike": "not_interested notinterested block hide skip down_vote thumb_down thumbs_down"
+        " gefällt_mir_nicht",
     "like": "up_vote thumb_up thumbs_up gefällt_mir",
     "add_to_cart": "add_payment_info add_shipping_info product_added",
     "purchase": "checkout_completed complete_checkout",
     "remove_from_wishlist": "unlike unsave product_removed_from_wishlist remove_from_favorites",
 }
 _WORDS: Mapping[str, str] = {
-    "refund": "refund refunded refunds chargeback erstattung remboursement reembolso rimborso 返金 退款 возврат",
-    "return": "return returned returns retoure rückgabe retour devolución devolucion devolução reso zwrot 返品 退货",
+    "refund": "refund refunded refunds chargeback erstattung remboursement reembolso rimborso 返金 退款"
+        " возврат",
+    "return": "return returned returns retoure rückgabe retour devolución devolucion devolução reso"
+        " zwrot 返品 退货",
     "cancel": "cancel canceled cancelled cancels cancellation cancelation void voided storno storniert"
               " stornierung annulation cancelación キャンセル 取消 отмена",
     "remove_from_wishlist": "unliked unfavorite unfavourite unfavorited unbookmark unsaved",
     "remove_from_cart": "remove removed removes removefromcart delete deleted abandon abandoned entfernt"
-                        " entfernen supprimer supprimé retirer retiré eliminar rimosso verwijderd usunięto 削除 удалить",
+                        " entfernen supprimer supprimé retirer retiré eliminar rimosso verwijderd"
+                        " usunięto 削除 удалить",
     "dislike": "dislike disliked dislikes downvote downvoted thumbsdown dismiss dismissed hidden skipped",
-    "wishlist": "wishlist addtowishlist favorite favorites favorited favourite favourites fav bookmark bookmarked"
-                " save saved merkliste wunschliste favori favoris favorito favoritos preferiti 収藏 收藏 избранное",
-    "add_to_cart": "addtocart cart basket bag atc checkout warenkorb panier carrito carrello carrinho winkelwagen"
+    "wishlist": "wishlist addtowishlist favorite favorites favorited favourite favourites fav bookmark"
+        " bookmarked"
+                " save saved merkliste wunschliste favori favoris favorito favoritos preferiti 収藏 收藏"
+                " избранное",
+    "add_to_cart": "addtocart cart basket bag atc checkout warenkorb panier carrito carrello carrinho"
+        " winkelwagen"
                    " winkelmand koszyka koszyk kundvagn カート 加购 корзина",
     "purchase": "purchase purchased purchases buy buys bought order ordered orders transaction transactions"
-                " sale sales sold conversion paid payment kauf gekauft bestellung achat compra pedido acquisto"
+                " sale sales sold conversion paid payment kauf gekauft bestellung achat compra pedido"
+                " acquisto"
                 " aankoop gekocht zakup köp 購入 購買 购买 покупка",
     "like": "like liked likes love loved upvote upvoted thumbsup heart",
     "share": "share shared shares",
     "impression": "impression impressions exposure exposed shown displayed",
     "click": "click clicks clicked clickout tap tapped select selected klick クリック 点击 клик",
-    "view": "view views viewed pageview pageviews visit visited browse browsed detail ansicht angesehen vue vista"
+    "view": "view views viewed pageview pageviews visit visited browse browsed detail ansicht angesehen"
+        " vue vista"
             " visto visualizzazione visualização bekeken wyświetlenie visning 閲覧 浏览 просмотр",
 }
 

@@ -37,8 +37,10 @@ CODES = frozenset({
     "SEK", "SGD", "THB", "TND", "TRY", "TWD", "UAH", "USD", "UYU", "VND", "ZAR",
 })
 _FREE = frozenset(
-    "free gratis kostenlos umsonst gratuit gratuita gratuito zdarma ücretsiz бесплатно безкоштовно 無料 免费 무료"
-    .split()
+    [
+        "free", "gratis", "kostenlos", "umsonst", "gratuit", "gratuita", "gratuito", "zdarma", "ücretsiz",
+        "бесплатно", "безкоштовно", "無料", "免费", "무료",
+    ]
 )
 _PRICE = re.compile(
     r"(?P<minus>-?)(?P<before>[^\d\s.,+'-]{0,6}?)\.?\s*(?P<number>[+-]?[\d.,][\d.,' ]*(?:[,.][-–—]{1,2})?)"
@@ -104,7 +106,7 @@ class Amounts:
 
     def _parts(self, cell: str) -> tuple[str, str | None]:
         text = _western(cell)
-        if not self.priced and not self.worded or len(text) > 60:
+        if (not self.priced and not self.worded) or len(text) > 60:
             return text, None
         if self.worded and text.lower() in _FREE:
             return "0", None
@@ -132,7 +134,7 @@ class Amounts:
 
 
 def _western(cell: str) -> str:
-    """A cell without markup, its digits and signs those of ASCII; a long one, which is no number, as it is."""
+    """A cell without markup, its digits and signs in ASCII; a long one, which is no number, as it is."""
     if len(cell) > _LONG:
         return cell
     text = plain_text(cell) if "<" in cell or "&" in cell else cell

@@ -289,7 +289,8 @@ def _title(names: Sequence[str], sample: Sample, notes: list[str]) -> tuple[str,
         strings = only_strings(sample.cells[name])
         apart = len(set(strings)) / max(len(strings), 0.5 * sample.size)
         if sample.kind(name) == "category" and apart > 0.8 and not (
-            roles(name) or all(map(_is_address, strings)) or sum(any(map(str.isalpha, one)) for one in strings) < len(strings)
+            roles(name) or all(map(_is_address, strings))
+            or sum(any(map(str.isalpha, one)) for one in strings) < len(strings)
         ):
             best[name] = fmean(map(len, strings))
     if not best:

@@ -45,8 +45,9 @@ def split_rows(
         yield from split_rows(cut, _CUT, quoting, width=width, tally=tally)
         return
     if quoting == "single":
-        swapped = split_rows((line.translate(_SWAPPED) for line in lines), delimiter, width=width, tally=tally)
-        yield from ((n, [cell.translate(_SWAPPED) for cell in cells], problem) for n, cells, problem in swapped)
+        translated = (line.translate(_SWAPPED) for line in lines)
+        for n, cells, problem in split_rows(translated, delimiter, width=width, tally=tally):
+            yield n, [cell.translate(_SWAPPED) for cell in cells], problem
         return
     source, reader = _Lines(lines), _Reader(delimiter, quoting, width, tally or Tally())
     quoted = quoting != "none"
@@ -62,8 +63,8 @@ def split_rows(
         if not (text := text.rstrip("\r\n")):
             continue
         if quoted and '"' in text:
-            cells = reader.whole(text) or reader.quoted(text, raw, source)
-            yield start, cells or [], None if cells else _BROKEN
+            found = reader.whole(text) or reader.quoted(text, raw, source)
+            yield start, found or [], None if found else _BROKEN
         else:
             yield start, text.split(delimiter), None
 

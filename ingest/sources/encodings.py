@@ -28,13 +28,17 @@ _ASIAN: Mapping[str, tuple[str, int, int]] = {  # charset and first bytes of its
 }
 _KANA = re.compile("[\u3041-\u30fa]")
 # Letters of languages; what stands after "|" is rarer there.
-_WEST = ("äöüßéè", "àâæçéèêëîïôœùûüÿ", "áéíñóúüªº", "àçèéíïòóúü", "áâãàçéêíóôõúªº", "àèéìòùî", "åäöæøéüè", "ëéïöüèà")
+_WEST = (
+    "äöüßéè", "àâæçéèêëîïôœùûüÿ", "áéíñóúüªº", "àçèéíïòóúü", "áâãàçéêíóôõúªº", "àèéìòùî", "åäöæøéüè",
+    "ëéïöüèà",
+)
 _EAST = ("ąćęłńóśźż", "áčďéěíňóřšťúůýžäľĺŕô", "áéíóöőúüű", "ăâîșțşţ", "čćđšž", "äöüß")
 _CYRILLIC = ("оеаинтсрвл|кмдбгжзйпуфхцчшщъыьэюяё", "оаиніветрсл|кмдбгґєжзїйпуфхцчшщьюя")
 _GREEK = ("αοιετσνηυρπκλ|βγδζθμξςφχψωάέήίόύώϊϋΐΰ",)
 _HEBREW = ("יוהלאמרתבשנ|גדזחטךכםןסעףפץצק",)
 _ARABIC = ("اليمنوترةبعدسفهكقحأ|جشصخضذثطغظءآؤإئىپچژگیک",)
-_THAI = ("านรอกเงมยลวดทสตะปบคหไแโใ\u0e48\u0e49\u0e31\u0e35\u0e34\u0e37\u0e38\u0e39\u0e47\u0e4c\u0e33|" + "".join(map(chr, range(0xE01, 0xE4F))),)
+_THAI = ("านรอกเงมยลวดทสตะปบคหไแโใ\u0e48\u0e49\u0e31\u0e35\u0e34\u0e37\u0e38\u0e39\u0e47\u0e4c\u0e33|"
+         + "".join(map(chr, range(0xE01, 0xE4F))),)
 _ALPHABETS: Mapping[str, tuple[str, ...]] = {  # of the languages written in an encoding
     "cp1252": _WEST, "latin_1": _WEST, "iso8859_15": _WEST, "cp1250": _EAST, "iso8859_2": _EAST,
     "cp1251": _CYRILLIC, "koi8_r": _CYRILLIC, "iso8859_5": _CYRILLIC, "cp1253": _GREEK, "iso8859_7": _GREEK,
@@ -140,7 +144,7 @@ def _legacy(data: bytes) -> str:
 
 
 def _score(data: bytes, encoding: str) -> float:
-    """How well a text reads in an encoding: the share of its letters that one language has, less its faults."""
+    """How well a text reads in an encoding: the share of its letters of one language, less its faults."""
     try:
         text = codecs.getincrementaldecoder(encoding)().decode(data)
     except UnicodeDecodeError:
@@ -185,6 +189,5 @@ def _common(data: bytes, encoding: str) -> float:
         return 0.0
     foreign = [char for char in text if char > "\x7f" and not _WIDE_SIGN.match(char)]
     common = sum(first <= char.encode(charset, "replace")[0] <= last for char in foreign)
-    if charset == "euc_jp" and not _KANA.search(text):
-        common *= 0.8  # there is hardly a Japanese text without
-    return common / len(foreign) if foreign else 0.0
+    trust = 0.8 if charset == "euc_jp" and not _KANA.search(text) else 1.0  # hardly a text is without kana
+    return trust * common / len(foreign) if foreign else 0.0

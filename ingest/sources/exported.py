@@ -257,9 +257,11 @@ class Exported:
             name: found.kind for name, found in readings.items()
             if found and name not in fixed and self.part(name) not in ("text", "image", "flag")
         }
-        several = differing(families, [name for name, kind in kinds.items() if kind == "category"])
+        words = [name for name, kind in kinds.items() if kind == "category"]
+        codes = {name for name in words if self._index.several and "code" in roles(name)}
         return Joining(
-            id=self._id, image=self.columns.image or (), several=several | self._varying - fixed,
+            id=self._id, image=self.columns.image or (),
+            several=(differing(families, words) | codes | self._varying) - fixed,
             prices={
                 name: found for name, kind in kinds.items()
                 if kind == "number" and "price" in roles(name) and (found := readings[name])

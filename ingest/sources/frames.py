@@ -91,7 +91,8 @@ def _with_index(frame: Any, notes: list[str]) -> Any:
     names = [name for name in frame.index.names if name is not None and name not in frame.columns]
     if names:
         return frame.reset_index(names)
-    if type(frame.index).__name__ != "RangeIndex" and list(frame.index[:100]) != list(range(len(frame)))[:100]:
+    numbered = list(frame.index[:100]) == list(range(len(frame)))[:100]
+    if type(frame.index).__name__ != "RangeIndex" and not numbered:
         notes.append("the index has no name and was left out (`frame.reset_index()` makes a column of it)")
     return frame
 

@@ -16,7 +16,7 @@ NULLS = frozenset({
     "#NAME?", "#N/A", "#NUM!",
 })
 _FORMULA = re.compile(r'="(.*)"', re.DOTALL)
-_TYPED = re.compile(r":(?:token|float|token_seq|float_seq|string|number|boolean)$")  # of RecBole and Meilisearch
+_TYPED = re.compile(r":(?:token|float|token_seq|float_seq|string|number|boolean)$")  # RecBole, Meilisearch
 _PLAIN_IDS = frozenset(map(plain_name, IDS))
 
 

@@ -261,9 +261,9 @@ def _lists(cells: Sequence[Any], meant: frozenset[Role]) -> Reading | None:
         return FIXED["list"] if fits else None
     if not all(isinstance(cell, str) for cell in cells):
         return None
-    if any(cell.lstrip().startswith(("[", "{", "(")) for cell in cells) and _fits(bracketed, cells):
-        if any(list_parts(cell) is not None for cell in cells):
-            return FIXED["list"]
+    opened = any(cell.lstrip().startswith(("[", "{", "(")) for cell in cells)
+    if opened and _fits(bracketed, cells) and any(list_parts(cell) is not None for cell in cells):
+        return FIXED["list"]
     cells = list(map(unescaped, cells))
     for mark in _LIST_SEPARATORS:
         several = [cell for cell in cells if mark in cell]

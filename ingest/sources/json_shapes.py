@@ -72,10 +72,11 @@ def identified(records: Iterator[Record]) -> Iterator[Record]:
     given: dict[str, Any] | None = None
     for record in records:
         cells = record.cells
-        if len(cells) == 1 and (action := next(iter(cells))) in ("index", "create", "update"):
-            if isinstance(inner := cells[action], dict) and not inner.keys() - _BULK:
-                given = inner
-                continue
+        action = next(iter(cells)) if len(cells) == 1 else ""
+        inner = cells[action] if action in ("index", "create", "update") else None
+        if isinstance(inner, dict) and not inner.keys() - _BULK:
+            given = inner
+            continue
         if given is not None:
             doc = cells["doc"] if isinstance(cells.get("doc"), dict) else cells
             record, given = replace(record, cells={"_id": given.get("_id"), **doc}), None

@@ -13,13 +13,18 @@ from mmrec.errors import DataError
 
 _NAMES: Mapping[str, str] = {  # without blanks, hyphens and underscores; what comes first wins
     "user": "userid user uid customerid customer clientid client buyerid buyer memberid accountid shopperid"
-            " reviewerid profileid personid visitorid visitor idvisitor userpseudoid usertoken username usr msno"
-            " kundenid kundennummer kunde kundid utilisateur usuario usuarioid cliente clienteid klant klantid"
+            " reviewerid profileid personid visitorid visitor idvisitor userpseudoid usertoken username"
+            " usr msno"
+            " kundenid kundennummer kunde kundid utilisateur usuario usuarioid cliente clienteid klant"
+            " klantid"
             " email emailaddress ユーザーid ユーザid 用户id пользователь",
-    "item": "itemid item productid product productsku sku asin parentasin articleid article iid movieid bookid"
+    "item": "itemid item productid product productsku sku asin parentasin articleid article iid movieid"
+        " bookid"
             " isbn trackid songid videoid listingid goodsid prodid contentid newsid stockcode artikelid"
-            " artikelnummer artikel produktid produit producto productoid prodotto ean gtin handle lineitemsku"
-            " objectid idactionsku itemids productids contentids objectids skus items products 商品id 商品 товар",
+            " artikelnummer artikel produktid produit producto productoid prodotto ean gtin handle"
+            " lineitemsku"
+            " objectid idactionsku itemids productids contentids objectids skus items products 商品id"
+            " 商品 товар",
     "kind": "kind event eventtype eventname action actiontype activity behavior behaviour behaviortype"
             " interaction interactiontype type verb feedback reaction ereignis aktion acción accion azione"
             " イベント 行動 событие",
@@ -30,7 +35,8 @@ _NAMES: Mapping[str, str] = {  # without blanks, hyphens and underscores; what c
             " unixreviewtime timestampms occurredat happenedat createdat created datecreated clicktime date"
             " eventdate orderdate ordertime purchasedate invoicedate reviewdate reviewtime visitdate utctime"
             " tdat zeit zeitpunkt zeitstempel datum horodatage fecha data 日時 日付 дата время",
-    "session": "sessionid session sessionkey visitid anonymousid deviceid cookieid gasessionid basketid cartid"
+    "session": "sessionid session sessionkey visitid anonymousid deviceid cookieid gasessionid basketid"
+        " cartid"
                " orderid invoiceno invoiceid transactionid",
     "quantity": "quantity qty lineitemquantity menge anzahl cantidad quantité quantite quantità aantal 数量",
 }
@@ -53,7 +59,7 @@ class LogColumns:
     """What the columns of a log mean; one that is None is guessed by its name.
 
     Attributes:
-        user, item, kind, weight, rating, time, session, quantity: names of columns; the session stands for the
+        user, item, kind, weight, rating, time, session, quantity: names of columns; the session is the
             user where no user is known; a quantity below 0 is a refund.
         threshold: rating from which one is a `like`; None takes 4 of 5, else the upper third of the scale.
         dislikes: whether ratings below the scale's middle third are dislikes.
@@ -129,7 +135,7 @@ def _spellings(name: str) -> list[str]:
 
 
 def _by_values(sample: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str, str]:
-    """What columns without names are: a time, kinds by their words, and then user, item, rating in this order."""
+    """What columns without names are: a time, kinds by their words, then user, item, rating in order."""
     cells = {name: [str(row[name]).strip() for row in sample if row.get(name)] for name in names}
     time = next((name for name in names if cells[name] and _are_times(cells[name])), None)
     kind = next((name for name in names if cells[name] and all(map(meaning, cells[name]))), None)

@@ -69,8 +69,9 @@ def open_log(
     """
     columns = columns or LogColumns()
     if isinstance(source, str | Path | TableFile):
-        known = isinstance(source, TableFile)
-        file = source if known else table_file(Path(source), columns.delimiter, options)
+        if not isinstance(source, TableFile):
+            source = table_file(Path(source), columns.delimiter, options)
+        file = source
         records, notes, origin = file.records, file.notes, file.content.origin
     else:
         notes, origin = [], "the frame"

@@ -27,7 +27,9 @@ _NAMED = re.compile(
     r"|(?P<year3>\d{4})\. (?P<month3>[^\W\d]+)\.? (?P<day3>\d{1,2})\.?)" + _CLOCK
 )
 _EAST = re.compile(r"(\d{4})[年년]\s?(\d{1,2})[月월]\s?(\d{1,2})[日일]" + _CLOCK)
-_CTIME = re.compile(r"(?P<month>[^\W\d]+)\s+(?P<day>\d{1,2}) (?P<clock>[\d:]{8}(?: [A-Z]{3,4})?) (?P<year>\d{4})")
+_CTIME = re.compile(
+    r"(?P<month>[^\W\d]+)\s+(?P<day>\d{1,2}) (?P<clock>[\d:]{8}(?: [A-Z]{3,4})?) (?P<year>\d{4})"
+)
 _WEEKDAY = re.compile(r"[^\W\d]{2,12}\.?,?\s+(?=\w)")
 _REMARK = re.compile(r"\s*\([\w ]+\)$")  # JavaScript's "(Central European Summer Time)"
 _ZONES = {  # hours from UTC; names of several zones, such as IST, are left out
@@ -104,7 +106,7 @@ def _dated(text: str) -> datetime | None:
 
 
 def _month(name: str) -> int:
-    """The number of a month's name, or of its first letters if no other month begins so; 0 if there is none."""
+    """The number of a month's name, or of its first letters if no other begins so; 0 if there is none."""
     name = name.lower()
     if name in _MONTHS:
         return _MONTHS[name]

@@ -19,9 +19,11 @@ IDS = (
     "codice", "codice_articolo", "codice_prodotto", "id_prodotto", "numer_artykulu", "indeks", "kod",
     "kod_produktu", "symbol", "артикул", "код", "код_товара", "ид", "идентификатор", "商品id",
     "商品番号", "商品コード", "品番", "商品編号", "商品编号", "商品编码", "产品编号", "产品id", "货号",
-    "编号", "番号", "コード", "object_id", "handle_id", "offer_id", "listing_id", "seller_sku", "custom_label",
+    "编号", "番号", "コード", "object_id", "handle_id", "offer_id", "listing_id", "seller_sku",
+    "custom_label",
     "varenummer", "varenr", "tuotenumero", "tuotekoodi", "cikkszám", "termékkód", "cod_produs", "cod",
-    "ürün_kodu", "stok_kodu", "ürün_id", "κωδικός", "κωδικός_προϊόντος", "상품코드", "상품번호", "상품id", "제품코드",
+    "ürün_kodu", "stok_kodu", "ürün_id", "κωδικός", "κωδικός_προϊόντος", "상품코드", "상품번호", "상품id",
+    "제품코드",
     "품번", "رمز_المنتج", "رقم_المنتج", "الرمز", "الرقم", "کد_محصول", 'מק"ט', "מקט", "รหัสสินค้า", "รหัส",
     "उत्पाद_कोड", "mã_sản_phẩm", "mã_sp", "kode_produk",
 )
@@ -33,7 +35,8 @@ IMAGES = (
     "url_imagen", "immagine", "immagini", "imagem", "imagens", "afbeelding", "afbeeldingen", "zdjecie",
     "zdjecia", "obraz", "obrazek", "картинка", "картинки", "изображение", "изображения", "фото", "画像",
     "商品画像", "画像url", "写真", "图片", "主图", "商品图片", "图片链接", "圖片", "product_image_url",
-    "hosted_image_urls", "이미지", "상품이미지", "사진", "الصورة", "صورة", "תמונה", "εικόνα", "resim", "görsel",
+    "hosted_image_urls", "이미지", "상품이미지", "사진", "الصورة", "صورة", "תמונה", "εικόνα", "resim",
+    "görsel",
     "billede", "bilde", "kuva", "kép", "imagine", "poză", "hình_ảnh", "รูปภาพ", "зображення", "gambar", "चित्र",
 )
 DATES = (
@@ -43,7 +46,8 @@ DATES = (
     "fecha_creacion", "fecha_de_alta", "data_creazione", "data_di_creazione", "data_inserimento",
     "data_de_criacao", "data_criacao", "aangemaakt", "aangemaakt_op", "datum_toegevoegd", "data_dodania",
     "data_utworzenia", "дата_создания", "дата_добавления", "登録日", "登録日時", "作成日", "作成日時",
-    "追加日", "创建时间", "创建日期", "添加时间", "上架时间", "oprettet", "opprettet", "skapad", "luotu", "vytvořeno",
+    "追加日", "创建时间", "创建日期", "添加时间", "上架时间", "oprettet", "opprettet", "skapad", "luotu",
+    "vytvořeno",
     "létrehozva", "oluşturma_tarihi", "등록일", "생성일",
 )
 TEXTS = frozenset({
@@ -63,9 +67,11 @@ TEXTS = frozenset({
     "商品名", "商品名称", "品名", "名前", "名称", "製品名", "タイトル", "説明", "商品説明", "商品説明文",
     "説明文", "概要", "詳細", "紹介", "标题", "標題", "产品名称", "名字", "描述", "商品描述", "产品描述",
     "说明", "简介", "詳情", "详情", "namn", "benämning", "beskrivning", "produktnamn", "navn", "varenavn",
-    "produktnavn", "beskrivelse", "tittel", "nimi", "tuotenimi", "kuvaus", "otsikko", "název", "název_produktu",
+    "produktnavn", "beskrivelse", "tittel", "nimi", "tuotenimi", "kuvaus", "otsikko", "název",
+    "název_produktu",
     "názov", "popis", "név", "megnevezés", "leírás", "terméknév", "denumire", "denumire_produs", "descriere",
-    "titlu", "ürün_adı", "başlık", "açıklama", "τίτλος", "όνομα", "περιγραφή", "상품명", "제품명", "이름", "제목",
+    "titlu", "ürün_adı", "başlık", "açıklama", "τίτλος", "όνομα", "περιγραφή", "상품명", "제품명", "이름",
+    "제목",
     "설명", "상품설명", "الاسم", "اسم_المنتج", "العنوان", "الوصف", "نام", "عنوان", "توضیحات", "שם", "שם_מוצר",
     "כותרת", "תיאור", "ชื่อ", "ชื่อสินค้า", "รายละเอียด", "नाम", "शीर्षक", "विवरण", "tên", "tên_sản_phẩm", "mô_tả",
     "tiêu_đề", "назва", "опис", "найменування", "nama", "nama_produk", "deskripsi",
@@ -81,13 +87,15 @@ _TOKENS: dict[Role, frozenset[str]] = {
     "price": _words(
         "price prices msrp rrp cost amount preis uvp vk ek kosten betrag prix cout montant precio coste "
         "importe prezzo costo importo preco custo valor prijs bedrag cena cennik koszt цена стоимость "
-        "価格 値段 販売価格 金額 定価 价格 售价 定价 价钱 單價 单价 pris priset prisen hinta ár preț fiyat fiyatı "
+        "価格 値段 販売価格 金額 定価 价格 售价 定价 价钱 單價 单价 pris priset prisen hinta ár preț"
+        " fiyat fiyatı "
         "τιμή 가격 판매가 السعر سعر قیمت מחיר ราคา मूल्य कीमत giá harga ціна"
     ),
     "time": _words(
         "date time timestamp datetime ts created updated modified added published released launch "
         "launched expires datum zeit zeitpunkt erstellt geandert fecha hora horodatage data dia дата "
-        "время 日付 日時 時刻 日期 时间 登録日 発売日 作成日 更新日 追加日 dato päivämäärä dátum tarih tarihi "
+        "время 日付 日時 時刻 日期 时间 登録日 発売日 作成日 更新日 追加日 dato päivämäärä dátum tarih"
+        " tarihi "
         "ημερομηνία 날짜 등록일 생성일 التاريخ תאריך วันที่ ngày tanggal"
     ),
     "code": _words(
@@ -110,7 +118,8 @@ _TOKENS: dict[Role, frozenset[str]] = {
         "materiał материал 素材 材质 type typ tipo category kategorie categorie categoria kategoria "
         "категория カテゴリ 类别 status availability condition zustand gender season country land pays "
         "pais paese kraj страна 国 unit einheit collection kollektion department author autor language "
-        "currency wahrung supplier option variant färg farve farge väri barva szín culoare renk χρώμα 색상 اللون "
+        "currency wahrung supplier option variant färg farve farge väri barva szín culoare renk χρώμα"
+        " 색상 اللون "
         "צבע สี रंग màu колір warna märke varumärke mærke značka 브랜드 카테고리 사이즈 ürün_rengi"
     ),
     "flag": _words(

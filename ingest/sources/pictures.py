@@ -28,7 +28,9 @@ _LARGEST = (
     "filename", "image", "image_url", "base64", "medium", "small", "thumb", "thumbnail",
 )
 _DEPTH = 4  # of objects in objects
-_MARKUP = re.compile(r"""<img\b[^>]*?\bsrc\s*=\s*["']?([^"'\s>]+)|!\[[^\]]*\]\(\s*<?([^\s)>]+)""", re.IGNORECASE)
+_MARKUP = re.compile(
+    r"""<img\b[^>]*?\bsrc\s*=\s*["']?([^"'\s>]+)|!\[[^\]]*\]\(\s*<?([^\s)>]+)""", re.IGNORECASE
+)
 _BASE64 = re.compile(r"(?:iVBORw0KGgo|/9j/|R0lGOD|UklGR)[A-Za-z0-9+/=_\s-]{30,}")  # PNG, JPEG, GIF, WebP
 _NONE = frozenset({"no_selection", "-", "none", "n/a", "na", "null", "nan", "undefined"})
 

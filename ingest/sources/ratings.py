@@ -62,7 +62,8 @@ def number(cell: Any, what: str) -> float:
     Raises:
         DataError: it has none; `what` names it.
     """
-    if isinstance(cell, str) and (word := re.sub(r"[\W_]*thumbs?[\W_]*", "", cell.strip().casefold())) in _THUMBS:
+    word = re.sub(r"[\W_]*thumbs?[\W_]*", "", cell.strip().casefold()) if isinstance(cell, str) else ""
+    if word in _THUMBS:
         return _THUMBS[word]
     if isinstance(cell, str) and "★" in cell:
         return float(cell.count("★"))

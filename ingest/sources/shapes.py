@@ -8,7 +8,16 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any, NamedTuple
 
-from ingest.plain import Odd, plain_id, plain_item, plain_picture, plain_time, plain_value, plain_words, remembering
+from ingest.plain import (
+    Odd,
+    plain_id,
+    plain_item,
+    plain_picture,
+    plain_time,
+    plain_value,
+    plain_words,
+    remembering,
+)
 from ingest.sources.columns import valid_names
 from ingest.sources.guesses import infer
 from ingest.sources.pictures import pictures
@@ -25,8 +34,11 @@ _COMPARED = 100_000  # ids among which look-alikes are found
 _SPOILT = re.compile(r"\d(?:[.,]\d+)?E\+\d+")  # how spreadsheets write long numbers
 FLOAT_ID = re.compile(r"(\d+)[.,]0+")
 _TOTALS = frozenset(
-    "total totals subtotal sum summe gesamt gesamtsumme somme totale totaal suma razem итого всего 合計 小計 合计 总计"
-    .split() + ["grand total", "sub total"]
+    [
+        "total", "totals", "subtotal", "sum", "summe", "gesamt", "gesamtsumme", "somme", "totale",
+        "totaal", "suma", "razem", "итого", "всего", "合計", "小計", "合计", "总计", "grand total",
+        "sub total",
+    ]
 )
 _BEYOND = 2.0**53  # from here on neighbouring integers are one float
 _ODD = (ValueError, ArithmeticError, TypeError)  # what a reader may raise for a cell
@@ -176,7 +188,7 @@ class Layout:
                 continue
             if value is None:
                 if not says_nothing(cell):
-                    walk.tally.add(f"column {column!r}: dates such as {cell!r:.20} were taken as absent", line)
+                    walk.tally.add(f"column {column!r}: dates such as {cell!r:.20} taken as absent", line)
                 continue
             values[name] = value
             if currency is not None and reading.beside is not None and (found := reading.beside(cell)):

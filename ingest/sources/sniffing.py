@@ -40,7 +40,7 @@ class ReadOptions:
         encoding: of a text file, by a name that Python knows: "utf-8", "cp1252", "shift_jis".
         quoting: of a CSV file: how a quote in a quoted cell is written ("double" or "backslash"), "single" if
             cells stand in ' instead, or "none" if quotes mean nothing.
-        header_line: of a table: the line in which the header stands (1-based); what is above is left out. 0 is
+        header_line: of a table: the line of the header (1-based); what is above is left out. 0 is
             none at all.
         sheet: name of the sheet of a workbook.
     """
@@ -120,7 +120,8 @@ class _Score:
 
 def _quotings(text: str) -> list[Quoting]:
     others: list[Quoting] = ["single"] if text.lstrip().startswith("'") else []
-    return ["double", *others, *(["backslash"] if '\\"' in text else [])]
+    escaped: list[Quoting] = ["backslash"] if '\\"' in text else []
+    return ["double", *others, *escaped]
 
 
 def _tried(
@@ -167,7 +168,7 @@ def sniff_rows(rows: Sequence[tuple[int, Cells]], line: int | None) -> int:
 
 
 def without_header(rows: Sequence[Cells], line: int | None) -> list[Cells] | None:
-    """The rows under a header of made-up names, if none stands there; `line` is that of the header, if said."""
+    """The rows under a header of made-up names, if none stands there; `line` is the header's, if said."""
     first, *others = rows
     others = [row for row in others if row != first]
     if line or (line is None and not any(_is_value(first, at, others) for at in range(len(first)))):

@@ -102,7 +102,7 @@ def table_file(path: Path, delimiter: str | None = None, options: ReadOptions | 
         tag = repeated_element(content)
         notes.append(f"each <{tag.rpartition('}')[2]}> is a row")
         return TableFile("xml", content, lambda: xml_records(content, tag), WRITTEN, None, notes)
-    if is_json(text):
+    if is_json(text) or is_lines(text):  # also where the first line is damaged
         read = line_records if is_lines(text) else document_records
 
         def records() -> Iterator[Record]:
@@ -191,8 +191,9 @@ def _parquet_records(content: Content, notes: list[str]) -> Iterator[Record]:
         kept = [name for name in names if name not in left_out]
         batches = file.iter_batches(_BATCH, columns=kept if left_out else None)
         if len(set(kept)) < len(kept):
-            once = apart(kept, told := [])
-            notes += [note for note in told if note not in notes]
+            doubled: list[str] = []
+            once = apart(kept, doubled)
+            notes += [note for note in doubled if note not in notes]
             batches = (batch.rename_columns(once) for batch in batches)
         yield from arrow_records(batches)
 
@@ -202,7 +203,7 @@ def _whole(schema: pa.Schema, name: str) -> bool:
 
 
 def arrow_records(batches: Iterable[pa.RecordBatch]) -> Iterator[Record]:
-    """Rows of Arrow data as Python values; times are cut to microseconds; what cannot be read is its error."""
+    """Rows of Arrow data as Python values; times in microseconds; what cannot be read is its error."""
     rows = (row for batch in batches for row in python_rows(batch))
     for number, row in enumerate(rows, start=1):
         yield Record(row, number)

@@ -90,7 +90,7 @@ def is_blank(cell: Any) -> bool:
 
 
 def natural(cell: Any) -> Any:
-    """A cell as a plain value: identifiers, members of enumerations, intervals, bytes of a text as strings."""
+    """A cell as a plain value: ids, members of enumerations, intervals, bytes of a text as strings."""
     if type(cell) in _PLAIN:
         return cell
     if isinstance(cell, Enum):

@@ -32,7 +32,8 @@ def sheet_rows(content: Content, sheet: str | None = None) -> tuple[list[Numbere
             names = book.sheet_names
             if sheet is not None and sheet not in names:
                 raise DataError(f"{content.origin} has no sheet {sheet!r}: its sheets are {', '.join(names)}")
-            sheets = {name: list(_rows(book.get_sheet_by_name(name))) for name in ([sheet] if sheet else names)}
+            wanted = [sheet] if sheet else names
+            sheets = {name: list(_rows(book.get_sheet_by_name(name))) for name in wanted}
             filled = [name for name, rows in sheets.items() if len(rows) > 1]
             wide = [name for name in filled if max(len(cells) for _, cells, _ in sheets[name]) > 1]
             for name in [*wide, *filled][:1]:  # a cover has words in one column

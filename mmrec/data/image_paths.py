@@ -133,4 +133,5 @@ class ImagePaths:
 
 def near_name(image: str) -> str:
     """A path without what differs between systems: case, Unicode form, backslashes, escapes, a query."""
-    return composed(unquote(re.split(r"\?|#(?=[^/.]*$)", image, maxsplit=1)[0]).replace("\\", "/").strip()).casefold()
+    path = unquote(re.split(r"\?|#(?=[^/.]*$)", image, maxsplit=1)[0])
+    return composed(path.replace("\\", "/").strip()).casefold()

@@ -103,10 +103,10 @@ def _head(config: Mapping[str, Any], ids: list[str], x: Mapping[str, Vectors], p
     )
     embeddings = ItemEmbeddings(*(x[name] for name in EMBEDDINGS))
     blend = config["blend"] | {name: Shares(*config["blend"][name]) for name in ("warm", "short", "cold")}
-    stored = [x.get(f"compression_{name}") for name in Compression._fields]
+    stored = {name: x[key] for name in Compression._fields if (key := f"compression_{name}") in x}
     d = len(x["projection"].T) + sum(len(x[f"spread_{n}"]) for n in (0, 1)) + 1
     whole = Compression.none(d, x["rows"].shape[1] - d)  # as heads were before
-    compression = whole if stored[0] is None else Compression(*stored)
+    compression = Compression(**stored) if stored else whole
     towers = TrainedTowers(
         plan, smoother, Metric(x["projection"]), ids, x["rows"], embeddings.base,
         (x["spread_0"], x["spread_1"], x["spread_2"]), Blend(**blend), config["dislike_weight"],

@@ -263,8 +263,9 @@ class Snapshot:
         part = changes.part if changes else Part(None, self.position)
         if name == DOCUMENTS:
             words, full_text = self._reader.documents(part), cast(FullText, held)
-            same = changes is not None and full_text.language == self.language
-            return full_text.changed(changes, words) if same else FullText.of(words, self.language)
+            if changes is None or full_text.language != self.language:
+                return FullText.of(self._reader.documents(Part(None, self.position)), self.language)
+            return full_text.changed(changes, words)
         x = self._reader.read(name, part)
         if name == REMEMBERED:
             return x if changes is None else changes.merged(cast(Vectors, held), x)

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from mmrec.data.cleaning import identifier
 from mmrec.data.rows import BAD, item_from_dict
+from mmrec.encoders.base import Vectors
 from mmrec.encoders.modality import TEXT, labels, modality_of
 from mmrec.errors import DataError, MmrecError, StoreError
 from mmrec.store import schema
@@ -132,7 +133,7 @@ def _retyped(item: Item, name: str, kind: str, read: Callable[[Any], Any]) -> It
     others = {other: value for other, value in item.attributes.items() if other != name}
     with suppress(*BAD):
         new = replace(item, attributes={**others, name: read(item.attributes[name])})
-        if schema.arrow_type(new.attributes.get(name, ())) == schema.KINDS[kind]:
+        if name in new.attributes and schema.arrow_type(new.attributes[name]) == schema.KINDS[kind]:
             return new
     return replace(item, attributes=others)
 
@@ -151,7 +152,8 @@ def _draft(row: dict[str, Any], before: Item, item: Item) -> Draft:
 
 def _beside(catalogue: Catalogue, drafts: Sequence[Draft], name: str) -> pa.Table:
     """The rows of items in which an attribute has another type, its values under another name."""
-    worded, vectors = [draft for draft in drafts if draft.inputs], {}
+    worded = [draft for draft in drafts if draft.inputs]
+    vectors: dict[schema.Place, Vectors] = {}
     for start in range(0, len(worded), STREAM):
         found = Intake(catalogue).embed(worded[start : start + STREAM])[0]
         vectors |= {place: vector for place, vector in found.items() if place[1] == LABELS}

@@ -38,13 +38,16 @@ CASES = {  # by name: the file, and the ratio to reach
 POLARS: Mapping[str, Callable[..., pl.DataFrame]] = {
     ".csv": pl.read_csv, ".jsonl": pl.read_ndjson, ".parquet": pl.read_parquet,
 }
-WORDS = (
-    "oak wool linen brass cotton glass walnut leather ceramic steel soft warm heavy light round square small"
-    " large nordic plain woven folded hand-made durable washable für Küche blanket lamp chair table mug bowl"
-    " shelf cushion carpet stool vase curtain towel basket mirror with and for the of in every season"
-).split()
+WORDS = [
+    "oak", "wool", "linen", "brass", "cotton", "glass", "walnut", "leather", "ceramic", "steel", "soft",
+    "warm", "heavy", "light", "round", "square", "small", "large", "nordic", "plain", "woven", "folded",
+    "hand-made", "durable", "washable", "für", "Küche", "blanket", "lamp", "chair", "table", "mug", "bowl",
+    "shelf", "cushion", "carpet", "stool", "vase", "curtain", "towel", "basket", "mirror", "with", "and",
+    "for", "the", "of", "in", "every", "season",
+]
 PLACES = [f"{room} > {part} > {kind}" for room in ("Home", "Garden", "Office", "Kids", "Outdoor")
-          for part in ("Textiles", "Furniture", "Lighting", "Tableware") for kind in ("Classic", "New", "Sale")]
+          for part in ("Textiles", "Furniture", "Lighting", "Tableware")
+          for kind in ("Classic", "New", "Sale")]
 
 
 def products(n: int) -> Iterator[dict[str, Any]]:
@@ -86,7 +89,8 @@ def written(folder: Path, n: int) -> Path:
     with (folder / "shop.jsonl").open("wb") as file:
         file.writelines(dump_row(row | {"created_at": row["created_at"].isoformat()}) for row in rows)
     for name in ("mmrec.jsonl", "mmrec.parquet"):
-        write_items(folder / name, (row for row in open_rows(folder / "shop.csv").rows if isinstance(row, Item)))
+        read = open_rows(folder / "shop.csv").rows
+        write_items(folder / name, (row for row in read if isinstance(row, Item)))
     return folder
 
 
@@ -123,7 +127,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--files", type=Path, help="folder in which the files are kept for the next run")
     asked = parser.parse_args()
-    table = Table("file", "MB", "ours, rows/s", "polars", "DuckDB", "ratio to the faster", "of rounds", "to reach")
+    columns = "file", "MB", "ours, rows/s", "polars", "DuckDB", "ratio to the faster", "of rounds", "to reach"
+    table = Table(*columns)
     with tempfile.TemporaryDirectory() as folder:
         files = written(asked.files or Path(folder), asked.rows)
         for case in asked.cases:

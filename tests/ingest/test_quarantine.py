@@ -204,9 +204,8 @@ def test_threads_that_merge_at_once_lose_nothing(quarantine):
 
 
 def test_processes_that_merge_at_once_lose_nothing(quarantine):
-    programs = [
-        subprocess.Popen([sys.executable, "-c", MERGE_MANY, str(quarantine.path), first, "60"]) for first in ("0", "60")
-    ]
+    command = [sys.executable, "-c", MERGE_MANY, str(quarantine.path)]
+    programs = [subprocess.Popen([*command, first, "60"]) for first in ("0", "60")]
     assert [program.wait() for program in programs] == [0, 0]
     assert quarantine.ids() == {f"i{n}" for n in range(120)}
 

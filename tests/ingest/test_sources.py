@@ -440,7 +440,8 @@ def test_frames_are_mapped_as_files_are(frame: Any, tmp_path: Path) -> None:
 
 def test_what_is_no_frame_is_refused() -> None:
     for thing, hint in (
-        ([1, 2], "list of dicts"), (pl.Series([1, 2]), "Series"), (pd.DataFrame(), "no rows"), ([], "no rows"),
+        ([1, 2], "list of dicts"), (pl.Series([1, 2]), "Series"), (pd.DataFrame(), "no rows"),
+        ([], "no rows"),
     ):
         with pytest.raises(DataError, match=hint):
             from_frame(thing)
