@@ -21,11 +21,9 @@ if TYPE_CHECKING:
     ImageSource = str | Path | bytes | Image
 else:
     ImageSource = Any
-
 AttributeValue = str | int | float | bool | datetime | list[str]
 Rung = Literal["history", "taste", "popular", "newest"]
 RUNGS: tuple[Rung, ...] = get_args(Rung)
-
 IMAGE = "image"  # the field of an item's pictures; no text field or attribute may take the name
 LABELS = "_labels"  # the field of an item's categories as words
 WORDS = "words"  # the space of all words of an item
@@ -66,18 +64,18 @@ def _check_id(value: object, what: str) -> str:
     value = normal_id(value)
     if not isinstance(value, str):
         raise DataError(f"{what} must be a string, got {type(value).__name__} {value!r}", field=what)
-    if not value or len(value) > MAX_ID or _UNPRINTABLE.search(value):
-        got = f"{value[:80]!r} ({len(value)} characters)"
-        raise DataError(f"{what} must be 1 to {MAX_ID} printable characters, got {got}", field=what)
-    return value
+    if 1 <= len(value) <= MAX_ID and not _UNPRINTABLE.search(value):
+        return value
+    got = f"{value[:80]!r} ({len(value)} characters)"
+    raise DataError(f"{what} must be 1 to {MAX_ID} printable characters, got {got}", field=what)
 
 
 @lru_cache(maxsize=4_096)  # names come again with every item
 def _check_name(name: object, what: str) -> str:
     name = composed(name) if isinstance(name, str) else name
     if not isinstance(name, str) or len(name) > MAX_NAME or not name.isidentifier():
-        rule = f"letters, digits and '_' (1 to {MAX_NAME}, no digit first)"
-        raise DataError(f"{what} name {name!r:.200} must be {rule}: rename it", field=str(name))
+        rule = f"1 to {MAX_NAME} letters, digits and '_', no digit first: rename it"
+        raise DataError(f"{what} name {name!r:.200} must be {rule}", field=str(name))
     if name in RESERVED:
         raise DataError(f"{what} name {name!r} is taken by mmrec itself: rename it", field=name)
     return name
@@ -95,21 +93,19 @@ def _check_text(text: object) -> Mapping[str, str]:
         raise DataError(f"text must map field names to strings, got {type(text).__name__}", field="text")
     clean = {}
     for name, value in text.items():
-        name = _check_name(name, "text field")
-        if value is None:
-            continue
-        if not isinstance(value, str):
-            raise DataError(f"text field {name!r} must be a string, got {type(value).__name__}", field=name)
-        if _check_string("text field", name, value, MAX_TEXT).strip():
-            clean[name] = value
+        name, words = _check_name(name, "text field"), "" if value is None else value
+        if not isinstance(words, str):
+            raise DataError(f"text field {name!r} must be a string, got {type(words).__name__}", field=name)
+        if _check_string("text field", name, words, MAX_TEXT).strip():
+            clean[name] = words
     return MappingProxyType(clean)
 
 
 def _check_string(what: str, name: str, value: str, most: int) -> str:
-    if len(value) > most or _SURROGATE_OR_NUL.search(value):
-        limit = f"at most {most:,} characters of valid Unicode without NUL"
-        raise DataError(f"{what} {name!r} must be {limit}", field=name)
-    return value
+    if len(value) <= most and not _SURROGATE_OR_NUL.search(value):
+        return value
+    limit = f"at most {most:,} characters of valid Unicode without NUL"
+    raise DataError(f"{what} {name!r} must be {limit}", field=name)
 
 
 def _check_time(name: str, value: object) -> datetime:
@@ -132,18 +128,15 @@ def _check_attribute(name: str, value: object) -> AttributeValue:
         return composed(_check_string("attribute", name, value, MAX_CATEGORY))
     if isinstance(value, Sequence) and all(isinstance(v, str) for v in value):
         return [composed(_check_string("attribute", name, v, MAX_CATEGORY)) for v in value]
-    raise DataError(
-        f"attribute {name!r} must be a string, number, bool, datetime or list of strings,"
-        f" got {type(value).__name__} {value!r}"[:300], field=name,
-    )
+    what = f"attribute {name!r} must be a string, number, bool, datetime or list of strings"
+    raise DataError(f"{what}, got {type(value).__name__} {value!r}"[:300], field=name)
 
 
 def _check_attributes(attributes: object) -> Mapping[str, AttributeValue]:
     if not isinstance(attributes, Mapping):
         raise DataError(f"attributes must be a mapping, got {type(attributes).__name__}", field="attributes")
     return MappingProxyType({
-        _check_name(name, "attribute"): _check_attribute(name, value)
-        for name, value in attributes.items()
+        _check_name(name, "attribute"): _check_attribute(name, value) for name, value in attributes.items()
         if value is not None and value != "" and value != []
     })
 
@@ -155,9 +148,9 @@ def _check_images(image: object) -> tuple[ImageSource, ...]:
     if len(sources) > MAX_IMAGES:
         raise DataError(f"an item may have {MAX_IMAGES} pictures, got {len(sources)}", field=IMAGE)
     for source in sources:
-        if not isinstance(source, str | Path | bytes) and not hasattr(source, "convert"):
-            got = type(source).__name__
-            raise DataError(f"image must be a path, URL, bytes or PIL image, got {got}", field=IMAGE)
+        if not (isinstance(source, str | Path | bytes) or hasattr(source, "convert")):
+            what = f"image must be a path, URL, bytes or PIL image, got {type(source).__name__}"
+            raise DataError(what, field=IMAGE)
     return sources
 
 
@@ -278,8 +271,7 @@ class IngestReport:
     Attributes:
         encoder_calls: inputs given to encoders (texts and pictures), not batches.
         without_picture: items that were taken without a picture that they name, as it cannot be used.
-        rejections: why, for each rejected row.
-        incomplete: why, for each item that was taken without a part; its `row` is whole.
+        rejections, incomplete: why, of each rejected row, and of each item taken without a part.
     """
 
     added: int = 0

@@ -11,9 +11,10 @@ from statistics import fmean
 from typing import Any, Literal, get_args
 
 from ingest.sources.amounts import Decimals, currency_of
+from ingest.sources.column_kinds import all_pictures, is_address, is_attribute, is_text
 from ingest.sources.moments import Order
 from ingest.sources.names import DATES, IDS, IMAGES, TEXTS, plain_name, roles
-from ingest.sources.pictures import looks_like_picture, pictures
+from ingest.sources.pictures import looks_like_picture
 from ingest.sources.values import KINDS, Hints, Kind, Reading, natural, only_strings
 from mmrec.errors import DataError
 from mmrec.types import MAX_NAME, RESERVED, composed
@@ -21,8 +22,6 @@ from mmrec.types import MAX_NAME, RESERVED, composed
 __all__ = ["IDS", "IMAGES", "TEXTS", "Columns", "Sample", "settle", "valid_names"]
 
 Mode = Literal["merge", "split"]
-LONG = 40  # characters on average, from which strings are prose
-FEW = 50  # different strings that are always few enough for a category
 _ID_LENGTH = 64  # characters of an id that is found by its values
 _SHOWN = 8  # columns named in a note
 
@@ -133,11 +132,11 @@ def settle(
     free = [name for name in free if name not in (item_id, added_at, *image)]
     text, attributes = wanted.text, wanted.attributes
     if text is None:
-        text = tuple(n for n in free if part(n) == "text" or (part(n) is None and _is_text(n, sample)))
+        text = tuple(n for n in free if part(n) == "text" or (part(n) is None and is_text(n, sample)))
         text = text or _title([name for name in free if part(name) is None], sample, notes)
     if attributes is None:
         free = [name for name in free if name not in text]
-        attributes = tuple(name for name in free if _is_attribute(name, sample))
+        attributes = tuple(name for name in free if is_attribute(name, sample))
         _tell_left_out([name for name in free if name not in attributes], sample, notes)
     return replace(
         wanted, id=item_id, text=text, image=image, attributes=attributes, added_at=added_at
@@ -244,9 +243,9 @@ def _unique(names: Sequence[str], sample: Sample, notes: list[str]) -> str | Non
 
 def _images(names: Sequence[str], sample: Sample, notes: list[str]) -> tuple[str, ...]:
     """The column of pictures, those that go on with it (image_2, additional_image_link), or by its values."""
-    first = _known(names, IMAGES) or next((name for name in names if _all_pictures(name, sample, 1)), None)
+    first = _known(names, IMAGES) or next((name for name in names if all_pictures(name, sample, 1)), None)
     if first is None:
-        first = next((name for name in names if _all_pictures(name, sample, 0.5)), None)
+        first = next((name for name in names if all_pictures(name, sample, 0.5)), None)
         if first is None:
             return ()
         notes.append(f"column {first!r} holds pictures (--image)")
@@ -254,32 +253,12 @@ def _images(names: Sequence[str], sample: Sample, notes: list[str]) -> tuple[str
     more = [
         name for name in names
         if name != first and (re.fullmatch(rf"{re.escape(base)}_?\d+", plain_name(name)) or (
-            plain_name(name).startswith("additional_image") and _all_pictures(name, sample, 0.5)
+            plain_name(name).startswith("additional_image") and all_pictures(name, sample, 0.5)
         ))
     ]
     return (first, *more)
 
 
-def _all_pictures(name: str, sample: Sample, share: float) -> bool:
-    """Whether a column's name says pictures, or nothing (share 0.5), and its values look like some."""
-    cells = sample.cells[name]
-    if not cells or (share == 1 and "image" not in roles(name)):
-        return False
-    return all(any(map(looks_like_picture, pictures(cell))) for cell in cells[:50])
-
-
-def _is_text(name: str, sample: Sample) -> bool:
-    """Prose: named like it, long, or strings of several words that hardly repeat."""
-    kind, meant = sample.kind(name), roles(name)
-    strings = only_strings(sample.cells[name])
-    if kind not in ("category", "list") or not strings or all("://" in cell for cell in strings[:50]):
-        return False
-    if "text" in meant and not meant & {"code"}:
-        return True
-    return kind == "category" and (
-        fmean(map(len, strings)) > LONG
-        or (not _few(strings) and "label" not in meant and fmean(len(cell.split()) for cell in strings) >= 2)
-    )
 
 
 def _title(names: Sequence[str], sample: Sample, notes: list[str]) -> tuple[str, ...]:
@@ -289,7 +268,7 @@ def _title(names: Sequence[str], sample: Sample, notes: list[str]) -> tuple[str,
         strings = only_strings(sample.cells[name])
         apart = len(set(strings)) / max(len(strings), 0.5 * sample.size)
         if sample.kind(name) == "category" and apart > 0.8 and not (
-            roles(name) or all(map(_is_address, strings))
+            roles(name) or all(map(is_address, strings))
             or sum(any(map(str.isalpha, one)) for one in strings) < len(strings)
         ):
             best[name] = fmean(map(len, strings))
@@ -300,17 +279,6 @@ def _title(names: Sequence[str], sample: Sample, notes: list[str]) -> tuple[str,
     return (title,)
 
 
-def _is_attribute(name: str, sample: Sample) -> bool:
-    """Anything with a kind that is no address."""
-    kind = sample.kind(name)
-    if kind is None:
-        return not sample.cells[name] and name not in sample.readings
-    strings = only_strings(sample.cells[name])
-    return kind not in ("category", "list") or not strings or not all(map(_is_address, strings))
-
-
-def _is_address(cell: str) -> bool:
-    return "://" in cell[:12] or cell.startswith(("//", "www."))
 
 
 def _tell_left_out(names: Sequence[str], sample: Sample, notes: list[str]) -> None:
@@ -321,7 +289,3 @@ def _tell_left_out(names: Sequence[str], sample: Sample, notes: list[str]) -> No
     if told:
         more = f" and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
         notes.append(f"columns left out: {', '.join(told[:_SHOWN])}{more} (--attributes, --text)")
-
-
-def _few(cells: Sequence[Any]) -> bool:
-    return len(set(cells)) <= max(FEW, len(cells) // 2)

@@ -46,9 +46,8 @@ def table(
     """
     notes, columns = [] if notes is None else notes, columns or Columns()
     first = _first(records(), origin)
-    exported, told = None, list[str]()
-    if export := recognised(frozenset(name for record in first for name in record.cells)):
-        exported = Exported(export, records, first, columns)
+    told, exported = list[str](), _exported(records, first, columns)
+    if exported:
         records, columns, size = exported.records, exported.columns, None if exported.grouped else size
         first, told = _first(records(), origin), exported.notes()
     flattened = flattening(first, columns.image)
@@ -56,9 +55,8 @@ def table(
     if flattened.columns:
         records, first = partial(_flat, flattened, records), list(map(flattened.flat, first))
     part, called = (exported.part, exported.name_of) if exported else (_unknown, str)
-    hints = columns.hints
-    if exported:
-        hints = replace(hints, types={**exported.kinds(first), **(hints.types or {})})
+    kinds = exported.kinds(first) if exported else {}
+    hints = replace(columns.hints, types={**kinds, **(columns.hints.types or {})})
     sample = _sample(first, origin, hints, called)
     guesses = list[str]()
     chosen = settle(columns, sample, guesses, part)
@@ -74,6 +72,14 @@ def table(
         format, folder, lambda: layout.walk(records(), notes), layout.shape, columns=chosen, size=size,
         notes=notes, plain=layout.plain,
     )
+
+
+def _exported(
+    records: Callable[[], Iterator[Record]], first: list[Record], columns: Columns
+) -> Exported | None:
+    """The records as those of a shop system's export, if their columns are."""
+    export = recognised(frozenset(name for record in first for name in record.cells))
+    return Exported(export, records, first, columns) if export else None
 
 
 def _unknown(column: str) -> None:  # noqa: ARG001 - what no export says is guessed

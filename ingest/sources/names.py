@@ -169,3 +169,17 @@ _FOLDED: dict[Role, frozenset[str]] = {
     "text": frozenset(map(plain_name, TEXTS)), "time": frozenset(map(plain_name, DATES)),
 }
 _WORDS = {role: frozenset(map(plain_name, words)) for role, words in _TOKENS.items()}
+
+
+_TOTALS = frozenset(
+    [
+        "total", "totals", "subtotal", "sum", "summe", "gesamt", "gesamtsumme", "somme", "totale",
+        "totaal", "suma", "razem", "итого", "всего", "合計", "小計", "合计", "总计", "grand total",
+        "sub total",
+    ]
+)
+
+
+def is_total(item_id: str) -> bool:
+    """Whether an id is the word of a line of totals."""
+    return item_id.casefold().strip(": ") in _TOTALS

@@ -20,6 +20,7 @@ from ingest.plain import (
 )
 from ingest.sources.columns import valid_names
 from ingest.sources.guesses import infer
+from ingest.sources.names import is_total
 from ingest.sources.pictures import pictures
 from ingest.sources.records import Record, Row, Tally
 from ingest.sources.values import NOUNS, Reading, is_blank, list_parts, natural, says_nothing
@@ -33,13 +34,6 @@ _ADDED_AT = "added_at"
 _COMPARED = 100_000  # ids among which look-alikes are found
 _SPOILT = re.compile(r"\d(?:[.,]\d+)?E\+\d+")  # how spreadsheets write long numbers
 FLOAT_ID = re.compile(r"(\d+)[.,]0+")
-_TOTALS = frozenset(
-    [
-        "total", "totals", "subtotal", "sum", "summe", "gesamt", "gesamtsumme", "somme", "totale",
-        "totaal", "suma", "razem", "итого", "всего", "合計", "小計", "合计", "总计", "grand total",
-        "sub total",
-    ]
-)
 _BEYOND = 2.0**53  # from here on neighbouring integers are one float
 _ODD = (ValueError, ArithmeticError, TypeError)  # what a reader may raise for a cell
 
@@ -102,7 +96,7 @@ class Layout:
             row["attributes"] |= self._values(self._late(cells), cells, walk, line)
         if _ADDED_AT in row["attributes"]:  # which no attribute is called
             row[_ADDED_AT] = row["attributes"].pop(_ADDED_AT)
-        if isinstance(item_id, str) and not row["text"] and _is_total(item_id):
+        if isinstance(item_id, str) and not row["text"] and is_total(item_id):
             problem = f"{item_id!r} without any text looks like a line of totals: take it out of the table"
         if problem := record.problem or problem:
             return rejected(DataError(problem), row if cells else None, line=record.line)
@@ -138,7 +132,7 @@ class Layout:
                     values[currency] = found
         for column in self.image:
             images += _plain_pictures(cells.get(column), paths)
-        if not text and _is_total(item_id):
+        if not text and is_total(item_id):
             raise Odd(record)
         if walk := self._walk:
             walk[0].compare(item_id, record.line or 0)
@@ -255,9 +249,6 @@ class _Walk:
             self.tally.add("ids differ from others by capital letters alone: they are two items", line)
 
 
-def _is_total(item_id: str) -> bool:
-    return item_id.casefold().strip(": ") in _TOTALS
-
 
 def _plain_cell(part: _Part, cell: Any) -> tuple[Any, Any]:
     """The value of a cell and its currency, None if it says nothing."""
@@ -298,14 +289,12 @@ def _text(cell: Any) -> str | None:
         parts = list_parts(cell) if cell.startswith("[") else None
         return cell if parts is None else _text(parts)
     if isinstance(cell, list | tuple):
-        texts = [text for part in cell if not is_blank(part) and (text := _text(part)) is not None]
-        return ", ".join(texts)
+        return ", ".join(t for part in cell if not is_blank(part) and (t := _text(part)) is not None)
     return str(cell) if isinstance(cell, int | float) else None
 
 
 def _images(cells: Mapping[str, Any], columns: Sequence[str]) -> Any:
     found: list[Any] = []
-    for column in columns:
-        if not is_blank(cell := cells.get(column)):
-            found += [picture for picture in pictures(cell) if picture not in found]
+    for cell in (cells.get(column) for column in columns if not is_blank(cells.get(column))):
+        found += [picture for picture in pictures(cell) if picture not in found]
     return found if len(found) > 1 else found[0] if found else None

@@ -262,10 +262,9 @@ class Snapshot:
         held = earlier.value if earlier else None
         part = changes.part if changes else Part(None, self.position)
         if name == DOCUMENTS:
-            words, full_text = self._reader.documents(part), cast(FullText, held)
-            if changes is None or full_text.language != self.language:
+            if changes is None or cast(FullText, held).language != self.language:
                 return FullText.of(self._reader.documents(Part(None, self.position)), self.language)
-            return full_text.changed(changes, words)
+            return cast(FullText, held).changed(changes, self._reader.documents(part))
         x = self._reader.read(name, part)
         if name == REMEMBERED:
             return x if changes is None else changes.merged(cast(Vectors, held), x)
