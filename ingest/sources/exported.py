@@ -257,7 +257,7 @@ class Exported:
             name: found.kind for name, found in readings.items()
             if found and name not in fixed and self.part(name) not in ("text", "image", "flag")
         }
-        words = [name for name, kind in kinds.items() if kind == "category"]
+        words = [n for n, kind in kinds.items() if kind == "category" or self.part(n) in ("label", "code")]
         codes = {name for name in words if self._index.several and "code" in roles(name)}
         return Joining(
             id=self._id, image=self.columns.image or (),

@@ -26,15 +26,9 @@ SAMPLED = 1_000  # first rows that decide what the columns hold
 
 
 def table(
-    format: str,
-    folder: Path,
-    records: Callable[[], Iterator[Record]],
-    *,
-    origin: str,
-    columns: Columns | None = None,
+    format: str, folder: Path, records: Callable[[], Iterator[Record]], *, origin: str,
+    columns: Columns | None = None, size: int | None = None, notes: list[str] | None = None,
     dialect: Dialect = TYPED,  # noqa: ARG001 - strings are read alike in all formats
-    size: int | None = None,
-    notes: list[str] | None = None,
 ) -> Rows:
     """A source of records whose columns are mapped as `columns` says, or as their first rows suggest.
 

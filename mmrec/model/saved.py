@@ -105,8 +105,8 @@ def _head(config: Mapping[str, Any], ids: list[str], x: Mapping[str, Vectors], p
     blend = config["blend"] | {name: Shares(*config["blend"][name]) for name in ("warm", "short", "cold")}
     stored = {name: x[key] for name in Compression._fields if (key := f"compression_{name}") in x}
     d = len(x["projection"].T) + sum(len(x[f"spread_{n}"]) for n in (0, 1)) + 1
-    whole = Compression.none(d, x["rows"].shape[1] - d)  # as heads were before
-    compression = Compression(**stored) if stored else whole
+    # the rows of heads of before are whole
+    compression = Compression(**stored) if stored else Compression.none(d, x["rows"].shape[1] - d)
     towers = TrainedTowers(
         plan, smoother, Metric(x["projection"]), ids, x["rows"], embeddings.base,
         (x["spread_0"], x["spread_1"], x["spread_2"]), Blend(**blend), config["dislike_weight"],
