@@ -164,8 +164,8 @@ def _text(value: Any, told: Told) -> Any:
 
 def _attribute(value: Any, told: Told) -> Any:
     if isinstance(value, list):
-        parts = [identifier(part) for part in map(plain, value) if part is not None]
-        return [_attribute(part, told) if isinstance(part, str) else part for part in parts]
+        parts = (part if isinstance(part, str) else identifier(part) for part in map(plain, value))
+        return [_attribute(part, told) for part in parts if part is not None]
     return neat(unescaped(unescaped(value)), told) if isinstance(value, str) else value
 
 

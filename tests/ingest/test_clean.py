@@ -109,7 +109,7 @@ def test_words_that_only_look_blank_stay():
     (Decimal("9.50"), 9.5), (Decimal("3"), 3), ("9.5", "9.5"), (" a \n b ", "a\nb"),
     ("x?a=1&copy=2", "x?a=1&copy=2"), ("Home &amp; Garden", "Home & Garden"),
     (np.array(["a", "b"]), ["a", "b"]), ({"b", "a"}, ["a", "b"]),
-    (("a", None, 1, 2.0, " b "), ["a", "1", "2", "b"]),
+    (("a", None, 1, 2.0, " b "), ["a", "1", "2", "b"]), (["a\u2061b", "\u200e"], ["a\u2061b", "\u200e"]),
     (date(2024, 5, 1), datetime(2024, 5, 1, tzinfo=UTC)),
     (pd.Timestamp("2024-05-01 10:00:00.123456789", tz="Europe/Berlin"),
      datetime(2024, 5, 1, 8, 0, 0, 123456, tzinfo=UTC)),
