@@ -134,7 +134,7 @@ def fitting(item: Item, known: Mapping[str, pa.DataType]) -> tuple[Item, list[Da
             fit[name] = value
             continue
         told = f"attribute {name!r} holds {NOUNS[known[name]]} in this store, got {value!r}"[:300]
-        wrong.append(DataError(told + ": give the same type, or another name", field=name))
+        wrong.append(DataError(told + ": give the same type, or change it by `mmrec retype`", field=name))
     return item if len(fit) == len(item.attributes) else replace(item, attributes=fit), wrong
 
 

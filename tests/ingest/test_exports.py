@@ -167,6 +167,13 @@ def test_rows_may_stand_in_any_order(writer: str, dice: Any) -> None:
             assert shuffled[item.item_id].attributes["price"] == item.attributes["price"]
 
 
+def test_what_variants_have_is_kept_where_the_first_rows_show_one_of_each_product(tmp_path: Path) -> None:
+    made = EXPORTS["google_tsv"](tmp_path, 1_200)
+    items = {item.item_id: item for item in items_of(open_source(made.path))}
+    for product in made.products:
+        assert set(items[made.ids(product)].attributes["gtin"]) == {one.gtin for one in product.variants}
+
+
 def test_what_the_caller_says_of_columns_counts(tmp_path: Path) -> None:
     made = EXPORTS["shopify"](tmp_path, 2)
     said = Columns(

@@ -16,11 +16,11 @@ import httpcore
 import pytest
 from PIL import Image
 
-from ingest.fetch import WORKERS, FetchLimits, fetch_images
+from ingest.fetch import WORKERS, FetchLimits, fetch_feed, fetch_images
 from ingest.safe_fetch import Network, is_public, look_up
 from mmrec.data import images
 from mmrec.data.rows import Refused
-from mmrec.errors import Rejection
+from mmrec.errors import DataError, Rejection
 from mmrec.types import Item
 
 PUBLIC, OTHER = "93.184.216.34", "2606:2800:220:1::1"
@@ -381,6 +381,36 @@ def test_an_unknown_host_is_refused(network, tmp_path):
 
     other = Network(look_up=unknown, backend=network.backend, tls=network.tls)
     assert_refused(fetch_one("https://shop.test/a", tmp_path, other), "shop.test is not known", tmp_path)
+
+
+@pytest.mark.parametrize(("path", "name"), [
+    ("/out/products.csv.gz?key=1", "products.csv.gz"), ("/", "feed"), ("/.hidden", "feed"),
+    ("/a%2Fb", "feed"),
+])
+def test_a_feed_becomes_a_file_of_its_name_without_a_folder_for_pictures(server, network, path, name):
+    server.pages[path] = page(b"id,title\na,Mug\n")
+    address = f"https://shop.test{path}"
+    given = fetch_feed(address, network=network, limits=PATIENT)
+    assert (given.name, given.path.name, given.folder) == (address, name, None)
+    assert given.path.read_bytes() == b"id,title\na,Mug\n"
+    assert list(given.path.parent.iterdir()) == [given.path]
+
+
+@pytest.mark.parametrize(("address", "words"), [
+    ("https://shop.test/gone", "answered with status 404"), ("http://shop.test/a", "only https"),
+    ("https://shop.test/big", "bigger than 1,000 bytes"), ("https://inner.test/a", "public internet"),
+    ("https://[::1/a", "no valid URL"), ("https://shop.test/loop", "give the URL where they end"),
+])
+def test_a_feed_that_may_not_or_cannot_be_had_is_an_error_that_names_it(server, network, address, words):
+    server.pages |= {
+        "/gone": page(b"", 404), "/big": page(bytes(5_000), length=False),
+        "/loop": page(b"", 302, Location="/loop"),
+    }
+    hosts = {"shop.test": [PUBLIC], "inner.test": ["10.0.0.1"]}
+    other = Network(look_up=lambda host, port: hosts[host], backend=network.backend, tls=network.tls)
+    with pytest.raises(DataError, match=words) as error:
+        fetch_feed(address, network=other, limits=replace(PATIENT, bytes=1000))
+    assert str(error.value).startswith(address)
 
 
 def test_proxies_of_the_environment_are_not_used(server, network, tmp_path, monkeypatch):
