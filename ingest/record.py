@@ -48,6 +48,7 @@ def record(
     rating: Annotated[str | None, typer.Option(help="Column of a rating.")] = None,
     time: Annotated[str | None, typer.Option(help="Column of the time.")] = None,
     session: Annotated[str | None, typer.Option(help="Column that stands for an unknown user.")] = None,
+    quantity: Annotated[str | None, typer.Option(help="Column of a quantity; below 0 is a refund.")] = None,
     rating_threshold: Annotated[float | None, typer.Option(
         help="Rating from which one is a like; 4 of 5, or the upper third of another scale.")] = None,
     dislikes: Annotated[bool, typer.Option(
@@ -56,6 +57,7 @@ def record(
         help="What kinds mean, by commas: zap=dislike,buy2=purchase.")] = None,
     delimiter: Delimiter = None,
     encoding: Encoding = None,
+    header_line: Annotated[int | None, typer.Option(min=0, help="Line of a table's header; 0: none.")] = None,
     allow_urls: AllowUrls = False,
     strict: Strict = False,
     plain: Plain = False,
@@ -66,8 +68,8 @@ def record(
 
 def _record(
     store: Path, sources: list[str], format: Behaviour, delimiter: str | None, encoding: str | None,
-    allow_urls: bool, strict: bool, plain: bool, kinds: str | None, rating_threshold: float | None,
-    **said: Any,
+    header_line: int | None, allow_urls: bool, strict: bool, plain: bool, kinds: str | None,
+    rating_threshold: float | None, **said: Any,
 ) -> None:
     columns = LogColumns(
         **said, threshold=rating_threshold, kinds=pairs_of(kinds, "--kinds"),
@@ -83,7 +85,8 @@ def _record(
         with Recommender.open(store, create=False) as shop, bar(lambda: None) as progress:
             logs = open_logs(
                 given, format=format.value, columns=None if columns == LogColumns() else columns,
-                options=options_of(encoding), weighed=shop.config.kind_weights, unread=noting,
+                options=options_of(encoding, header_line=header_line), weighed=shop.config.kind_weights,
+                unread=noting,
             )
             if not logs:
                 raise DataError("; ".join(unread.values()))

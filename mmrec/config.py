@@ -31,7 +31,7 @@ _NAMES: Mapping[str, str] = {
     "like": "up_vote thumb_up thumbs_up gefällt_mir",
     "add_to_cart": "add_payment_info add_shipping_info product_added",
     "purchase": "checkout_completed complete_checkout",
-    "remove_from_wishlist": "unlike unsave product_removed_from_wishlist remove_from_favorites",
+    "remove_from_wishlist": "unlike unsave product_removed_from_wishlist removed_from_wishlist",
 }
 _WORDS: Mapping[str, str] = {
     "refund": "refund refunded refunds chargeback erstattung remboursement reembolso rimborso 返金 退款"

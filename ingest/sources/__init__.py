@@ -19,7 +19,7 @@ from typing import Any, Literal, Protocol, get_args
 from ingest.plain import Odd, canonical_item
 from ingest.sources import fashion, grouplens, movielens
 from ingest.sources.columns import Columns
-from ingest.sources.containers import TABLES
+from ingest.sources.containers import PACKED, TABLES
 from ingest.sources.fashion import open_fashion
 from ingest.sources.folders import open_folder, walk
 from ingest.sources.frames import from_frame
@@ -232,13 +232,16 @@ def _detect_folder(folder: Path) -> Format:
             return found
     if grouplens.holds(folder):
         return "movielens"
-    tables = sorted(file.name for file in folder.iterdir() if file.name.lower().endswith(TABLES))
+    packed = tuple(f"{table}{pack}" for table in TABLES for pack in ("", *PACKED))
+    tables = sorted(file.name for file in folder.iterdir() if file.name.lower().endswith(packed))
     pictures = any(True for _ in walk(folder))
     if parts_of(folder, pictures=pictures):
         return "table"
     if tables:
         also = ", or say format 'images' for the pictures alone" if pictures else ""
-        raise DataError(f"{folder} holds {', '.join(tables)[:200]}: give the path of the table itself{also}")
+        raise DataError(
+            f"{folder} holds {', '.join(tables)[:200]}: give the path of the table itself, or several{also}"
+        )
     if pictures:
         return "images"
     raise DataError(f"{folder} holds neither pictures nor a known data set. Readable are {_READABLE}")

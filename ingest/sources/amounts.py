@@ -52,6 +52,8 @@ _RANGE = re.compile(
     r"\s*(?:[–—~]|\s-\s|(?<=[^\W\d])-|(?<=\d)-(?=\d)|\b(?:to|bis|à|a|до)\b)\s*(?=\D{0,5}\d)", re.IGNORECASE
 )
 _AMOUNT = re.compile(r"(-\s?)?(\d[\d.,' ]*(?:[,.][-–—]{1,2})?|[.,]\d+)(-)?")
+_RAISED = re.compile(r"(?<=\d)[⁰¹²³⁴-⁹]{2}(?!\w)")  # cents, as in 12⁹⁰
+_CENTS = re.compile(r"(\d+)([€$£])(\d\d)")
 _BARE = re.compile(r"[\d.,' +-]*[–—-]?")
 _DECIMALS = re.compile(r"\d[.,](?:\d{1,2}|[-–—]{1,2})(?:\D*)$")
 _LONG = 500  # characters that no number has, with markup around it
@@ -139,8 +141,9 @@ def _western(cell: str) -> str:
         return cell
     text = plain_text(cell) if "<" in cell or "&" in cell else cell
     if not text.isascii():
+        text = _RAISED.sub(lambda cents: f".{unicodedata.normalize('NFKC', cents[0])}", text)
         text = "".join(map(_plain_sign, text.translate(_SPACES)))
-    return text.strip()
+    return _CENTS.sub(r"\1.\3 \2", text.strip())
 
 
 def _plain_sign(sign: str) -> str:
@@ -151,7 +154,7 @@ def _plain_sign(sign: str) -> str:
 
 def _among_words(text: str) -> tuple[str, str | None]:
     """The one number of a price among words, and its currency; the lower end of a range."""
-    lower, *upper = _RANGE.split(_UNIT.sub("", text))
+    lower, *upper = _RANGE.split(_UNIT.sub("", text).lstrip("~≈ "))
     found = list(_AMOUNT.finditer(lower))
     if len(found) != 1 or len(upper) > 1:
         raise ValueError(text)
@@ -200,7 +203,7 @@ def amounts(cells: Sequence[Any], said: Decimals | None = None, *, worded: bool 
 
 def has_decimals(cell: Any) -> bool:
     """Whether a string ends in a mark and one or two digits, as 12,90 does, and 12,9 €."""
-    return isinstance(cell, str) and _DECIMALS.search(cell.translate(_SPACES)) is not None
+    return isinstance(cell, str) and _DECIMALS.search(_western(cell)) is not None
 
 
 def _reads(way: Amounts, text: str) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from ingest.sources.names import roles
+from ingest.sources.names import is_title, roles
 from ingest.sources.pictures import looks_like_picture, pictures
 from ingest.sources.values import only_strings
 
@@ -29,6 +29,8 @@ def is_text(name: str, sample: Sample) -> bool:
     """Prose: named like it, long, or strings of several words that hardly repeat."""
     kind, meant = sample.kind(name), roles(name)
     strings = only_strings(sample.cells[name])
+    if is_title(name) and kind is not None:
+        return True
     if kind not in ("category", "list") or not strings or all("://" in cell for cell in strings[:50]):
         return False
     if "text" in meant and not meant & {"code"}:
@@ -40,12 +42,21 @@ def is_text(name: str, sample: Sample) -> bool:
 
 
 def is_attribute(name: str, sample: Sample) -> bool:
-    """Anything with a kind that is no address."""
+    """Anything with a kind that is no address, and no picture beside the chosen ones."""
     kind = sample.kind(name)
+    if "image" in name.casefold() and all_pictures(name, sample, 0.5):
+        return False
     if kind is None:
         return not sample.cells[name] and name not in sample.readings
     strings = only_strings(sample.cells[name])
     return kind not in ("category", "list") or not strings or not all(map(is_address, strings))
+
+
+def nature(name: str, sample: Sample) -> str:
+    """What a column holds that is no attribute."""
+    if sample.kind(name) is None:
+        return "objects"
+    return "addresses" if all(map(is_address, only_strings(sample.cells[name]))) else "pictures"
 
 
 def is_address(cell: str) -> bool:

@@ -11,7 +11,7 @@ from statistics import fmean
 from typing import Any, Literal, get_args
 
 from ingest.sources.amounts import Decimals, currency_of
-from ingest.sources.column_kinds import all_pictures, is_address, is_attribute, is_text
+from ingest.sources.column_kinds import all_pictures, is_address, is_attribute, is_text, nature
 from ingest.sources.moments import Order
 from ingest.sources.names import DATES, IDS, IMAGES, TEXTS, plain_name, roles
 from ingest.sources.pictures import looks_like_picture
@@ -23,6 +23,10 @@ __all__ = ["IDS", "IMAGES", "TEXTS", "Columns", "Sample", "settle", "valid_names
 
 Mode = Literal["merge", "split"]
 _ID_LENGTH = 64  # characters of an id that is found by its values
+_WORD = re.compile(r"[^\W\d_]{3}|[\u3040-\uffff]")  # three letters, or a sign that is a word
+_FURTHER = re.compile(
+    r"(?:additional|further|more|other|extra|gallery|alternate)_?(?:images?|photos?|pictures?).*|gallery"
+)
 _SHOWN = 8  # columns named in a note
 
 
@@ -253,7 +257,7 @@ def _images(names: Sequence[str], sample: Sample, notes: list[str]) -> tuple[str
     more = [
         name for name in names
         if name != first and (re.fullmatch(rf"{re.escape(base)}_?\d+", plain_name(name)) or (
-            plain_name(name).startswith("additional_image") and all_pictures(name, sample, 0.5)
+            _FURTHER.fullmatch(plain_name(name)) and all_pictures(name, sample, 0.5)
         ))
     ]
     return (first, *more)
@@ -268,8 +272,7 @@ def _title(names: Sequence[str], sample: Sample, notes: list[str]) -> tuple[str,
         strings = only_strings(sample.cells[name])
         apart = len(set(strings)) / max(len(strings), 0.5 * sample.size)
         if sample.kind(name) == "category" and apart > 0.8 and not (
-            roles(name) or all(map(is_address, strings))
-            or sum(any(map(str.isalpha, one)) for one in strings) < len(strings)
+            roles(name) or all(map(is_address, strings)) or not all(map(_WORD.search, strings))
         ):
             best[name] = fmean(map(len, strings))
     if not best:
@@ -282,10 +285,7 @@ def _title(names: Sequence[str], sample: Sample, notes: list[str]) -> tuple[str,
 
 
 def _tell_left_out(names: Sequence[str], sample: Sample, notes: list[str]) -> None:
-    told = [
-        f"{name!r} ({'objects' if sample.kind(name) is None else 'addresses'})"
-        for name in names if sample.cells[name]
-    ]
+    told = [f"{name!r} ({nature(name, sample)})" for name in names if sample.cells[name]]
     if told:
         more = f" and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
         notes.append(f"columns left out: {', '.join(told[:_SHOWN])}{more} (--attributes, --text)")

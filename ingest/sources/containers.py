@@ -38,8 +38,10 @@ _OTHERS: Mapping[bytes, str] = {
     b"SQLite format 3\0": "a SQLite database", b"Rar!": "a RAR archive", b"7z\xbc\xaf": "a 7-Zip archive",
     b"ARROW1": "an Arrow (Feather) file", b"ORC": "an ORC file", b"Obj\x01": "an Avro file",
     b"\x80\x04": "a Python pickle", b"\x80\x05": "a Python pickle", b"\x93NUMPY": "a NumPy array",
-    b"\x7fELF": "a program", b"<!doctype html": "a web page", b"<html": "a web page",
-    b"<table": "a table of a web page, which must be saved as one",
+    b"\x7fELF": "a program", b"create table": "a dump of a database", b"insert into": "a dump of a database",
+    b"-- mysql dump": "a dump of a database", b"-- phpmyadmin": "a dump of a database",
+    b"--\n-- postgresql": "a dump of a database", b"<!doctype html": "a web page", b"<html": "a web page",
+    b"<table": "a web page",
 }
 
 
@@ -255,6 +257,10 @@ def _checked(content: Content) -> Content:
     head = content.head()
     if not head.strip(b" \t\r\n\0"):
         raise DataError(f"{content.origin} is empty: a table with a header, or rows, was expected")
+    if head[257:262] == b"ustar":
+        raise DataError(f"{content.origin} is a tar archive: unpack it and give the table inside")
+    if b"urn:schemas-microsoft-com:office:spreadsheet" in head[:2_000]:
+        raise DataError(f"{content.origin} is a workbook of Excel 2003 in XML: save it as .xlsx, or as CSV")
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:16]
     for magic, what in _OTHERS.items():
         if start.startswith(magic) or start.lower().startswith(magic):

@@ -62,6 +62,8 @@ def split_rows(
         raw = text
         if not (text := text.rstrip("\r\n")):
             continue
+        while width and text.endswith("\\") and text.count(delimiter) < width - 1 and (more := source.take()):
+            text = raw = f"{text[:-1]}\n{more.rstrip()}"  # MySQL's way of writing a line break in a cell
         if quoted and '"' in text:
             found = reader.whole(text) or reader.quoted(text, raw, source)
             yield start, found or [], None if found else _BROKEN

@@ -59,6 +59,7 @@ _FAULT = re.compile(  # a sign inside a word, or letters of two scripts
 _RUN = re.compile(r"[^\W\d_a-zA-Z]{3,}")
 _NO_THAI = re.compile("(?<![\u0e01-\u0e2e\u0e31-\u0e3a\u0e47-\u0e4e])[\u0e31\u0e34-\u0e3a\u0e47-\u0e4e]")
 _WIDE_SIGN = re.compile("[\uff00-\uff60、。・ー「」]")  # of all languages that are written wide
+_SPOILT = re.compile("[\udc80-\udcff]")  # as the error handler surrogateescape leaves bytes
 _ODD = re.compile(rb"[\x02-\x08\x0e-\x1a\x1c\x1d\x7f]")
 
 
@@ -73,7 +74,7 @@ def sniff_encoding(data: bytes, origin: str) -> str:
             return encoding
     if (wide := _utf32(data) or _utf16(data)) is not None:
         return wide
-    if len(_ODD.findall(data)) + data.count(b"\0") / 8 > len(data) / 50:
+    if len(_ODD.findall(data.rstrip(b"\x1a"))) + data.count(b"\0") / 8 > len(data) / 50:
         raise DataError(
             f"{origin} is no text, and no kind of table that mmrec reads: give a CSV, TSV, Excel, JSON, XML"
             " or Parquet file"
@@ -118,9 +119,8 @@ def _utf16(data: bytes) -> str | None:
 def _is_utf8(data: bytes) -> bool:
     """Whether most of what is not ASCII is UTF-8; single bytes may be spoilt."""
     text = codecs.getincrementaldecoder("utf-8")("surrogateescape").decode(data)
-    spoilt = sum("\udc80" <= char <= "\udcff" for char in text)
-    sound = sum(char > "\x7f" for char in text) - spoilt
-    return sound >= spoilt
+    spoilt = len(_SPOILT.findall(text))
+    return len(text) - len(text.encode("ascii", "ignore")) - spoilt >= spoilt
 
 
 def _legacy(data: bytes) -> str:

@@ -26,29 +26,41 @@ def opened(records: Records, sample: Sequence[Record]) -> Records:
     )
     if not columns:
         return records
-    return lambda: (act for record in records() for act in _Opening(columns).acts(record))
+    opening = _Opening(columns)
+    opening = _Opening(columns, frozenset(name for record in sample for name, _ in opening.parts(record)))
+    return lambda: (act for record in records() for act in opening.acts(record))
 
 
 @dataclass(frozen=True)
 class _Opening:
+    """Which columns are opened, and those that others then have in their place."""
+
     columns: frozenset[str]
+    known: frozenset[str] = frozenset()
+
+    def parts(self, record: Record) -> Iterator[tuple[str, Any]]:
+        """The cells of a record, its objects opened."""
+        for name, cell in record.cells.items():
+            yield from _flat(name, _read(cell), _DEPTH) if name in self.columns else [(name, cell)]
 
     def acts(self, record: Record) -> Iterator[Record]:
         """The record with a column for each part of its objects; one for each object in a list of items."""
-        cells: dict[str, Any] = {}
-        several: list[tuple[str, Sequence[Any]]] = []
-        for name, cell in record.cells.items():
-            for column, value in _flat(name, _read(cell), _DEPTH) if name in self.columns else [(name, cell)]:
-                if _is_list_of_objects(value):
-                    several.append((column, value))
-                cells[column] = value
+        cells = dict(self.parts(record))
+        several = [(column, value) for column, value in cells.items() if _is_list_of_objects(value)]
         if record.problem or not several:
             yield replace(record, cells=cells)
             return
         column, items = max(several, key=lambda pair: (names_item(pair[0], pair[1][0]), len(pair[1])))
         del cells[column]
+        around = column.rpartition(".")[0]
         for one in items:
-            yield replace(record, cells={**cells, **dict(_flat(column, one, _DEPTH))})
+            inner = {self._called(name, column, around): cell for name, cell in _flat(column, one, _DEPTH)}
+            yield replace(record, cells={**cells, **inner})
+
+    def _called(self, name: str, column: str, around: str) -> str:
+        """The name of a part of an item; that which it has in acts on one item alone, if there are such."""
+        alone = f"{around}{name.removeprefix(column)}".lstrip(".")
+        return alone if alone in self.known and names_item("", {alone: None}) else name
 
 
 def each_item(column: str, records: Iterator[Record]) -> Iterator[Record]:

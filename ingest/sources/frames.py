@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from mmrec.data.rows import portable
 from mmrec.errors import DataError
 
 _STRANGE = ("Object", "period", "interval")  # types of polars and pandas that Arrow would take amiss
+_ADDRESS = re.compile(r"<.* object at 0x[0-9a-f]+>")  # what says nothing of an object
 _REFUSED = (pa.ArrowException, AttributeError, TypeError, ValueError, OverflowError)
 
 
@@ -103,7 +105,8 @@ def _name(name: Any) -> str:
 
 def _array(column: Any, notes: list[str]) -> pa.Array:
     """A column as Arrow holds it."""
-    known = not str(column.dtype).startswith(_STRANGE)
+    sets = any(isinstance(one, set | frozenset) for one in column.head(100).to_list())
+    known = not (str(column.dtype).startswith(_STRANGE) or sets)
     for values in (column, None) if known else (None,):
         try:
             array = pa.array([_plain(one) for one in column.to_list()] if values is None else values)
@@ -117,6 +120,8 @@ def _array(column: Any, notes: list[str]) -> pa.Array:
 def _plain(value: Any) -> Any:
     if hasattr(value, "convert"):  # a picture
         return portable(value)
+    if isinstance(value, set | frozenset):
+        return sorted(value, key=str)
     return str(value) if isinstance(value, Path) else natural(value)
 
 
@@ -127,6 +132,6 @@ def _string(value: Any) -> str | None:
         return "data:;base64," + base64.b64encode(value).decode()
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
-    if isinstance(value, list | tuple | dict | set):
-        return json.dumps(sorted(value, key=str) if isinstance(value, set) else value, default=str)
-    return str(value)
+    if isinstance(value, list | tuple | dict):
+        return json.dumps(value, default=str)
+    return None if _ADDRESS.fullmatch(text := str(value)) else text

@@ -17,6 +17,7 @@ NULLS = frozenset({
 })
 _FORMULA = re.compile(r'="(.*)"', re.DOTALL)
 _TYPED = re.compile(r":(?:token|float|token_seq|float_seq|string|number|boolean)$")  # RecBole, Meilisearch
+_MARKS = "#-+=:\x1a "  # with which what is no row begins; "" is in it, too
 _PLAIN_IDS = frozenset(map(plain_name, IDS))
 
 
@@ -39,7 +40,7 @@ def header_of(rows: Sequence[Cells]) -> Header:
     """What the first row, seen beside some others, says about the columns."""
     first, *others = rows
     notes: list[str] = []
-    cells = [cell.strip().strip("\ufeff\u200b") for cell in first]
+    cells = [cell.strip().strip("\ufeff\u200b").removeprefix("ï»¿") for cell in first]
     if sum(len(row) == len(cells) + 1 and bool(row[-1].strip()) for row in others) > len(others) / 2:
         cells = ["", *cells]  # R names no column for the names of rows
     while len(cells) > 1 and not any("".join(row[len(cells) - 1 :]).strip() for row in (cells, *others)):
@@ -69,7 +70,8 @@ def _left_out(cells: Cells, others: Sequence[Cells]) -> dict[int, bool]:
     known = any(plain_name(cell) in _PLAIN_IDS for cell in cells)
     for at, name in enumerate(cells[:-1]):
         values = [row[at].strip() for row in others if at < len(row) and row[at].strip()]
-        if (name and not name.startswith("Unnamed: ")) or (values and not _counts(values, known)):
+        unnamed = not name or name.startswith("Unnamed: ") or (known and name in ("index", "level_0"))
+        if not unnamed or (values and not _counts(values, known and name not in ("index", "level_0"))):
             break
         found[at] = bool(values)
     return found
@@ -109,7 +111,11 @@ def grid_records(
     for line, cells, problem in rows:
         if line <= header_line:
             continue
-        if problem is None:
+        plain = (
+            not (problem or below or order or formulas) and len(cells) == width and NULLS.isdisjoint(cells)
+            and cells[0][:1] not in _MARKS and cells[0] not in again
+        )
+        if problem is None and not plain:
             if told := _no_row(cells, width, below=below):
                 tally.add(told, line)
                 continue
@@ -133,7 +139,7 @@ def _no_row(cells: Cells, width: int, *, below: bool) -> str | None:
         return "blank rows were left out"
     if below and width > 2 and len(cells) == width and all(map(roles, filter(None, cells))):
         return "a second line of names below the header was left out (--header-line)"
-    if cells[0][:1] not in "#-+=:\x1a ":  # "" is in it, too
+    if cells[0][:1] not in _MARKS:
         return None
     filled = [cell for cell in map(str.strip, cells) if cell]
     if "".join(filled) in ("", "\x1a"):

@@ -14,6 +14,7 @@ from typing import Any
 
 from ingest.sources import moments
 from ingest.sources.amounts import Amounts, amounts, has_decimals, is_range, plain_number
+from ingest.sources.booleans import bools
 from ingest.sources.moments import Order, moment
 from ingest.sources.names import Role, roles
 from ingest.sources.values import (
@@ -28,28 +29,13 @@ from ingest.sources.values import (
     list_parts,
     listed,
     natural,
-    one_of,
     pieces,
     reader,
     says_nothing,
 )
 from mmrec.data.cleaning import unescaped
 
-_YES_NO = (  # pairs of words; those of one letter or of several meanings count only if both stand there
-    ("true", "false"), ("yes", "no"), ("ja", "nein"), ("ja", "nee"), ("ja", "nej"), ("oui", "non"),
-    ("si", "no"), ("sí", "no"), ("sì", "no"), ("sim", "não"), ("sim", "nao"), ("tak", "nie"), ("ano", "ne"),
-    ("áno", "nie"), ("da", "ne"), ("da", "nu"), ("igen", "nem"), ("evet", "hayır"), ("evet", "hayir"),
-    ("kyllä", "ei"), ("jah", "ei"), ("да", "нет"), ("так", "ні"), ("да", "не"), ("ναι", "όχι"), ("כן", "לא"),
-    ("نعم", "لا"), ("بله", "خیر"), ("हाँ", "नहीं"), ("ใช่", "ไม่ใช่"), ("ใช่", "ไม่"), ("có", "không"),
-    ("ya", "tidak"), ("wahr", "falsch"), ("vrai", "faux"), ("verdadero", "falso"), ("verdadeiro", "falso"),
-    ("vero", "falso"), ("waar", "onwaar"), ("prawda", "fałsz"), ("истина", "ложь"), ("はい", "いいえ"),
-    ("是", "否"), ("예", "아니오"), ("예", "아니요"), ("네", "아니요"), ("有", "無"), ("✓", "✗"), ("✔", "✘"),
-    ("✅", "❌"), ("○", "×"), ("y", "n"), ("t", "f"), ("j", "n"), ("on", "off"),
-)
-_STATES = (  # words that are yes and no where the column's name asks for them
-    ("active", "inactive"), ("aktiv", "inaktiv"), ("enabled", "disabled"), ("available", "unavailable"),
-    ("published", "unpublished"), ("visible", "hidden"), ("o", "n"), ("s", "n"), ("x", ""),
-)
+_INTERVAL = re.compile(r"[\[(][^,;]+[,;][^,;]+[\])]")
 _LIST_SEPARATORS = ("|", ";", ",")
 _PART, _PARTS = 50, 6  # cells of a part of a column, and parts, in which odd cells are hoped to be absent
 _SHORT, _FEW_WORDS = 40, 5  # characters and words of a value of a list
@@ -91,7 +77,8 @@ def _but_for_a_few(cells: Sequence[Any], meant: frozenset[Role], hints: Hints) -
 
 def _found(cells: Sequence[Any], meant: frozenset[Role], hints: Hints) -> Reading | None:
     return (
-        _bools(cells, meant) or _codes(cells, meant) or _dates(cells, meant, hints)
+        bools(cells, meant) or _codes(cells, meant) or _dates(cells, meant, hints)
+        or (_lists(cells, meant) if "list" in meant else None)
         or _numbers(cells, meant, hints) or _lists(cells, meant) or _categories(cells, meant)
     )
 
@@ -116,26 +103,10 @@ def _as_said(kind: Kind, cells: Sequence[Any], hints: Hints) -> Reading:
     if kind == "date":
         return _dates(cells, frozenset({"time"}), hints) or FIXED["date"]
     if kind == "bool":
-        return _bools(cells, frozenset({"flag"})) or FIXED["bool"]
+        return bools(cells, frozenset({"flag"})) or FIXED["bool"]
     if kind == "list":
         return _lists(cells, frozenset({"list"})) or FIXED["list"]
     return FIXED[kind]
-
-
-def _bools(cells: Sequence[Any], meant: frozenset[Role]) -> Reading | None:
-    if not all(isinstance(cell, bool | str) for cell in cells):
-        return None
-    words = {cell.strip().lower() for cell in cells if isinstance(cell, str)}
-    if not words:
-        return FIXED["bool"]
-    for yes, no in (*_YES_NO, *(_STATES if "flag" in meant else ())):
-        doubtful = len(yes) == 1 or yes in ("on", "si", "tak", "da", "ya", "ano")
-        if words <= {yes, no} and (len(words) == 2 or not doubtful or "flag" in meant):
-            also = f" and {no!r} are true and false" if no else " is true"
-            note = None if yes == "true" else f"{yes!r}{also} (--types NAME=category)"
-            read = partial(one_of, yes=frozenset({yes, "true"}), no=frozenset({no, "false"}))
-            return Reading("bool", reader(read), note=note)
-    return None
 
 
 def _codes(cells: Sequence[Any], meant: frozenset[Role]) -> Reading | None:
@@ -265,6 +236,8 @@ def _lists(cells: Sequence[Any], meant: frozenset[Role]) -> Reading | None:
     if opened and _fits(bracketed, cells) and any(list_parts(cell) is not None for cell in cells):
         return FIXED["list"]
     cells = list(map(unescaped, cells))
+    if all(map(_INTERVAL.fullmatch, cells)):
+        return None
     for mark in _LIST_SEPARATORS:
         several = [cell for cell in cells if mark in cell]
         if several and _is_list(several, mark, cells, "list" in meant):

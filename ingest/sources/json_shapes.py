@@ -20,6 +20,7 @@ LISTS = frozenset({
 _WRAPPERS = frozenset({"product", "item", "article", "offer", "record", "document", "doc", "entry", "node"})
 _TELLING = frozenset({*IDS, *TEXTS, "price", "brand", "category", "image", "images"})
 _PERSON = re.compile(r"user|visitor|customer|client|session", re.IGNORECASE)
+_JSON_API = frozenset({"id", "documentId", "type", "attributes", "relationships", "links", "meta"})
 _BULK = frozenset({"_id", "_index", "_type", "routing", "_routing", "version", "retry_on_conflict"})
 _ROW = "\0row"  # stands for the name of a row of cells, whose names are found later
 _DEPTH = 4  # levels at which the list may lie
@@ -141,6 +142,8 @@ def _unwrapped(one: Any) -> Any:
         return one
     if isinstance(one.get("node"), dict) and one.keys() <= {"node", "cursor"}:
         return one["node"]
+    if isinstance(one.get("attributes"), dict) and "id" in one and one.keys() <= _JSON_API:
+        return {"id": one["id"], **one["attributes"]}
     if isinstance(one.get("_source"), dict):
         return {"_id": one.get("_id"), **one["_source"]}
     if len(one) == 1 and isinstance(inner := next(iter(one.values())), dict) and (

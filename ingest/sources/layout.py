@@ -48,7 +48,7 @@ def table(
     told += flattened.notes
     if flattened.columns:
         records, first = partial(_flat, flattened, records), list(map(flattened.flat, first))
-    part, called = (exported.part, exported.name_of) if exported else (_unknown, str)
+    part, called = (exported.part, exported.name_of) if exported else _own_form(first)
     kinds = exported.kinds(first) if exported else {}
     hints = replace(columns.hints, types={**kinds, **(columns.hints.types or {})})
     sample = _sample(first, origin, hints, called)
@@ -76,8 +76,15 @@ def _exported(
     return Exported(export, records, first, columns) if export else None
 
 
-def _unknown(column: str) -> None:  # noqa: ARG001 - what no export says is guessed
-    return None
+def _own_form(first: Sequence[Record]) -> tuple[Callable[[str], str | None], Callable[[str], str]]:
+    """Which part columns are and what they are called, where rows have mmrec's own form and more."""
+    if not all("item_id" in record.cells for record in first):
+        return (lambda _: None), str
+    parts = {"text": "text", "attributes": "attribute"}
+    return (
+        lambda column: parts.get(column.partition(".")[0]),
+        lambda column: column.partition(".")[2] if column.startswith(("text.", "attributes.")) else column,
+    )
 
 
 def _flat(flattened: Flattening, records: Callable[[], Iterator[Record]]) -> Iterator[Record]:

@@ -101,6 +101,8 @@ def settle(
             raise DataError(f"{origin} has no column {name!r} (--{part}): its columns are {listing}")
     taken = set(columns.named.values())
     spelt = {spelling: name for name in reversed(names) for spelling in reversed(_spellings(name))}
+    if "lineitemsku" in spelt and "name" in spelt:
+        spelt["orderid"] = spelt["name"]  # Shopify calls orders by a name
     found: dict[str, Any] = {}
     by_value = _by_values(sample, names) if all(map(_UNNAMED.fullmatch, names)) else {}
     for part, known in _NAMES.items():
@@ -120,6 +122,11 @@ def settle(
     return chosen
 
 
+def plain_column(name: str) -> str:
+    """A name in small letters, without blanks, hyphens and the like."""
+    return re.sub(r"[\W_]+", "", name.casefold())
+
+
 def names_item(column: str, cells: Mapping[str, Any]) -> bool:
     """Whether an object in a column has an item's id."""
     known = _NAMES["item"].split()
@@ -128,7 +135,7 @@ def names_item(column: str, cells: Mapping[str, Any]) -> bool:
 
 def _spellings(name: str) -> list[str]:
     """A name in plain letters; of `items.id` also `itemid` and `id`, the ends of a path."""
-    parts = [re.sub(r"[\W_]+", "", part) for part in _RECBOLE.sub("", name).casefold().split(".")]
+    parts = list(map(plain_column, _RECBOLE.sub("", name).split(".")))
     if len(parts) == 1:
         return parts
     return ["".join(parts), parts[-2].removesuffix("s") + parts[-1], parts[-1]]
@@ -140,7 +147,10 @@ def _by_values(sample: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dic
     time = next((name for name in names if cells[name] and _are_times(cells[name])), None)
     kind = next((name for name in names if cells[name] and all(map(meaning, cells[name]))), None)
     rest = [name for name in names if name not in (time, kind)]
-    if len(rest) > 2 and not all(re.fullmatch(r"(?:10|\d)(?:\.\d)?", cell) for cell in cells[rest[2]]):
+    if len(rest) > 2 and (
+        len(set(cells[rest[2]])) < 2 or set(cells[rest[2]]) <= {"0", "1"}
+        or not all(re.fullmatch(r"(?:10|\d)(?:\.\d)?", cell) for cell in cells[rest[2]])
+    ):
         rest = rest[:2]
     found = {"time": time, "kind": kind, **dict(zip(("user", "item", "rating"), rest, strict=False))}
     return {part: name for part, name in found.items() if name is not None}

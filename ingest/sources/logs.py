@@ -17,6 +17,7 @@ from typing import Any
 from ingest.sources.events import dated, each_item, opened
 from ingest.sources.frames import frame_records
 from ingest.sources.log_columns import LogColumns, canonical, settle, told
+from ingest.sources.log_flags import are_orders, flag_of
 from ingest.sources.ratings import number, rating_reader
 from ingest.sources.records import Record
 from ingest.sources.sniffing import ReadOptions
@@ -126,6 +127,13 @@ class _Shape:
         self._rate = rating_reader(
             cells(columns.rating), notes, threshold=columns.threshold, dislikes=columns.dislikes
         )
+        self._flag = flag_of(columns, sample)
+        self._bought = not self._flag and are_orders(columns)
+        self._last: tuple[Any, Any, Any] = (None, None, None)  # session, its user and its time
+        if self._flag:
+            notes.append(f"{self._flag.column!r} says whether there was a {self._flag.yes} (--kind)")
+        if self._bought:
+            notes.append("rows of orders are purchases (--kinds purchase=KIND)")
 
     def __call__(self, record: Record) -> Interaction | Rejection:
         if record.problem is not None:
@@ -138,14 +146,19 @@ class _Shape:
     def _interaction(self, record: Record) -> Interaction:
         columns, cells = self.columns, {name: plain(cell) for name, cell in record.cells.items()}
         user, item = self._id(columns.user, cells), self._id(columns.item, cells)
-        if user is None and columns.session is not None:
-            user = self._id(columns.session, cells)
-            if user is not None and columns.user is not None:
-                self._done["rows name no user, so their session stands for one (--user, --session)"] += 1
+        session = self._id(columns.session, cells)
+        before, last_user, last_time = self._last if session is not None else (None, None, None)
+        if user is None and session is not None:
+            user = last_user if session == before else session
+            if columns.user is not None:
+                of = "that of the row above" if session == before else "their session"
+                self._done[f"rows name no user, so {of} stands for one (--user, --session)"] += 1
         for name, value in (("user", user), ("item", item)):
             if value is None:
                 raise DataError(f"the {name} is missing: every row needs one", field=f"{name}_id")
-        said: dict[str, Any] = {}
+        said: dict[str, Any] = {"kind": "purchase"} if self._bought else {}
+        if self._flag and (kind := self._flag.kind(cells)) is not None:
+            said["kind"] = kind
         if columns.kind and (kind := cells.get(columns.kind)) is not None:
             said["kind"] = str(kind)
         if columns.weight and cells.get(columns.weight) is not None:
@@ -159,6 +172,8 @@ class _Shape:
             said["kind"] = "refund"
             self._done["rows of a quantity below 0 are refunds"] += 1
         time = self._moment(cells.get(columns.time)) if columns.time else None
+        time = last_time if time is None and session == before else time
+        self._last = session, user, time
         if time is None:
             said["undated"] = True
         else:

@@ -17,7 +17,8 @@ _CLOCK = (
     r"(?:[T ,:]+(\d{1,2})(?::|時|시)\s?(\d{2})(?::(\d{2})(?:[.,](\d{1,9})\d*)?|分)?\s*([aApP]\.?[mM]\.?)?"
     r"\s*((?:UTC|GMT)?[+-]\d{2}(?::?\d{2})?|[zZ]|[A-Z]{3,4})?)?"
 )
-_ISO = re.compile(r"(\d{4})([-/.])(\d{1,2})\2(\d{1,2})" + _CLOCK)
+_ISO = re.compile(r"(\d{4})([-/.])(\d{1,2})\2(\d{1,2})\.?" + _CLOCK)
+_BASIC = re.compile(r"\d{8}T\d{4}(?:\d{2})?(?:Z|[+-]\d{2}:?\d{2})?")
 _COMPACT = re.compile(r"(\d{4})(\d{2})(\d{2})(?:T?(\d{2})(\d{2})(\d{2})?)?")
 _THREE = re.compile(r"(\d{1,2})([-/.])\s?(\d{1,2})\2\s?(\d{4}|\d{2})" + _CLOCK)
 _NAMED = re.compile(
@@ -31,7 +32,9 @@ _CTIME = re.compile(
     r"(?P<month>[^\W\d]+)\s+(?P<day>\d{1,2}) (?P<clock>[\d:]{8}(?: [A-Z]{3,4})?) (?P<year>\d{4})"
 )
 _WEEKDAY = re.compile(r"[^\W\d]{2,12}\.?,?\s+(?=\w)")
-_REMARK = re.compile(r"\s*\([\w ]+\)$")  # JavaScript's "(Central European Summer Time)"
+# JavaScript's "(Central European Summer Time)", and Java's "[Europe/Berlin]" behind an offset.
+_REMARK = re.compile(r"\s*\([\w ]+\)$|(?:(?<=[+-]\d\d:\d\d)|(?<=Z))\[[\w/+-]+\]$")
+_DOTNET = re.compile(r"/Date\((-?\d+)(?:[+-]\d{4})?\)/")
 _ZONES = {  # hours from UTC; names of several zones, such as IST, are left out
     "UTC": 0, "GMT": 0, "Z": 0, "WET": 0, "WEST": 1, "BST": 1, "CET": 1, "MEZ": 1, "CEST": 2, "MESZ": 2,
     "EET": 2, "EEST": 3, "MSK": 3, "SGT": 8, "HKT": 8, "JST": 9, "KST": 9, "AEST": 10, "AEDT": 11, "EST": -5,
@@ -92,6 +95,8 @@ def _dated(text: str) -> datetime | None:
     """The moment that a text says; None if it has no form that is known here."""
     if found := _ISO.fullmatch(text):
         return _made(int(found[1]), int(found[3]), int(found[4]), found.groups()[4:])
+    if _BASIC.fullmatch(text):
+        return _utc(datetime.fromisoformat(text))
     if found := _EAST.fullmatch(text):
         return _made(int(found[1]), int(found[2]), int(found[3]), found.groups()[3:])
     if found := _CTIME.fullmatch(text):
@@ -122,7 +127,7 @@ def ordered(order: Order) -> Callable[[Any], datetime]:
     """A reader of dates that are written in an order: 01.05.2024, 5/1/2024 10:00 AM."""
 
     def read(cell: Any) -> datetime:
-        found = _THREE.fullmatch(cell.strip()) if isinstance(cell, str) else None
+        found = _three(cell)
         if found is None:
             return moment(cell)
         first, second, last = int(found[1]), int(found[3]), int(found[4])
@@ -134,12 +139,20 @@ def ordered(order: Order) -> Callable[[Any], datetime]:
     return read
 
 
+def _three(cell: Any) -> re.Match[str] | None:
+    """A date of three numbers, perhaps behind a day of the week."""
+    if not isinstance(cell, str):
+        return None
+    weekday = _WEEKDAY.match(cell := cell.strip())
+    return _THREE.fullmatch(cell, weekday.end() if weekday else 0)
+
+
 def orders(cells: Sequence[Any]) -> list[Order]:
     """The orders of day and month that all of these cells allow; none if they are no such dates."""
-    found = [_THREE.fullmatch(cell.strip()) if isinstance(cell, str) else None for cell in cells]
+    found = list(map(_three, cells))
     if not any(found):
         return []
-    short = all(one is None or len(one[4]) == 2 for one in found)
+    short = all(one is None or (len(one[4]) == 2 and one[2] != ".") for one in found)
     candidates: tuple[Order, ...] = ("dmy", "mdy", "ymd") if short else ("dmy", "mdy")
     return [order for order in candidates if _fits(ordered(order), cells)]
 
@@ -161,7 +174,9 @@ def epoch(cells: Sequence[Any]) -> tuple[Callable[[Any], datetime], str] | None:
 
 
 def _since(year: int, month: int, day: int, unit: float, cell: Any) -> datetime:
-    return datetime(year, month, day, tzinfo=UTC) + timedelta(seconds=_count(cell) * unit)
+    seconds = _count(cell) * unit
+    seconds = round(seconds, 2) if unit > 1 else seconds  # fractions of days are not exact
+    return datetime(year, month, day, tzinfo=UTC) + timedelta(seconds=seconds)
 
 
 def _compact(cell: Any) -> datetime:
@@ -182,7 +197,8 @@ def _between(cell: Any, least: float, most: float) -> bool:
 def _count(cell: Any) -> float:
     if isinstance(cell, bool) or not isinstance(cell, int | float | str):
         raise ValueError(cell)
-    return float(cell)
+    found = _DOTNET.fullmatch(cell.strip()) if isinstance(cell, str) else None
+    return float(found[1] if found else cell)
 
 
 def _fits(read: Callable[[Any], datetime], cells: Sequence[Any]) -> bool:

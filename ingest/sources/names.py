@@ -19,7 +19,7 @@ IDS = (
     "codice", "codice_articolo", "codice_prodotto", "id_prodotto", "numer_artykulu", "indeks", "kod",
     "kod_produktu", "symbol", "артикул", "код", "код_товара", "ид", "идентификатор", "商品id",
     "商品番号", "商品コード", "品番", "商品編号", "商品编号", "商品编码", "产品编号", "产品id", "货号",
-    "编号", "番号", "コード", "object_id", "handle_id", "offer_id", "listing_id", "seller_sku",
+    "编号", "番号", "コード", "object_id", "handle_id", "offer_id", "seller_sku", "listing_id",
     "custom_label",
     "varenummer", "varenr", "tuotenumero", "tuotekoodi", "cikkszám", "termékkód", "cod_produs", "cod",
     "ürün_kodu", "stok_kodu", "ürün_id", "κωδικός", "κωδικός_προϊόντος", "상품코드", "상품번호", "상품id",
@@ -144,6 +144,8 @@ def roles(name: str) -> frozenset[Role]:
     """What a column may be by its name. Compounds count by their last part: Verkaufspreis is a price."""
     plain = plain_name(name)
     words = plain.split("_")
+    if (bare := _LOCALE.sub("", plain)) != plain and bare in _FOLDED["text"]:
+        return frozenset({"text"})
     found: set[Role] = {role for role, known in _FOLDED.items() if plain in known}
     found |= {role for role, known in _WORDS.items() if plain in known or not known.isdisjoint(words)}
     last = re.sub(r"\d+$", "", words[-1])
@@ -158,11 +160,21 @@ def roles(name: str) -> frozenset[Role]:
     return frozenset(found)
 
 
+def is_title(name: str) -> bool:
+    """Whether a column is what things are called, even where that is a number: 1917, a film."""
+    return plain_name(_LOCALE.sub("", plain_name(name))) in _TITLES
+
+
 def _telling(word: str) -> bool:
     """Whether the end of a compound may be this word: long, or of letters that are words."""
     return len(word) > 4 or (len(word) > 1 and word[0] > "\u3000")
 
 
+# Title_de, name-en_US-ecommerce, description(en-gb).
+_LOCALE = re.compile(
+    r"_(?:ar|bg|cs|da|de|el|en|es|et|fi|fr|he|hr|hu|it|ja|ko|lt|lv|nb|nl|no|pl|pt|ro|ru|sk|sl|sv|th|tr|uk"
+    r"|vi|zh)(?:_[a-z]{2})?(?:_(?:ecommerce|mobile|print|web|default))?$"
+)
 _AT_END: tuple[Role, ...] = ("price", "time", "code", "list")
 _FOLDED: dict[Role, frozenset[str]] = {
     "id": frozenset(map(plain_name, IDS)), "image": frozenset(map(plain_name, IMAGES)),
@@ -171,6 +183,11 @@ _FOLDED: dict[Role, frozenset[str]] = {
 _WORDS = {role: frozenset(map(plain_name, words)) for role, words in _TOKENS.items()}
 
 
+_TITLES = frozenset(map(plain_name, (
+    "title", "name", "product_name", "product_title", "prod_name", "item_name", "item_title", "titel",
+    "titre", "titulo", "titolo", "nombre", "nome", "nom", "bezeichnung", "artikelname", "produktname",
+    "название", "наименование", "商品名", "商品名称", "名称", "标题", "タイトル",
+)))
 _TOTALS = frozenset(
     [
         "total", "totals", "subtotal", "sum", "summe", "gesamt", "gesamtsumme", "somme", "totale",

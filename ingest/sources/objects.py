@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -92,14 +93,20 @@ def _object(cell: Any) -> Mapping[str, Any] | None:
     """The object of a cell: one itself, one as JSON or Python writes it, or a list of names with values."""
     if isinstance(cell, Mapping):
         return {str(key): value for key, value in cell.items()}
-    if isinstance(cell, str):
+    if isinstance(cell, str) and cell[:1] != "[":
         return _written(cell)
+    cell = _listed(cell)
     if not isinstance(cell, list | tuple) or not cell:
         return None
     if all(isinstance(pair, tuple) and len(pair) == 2 for pair in cell):  # a map of Arrow
         return {str(key): value for key, value in cell}
     pairs = [pair(one) for one in cell]
     return None if None in pairs else {str(key): value for key, value in filter(None, pairs)}
+
+
+def _listed(cell: Any) -> Any:
+    """A list of objects that a cell writes; any other cell as it is."""
+    return list_parts(cell) if isinstance(cell, str) and re.match(r"\[\s*\{", cell) else cell
 
 
 def _written(cell: str) -> Mapping[str, Any] | None:
@@ -124,6 +131,7 @@ def pair(one: Any) -> tuple[Any, Any] | None:
 
 def _names(cell: Any) -> list[str]:
     """The names of a list of objects: Kitchen of `[{"id": 1, "name": "Kitchen"}]`."""
+    cell = _listed(cell)
     if not isinstance(cell, list | tuple) or not cell or not all(isinstance(one, Mapping) for one in cell):
         return []
     names = [next((one[name] for name in _NAMES if isinstance(one.get(name), str)), None) for one in cell]

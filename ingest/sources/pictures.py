@@ -64,10 +64,12 @@ def _in_string(cell: str, depth: int) -> list[Any]:
     if found := _MARKUP.findall(text):
         return [address or other for address, other in found]
     if depth and text.startswith(("[", "{")):
-        parts = list_parts(text if text.startswith("[") else f"[{text}]")
+        parts = list_parts(text if text.startswith("[") else f"[{text}]") or list_parts(text)
         if parts is not None:
             return pictures(parts, depth - 1)
-    return [part for part in map(str.strip, _BETWEEN.split(text)) if part]
+        text = text[1:-1] if text.endswith("]") else text
+    several = (part.strip().strip("\"'") for part in _BETWEEN.split(text.strip(" ,;|")))
+    return [part for part in several if part]
 
 
 def _in_object(cell: Mapping[str, Any], depth: int) -> list[Any]:

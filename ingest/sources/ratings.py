@@ -34,6 +34,7 @@ def rating_reader(
         except DataError:
             continue  # its row will be rejected
     low, high = min(ratings, default=1.0), max(ratings, default=5.0)
+    high = high or 10.0  # nothing but 0 is rated
     of_five = 4 < high <= 5 and low > 0
     low, high = (1.0, 5.0) if of_five else (low, high)
     if threshold is None:

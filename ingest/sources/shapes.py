@@ -209,11 +209,11 @@ class Layout:
         item_id = normal_id(identifier(natural(cell)))
         if not isinstance(item_id, str):
             return item_id, None
+        if item_id[:1] == "'" and item_id[1:].isdigit():  # by which spreadsheets keep zeros in front
+            item_id = item_id[1:]
         if _SPOILT.fullmatch(item_id):
-            return item_id, (
-                f"id {item_id!r} was spoilt by a spreadsheet, which shortened a long number: format the"
-                " column as text there, and export again"
-            )
+            what = f"id {item_id!r} was spoilt by a spreadsheet, which shortened a long number"
+            return item_id, f"{what}: format the column as text there, and export again"
         if self.floats and (whole := FLOAT_ID.fullmatch(item_id)):
             item_id = whole[1]
         walk.compare(item_id, line)

@@ -26,7 +26,7 @@ from ingest.sources.json_text import document_records, is_json, is_lines, line_r
 from ingest.sources.layout import table
 from ingest.sources.records import Record, Row, Rows, Tally, lines, reading
 from ingest.sources.sniffing import NO_HEADER, SAMPLED, ReadOptions, sniff_form, sniff_rows, without_header
-from ingest.sources.values import TYPED, WRITTEN, Dialect
+from ingest.sources.values import TYPED, WRITTEN, Dialect, natural
 from ingest.sources.workbooks import sheet_rows
 from ingest.sources.xml_feeds import repeated_element, xml_records
 from mmrec.data.formats import python_rows
@@ -204,9 +204,17 @@ def _whole(schema: pa.Schema, name: str) -> bool:
 
 def arrow_records(batches: Iterable[pa.RecordBatch]) -> Iterator[Record]:
     """Rows of Arrow data as Python values; times in microseconds; what cannot be read is its error."""
-    rows = (row for batch in batches for row in python_rows(batch))
+    rows = (row for batch in batches for row in _with_text(batch.schema, python_rows(batch)))
     for number, row in enumerate(rows, start=1):
         yield Record(row, number)
+
+
+def _with_text(schema: pa.Schema, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows whose binary values that are texts are strings."""
+    for name in [one.name for one in schema if one.type in (pa.binary(), pa.large_binary())]:
+        for row in rows:
+            row[name] = natural(row[name])
+    return rows
 
 
 @contextmanager

@@ -27,6 +27,7 @@ NOUNS: Mapping[Kind, str] = {
     "category": "a string",
 }
 _NOTHING = frozenset({"", "-", "–", "—", "na", "n/a", "nan", "null", "none", "nil", "#n/a", "<na>", "nat"})
+_DASHES = ("-", "–", "—")  # whole cells of labels that say nothing
 _PLAIN = frozenset({str, int, float, bool})
 MAX_LIST = 1_000_000  # characters of a cell that is read as a list of JSON or Python
 _BINARY = re.compile(rb"[\0-\x08\x0e-\x1f]")
@@ -182,7 +183,8 @@ def listed(cell: Any) -> list[str]:
     """A list as one of strings, blanks left out."""
     if not isinstance(cell, list | tuple):
         raise ValueError(cell)
-    return [category(value) for value in map(natural, cell) if not is_blank(value)]
+    flat = [one for value in cell for one in (value if isinstance(value, list | tuple) else [value])]
+    return [category(value) for value in map(natural, flat) if not is_blank(value)]
 
 
 def bracketed(cell: Any) -> list[str]:
@@ -213,7 +215,7 @@ def pieces(cell: str, mark: str) -> list[str]:
 def category(cell: Any) -> str:
     """A single value as a string; raises ValueError for lists and objects."""
     infinite = isinstance(cell, float) and math.isinf(cell)
-    if infinite or not isinstance(cell, str | int | float | Decimal | date):
+    if infinite or not isinstance(cell, str | int | float | Decimal | date) or cell in _DASHES:
         raise ValueError(cell)
     if isinstance(cell, float) and cell.is_integer():
         cell = int(cell)
