@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
 from collections.abc import Mapping
@@ -9,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ByteSize, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
 from mmrec.errors import ConfigError
 
@@ -19,6 +20,7 @@ WEIGHTS: Mapping[str, float] = {
     "remove_from_wishlist": 0.0, "cancel": 0.0, "refund": 0.0, "return": 0.0,
 }
 """What is taken back is neither a wish nor a dislike: shoes sent back may have been of the wrong size."""
+MEMORY = "MMREC_MEMORY"  # variable of the environment: memory for vectors, such as 3GB
 UNKNOWN = 1.0  # weight of a kind of which nothing is known: that of a click
 
 # Other names of these. A name of several words that is not here is read by its words, the first line
@@ -178,3 +180,27 @@ class Config(BaseModel):
             return cls.make(tomllib.loads(Path(path).read_text(encoding="utf-8")))
         except (OSError, ValueError) as error:  # ValueError: no TOML, or no UTF-8
             raise ConfigError(f"cannot read the settings in {path}: {error}") from error
+
+
+def memory_of(given: str | int | None) -> int:
+    """Bytes of a budget such as "3GB"; None asks the variable `MMREC_MEMORY`, else it is a quarter of all.
+
+    Raises:
+        ConfigError: it is no size.
+    """
+    given = os.environ.get(MEMORY) if given is None else given
+    if given is None:
+        return _machine_memory() // 4
+    try:
+        return TypeAdapter(ByteSize).validate_python(given)
+    except ValidationError:
+        raise ConfigError(f"memory must be a size such as '3GB', got {given!r}") from None
+
+
+def _machine_memory() -> int:
+    """Bytes of this machine, or of the container that this process runs in."""
+    whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        return min(whole, int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    except (OSError, ValueError):  # there is no such limit
+        return whole

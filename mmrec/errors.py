@@ -18,7 +18,7 @@ A message says what is wrong with the value, what was expected and what to do.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,3 +88,10 @@ class Rejection:
     field: str | None = None
     line: int | None = None
     row: Mapping[str, Any] | None = None
+
+
+def named(item_ids: Sequence[str]) -> str:
+    """The first of some ids and "is" or "are", for a message."""
+    shown = ", ".join(repr(i) for i in item_ids[:5])
+    more = f" and {len(item_ids) - 5} more" if len(item_ids) > 5 else ""
+    return f"{shown}{more} {'is' if len(item_ids) == 1 else 'are'}"

@@ -54,7 +54,7 @@ class Recommender:
     def open(
         cls, path: str | Path, config: Config | Mapping[str, Any] | None = None, *,
         encoders: Mapping[str, Encoder] | None = None, device: str | None = None, wait: float = 60.0,
-        create: bool = True,
+        create: bool = True, memory: str | int | None = None,
     ) -> Self:
         """Opens a store, or makes one.
 
@@ -65,12 +65,13 @@ class Recommender:
             device: torch device of the encoders; None takes the best there is.
             wait: seconds to wait for another process's write.
             create: whether to make a store that does not exist.
+            memory: for vectors, such as "3GB", by default a quarter of the machine's; the rest is in a file.
 
         Raises:
             MmrecError: as `mmrec.store.open.open_store` says.
         """
         set_threads()
-        store, kept, settings, bound = open_store(Path(path), config, encoders, device, wait, create)
+        store, kept, settings, bound = open_store(Path(path), config, encoders, device, wait, create, memory)
         shop = cls(store, settings, bound)
         if settings != kept:
             shop.catalogue.change_settings(kept)
@@ -93,7 +94,7 @@ class Recommender:
         return isinstance(item_id, str) and bool(self.catalogue.lookup([normal_id(item_id)]))
 
     def snapshot(self) -> Snapshot:
-        """The catalogue as it is now, in memory."""
+        """The catalogue as it is now."""
         return self.latest.now()
 
     def ingest(
@@ -249,7 +250,7 @@ class Recommender:
     ) -> int:
         """Writes what is recommended to users to a Parquet file; returns how many users there are.
 
-        Columns: `user_id`, `rank` (from 1), `item_id`, `score`, `rung`. `users` of None serves all whose
+        Columns: `user_id`, `rank` (from 1), `item_id`, `score`, `rung`. `users` of None are all whose
         interactions are recorded; `batch` users are served at once, which bounds the memory.
         """
         request = Request(k=k, where=where)
@@ -271,8 +272,8 @@ class Recommender:
     ) -> FitReport:
         """Aligns content with behaviour: trains a head on all recorded positives, and lets it serve.
 
-        Nothing is encoded again. What served before serves on until all of it is done, also if the process is
-        killed. Arguments, errors and what decides whether the head serves: see `mmrec.training.fit.fit`.
+        Nothing is encoded again; what served before serves until all is done, also if that is killed.
+        Arguments, errors and what decides whether the head serves: see `mmrec.training.fit.fit`.
         """
         from mmrec.training.fit import fit
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import psutil
 import pytest
 from pydantic import ValidationError
 
-from mmrec.config import Config
+from mmrec.config import Config, memory_of
 from mmrec.errors import ConfigError
 
 
@@ -65,3 +66,16 @@ def test_a_file_that_cannot_be_read_is_an_error_of_ours(tmp_path, content):
         path.write_bytes(content)
     with pytest.raises(ConfigError):
         Config.read(path)
+
+
+def test_the_memory_for_vectors_is_a_size_or_a_quarter_of_the_machine(monkeypatch):
+    assert memory_of("3GB") == 3_000_000_000
+    assert memory_of("512MiB") == 512 * 2**20
+    assert memory_of(1_000) == 1_000
+    assert 0 < memory_of(None) < psutil.virtual_memory().total
+    monkeypatch.setenv("MMREC_MEMORY", "2GB")
+    assert memory_of(None) == 2_000_000_000
+    assert memory_of("1GB") == 1_000_000_000
+    for wrong in ("much", "-1GB", "3 apples"):
+        with pytest.raises(ConfigError, match="memory must be a size such as '3GB', got"):
+            memory_of(wrong)

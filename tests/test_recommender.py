@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmrec import Config, Interaction, Item, Recommender
-from mmrec.encoders.toy import ToyText
+from mmrec.encoders.base import ToyText
 from mmrec.errors import ConfigError, DataError, NotFitted, StoreBusy, StoreError, StoreMismatch, UnknownItem
 
 RED, BLUE = ["r0", "r1", "r2", "r3"], ["b0", "b1", "b2", "b3"]
@@ -403,7 +403,8 @@ ROAD = {  # of a request, from the verb to the answer
     "ranking.page", "ranking.reasons",
 }
 ASIDE = {  # whether the catalogue has changed, arithmetic on arrays, and the spelling of ids
-    "search.latest", "store.files", "store.tables", "model.towers", "encoders.base", "search.hits", "types",
+    "search.latest", "store.files", "store.tables", "model.towers", "encoders.base", "search.hits",
+    "search.rows", "types",
 }
 
 

@@ -25,6 +25,7 @@ from mmrec.model.content import ContentPlan
 from mmrec.model.parts import Blend, Compression, ItemEmbeddings, Metric, Shares
 from mmrec.model.towers import TrainedTowers
 
+ARRAYS = "towers.safetensors"
 # Names of the arrays of `ItemEmbeddings` in the file, which outlive those in the code.
 EMBEDDINGS = ("places_given", "places_base", "places_taken", "places_bias")
 
@@ -50,27 +51,37 @@ def save(head: Head) -> dict[str, bytes]:
     arrays = {name: np.ascontiguousarray(x, np.float32) for name, x in _arrays(head).items()}
     texts = {"config.json": _config(head), "ids.json": list(head.towers.ids)}
     return {name: json.dumps(value, ensure_ascii=False).encode() for name, value in texts.items()} | {
-        "towers.safetensors": packed(arrays), "content.safetensors": head.towers.plan.save(),
+        ARRAYS: packed(arrays), "content.safetensors": head.towers.plan.save(),
     }
 
 
-def load(files: Mapping[str, bytes], folder: str) -> Head:
-    """Reads what `save` gave.
+def load(files: Mapping[str, Any], folder: str) -> Head:
+    """Reads what `save` gave; arrays stay in the buffers that hold the files, such as mapped memory.
 
     Raises:
         StoreError: a file of this folder is absent or damaged.
     """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load as unpacked
-
     try:
         plan = ContentPlan.load(files["content.safetensors"], f"{folder}/content.safetensors")
         config, ids = json.loads(files["config.json"]), json.loads(files["ids.json"])
-        return _head(config, ids, unpacked(files["towers.safetensors"]), plan)
-    except (SafetensorError, KeyError, ValueError, TypeError) as error:
+        return _head(config, ids, _unpacked(files[ARRAYS]), plan)
+    except (KeyError, ValueError, TypeError) as error:
         raise StoreError(
             f"cannot read the trained head {folder}: {error!r}. Run `mmrec doctor` on the store"
         ) from error
+
+
+def _unpacked(packed: Any) -> dict[str, Vectors]:
+    """Arrays of a safetensors file, which are not copied, as they would be by the library's reader."""
+    first = 8 + int.from_bytes(packed[:8], "little")  # byte of the data
+    header = json.loads(bytes(packed[8:first]))
+    arrays = {}
+    for name, told in header.items():
+        if name != "__metadata__":
+            start, end = told["data_offsets"]
+            shape = tuple(told["shape"])
+            arrays[name] = np.frombuffer(packed, "<f4", (end - start) // 4, first + start).reshape(shape)
+    return arrays
 
 
 def _arrays(head: Head) -> dict[str, Vectors]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -35,11 +36,12 @@ class Towers(Protocol):
     def items(self, content: Vectors, ids: Sequence[str]) -> Vectors:
         """Rows [n, w] to store for content [n, c]; an id of `""` is an item that nobody has seen."""
 
-    def searched(self, rows: Vectors) -> Vectors:
-        """The part [n, d] of rows [n, w] whose inner product with a user is the score."""
+    def spans(self, width: int) -> tuple[slice, slice]:
+        """The numbers of a row that are searched, by inner product with a user; those a history is read from.
 
-    def remembered(self, rows: Vectors) -> Vectors:
-        """The part [n, m] of rows [n, w] that a history is read from."""
+        Args:
+            width: of the rows [n, w]; what lies behind both is not theirs.
+        """
 
     def users(
         self, remembered: Vectors, histories: Sequence[ArrayLike], weights: Sequence[ArrayLike]
@@ -74,11 +76,9 @@ class IdentityTowers:
         """The content itself, whoever the items are."""
         return content
 
-    def searched(self, rows: Vectors) -> Vectors:
-        """All of it."""
-        return rows
-
-    remembered = searched
+    def spans(self, width: int) -> tuple[slice, slice]:
+        """All of them, twice."""
+        return slice(0, width), slice(0, width)
 
     def users(
         self, remembered: Vectors, histories: Sequence[ArrayLike], weights: Sequence[ArrayLike]
@@ -136,10 +136,10 @@ class TrainedTowers:
     dislike_weight: float
     compression: Compression
     trained: bool = field(default=True, init=False)
-    _position: Mapping[str, int] = field(init=False, repr=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_position", {item_id: n for n, item_id in enumerate(self.ids)})
+    @cached_property
+    def _position(self) -> Mapping[str, int]:
+        return {item_id: n for n, item_id in enumerate(self.ids)}
 
     @property
     def dims(self) -> tuple[int, int]:
@@ -172,13 +172,18 @@ class TrainedTowers:
         """Positions [n] in `ids`; -1 of an item that nobody had chosen."""
         return np.array([self._position.get(item_id, -1) for item_id in ids], np.intp)
 
+    def spans(self, width: int) -> tuple[slice, slice]:  # noqa: ARG002
+        """k numbers that are scored, then l that a history is read from."""
+        k = self.compression.items.shape[1]
+        return slice(0, k), slice(k, k + len(self.compression.restored))
+
     def searched(self, rows: Vectors) -> Vectors:
-        """The part [n, k] that is scored."""
-        return rows[:, : self.compression.items.shape[1]]
+        """The part [n, k] of rows that is scored."""
+        return rows[:, self.spans(0)[0]]
 
     def remembered(self, rows: Vectors) -> Vectors:
-        """The part [n, l] that a history is read from."""
-        return rows[:, self.compression.items.shape[1] :]
+        """The part [n, l] of rows that a history is read from."""
+        return rows[:, self.spans(0)[1]]
 
     def user(self, history: Vectors, weights: Vectors) -> Vectors:
         """The vector [k] of a history [L, l], oldest first."""

@@ -91,8 +91,10 @@ def users_with(
     told = set(points)
     read = [n for n, rung in enumerate(rungs) if rung != "popular" and n not in told]
     if read:
+        items, where = np.unique(np.concatenate([positions[n] for n in read]), return_inverse=True)
+        ends = np.cumsum([len(positions[n]) for n in read])[:-1]
         vectors = snapshot.towers.users(
-            snapshot.remembered, [positions[n] for n in read], [weights[n] for n in read])
+            snapshot.remembered[items], np.split(where, ends), [weights[n] for n in read])
         points |= {n: Point(snapshot.serving, vector) for n, vector in zip(read, vectors, strict=True)}
     return [
         User(positions[n], weights[n], rung, points.get(n), n in told) for n, rung in enumerate(rungs)
@@ -147,7 +149,8 @@ def _vector(snapshot: Snapshot, query: Query, by: str) -> Vectors:
             if by == CONTENT:
                 return plan.compacted(content)[0]
             # the vector that a trained head predicts for a new item of this content
-            return unit(snapshot.towers.remembered(snapshot.towers.items(content, [""])))[0]
+            row = snapshot.towers.items(content, [""])  # [1, w]
+            return unit(row[:, snapshot.towers.spans(row.shape[1])[1]])[0]
     elif by in parts:
         return parts[by][0]
     else:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from mmrec.encoders.base import Vectors
 from mmrec.search.hits import Mask, Positions
+from mmrec.search.rows import Rows, norms
 from mmrec.search.vectors import Changes
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ Coded = NDArray[np.int8]  # from -127 to 127
 STEPS = 127  # codes on either side of 0
 LOOSER = 1.1  # times the former rounding error that new rows may have, else all are coded anew
 EVEN = 4_096  # zeros pad the codes to a multiple of so many rows
-BLOCK = 4_096  # rows coded at once, so that intermediate copies stay in the cache
 EPS = float(np.finfo(np.float32).eps)
 LANES = 32  # faiss scans rows ten times slower if their width is no multiple of this
 SHIFT = np.uint8(128)  # what faiss adds to a code to store it as a byte
@@ -194,23 +194,23 @@ class Codes:
     `q·x - q'·x' = q'·(x - x') + (q - q')·x`.
     """
 
-    def __init__(self, matrix: Vectors) -> None:
-        n, d = matrix.shape
+    def __init__(self, rows: Rows) -> None:
+        n, d = rows.shape
         largest = np.zeros(d, np.float32)
-        for start in range(0, n, BLOCK):
-            np.maximum(largest, np.abs(matrix[start : start + BLOCK]).max(axis=0), out=largest)
+        for _, x in rows.blocks():
+            np.maximum(largest, np.abs(x).max(axis=0), out=largest)
         self._steps = _step(largest)  # [d]
         self._cut_off = self._longest = 0.0  # largest norms of rounding errors and of rows, in steps
-        rows = np.empty((n, d), np.int8)
-        for start in range(0, n, BLOCK):
-            exact = matrix[start : start + BLOCK] / self._steps  # [block, d]
+        held = _padded(n, d)
+        for part, x in rows.blocks():
+            exact = x / self._steps  # [block, d]
             codes = np.rint(exact)
-            rows[start : start + BLOCK] = codes
+            held[part] = codes
             self._longest = max(self._longest, _longest(exact))
             self._cut_off = max(self._cut_off, _longest(exact - codes))
         self._lost = STEPS * d**1.5 * EPS  # what float32 may lose in the sum of d products
         self._cut_off += self._lost
-        self._hold(rows)
+        self._hold(held, n)
 
     def changed(self, changes: Changes, rows: Vectors) -> Codes | None:
         """Codes of the changed matrix, with written rows [w, d]; None if the steps do not fit these."""
@@ -220,16 +220,15 @@ class Codes:
         if np.abs(codes).max(initial=0) > STEPS or cut_off > LOOSER * self._cut_off:
             return None
         now = copy(self)
-        now._hold(changes.merged(self.rows, codes.astype(np.int8)))
+        held = _padded(len(changes.keys), rows.shape[1])
+        changes.merge(self.rows, codes.astype(np.int8), held)
+        now._hold(held, len(changes.keys))
         now._longest = max(self._longest, _longest(exact))
         now._cut_off = max(self._cut_off, cut_off)
         return now
 
-    def _hold(self, rows: NDArray[np.int8]) -> None:
-        n, d = rows.shape
-        self._rows = np.zeros((-(-n // EVEN) * EVEN, d), np.int8)  # see `IntegerScan`
-        self._rows[:n] = rows
-        self._n = n
+    def _hold(self, rows: Coded, n: int) -> None:
+        self._rows, self._n = rows, n
         self._scan: IntegerScan | FaissScan | None = None
 
     @property
@@ -263,12 +262,19 @@ class Codes:
         step = _step(np.abs(stretched).max(axis=1, keepdims=True))  # [b, 1]
         codes = np.rint(stretched / step)
         coded = codes * step
-        error = _lengths(coded) * self._cut_off + _lengths(stretched - coded) * self._longest  # [b]
+        error = norms(coded) * self._cut_off + norms(stretched - coded) * self._longest  # [b]
         named = self.scan.best(codes.astype(np.int8), width, allowed)
         return [
             Named(rows, ceiling * float(one) + float(e))
             for (rows, ceiling), one, e in zip(named, step[:, 0], error, strict=True)
         ]
+
+
+def _padded(n: int, d: int) -> Coded:
+    """Memory for n codes, and zeros behind them: see `IntegerScan`."""
+    rows = np.empty((-(-n // EVEN) * EVEN, d), np.int8)
+    rows[n:] = 0
+    return rows
 
 
 def _step(largest: Vectors) -> Vectors:
@@ -278,10 +284,4 @@ def _step(largest: Vectors) -> Vectors:
 
 def _longest(rows: Vectors) -> float:
     """Norm of the longest row of [m, d]."""
-    return float(_lengths(rows).max(initial=0))
-
-
-def _lengths(rows: Vectors) -> Vectors:
-    """Norm [m] of each row of [m, d]."""
-    lengths: Vectors = np.sqrt(np.vecdot(rows, rows))
-    return lengths
+    return float(norms(rows).max(initial=0))

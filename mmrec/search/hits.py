@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mmrec.encoders.base import Vectors
+
+if TYPE_CHECKING:
+    from mmrec.search.rows import Rows
 
 Mask = NDArray[np.bool_]
 Positions = NDArray[np.intp]
@@ -40,7 +44,7 @@ def best(scores: Vectors, k: int, allowed: Mask) -> Hits:
 
 
 def exact_scores(
-    matrix: Vectors, rows: Positions, queries: Vectors, users: Positions | None = None
+    matrix: Rows, rows: Positions, queries: Vectors, users: Positions | None = None
 ) -> Vectors:
     """Inner products [m] of some rows of a matrix with a query, each summed alone.
 
@@ -56,12 +60,12 @@ def exact_scores(
     for start in range(0, len(rows), PAIRS):
         part = slice(start, start + PAIRS)
         q = queries if users is None else queries.take(users[part], axis=0)  # [d] or [pairs, d]
-        np.vecdot(matrix.take(rows[part], axis=0), q, out=scores[part])  # [pairs, d] -> [pairs]
+        np.vecdot(matrix[rows[part]], q, out=scores[part])  # [pairs, d] -> [pairs]
     return scores
 
 
 def best_of_many(
-    matrix: Vectors, queries: Vectors, k: int, rows: Positions, exclude: Sequence[ArrayLike], slack: Vectors
+    matrix: Rows, queries: Vectors, k: int, rows: Positions, exclude: Sequence[ArrayLike], slack: Vectors
 ) -> list[Hits]:
     """The k rows with the highest inner products for each of many queries, ties by position.
 
@@ -89,7 +93,7 @@ def best_of_many(
 class _Best:
     """The best candidates so far of every query, and the score [b] that a new one must reach to count."""
 
-    def __init__(self, matrix: Vectors, queries: Vectors, k: int, slack: Vectors) -> None:
+    def __init__(self, matrix: Rows, queries: Vectors, k: int, slack: Vectors) -> None:
         self.matrix, self.queries, self.k, self.slack = matrix, queries, k, slack
         self.floor = np.where(queries.any(axis=1), LEAST, np.inf).astype(np.float32)  # [b]
         self.first = True
@@ -150,7 +154,7 @@ class _Hidden:
         scores[users[there], columns[there]] = -np.inf
 
 
-def _rows(matrix: Vectors, block: Positions) -> Vectors:
-    """Rows of a matrix, without a copy when they follow each other."""
+def _rows(matrix: Rows, block: Positions) -> Vectors:
+    """Rows of a matrix, without a copy where they follow each other."""
     first, last = int(block[0]), int(block[-1])
-    return matrix[first:last + 1] if last - first + 1 == len(block) else matrix.take(block, axis=0)
+    return matrix[first : last + 1] if last - first + 1 == len(block) else matrix[block]

@@ -85,10 +85,11 @@ def search_health(catalogue: Catalogue) -> dict[str, Any]:
         scorer = snapshot.scorer(snapshot.serving)
     except MmrecError as error:
         return {"road": "none", "why": str(error)}
-    x, rng = scorer.matrix, np.random.default_rng(0)
-    queries = x[rng.integers(0, len(x), SAMPLED)] if len(x) else x
+    x, rng = scorer.rows, np.random.default_rng(0)
+    queries = x[rng.integers(0, len(x), SAMPLED)] if len(x) else x[:]
     shares = [_recall(scorer, query) for query in queries if query.any()]
     road = "exact: 8-bit codes name the candidates" if scorer.coded else "exact: one matrix product"
+    road += "" if scorer.rows.in_memory else ", the vectors lie in a file"
     recall = float(np.mean(shares)) if shares else None
     return {"road": road, "queries": len(shares), f"recall_at_{NEAREST}": recall}
 
@@ -96,8 +97,7 @@ def search_health(catalogue: Catalogue) -> dict[str, Any]:
 def _recall(scorer: Scorer, query: Vectors) -> float:
     """Share of the nearest rows by float64 scores that a search finds; one that ties with them counts."""
     scores = np.concatenate([
-        scorer.matrix[start : start + BLOCK].astype(np.float64) @ query  # [block, d] @ [d] -> [block]
-        for start in range(0, len(scorer), BLOCK)
+        x.astype(np.float64) @ query for _, x in scorer.rows.blocks(BLOCK)  # [block, d] @ [d] -> [block]
     ])
     k = min(NEAREST, len(scores))
     least = np.partition(scores, -k)[-k] - ROUNDING * np.abs(scores).max()

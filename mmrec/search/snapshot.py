@@ -1,4 +1,4 @@
-"""The catalogue at one version, in memory: one matrix for each space, loaded when it is first asked for."""
+"""The catalogue at one version: one matrix for each space, loaded when it is first asked for."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import NamedTuple, cast
+from typing import cast
 
 import numpy as np
 import pyarrow as pa
@@ -14,9 +14,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from mmrec.encoders.base import Vectors
 from mmrec.encoders.modality import MODALITIES
-from mmrec.errors import DataError, NotFitted, StoreError, UnknownItem
+from mmrec.errors import DataError, NotFitted, StoreError, UnknownItem, named
 from mmrec.model.content import ContentPlan
 from mmrec.search.hits import Hits, Mask, Positions
+from mmrec.search.rows import Rows, norms
 from mmrec.search.text import FullText
 from mmrec.search.topk import Scorer
 from mmrec.search.vectors import (
@@ -25,7 +26,9 @@ from mmrec.search.vectors import (
     DOCUMENTS,
     REMEMBERED,
     SEARCHED,
+    STORED,
     Changes,
+    Held,
     Part,
     VectorReader,
     numbered,
@@ -33,21 +36,12 @@ from mmrec.search.vectors import (
 from mmrec.store import schema
 from mmrec.store.catalogue import Catalogue
 from mmrec.store.tables import literals
-from mmrec.store.where import Where, parse
+from mmrec.store.where import parse
 from mmrec.types import WORDS
 
 FORGOTTEN = 1_000  # versions of the table after which a space that nobody asked for is no longer held
 MOST_MASKS = 64  # expressions whose masks are kept for the next call
-Kept = Scorer | Vectors | FullText
-
-
-class Held(NamedTuple):
-    """What an earlier snapshot held: its ids, their positions, and a value with a row for each."""
-
-    version: int
-    ids: list[str]
-    position: Mapping[str, int]
-    value: Kept
+Kept = Scorer | Rows | FullText
 
 
 class Snapshot:
@@ -92,10 +86,10 @@ class Snapshot:
         changes = self._since(before) if before and alike and same_columns else None
         if before and changes:
             self._earlier = before._handed_on()
-            self.facts: pa.Table = changes.merged_table(before.facts, self._read_facts(changes.part))
+            self.facts: pa.Table = changes.merged_table(before.facts, self._reader.facts(changes.part.where))
             self.ids: list[str] = changes.keys
         else:
-            self.facts = self._read_facts(None)
+            self.facts = self._reader.facts()
             self.ids = self.facts["item_id"].to_pylist()
         self.position = numbered(self.ids)
 
@@ -127,19 +121,19 @@ class Snapshot:
 
     @property
     def readable(self) -> tuple[str, ...]:
-        """VectorReader that plain words can be compared in."""
+        """Spaces that plain words can be compared in."""
         spaces, encoders = set(self.spaces), self.catalogue.encoders
         pairs = [(m.name, field) for m in MODALITIES.values() for field in sorted(m.fields & spaces)]
         return (*({WORDS} & spaces), *(field for name, field in pairs if encoders[name].words))
 
-    def space(self, name: str) -> Vectors:
+    def space(self, name: str) -> Rows:
         """Vectors [n, d] of every item in a space, at norm 1; zeros where an item has none.
 
         Raises:
             DataError: there is no such space.
             NotFitted: the space is `behaviour`, and no head was trained.
         """
-        return self.scorer(name).matrix
+        return self.scorer(name).rows
 
     def scorer(self, name: str) -> Scorer:
         """What searches a space; raises as `space` does."""
@@ -152,9 +146,9 @@ class Snapshot:
         return cast(Scorer, self._loaded(name))
 
     @property
-    def remembered(self) -> Vectors:
+    def remembered(self) -> Rows:
         """Rows [n, m] of the items from which user vectors are made."""
-        return cast(Vectors, self._loaded(REMEMBERED)) if self.towers.trained else self.space(CONTENT)
+        return cast(Rows, self._loaded(REMEMBERED)) if self.towers.trained else self.space(CONTENT)
 
     def content_by(self, plan: ContentPlan) -> Vectors:
         """Content [n, c] that a plan makes of the stored fields."""
@@ -189,11 +183,12 @@ class Snapshot:
         return self._popular[1]
 
     def mask(self, expression: str | None) -> Mask | None:
-        """Which items [n] a `where` expression keeps; None for no expression, which keeps all."""
+        """Which items [n] a `where` expression keeps; None, which keeps all, for no expression."""
         if expression is None:
             return None
         if (mask := self._masks.get(expression)) is None:  # another thread may clear them
-            mask = self.parse(expression).mask(self.facts)
+            types = {field.name: field.type for field in self.facts.schema}
+            mask = parse(expression, types).mask(self.facts)
             if len(self._masks) >= MOST_MASKS:
                 self._masks.clear()
             self._masks[expression] = mask
@@ -204,10 +199,6 @@ class Snapshot:
         mask = self.mask(expression)
         return np.arange(len(self)) if mask is None else np.flatnonzero(mask)
 
-    def parse(self, expression: str) -> Where:
-        """The expression, checked against the columns of this catalogue."""
-        return parse(expression, {field.name: field.type for field in self.facts.schema})
-
     def positions_of(self, item_ids: Sequence[str]) -> Positions:
         """Positions of items.
 
@@ -215,7 +206,7 @@ class Snapshot:
             UnknownItem: one of them is not in the catalogue.
         """
         if unknown := [i for i in item_ids if i not in self.position]:
-            raise UnknownItem(f"{_named(unknown)} not in the catalogue: ingest first, or check the id")
+            raise UnknownItem(f"{named(unknown)} not in the catalogue: ingest first, or check the id")
         return np.array([self.position[i] for i in item_ids], np.intp)
 
     def known(self, item_ids: Iterable[str]) -> set[int]:
@@ -265,15 +256,34 @@ class Snapshot:
             if changes is None or cast(FullText, held).language != self.language:
                 return FullText.of(self._reader.documents(Part(None, self.position)), self.language)
             return cast(FullText, held).changed(changes, self._reader.documents(part))
-        x = self._reader.read(name, part)
-        if name == REMEMBERED:
-            return x if changes is None else changes.merged(cast(Vectors, held), x)
+        if name in (STORED, REMEMBERED):
+            return self._rows(name, changes, held)
+        rows = self._rows(name, changes, held)
         try:
-            return Scorer(x) if changes is None else cast(Scorer, held).changed(changes, x)
+            return Scorer(rows) if changes is None else cast(Scorer, held).changed(changes, rows)
         except DataError:
-            rows, ids = np.flatnonzero(~np.isfinite(x).all(axis=1)).tolist(), list(part.position)
-            what = f"{_named([ids[row] for row in rows])} without finite vectors"
+            found = (part.start + np.flatnonzero(~np.isfinite(norms(x))) for part, x in rows.blocks())
+            ids = [self.ids[row] for row in np.concatenate([*found]).tolist()]
+            what = f"{named(ids)} without finite vectors"
             raise StoreError(f"{what}: run `mmrec doctor` on the store, then ingest again") from None
+
+    def _rows(self, name: str, changes: Changes | None, held: Kept | None) -> Rows:
+        """The rows of a space: part of what is stored, or made of it for this space."""
+        if self.plan.dim and name in (spans := self._reader.spans()):
+            return cast(Rows, self._value(STORED)).part(spans[name])
+        if changes is not None:
+            rows = held if isinstance(held, Rows) else cast(Scorer, held).rows
+            return rows.changed(changes, self._reader.read(name, changes.part))
+        store = self.catalogue.store
+        return self._reader.all(name, self.position, store.files, store.memory - self.nbytes)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of vectors and codes in memory."""
+        scorers = [x for x in self._held.values() if isinstance(x, Scorer)]
+        rows = [x.rows for x in scorers] + [x for x in self._held.values() if isinstance(x, Rows)]
+        stored = {x.storage for x in rows if x.in_memory}  # that several spaces may share
+        return sum(x.array.nbytes for x in stored) + sum(x.nbytes for x in scorers)
 
     def _handed_on(self) -> dict[str, Held]:
         """What the next snapshot needs not read as a whole."""
@@ -286,15 +296,3 @@ class Snapshot:
         if version not in self._changes:
             self._changes[version] = Changes.between(earlier.ids, earlier.position, self.table, version)
         return self._changes[version]
-
-    def _read_facts(self, part: Part | None) -> pa.Table:
-        names = list(schema.attribute_types(self.table.schema))
-        columns = ["item_id", "added_at", *(schema.ATTRIBUTE + n for n in names)]
-        table = self.table.scan(columns, part.where if part else None)
-        return table.rename_columns(["item_id", "added_at", *names]).sort_by("item_id")
-
-
-def _named(item_ids: Sequence[str]) -> str:
-    shown = ", ".join(repr(i) for i in item_ids[:5])
-    more = f" and {len(item_ids) - 5} more" if len(item_ids) > 5 else ""
-    return f"{shown}{more} {'is' if len(item_ids) == 1 else 'are'}"

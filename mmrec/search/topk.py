@@ -12,6 +12,7 @@ from mmrec.encoders.base import Vectors
 from mmrec.errors import DataError
 from mmrec.search.codes import Codes
 from mmrec.search.hits import Hits, Mask, Positions, best_of_many, exact_scores
+from mmrec.search.rows import Rows, norms
 from mmrec.search.vectors import Changes
 
 EPS = float(np.finfo(np.float32).eps)
@@ -33,40 +34,39 @@ class Scorer:
     A row of zeros is never found, and a query of zeros finds nothing.
 
     Args:
-        matrix: [n, d], kept and not copied if it is contiguous float32.
+        matrix: [n, d], of which contiguous float32 is not copied.
 
     Raises:
         DataError: a value is NaN or infinite.
     """
 
-    def __init__(self, matrix: Vectors) -> None:
-        self.matrix: Vectors = np.ascontiguousarray(matrix, np.float32)
-        norms = np.sqrt(np.vecdot(self.matrix, self.matrix))  # [n]
-        if not np.isfinite(norms).all():
-            row = int(np.flatnonzero(~np.isfinite(norms))[0])
-            raise DataError(f"row {row} of the vectors holds NaN, infinity or a number too large to square: "
-                            "scores need finite numbers, so encode that item again")
-        self._empty: Mask = norms == 0
-        # Two float32 sums of the same d products differ by at most this times the norm of the query.
-        self._rounding = 2 * (self.matrix.shape[1] + 1) * EPS * float(norms.max(initial=0))
-        self._codes = _coded(self.matrix)
+    def __init__(self, matrix: Vectors | Rows) -> None:
+        self.rows = matrix if isinstance(matrix, Rows) else Rows.of(matrix)
+        self._empty, longest = _checked_norms(self.rows)
+        self._rounding = self._error(longest)
+        self._codes = _coded(self.rows)
 
-    def changed(self, changes: Changes, rows: Vectors) -> Scorer:
-        """A scorer of the changed matrix, with written rows [w, d]; this one stays as it is.
+    def _error(self, longest: float) -> float:
+        """The most by which two float32 sums of the same d products differ, over the norm of the query."""
+        return 2 * (self.rows.shape[1] + 1) * EPS * longest
+
+    def changed(self, changes: Changes, rows: Rows) -> Scorer:
+        """A scorer of the changed rows [m, d]; this one stays as it is.
 
         Raises:
             DataError: a value is NaN or infinite.
         """
-        written, now = Scorer(rows), copy(self)
-        now.matrix = changes.merged(self.matrix, written.matrix)
-        now._empty = changes.merged(self._empty, written._empty)
-        now._rounding = max(self._rounding, written._rounding)
-        codes = self._codes.changed(changes, written.matrix) if self._codes else None
-        now._codes = codes or _coded(now.matrix)
+        written, now = Rows.of(rows[changes.comes]), copy(self)
+        empty, longest = _checked_norms(written)
+        now.rows = rows
+        now._empty = changes.merged(self._empty, empty)
+        now._rounding = max(self._rounding, self._error(longest))
+        codes = self._codes.changed(changes, written[:]) if self._codes else None
+        now._codes = codes or _coded(rows)
         return now
 
     def __len__(self) -> int:
-        return len(self.matrix)
+        return len(self.rows)
 
     @property
     def coded(self) -> bool:
@@ -75,8 +75,8 @@ class Scorer:
 
     @property
     def nbytes(self) -> int:
-        """Bytes held: the matrix, its codes and which rows are empty."""
-        return self.matrix.nbytes + (self._codes.nbytes if self._codes else 0) + self._empty.nbytes
+        """Bytes held beside the rows: their codes, and which are empty."""
+        return (self._codes.nbytes if self._codes else 0) + self._empty.nbytes
 
     def top(
         self, query: Vectors, k: int, *, allowed: Mask | None = None, exclude: ArrayLike = ()
@@ -127,7 +127,7 @@ class Scorer:
             rest = Q[left]
             out, slack = [hidden[i] for i in left], self._slack(rest)
             hits = [self._among(self._open(allowed, out[0]), rest[0], k, slack[0])] if len(left) == 1 else (
-                best_of_many(self.matrix, rest, k, self._open(allowed), out, slack)
+                best_of_many(self.rows, rest, k, self._open(allowed), out, slack)
             )
             found |= zip(left, hits, strict=True)
         return [found[i] for i in range(len(Q))]
@@ -155,7 +155,7 @@ class Scorer:
     def _among(self, rows: Positions, q: Vectors, k: int, slack: float) -> Hits:
         """The best of some rows for one query, without the bookkeeping that many need."""
         some = len(rows) < len(self) / 2
-        rough = self.matrix.take(rows, axis=0) @ q if some else (self.matrix @ q)[rows]  # [rows, d] @ [d]
+        rough = self.rows[rows] @ q if some else self.rows.scores(q)[rows]  # [rows, d] @ [d]
         if len(rows) > k:
             threshold = np.partition(rough, len(rows) - k)[len(rows) - k]
             rows = rows[rough >= threshold - 2 * slack]
@@ -173,7 +173,7 @@ class Scorer:
 
     def _ranked(self, rows: Positions, q: Vectors, k: int) -> Hits:
         """The k best of some rows by their exact scores, ties by position."""
-        scores = exact_scores(self.matrix, rows, q)
+        scores = exact_scores(self.rows, rows, q)
         order = np.lexsort((rows, -scores))[:k]
         return Hits(rows[order], scores[order])
 
@@ -190,9 +190,9 @@ class Scorer:
 
     def _checked(self, queries: Vectors, ndim: int) -> Vectors:
         Q = np.ascontiguousarray(queries, np.float32)
-        if Q.ndim != ndim or Q.shape[-1] != self.matrix.shape[1]:
+        if Q.ndim != ndim or Q.shape[-1] != self.rows.shape[1]:
             raise DataError(f"a query of shape {list(Q.shape)} cannot be compared with vectors of "
-                            f"{self.matrix.shape[1]} numbers: encode it as the catalogue was")
+                            f"{self.rows.shape[1]} numbers: encode it as the catalogue was")
         if not np.isfinite(Q).all():
             raise DataError("the query holds NaN or infinity: scores need finite numbers, so encode it again")
         return Q
@@ -213,5 +213,18 @@ def _sharing(queries: Sequence[int], hidden: Sequence[Positions]) -> list[list[i
     return [[i for i in queries if len(hidden[i]) <= HIDDEN], *alone]
 
 
-def _coded(matrix: Vectors) -> Codes | None:
-    return Codes(matrix) if len(matrix) >= SMALL else None
+def _coded(rows: Rows) -> Codes | None:
+    return Codes(rows) if len(rows) >= SMALL else None
+
+
+def _checked_norms(rows: Rows) -> tuple[Mask, float]:
+    """Which rows are empty [n], and the norm of the longest; DataError if one is no number."""
+    empty, longest = np.zeros(len(rows), np.bool_), 0.0
+    for part, x in rows.blocks():
+        lengths = norms(x)  # [b]
+        if not np.isfinite(lengths).all():
+            row = part.start + int(np.flatnonzero(~np.isfinite(lengths))[0])
+            raise DataError(f"row {row} of the vectors holds NaN, infinity or a number too large to square: "
+                            "scores need finite numbers, so encode that item again")
+        empty[part], longest = lengths == 0, max(longest, float(lengths.max(initial=0)))
+    return empty, longest

@@ -8,17 +8,17 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mmrec.encoders.base import Vectors, unit
 from mmrec.encoders.modality import TEXT, modality_of
-from mmrec.model.content import ContentPlan, Fields
+from mmrec.model.content import ContentPlan
 from mmrec.search.hits import Mask, Positions
+from mmrec.search.rows import Rows, ScratchFiles
 from mmrec.store import schema
 from mmrec.store.catalogue import Serving
 from mmrec.store.tables import KeyedTable
@@ -27,10 +27,13 @@ from mmrec.types import WORDS
 CONTENT = "content"
 BEHAVIOUR = "behaviour"  # what a trained head remembers of items, at norm 1
 SEARCHED = "searched"  # what a trained head scores; not for `by=`, as the norms of its rows matter
+STORED = "stored"  # all that the towers stored of items, which holds most of the others
 DOCUMENTS = "documents"  # not a space, but held beside them: the words for full text
 REMEMBERED = "remembered"  # what user vectors are made from
 MOST_CHANGED = 0.1  # share of changed rows up to which merging them is faster than reading all
+FLOAT, CODE = 4, 1  # bytes of a number, and of its code
 T = TypeVar("T", bound=np.generic)
+Batches = Iterator[tuple[list[int], Vectors]]  # positions [b] and what stands there [b, d]
 
 
 class Part(NamedTuple):
@@ -108,14 +111,31 @@ class Changes:
     def merged(self, before: NDArray[T], written: NDArray[T]) -> NDArray[T]:
         """The later rows [m, ...], from the earlier [n, ...] and the written [w, ...]."""
         rows = np.empty((len(self.keys), *before.shape[1:]), before.dtype)
-        rows[self.stays] = before if self.kept.all() else before[self.kept]
-        rows[self.comes] = written
+        self.merge(before, written, rows)
         return rows
+
+    def merge(self, before: NDArray[T], written: NDArray[T], rows: NDArray[T]) -> None:
+        """Puts the later rows into the first m of an array [>= m, ...]."""
+        m, earlier = len(self.keys), before if self.kept.all() else before[self.kept]
+        if self.stays[: len(earlier)].all():  # what came has the last ids, as of most catalogues that grow
+            rows[: len(earlier)] = earlier
+        else:
+            rows[:m][self.stays] = earlier
+        rows[self.comes] = written
 
     def merged_table(self, before: pa.Table, written: pa.Table) -> pa.Table:
         """`merged` for tables with the same columns."""
         rows = self.merged(np.arange(len(before)), len(before) + np.arange(len(written)))
         return pa.concat_tables([before, written]).take(pa.array(rows)).combine_chunks()
+
+
+class Held(NamedTuple):
+    """What an earlier snapshot held: its ids, their positions, and a value with a row for each."""
+
+    version: int
+    ids: list[str]
+    position: Mapping[str, int]
+    value: Any
 
 
 def numbered(keys: Sequence[str]) -> dict[str, int]:
@@ -135,21 +155,69 @@ class VectorReader:
         self.table, (self.plan, self._column, self.towers) = table, serving
         self.text_fields = tuple(n for n in schema.embedding_dims(table.schema) if modality_of(n) is TEXT)
 
+    def facts(self, where: str | None = None) -> pa.Table:
+        """Ids, times and attributes of all items, or of those that a condition keeps, in the order of ids."""
+        names = list(schema.attribute_types(self.table.schema))
+        columns = ["item_id", "added_at", *(schema.ATTRIBUTE + name for name in names)]
+        table = self.table.scan(columns, where)
+        return table.rename_columns(["item_id", "added_at", *names]).sort_by("item_id")
+
+    def spans(self) -> dict[str, slice]:
+        """Which numbers of a stored row each of its spaces is."""
+        width = int(self.table.schema.field(self._column).type.list_size)
+        searched, remembered = self.towers.spans(width)
+        if not self.towers.trained:
+            return {CONTENT: searched}
+        content = {CONTENT: slice(remembered.stop, width)} if remembered.stop < width else {}
+        return {SEARCHED: searched, REMEMBERED: remembered, **content}
+
     def read(self, name: str, part: Part) -> Vectors:
         """Vectors [m, d] of a part's items in a space, ordered by id; zeros where an item has none."""
-        if name == CONTENT:
-            return self._content(part)
+        return Rows.read(self._batches(*self._recipe(name), part), (len(part.position), self.width(name)))[:]
+
+    def all(self, name: str, position: Mapping[str, int], files: ScratchFiles, room: int) -> Rows:
+        """Vectors [n, d] of all items at their positions, in memory if they and their codes have room.
+
+        Args:
+            files: where they are kept otherwise.
+            room: bytes.
+        """
+        shape = len(position), self.width(name)
+        fits = shape[0] * shape[1] * (FLOAT + CODE) <= room
+        batches = self._batches(*self._recipe(name), Part(None, position))
+        return Rows.read(batches, shape, None if fits else files)
+
+    def width(self, name: str) -> int:
+        """Numbers of each vector of a space."""
+        columns, made = self._recipe(name)
+        return made(self.table.schema.empty_table().select(columns)).shape[1]
+
+    def content_by(self, plan: ContentPlan, part: Part) -> Vectors:
+        """Content [m, c] that a plan makes of the stored fields, a batch at a time as they are wide."""
+        made = self._batches(
+            schema.field_columns(self.table.schema), lambda batch: plan.embed(schema.fields_of(batch)), part)
+        return Rows.read(made, (len(part.position), plan.dim))[:]
+
+    def _batches(self, columns: Sequence[str], made: Callable[[pa.Table], Vectors], part: Part) -> Batches:
+        for batch in self.table.batches(["item_id", *columns], part.where):
+            yield [part.position[item_id] for item_id in batch["item_id"].to_pylist()], made(batch)
+
+    def _recipe(self, name: str) -> tuple[list[str], Callable[[pa.Table], Vectors]]:
+        """The columns that a space is made of, and how."""
+        if name == STORED:
+            return [self._column], self._stored
         if name == WORDS:
-            return self._words(part)
+            return [schema.EMBEDDING + field for field in self.text_fields], _mean
+        if name == CONTENT and self.plan.dim:
+            columns = schema.field_columns(self.table.schema)
+            return columns, lambda batch: self.plan.compacted(self.plan.embed(schema.fields_of(batch)))
+        if name == CONTENT:
+            return [], lambda batch: np.zeros((len(batch), 1), np.float32)  # a matrix needs a column
         if name == BEHAVIOUR:
-            return unit(self.towers.remembered(self._stored(part)))
-        if name == SEARCHED:
-            return self.towers.searched(self._stored(part))
-        if name == REMEMBERED:
-            return np.ascontiguousarray(self.towers.remembered(self._stored(part)))
+            return [self._column], lambda batch: unit(self._stored(batch)[:, self.spans()[REMEMBERED]])
         kinds = (schema.EMBEDDING + name, schema.ATTRIBUTE + name)
         columns = [column for column in kinds if column in self.table.schema.names]
-        return self._ordered(columns, part, lambda table: self.plan.part(name, schema.fields_of(table)))
+        return columns, lambda batch: self.plan.part(name, schema.fields_of(batch))
 
     def documents(self, part: Part) -> Iterator[Document]:
         """All words of each item of a part."""
@@ -157,44 +225,14 @@ class VectorReader:
             for item_id, words in zip(*(batch[name].to_pylist() for name in batch.column_names), strict=True):
                 yield Document(part.position[item_id], item_id, words or "")
 
-    def content_by(self, plan: ContentPlan, part: Part, *, compact: bool = False) -> Vectors:
-        """Content [m, c] that a plan makes of the stored fields, a batch at a time as they are wide."""
-        made = (lambda fields: plan.compacted(plan.embed(fields))) if compact else plan.embed
-        content = np.zeros((len(part.position), made(Fields(0)).shape[1]), np.float32)
-        columns = ["item_id", *schema.field_columns(self.table.schema)]
-        for batch in self.table.batches(columns, part.where):
-            rows = [part.position[item_id] for item_id in batch["item_id"].to_pylist()]
-            content[rows] = made(schema.fields_of(batch))
-        return content
+    def _stored(self, batch: pa.Table) -> Vectors:
+        """What the towers stored of each item [b, w]."""
+        return schema.matrix(batch[self._column], batch[self._column].type.list_size).values
 
-    def _content(self, part: Part) -> Vectors:
-        """Compact content [m, k]: what is stored, unless a trained head stores something else."""
-        if not self.plan.dim:
-            return np.zeros((len(part.position), 1), np.float32)  # a matrix needs a column
-        return self.content_by(self.plan, part, compact=True) if self.towers.trained else self._stored(part)
 
-    def _stored(self, part: Part) -> Vectors:
-        """What the towers stored of each item [m, w]."""
-        width = int(self.table.schema.field(self._column).type.list_size)
-        return self._ordered(
-            [self._column], part, lambda table: schema.matrix(table[self._column], width).values)
+def _mean(batch: pa.Table) -> Vectors:
+    """Mean [b, e] of the embeddings of all texts and categories of each item, at norm 1.
 
-    def _words(self, part: Part) -> Vectors:
-        """Mean [m, e] of the embeddings of all texts and categories of each item, at norm 1.
-
-        Not centred, unlike content: a query is one more text, and has no mean of its own.
-        """
-        def mean(table: pa.Table) -> Vectors:
-            parts = schema.fields_of(table).embeddings.values()
-            return unit(np.sum([part.values for part in parts], axis=0))
-
-        return self._ordered([schema.EMBEDDING + name for name in self.text_fields], part, mean)
-
-    def _ordered(
-        self, columns: Sequence[str], part: Part, vectors_of: Callable[[pa.Table], Vectors]
-    ) -> Vectors:
-        """The vectors of a part's rows, ordered by id, contiguous."""
-        table = self.table.scan(["item_id", *columns], part.where)
-        order, x = pc.sort_indices(table["item_id"]).to_numpy(), vectors_of(table)
-        sorted_already = bool((order[:-1] < order[1:]).all())
-        return np.ascontiguousarray(x if sorted_already else x[order])
+    Not centred, unlike content: a query is one more text, and has no mean of its own.
+    """
+    return unit(np.sum([part.values for part in schema.fields_of(batch).embeddings.values()], axis=0))

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
+from itertools import islice
 from typing import Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 
 from mmrec.config import Config
@@ -24,6 +26,7 @@ from mmrec.types import Item
 
 MANY = 10_000  # items from which on an index of their ids saves more time than it costs
 FEW = 4_096  # rows that may be left to the end of a rewrite, when nobody else can write
+AT_ONCE = 8  # batches of a rewrite that are written together, as each write looks through all ids
 PASSES = 5  # over what others wrote meanwhile, before the rest is done at the end all the same
 
 
@@ -35,10 +38,18 @@ class Serving(NamedTuple):
     towers: Towers
 
     def rows(self, fields: Fields, item_ids: Sequence[str]) -> Vectors:
-        """Rows [n, w] to store for items of these fields."""
+        """Rows [n, w] to store for items of these fields: what a trained head makes, then compact content."""
+        compact = self.plan.compacted(self.plan.embed(fields))
+        if not self.towers.trained:
+            return self.towers.items(compact, item_ids)
         plan = self.towers.plan or self.plan
-        content = plan.embed(fields)
-        return self.towers.items(content if self.towers.trained else plan.compacted(content), item_ids)
+        return np.hstack([self.towers.items(plan.embed(fields), item_ids), compact])
+
+
+    def table(self, batch: pa.Table) -> pa.Table:
+        """The rows of stored items as a table of ids and the vector column."""
+        ids = batch["item_id"].to_pylist()
+        return schema.vector_rows(ids, self.rows(schema.fields_of(batch), ids), self.column)
 
 
 class Catalogue:
@@ -111,10 +122,11 @@ class Catalogue:
             serving = self.serving()
             covered = self.serial > 0 and serving.plan.covers(fields, self.config)
             ids = [draft.item.item_id for draft in drafts]
-            vectors = serving.rows(fields, ids) if serving.plan.dim else None
+            vectors, known = serving.rows(fields, ids) if serving.plan.dim else None, self.table.schema
+            if vectors is not None and serving.column in known.names:  # heads of before stored no content
+                vectors = vectors[:, : known.field(serving.column).type.list_size]
             rows = schema.rows(drafts, now, fields, vectors, serving.column)
-            known = self.table.schema
-            rows = _with_nulls(rows, known)
+            rows = schema.with_nulls(rows, known)
             self.table.add_columns([field for field in rows.schema if field.name not in known.names])
             if not covered:  # should this process be killed, `mend` finishes the work
                 self.store.save_facts(stale=self._staler())
@@ -270,13 +282,12 @@ class Catalogue:
         return str(where)
 
     def _fill(self, serving: Serving, where: str | None) -> int:
-        """Writes the vectors of the rows that a condition keeps, batch by batch; returns how many."""
+        """Writes the vectors of the rows that a condition keeps, some batches at a time; returns how many."""
         filled, columns = 0, schema.field_columns(self.table.schema)
-        for batch in self.table.batches(["item_id", *columns], where):
-            ids = batch["item_id"].to_pylist()
-            rows = schema.vector_rows(ids, serving.rows(schema.fields_of(batch), ids), serving.column)
+        batches = self.table.batches(["item_id", *columns], where)
+        while some := [serving.table(batch) for batch in islice(batches, AT_ONCE)]:
             with self.store.writer():  # unstamped, as nothing that serves has changed
-                filled += self.table.upsert(rows, update_only=True, stamp=False)[1]
+                filled += self.table.upsert(pa.concat_tables(some), update_only=True, stamp=False)[1]
         return filled
 
     def _drop_unused(self) -> None:
@@ -284,11 +295,3 @@ class Catalogue:
         vectors = [n for n in self.table.schema.names if n.startswith("vector_")]
         self.table.drop_columns([n for n in vectors if n != self.vector_column])
         self.store.models.keep_only(self.serial, int(self.store.facts.get("head", 0)))
-
-
-def _with_nulls(rows: pa.Table, wanted: pa.Schema) -> pa.Table:
-    """The rows with a null column for each field of the table that none of them has (vectors apart)."""
-    for field in wanted:
-        if field.name not in rows.schema.names and not field.name.startswith("vector_"):
-            rows = rows.append_column(field, pa.nulls(rows.num_rows, field.type))
-    return rows

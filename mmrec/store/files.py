@@ -8,10 +8,11 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Hashable
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Protocol, cast
 
 from mmrec.data.files import replacing
 
@@ -57,6 +58,9 @@ class StoreFiles(Protocol):
 
     def remove(self, name: str) -> None:
         """Removes a file or folder, if it is there."""
+
+    def scratch(self) -> BinaryIO:
+        """An empty file on this machine that nobody else sees, and that is gone when it is closed."""
 
     def lock(self, name: str) -> FileLock:
         """A lock of this name, not yet taken."""
@@ -110,6 +114,13 @@ class LocalFiles:
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
+
+    def scratch(self) -> BinaryIO:
+        """Beside the store, where there is room for it; in the temporary folder if that cannot be written."""
+        try:
+            return cast(BinaryIO, tempfile.TemporaryFile(dir=self.path, buffering=0))
+        except OSError:
+            return cast(BinaryIO, tempfile.TemporaryFile(buffering=0))
 
     def lock(self, name: str) -> FileLock:  # noqa: D102
         import filelock

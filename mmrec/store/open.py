@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import mmap
+import os
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
@@ -11,7 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from mmrec.config import Config
+from mmrec.config import Config, memory_of
 from mmrec.encoders.base import Encoder
 from mmrec.encoders.modality import BoundEncoders, choose_encoders, encoder_names
 from mmrec.errors import StoreBusy, StoreError, StoreMismatch
@@ -49,7 +51,7 @@ class Models:
     def head(self, number: int) -> Head:
         """The trained head of a number, also to go on training; StoreError if it is absent or damaged."""
         folder = HEAD.format(number)
-        parts = {name: self._read(f"{folder}/{name}") for name in self.files.names(folder)}
+        parts = {name: self._read(f"{folder}/{name}", mapped=True) for name in self.files.names(folder)}
         return saved.load(parts, f"{self.files.uri}/{folder}")
 
     def towers(self, number: int) -> Towers:
@@ -76,9 +78,12 @@ class Models:
             if name.startswith(("content-", ".content-", "head-", ".head-")) and name not in kept:
                 self.files.remove(name)
 
-    def _read(self, name: str) -> bytes:
+    def _read(self, name: str, *, mapped: bool = False) -> Any:
+        """A whole file: its bytes, or mapped memory, which the system reads as it is asked for."""
         try:
             with self.files.open(name) as file:
+                if mapped and name.endswith(saved.ARRAYS) and os.fstat(file.fileno()).st_size:
+                    return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
                 return file.read()
         except OSError as error:
             raise StoreError(
@@ -93,10 +98,12 @@ class Store:
         files: where it lies.
         facts: what `store.json` says; change it through `save_facts`.
         models: its content plans and trained heads.
+        memory: bytes of vectors that readers hold in memory; what is more lies in a file.
     """
 
     def __init__(self, files: StoreFiles, facts: dict[str, Any], wait: float) -> None:
         self.files, self.facts, self.wait = files, facts, wait
+        self.memory = memory_of(None)
         self._reading = threading.Lock()  # a thread that reads old facts must not set them after new ones
         self._locks = {name: (threading.RLock(), files.lock(name)) for name in (WRITER, REWRITE)}
         self._tables: dict[str, KeyedTable] = {}
@@ -242,16 +249,17 @@ def _read_facts(files: StoreFiles) -> dict[str, Any]:
 
 def open_store(
     path: Path, config: Config | Mapping[str, Any] | None, encoders: Mapping[str, Encoder] | None,
-    device: str | None, wait: float, create: bool,
+    device: str | None, wait: float, create: bool, memory: str | int | None = None,
 ) -> tuple[Store, Config, Config, BoundEncoders]:
     """A store that exists or is made, the settings it keeps, those that shall serve, and its encoders.
 
     Raises:
-        ConfigError: a setting is unknown or out of range.
+        ConfigError: a setting is unknown or out of range, or `memory` is no size.
         EncodeError: a model cannot be found (new store).
         StoreError: the path is no store, or damaged.
         StoreMismatch: the store was made by other encoders than those that are given or asked for.
     """
+    budget = memory_of(memory)
     if Store.exists(path):
         store = Store.open(path, wait)
     elif create:
@@ -261,6 +269,7 @@ def open_store(
         store = Store.create(path, facts, wait)  # whose facts are another's, if a process was faster
     else:
         raise StoreError(f"{path} is no mmrec store: make one with `mmrec ingest {path} FILE`")
+    store.memory = budget
     kept, settings = _settings(store, config)
     return store, kept, settings, BoundEncoders(store.facts["encoders"], encoders, device)
 

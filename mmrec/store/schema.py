@@ -235,6 +235,14 @@ def rows(
     return pa.Table.from_arrays(list(columns.values()), schema=schema)
 
 
+def with_nulls(rows: pa.Table, wanted: pa.Schema) -> pa.Table:
+    """The rows with a null column for each field of the table that none of them has (vectors apart)."""
+    for field in wanted:
+        if field.name not in rows.schema.names and not field.name.startswith("vector_"):
+            rows = rows.append_column(field, pa.nulls(rows.num_rows, field.type))
+    return rows
+
+
 def vector_rows(ids: Sequence[str], vectors: Vectors, column: str) -> pa.Table:
     """Rows of a key and one vector column, to fill that column alone."""
     schema = pa.schema([BASE.field("item_id"), vector_field(column, vectors.shape[1])])

@@ -55,7 +55,7 @@ def one_by_one(n: int, args: argparse.Namespace) -> tuple[list[Row], list[str]]:
     case = f"one query among {n:,}"
     rows = [Row(case, times["ours"], name, times[name], limit, right) for name, limit in limits.items()]
     rows.append(Row(f"1% of {n:,} allowed", times["1% allowed"], "without filter", times["ours"], 1.0, among))
-    size = scorer.nbytes / x.nbytes
+    size = 1 + scorer.nbytes / x.nbytes
     return rows, [f"{n:,} rows: resident {size:.2f} x the float32 matrix, ready in {built:.2f} s"]
 
 

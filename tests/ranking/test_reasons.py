@@ -91,8 +91,8 @@ def test_a_long_history_is_explained_by_its_strongest_items_in_bounded_memory(sn
             largest_table.append(found.size)
             return found
 
-    searched = snapshot.space(snapshot.serving)
-    monkeypatch.setattr(type(snapshot), "space", lambda *_: searched.view(Watched))
+    searched = snapshot.space(snapshot.serving)[:].view(Watched)
+    monkeypatch.setattr(type(snapshot), "space", lambda *_: searched)
     user = user_of(snapshot, ["r0"] * 10_000 + ["b0", "b1"])
     page = [slot(n % 8, 0.5) for n in range(10_000)]
     found = by_history(snapshot, user, page)

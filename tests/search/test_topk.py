@@ -13,6 +13,7 @@ from mmrec.errors import DataError
 from mmrec.search import codes
 from mmrec.search import topk as scoring
 from mmrec.search.codes import Codes, FaissScan, IntegerScan
+from mmrec.search.rows import Rows
 from mmrec.search.topk import Scorer
 from mmrec.search.vectors import Changes, Part
 
@@ -117,9 +118,9 @@ def test_the_codes_answer_alone_on_vectors_like_real_ones(monkeypatch, k, share)
 def test_a_small_matrix_needs_no_codes_and_a_large_one_has_them_within_a_third_of_its_size():
     matrix = np.tile(world()[0], (7, 1))
     small, large = Scorer(matrix[:3_000]), Scorer(matrix)
-    assert small.nbytes == 3_000 * (32 * 4 + 1)
-    assert 1.25 * matrix.nbytes < large.nbytes < 1.33 * matrix.nbytes
-    assert large.matrix is matrix
+    assert small.nbytes == 3_000
+    assert .25 * matrix.nbytes < large.nbytes < .33 * matrix.nbytes
+    assert np.shares_memory(large.rows[:], matrix)
 
 
 @settings(max_examples=50)
@@ -130,7 +131,7 @@ def test_no_row_that_the_codes_leave_out_scores_above_their_ceiling(seed, d, tai
     matrix = (rng.standard_normal((300, d)) * 10 ** (tail * rng.random(d))).astype(np.float32)
     matrix[rng.integers(300)] *= 1000
     query = (rng.standard_normal(d) * 10 ** (tail * rng.random(d))).astype(np.float32)
-    (rows, ceiling), = Codes(matrix).nominate(query[None], width)
+    (rows, ceiling), = Codes(Rows.of(matrix)).nominate(query[None], width)
     left_out = np.setdiff1d(np.arange(300), rows)
     assert len(rows) >= width
     assert (matrix[left_out].astype(np.float64) @ query <= ceiling).all()
@@ -138,7 +139,7 @@ def test_no_row_that_the_codes_leave_out_scores_above_their_ceiling(seed, d, tai
 
 def test_the_ceiling_is_tight_enough_to_leave_nearly_all_rows_out():
     matrix, queries = world()
-    coded_rows = Codes(matrix)
+    coded_rows = Codes(Rows.of(matrix))
     for query in queries:
         tenth = np.sort(matrix @ query)[-10]
         assert coded_rows.nominate(query[None], 90)[0].ceiling < tenth  # 90 suffice to be sure of 10 results
@@ -148,7 +149,7 @@ def test_codes_are_asked_among_allowed_rows_alone():
     matrix, queries = world()
     allowed = np.zeros(len(matrix), np.bool_)
     allowed[[5, 17, 2_999]] = True
-    (rows, ceiling), = Codes(matrix).nominate(queries[:1], 10, allowed)
+    (rows, ceiling), = Codes(Rows.of(matrix)).nominate(queries[:1], 10, allowed)
     assert sorted(rows) == [5, 17, 2_999]
     assert ceiling == -np.inf
 
@@ -259,7 +260,7 @@ def test_shapes_that_do_not_fit_are_refused():
 
 def test_no_rows_no_columns_no_queries():
     for scorer in (Scorer(np.zeros((0, 4), np.float32)), Scorer(np.zeros((3, 0), np.float32))):
-        query = np.ones(scorer.matrix.shape[1], np.float32)
+        query = np.ones(scorer.rows.shape[1], np.float32)
         assert len(scorer.top(query, 3).positions) == 0
         assert scorer.top_many(np.empty((0, len(query)), np.float32), 3) == []
 
@@ -272,7 +273,7 @@ def changed(scorer, gone, places, rows):
     comes = np.asarray(places) + np.arange(len(rows))
     stays[comes] = False
     changes = Changes([str(i) for i in range(n)], Part(None, {}), kept, stays, comes)
-    return scorer.changed(changes, rows)
+    return scorer.changed(changes, scorer.rows.changed(changes, rows))
 
 
 def test_a_scorer_that_was_changed_finds_what_a_new_one_finds():
@@ -280,9 +281,9 @@ def test_a_scorer_that_was_changed_finds_what_a_new_one_finds():
     rows = (x[:50] + x[50:100]) * np.float32(0.45)  # within the steps
     old = coded(x)
     now = changed(old, [3, 2_000], [0, 5, *range(100, 148)], rows)
-    new = coded(now.matrix)
-    np.testing.assert_array_equal(now.matrix[[0, 6]], rows[:2])
-    np.testing.assert_array_equal(now.matrix[-1], x[-1])
+    new = coded(now.rows[:])
+    np.testing.assert_array_equal(now.rows[[0, 6]], rows[:2])
+    np.testing.assert_array_equal(now.rows[-1], x[-1])
     assert len(now) == len(x) + 48
     for query in queries:
         assert now.top(query, 10).positions.tolist() == new.top(query, 10).positions.tolist()
@@ -295,7 +296,7 @@ def test_a_row_beyond_the_steps_of_the_codes_has_them_made_anew():
     now = changed(coded(x), [], [7], 3 * x[:1])
     assert now._codes is None  # fewer than the scorer wants codes for, and the old ones would not do
     for query in queries:
-        assert now.top(query, 10).positions.tolist() == naive(now.matrix, query, 10)
+        assert now.top(query, 10).positions.tolist() == naive(now.rows[:], query, 10)
 
 
 def test_codes_are_made_anew_when_they_would_cut_off_more_than_before():
@@ -304,12 +305,12 @@ def test_codes_are_made_anew_when_they_would_cut_off_more_than_before():
     midway = ((np.rint(x[:1] / steps) * 0.9).astype(int) + 0.5) * steps
     now = changed(coded(x), [], [7], midway.astype(np.float32))
     assert now._codes is None
-    assert now.top(midway[0].astype(np.float32), 5).positions.tolist() == naive(now.matrix, midway[0], 5)
+    assert now.top(midway[0].astype(np.float32), 5).positions.tolist() == naive(now.rows[:], midway[0], 5)
 
 
 def test_codes_that_were_changed_are_those_of_the_whole():
     x, _ = world()
-    old, new = Codes(x), Codes(np.vstack([x, x[:1]]))
+    old, new = Codes(Rows.of(x)), Codes(Rows.of(np.vstack([x, x[:1]])))
     changes = Changes(
         [str(i) for i in range(len(x) + 1)], Part(None, {}), np.ones(len(x), bool),
         np.arange(len(x) + 1) < len(x), np.array([len(x)]),
