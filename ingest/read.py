@@ -25,7 +25,9 @@ _FORMATS = {
     "items": "mmrec's own format", "images": "a folder of pictures", "movielens": "MovieLens",
     "fashion": "articles of H&M",
 }
-_KINDS = {"csv": "CSV", "json": "JSON", "xml": "XML", "workbook": "Excel", "parquet": "Parquet"}
+_KINDS = {
+    "csv": "CSV", "json": "JSON", "xml": "XML", "page": "HTML", "workbook": "Excel", "parquet": "Parquet",
+}
 
 
 class Opened(NamedTuple):

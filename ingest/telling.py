@@ -16,6 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from ingest.sources import ReadOptions
+from ingest.sources.names import is_title
 from mmrec.errors import Rejection
 from mmrec.types import IngestReport, Item, RecordReport
 
@@ -113,13 +114,17 @@ def tell_notes(notes: Iterable[str], how: Iterable[str] = ()) -> None:
 
 def tries(store: Path, items: Sequence[Item]) -> list[str]:
     """Commands to try next on a store that holds some items, as a shell takes them."""
-    wordy = [(item, words) for item in items if item.text and (words := _words(item.title))]
+    wordy = [(item, words) for item in items if item.text and (words := _words(_title(item)))]
     if not items:
         return []
     item, words = wordy[0] if wordy else (items[0], "")
     search = ("search", store, words) if words else ("search", store, "--history", item.item_id)
     commands = (search, ("similar", store, item.item_id), ("gallery", store, "page.html"))
     return [_command(*map(str, parts)) for parts in commands]
+
+
+def _title(item: Item) -> str:
+    return next((text for name, text in item.text.items() if is_title(name)), item.title)
 
 
 def _words(title: str) -> str:

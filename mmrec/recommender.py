@@ -56,7 +56,7 @@ class Recommender:
         encoders: Mapping[str, Encoder] | None = None, device: str | None = None, wait: float = 60.0,
         create: bool = True, memory: str | int | None = None,
     ) -> Self:
-        """Opens a store, or makes one.
+        """Opens a store, or makes one; raises MmrecError as `mmrec.store.open.open_store` says.
 
         Args:
             path: folder of the store, such as `shop.mmrec`.
@@ -66,9 +66,6 @@ class Recommender:
             wait: seconds to wait for another process's write.
             create: whether to make a store that does not exist.
             memory: for vectors, such as "3GB", by default a quarter of the machine's; the rest is in a file.
-
-        Raises:
-            MmrecError: as `mmrec.store.open.open_store` says.
         """
         set_threads()
         store, kept, settings, bound = open_store(Path(path), config, encoders, device, wait, create, memory)
@@ -250,8 +247,8 @@ class Recommender:
     ) -> int:
         """Writes what is recommended to users to a Parquet file; returns how many users there are.
 
-        Columns: `user_id`, `rank` (from 1), `item_id`, `score`, `rung`. `users` of None are all whose
-        interactions are recorded; `batch` users are served at once, which bounds the memory.
+        Columns: `user_id`, `rank` (from 1), `item_id`, `score`, `rung`. `users` of None are all that are
+        recorded; `batch` users are served at once, which bounds the memory.
         """
         request = Request(k=k, where=where)
         return retrieve.export(Path(path), self.snapshot(), self.behaviour, request, users, batch, progress)

@@ -20,7 +20,7 @@ from PIL import Image
 
 from mmrec import Item, Recommender
 from mmrec.config import Config
-from mmrec.encoders.toy import ToyImage, ToyText
+from mmrec.encoders.base import ToyImage, ToyText
 from mmrec.model.towers import IdentityTowers
 from mmrec.store.catalogue import Catalogue
 from mmrec.store.open import Store

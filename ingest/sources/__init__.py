@@ -43,8 +43,8 @@ __all__ = [
 Format = Literal["items", "table", "images", "movielens", "fashion"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 _READABLE = (
-    "a table (CSV, TSV, Excel, JSON, JSON lines, XML, Parquet; also packed by gzip, zip, zstd, bzip2 or xz),"
-    " a folder of pictures, or a MovieLens folder or zip"
+    "a table (CSV, TSV, Excel, JSON, JSON lines, XML, HTML, Parquet; also packed by gzip, zip, zstd, bzip2 or"
+    " xz), a folder of pictures, or a MovieLens folder or zip"
 )
 _PEEKED = 100  # first rows in which a sound one must be found
 
@@ -248,6 +248,8 @@ def _detect_folder(folder: Path) -> Format:
 
 
 def _detect_table(file: TableFile, name: str) -> Format:
+    if file.kind == "json" and b"item_id" not in file.content.head().replace(b"\0", b""):
+        return "table"  # known without parsing a long document
     cells = _peek(file)
     columns = cells.keys()
     if file.kind == "csv":

@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 from ingest.sources.amounts import Decimals, currency_of
 from ingest.sources.column_kinds import all_pictures, is_address, is_attribute, is_text, nature
 from ingest.sources.moments import Order
-from ingest.sources.names import DATES, IDS, IMAGES, TEXTS, plain_name, roles
+from ingest.sources.names import DATES, IDS, IMAGES, TEXTS, joined, plain_name, roles
 from ingest.sources.pictures import looks_like_picture
 from ingest.sources.values import KINDS, Hints, Kind, Reading, natural, only_strings
 from mmrec.errors import DataError
@@ -25,7 +25,8 @@ Mode = Literal["merge", "split"]
 _ID_LENGTH = 64  # characters of an id that is found by its values
 _WORD = re.compile(r"[^\W\d_]{3}|[\u3040-\uffff]")  # three letters, or a sign that is a word
 _FURTHER = re.compile(
-    r"(?:additional|further|more|other|extra|gallery|alternate)_?(?:images?|photos?|pictures?).*|gallery"
+    r"(?!.*(?:thumb|small|icon|logo|swatch|preview|video|brand|categor|vendor))"
+    r"(?:.*(?:image|img|photo|picture|bild|foto|imagen|immagin|imagem|afbeelding|obraz|zdjec|画像|图片).*|gallery)"
 )
 _SHOWN = 8  # columns named in a note
 
@@ -125,9 +126,12 @@ def settle(
     free = [name for name in sample.cells if name not in wanted.names]
     item_id = wanted.id or _named_id(free, sample, notes) or _unique(free, sample, notes)
     if item_id is None:
+        what = f"name one of {_listing(sample.cells)} by --id"
+        if len(sample.cells) == 1:
+            (name,) = sample.cells
+            what = f"its one column is {name!r:.100}: if it holds several, say --delimiter"
         raise DataError(
-            f"{sample.origin}: no column looks like the item's id (such as {', '.join(IDS[:5])}): name one of"
-            f" {_listing(sample.cells)}"
+            f"{sample.origin}: no column looks like the item's id (such as {', '.join(IDS[:5])}): {what}"
         )
     free = [name for name in free if name != item_id]
     dates = [name for name in free if sample.kind(name) == "date"]
@@ -213,14 +217,14 @@ def _listing(names: Iterable[str]) -> str:
 
 
 def _known(names: Sequence[str], wanted: Sequence[str]) -> str | None:
-    by_plain = {plain_name(column): column for column in reversed(names)}
-    return next((by_plain[name] for name in map(plain_name, wanted) if name in by_plain), None)
+    by_name = {joined(column): column for column in reversed(names)}
+    return next((by_name[name] for name in map(joined, wanted) if name in by_name), None)
 
 
 def _named_id(names: Sequence[str], sample: Sample, notes: list[str]) -> str | None:
     """The column that is called an id and has one in every row, if one does."""
-    by_plain = {plain_name(column): column for column in reversed(names)}
-    called = list(dict.fromkeys(by_plain[name] for name in map(plain_name, IDS) if name in by_plain))
+    by_name = {joined(column): column for column in reversed(names)}
+    called = list(dict.fromkeys(by_name[name] for name in map(joined, IDS) if name in by_name))
     filled = [name for name in called if len(sample.cells[name]) == sample.size] or called
     if len(filled) > 1:
         others = ", ".join(map(repr, filled[1 : _SHOWN]))

@@ -40,8 +40,7 @@ _OTHERS: Mapping[bytes, str] = {
     b"\x80\x04": "a Python pickle", b"\x80\x05": "a Python pickle", b"\x93NUMPY": "a NumPy array",
     b"\x7fELF": "a program", b"create table": "a dump of a database", b"insert into": "a dump of a database",
     b"-- mysql dump": "a dump of a database", b"-- phpmyadmin": "a dump of a database",
-    b"--\n-- postgresql": "a dump of a database", b"<!doctype html": "a web page", b"<html": "a web page",
-    b"<table": "a web page",
+    b"--\n-- postgresql": "a dump of a database",
 }
 
 

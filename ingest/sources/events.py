@@ -16,6 +16,7 @@ from ingest.sources.values import is_blank, list_parts
 _DEPTH = 4  # levels of objects that are opened
 _CLOCK = re.compile(r"\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?(?: ?[aApP][mM])?")
 _DAY = re.compile(r"(?:.*[\W_])?(?:date|datum|dato|fecha|day|tag|jour|日付|日期|дата)", re.IGNORECASE)
+_SEVERAL = re.compile(r"(?i)(?:items|products|skus|articles|basket|(?:item|product|article|sku)_?ids)")
 Records = Callable[[], Iterator[Record]]
 
 
@@ -65,8 +66,11 @@ class _Opening:
 
 def each_item(column: str, records: Iterator[Record]) -> Iterator[Record]:
     """Records with one item each, where a cell holds a list of ids."""
+    several = _SEVERAL.fullmatch(column.rpartition(".")[2]) is not None
     for record in records:
         cell = _read(record.cells.get(column))
+        if several and isinstance(cell, str) and (mark := next((one for one in "|;," if one in cell), None)):
+            cell = [part.strip() for part in cell.split(mark) if part.strip()]
         if record.problem or not isinstance(cell, list | tuple):
             yield record
         else:

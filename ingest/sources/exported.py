@@ -14,7 +14,7 @@ from functools import cache, cached_property
 from typing import Any
 
 from ingest.sources.columns import Columns
-from ingest.sources.exports import HIDDEN, Cells, Export, Part, first_of, pairs, plain
+from ingest.sources.exports import HIDDEN, Cells, Export, Part, first_of, pairs
 from ingest.sources.guesses import infer
 from ingest.sources.names import roles
 from ingest.sources.records import Record
@@ -102,7 +102,7 @@ class Exported:
         self._export, self._records, self._said = export, records, said
         self._first = list(self._rows(first))
         self._columns = list(dict.fromkeys(name for record in self._first for name in record.cells))
-        self._taken = by_plain = {plain(column): column for column in reversed(self._columns)}
+        self._taken = by_plain = {export.plain(column): column for column in reversed(self._columns)}
         self._id = next(by_plain[name] for name in export.id if name in by_plain)
         self._images, self._own_images = (
             [by_plain[name] for name in names if name in by_plain]
@@ -127,7 +127,7 @@ class Exported:
     def name_of(self, column: str) -> str:
         """What an attribute is called, before a valid name is made of it."""
         new = self._export.name_of(column)
-        return column if plain(new) in self._taken else new
+        return column if self._export.plain(new) in self._taken else new
 
     def kinds(self, first: Iterable[Record]) -> dict[str, Kind]:
         """What columns of labels hold, by the first records that go out: "Ton, Stein" is one brand."""
@@ -183,7 +183,7 @@ class Exported:
                 f"variants are one item with their lowest price{lists if self._joining.several else ''}"
                 " (--variants split makes each an item)"
             )
-        new, joins = self._export.called, {*self._export.id, *self._export.group}
+        new, joins, plain = self._export.called, {*self._export.id, *self._export.group}, self._export.plain
         called = [
             f"{name!r} {new[plain(name)]}" for name in self._columns
             if plain(name) in new and self.name_of(name) != name
@@ -196,11 +196,16 @@ class Exported:
         return told
 
     def _rows(self, records: Iterable[Record]) -> Iterator[Record]:
+        above: Cells = {}
         for record in records:
-            if self._export.rows is None or record.problem:
+            if record.problem or (self._export.rows is None and not self._export.down):
                 yield record
-            else:
-                yield from (replace(record, cells=cells) for cells in self._export.rows(record.cells))
+                continue
+            for cells in self._export.rows(record.cells) if self._export.rows else [dict(record.cells)]:
+                if self._export.down:
+                    own = {name: cells[name] for name in cells if self._export.plain(name) in self._export.id}
+                    above = above if all(map(is_blank, own.values())) else own
+                yield replace(record, cells={**cells, **above})
 
     @cached_property
     def _index(self) -> _Index:
@@ -244,7 +249,8 @@ class Exported:
     @cached_property
     def _varying(self) -> frozenset[str]:
         """Columns of what tells variants apart."""
-        fixed = [name for name in self._columns if self.grouped and plain(name) in self._export.varying]
+        varying = self._export.varying if self.grouped else ()
+        fixed = [name for name in self._columns if self._export.plain(name) in varying]
         return frozenset({*self._index.options, *fixed})
 
     @cached_property
@@ -266,7 +272,7 @@ class Exported:
                 name: found for name, kind in kinds.items()
                 if kind == "number" and "price" in roles(name) and (found := readings[name])
             },
-            split=self._said.variants == "split",
+            split=self._said.variants == "split", plain=self._export.plain,
         )
 
     def _readings(self, families: Sequence[Family]) -> Mapping[str, Reading | None]:

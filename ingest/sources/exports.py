@@ -69,6 +69,8 @@ class Export:
         left_out: pattern of those for the running of a shop.
         called: names of attributes, where the column's own does not say it to everybody.
         rows: makes rows of a record.
+        down: whether a row without an id belongs to the product of the row above it.
+        english: the name by which a column is known here, where the system translates its header.
     """
 
     system: str
@@ -93,14 +95,20 @@ class Export:
     left_out: str = ""
     called: Mapping[str, str] = field(default_factory=dict)
     rows: Callable[[Mapping[str, Any]], list[Cells]] | None = None
+    down: bool = False
+    english: Callable[[str], str] = str
+
+    def plain(self, column: str) -> str:
+        """The plain name by which a column is known here."""
+        return self.english(plain(column))
 
     def part(self, column: str) -> Part | None:
         """What a column is; None where the export does not say it."""
-        return _part(self, plain(column))
+        return _part(self, self.plain(column))
 
     def name_of(self, column: str) -> str:
         """What an attribute is called, before a valid name is made of it."""
-        return self.called.get(plain(column)) or _METAFIELD.sub("", column)
+        return self.called.get(self.plain(column)) or _METAFIELD.sub("", column)
 
     def keys(self, cells: Mapping[str, Any]) -> Cells:
         """The filled cells that say whose row it is, by plain name."""
@@ -115,7 +123,7 @@ class Export:
         for column, cell in cells.items():
             is_a = None if is_blank(cell) else part(column)
             if is_a == "packed" and isinstance(cell, str):
-                for name, value in self.packed[plain(column)](cell):
+                for name, value in self.packed[self.plain(column)](cell):
                     tidy.setdefault(name, value.split("|") if "|" in value else value)
             elif is_a not in HIDDEN and not is_blank(cell):
                 tidy[column] = _READ[is_a](cell) if is_a in _READ else cell
@@ -166,7 +174,7 @@ def _part(export: Export, name: str) -> Part | None:
 
 @lru_cache(maxsize=8_192)
 def _key(export: Export, column: str) -> str | None:
-    name = plain(column)
+    name = export.plain(column)
     keys = export.id + export.own + export.group + export.children + export.variant + export.later
     return name if name in keys or any(re.fullmatch(pattern, name) for pattern in export.options) else None
 

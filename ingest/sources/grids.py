@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from ingest.sources.amounts import CODES
 from ingest.sources.delimited import Cells
 from ingest.sources.names import IDS, plain_name, roles
 from ingest.sources.records import Record, Tally
@@ -18,6 +19,11 @@ NULLS = frozenset({
 _FORMULA = re.compile(r'="(.*)"', re.DOTALL)
 _TYPED = re.compile(r":(?:token|float|token_seq|float_seq|string|number|boolean)$")  # RecBole, Meilisearch
 _MARKS = "#-+=:\x1a "  # with which what is no row begins; "" is in it, too
+_MACHINE = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*")  # a name that programs use: item_sku
+_UNITS = frozenset(map(str.casefold, CODES)) | {
+    "", "%", "€", "$", "£", "kg", "g", "mg", "lb", "lbs", "oz", "cm", "mm", "m", "in", "inch", "ft", "l",
+    "ml", "cl", "kwh", "w", "v", "a", "gb", "tb", "pcs", "pc", "stk", "st", "stück", "szt", "pz", "ud",
+}
 _PLAIN_IDS = frozenset(map(plain_name, IDS))
 
 
@@ -137,8 +143,10 @@ def _no_row(cells: Cells, width: int, *, below: bool) -> str | None:
     """Why cells are no row: blank, a line of dashes, a comment, names of columns again below the header."""
     if not any(cells):
         return "blank rows were left out"
-    if below and width > 2 and len(cells) == width and all(map(roles, filter(None, cells))):
+    if below and width > 2 and len(cells) == width and _are_names(cells):
         return "a second line of names below the header was left out (--header-line)"
+    if below and not cells[0].strip() and all(cell.strip().casefold() in _UNITS for cell in cells):
+        return "a line of units below the header was left out"
     if cells[0][:1] not in _MARKS:
         return None
     filled = [cell for cell in map(str.strip, cells) if cell]
@@ -148,6 +156,12 @@ def _no_row(cells: Cells, width: int, *, below: bool) -> str | None:
         return "lines of dashes were left out"
     comment = len(filled) == 1 < width and filled[0].startswith("#")
     return "lines of comments were left out" if comment else None
+
+
+def _are_names(cells: Cells) -> bool:
+    filled = list(filter(None, cells))
+    machine = all(map(_MACHINE.fullmatch, filled)) and sum("_" in cell for cell in filled) > len(filled) / 2
+    return machine or all(map(roles, filled))
 
 
 def _tidied(cells: Cells, line: int, tally: Tally, formulas: bool) -> Cells:

@@ -15,6 +15,7 @@ from typing import Any
 from ingest.sources import moments
 from ingest.sources.amounts import Amounts, amounts, has_decimals, is_range, plain_number
 from ingest.sources.booleans import bools
+from ingest.sources.codes import codes
 from ingest.sources.moments import Order, moment
 from ingest.sources.names import Role, roles
 from ingest.sources.values import (
@@ -36,12 +37,15 @@ from ingest.sources.values import (
 from mmrec.data.cleaning import unescaped
 
 _INTERVAL = re.compile(r"[\[(][^,;]+[,;][^,;]+[\])]")
-_LIST_SEPARATORS = ("|", ";", ",")
+_LIST_SEPARATORS = ("|", ";", ",", "\n")
 _PART, _PARTS = 50, 6  # cells of a part of a column, and parts, in which odd cells are hoped to be absent
 _SHORT, _FEW_WORDS = 40, 5  # characters and words of a value of a list
 _NEVER = (0, "0", -1, "-1")  # how systems that count seconds say that there is no date
 _PERCENT = ("%", "％", "٪")
-_INTEGER = re.compile(r"[1-9]\d{7,}|0\d+")
+_OUT_OF = re.compile(  # "4.5 out of 5 stars", "4,5 von 5"
+    r"\s*(\d{1,2}(?:[.,]\d+)?)\s*(?:/|out of|of|von|sur|de|di|van|av|af|z|из)\s*(5|10|100)\b\D*",
+    re.IGNORECASE,
+)
 _SPELT: Mapping[Order, str] = {
     "dmy": "day, month, year", "mdy": "month, day, year", "ymd": "year, month, day",
 }
@@ -57,7 +61,7 @@ def infer(name: str, cells: Sequence[Any], hints: Hints | None = None) -> Readin
     if not cells:
         return FIXED["category"]
     meant, known = roles(name), (hints.known or {}).get(name)
-    found = _codes(cells, meant) or _but_for_a_few(cells, meant, hints)
+    found = codes(cells, meant) or _but_for_a_few(cells, meant, hints)
     if known is None or (found and found.kind == known):
         return found
     reading = _as_said(known, cells, hints)
@@ -77,7 +81,7 @@ def _but_for_a_few(cells: Sequence[Any], meant: frozenset[Role], hints: Hints) -
 
 def _found(cells: Sequence[Any], meant: frozenset[Role], hints: Hints) -> Reading | None:
     return (
-        bools(cells, meant) or _codes(cells, meant) or _dates(cells, meant, hints)
+        bools(cells, meant) or _ratings(cells) or codes(cells, meant) or _dates(cells, meant, hints)
         or (_lists(cells, meant) if "list" in meant else None)
         or _numbers(cells, meant, hints) or _lists(cells, meant) or _categories(cells, meant)
     )
@@ -107,27 +111,6 @@ def _as_said(kind: Kind, cells: Sequence[Any], hints: Hints) -> Reading:
     if kind == "list":
         return _lists(cells, frozenset({"list"})) or FIXED["list"]
     return FIXED[kind]
-
-
-def _codes(cells: Sequence[Any], meant: frozenset[Role]) -> Reading | None:
-    """Numbers that name rather than measure: EANs, postcodes, ids of categories."""
-    if "time" in meant or "price" in meant or not all(
-        isinstance(cell, str | int | float | Decimal) and not isinstance(cell, bool) for cell in cells
-    ):
-        return None
-    if not _fits(category, cells, 0):  # infinity
-        return None
-    texts = [category(cell) for cell in cells]
-    whole = all(_INTEGER.fullmatch(text) for text in texts)
-    lengths = {len(text) for text in texts}
-    same = whole and len(lengths) == 1 and len(texts) > 1 and len(set(texts)) > 0.9 * len(texts)
-    if ("code" in meant and all(_digits(text) for text in texts)) or same:
-        return Reading("category", reader(category))
-    return None
-
-
-def _digits(text: str) -> bool:
-    return any(map(str.isdigit, text)) and "." not in text
 
 
 def _dates(cells: Sequence[Any], meant: frozenset[Role], hints: Hints) -> Reading | None:
@@ -190,6 +173,23 @@ def _numbers(cells: Sequence[Any], meant: frozenset[Role], hints: Hints) -> Read
     return Reading("number", reader(way.read), beside, "; ".join(filter(None, [note, *more])) or None)
 
 
+def _ratings(cells: Sequence[Any]) -> Reading | None:
+    """The first numbers of cells that all say a number of stars out of so many."""
+    found = [_OUT_OF.fullmatch(cell) if isinstance(cell, str) else None for cell in cells]
+    scales = {one and one[2] for one in found}
+    if None in scales or len(scales) > 1 or (
+        any("/" in cell and not re.match(r"\s*\d+[.,]\d", cell) for cell in cells)
+    ):
+        return None  # fractions, perhaps
+
+    def read(cell: Any) -> float:
+        found = _OUT_OF.fullmatch(cell) if isinstance(cell, str) else None
+        return plain_number(cell) if found is None else float(found[1].replace(",", "."))
+
+    note = "ratings are numbers, 4.5 of '4.5 out of 5' (--types NAME=category)"
+    return Reading("number", reader(read), note=note)
+
+
 def _percentages(cells: Sequence[str], hints: Hints) -> Reading | None:
     """Numbers of cells that all end in a percent sign."""
 
@@ -228,7 +228,7 @@ def _mark(cells: Sequence[str]) -> str:
 
 def _lists(cells: Sequence[Any], meant: frozenset[Role]) -> Reading | None:
     if any(isinstance(cell, list | tuple) for cell in cells):
-        fits = _fits(listed, [[cell] if isinstance(cell, str) else cell for cell in cells])
+        fits = _fits(listed, [[cell] if isinstance(cell, str) else cell for cell in cells], 0.5)
         return FIXED["list"] if fits else None
     if not all(isinstance(cell, str) for cell in cells):
         return None
@@ -254,6 +254,8 @@ def _is_list(several: Sequence[str], mark: str, cells: Sequence[str], named: boo
         return False
     if mark == "|" or named:
         return len(flat) > len(parts)
+    if mark == "\n":
+        return False
     if any(re.search(r"\d,\d", cell) for cell in several) or len(several) < 0.2 * len(cells):
         return False
     alone = Counter(part for cell in cells for part in set(pieces(cell, mark)))

@@ -9,6 +9,7 @@ from typing import Any
 
 from ingest.sources.columns import IDS, TEXTS
 from ingest.sources.json_ld import product_nodes
+from ingest.sources.names import plain_name
 from ingest.sources.records import Record, Tally
 
 LISTS = frozenset({
@@ -19,6 +20,7 @@ LISTS = frozenset({
 # What holds the one object of a row, and names of columns by which objects are rows.
 _WRAPPERS = frozenset({"product", "item", "article", "offer", "record", "document", "doc", "entry", "node"})
 _TELLING = frozenset({*IDS, *TEXTS, "price", "brand", "category", "image", "images"})
+_IDS = frozenset(map(plain_name, IDS))
 _PERSON = re.compile(r"user|visitor|customer|client|session", re.IGNORECASE)
 _JSON_API = frozenset({"id", "documentId", "type", "attributes", "relationships", "links", "meta"})
 _BULK = frozenset({"_id", "_index", "_type", "routing", "_routing", "version", "retry_on_conflict"})
@@ -31,16 +33,18 @@ def value_records(value: Any, line: int, raw: str, tally: Tally, *, lone: bool =
     objects = value if isinstance(value, list) else [value]
     if products := product_nodes(value):
         objects = products
+    elif _is_wrapped(value):
+        pass
     elif isinstance(value, dict) and (lone or len(value) == 1) and (keyed := _keyed(value)):
         objects = keyed
-        tally.add("the rows are the objects inside one object, their keys the ids", line)
+        _tell(tally, "the rows are the objects inside one object, their keys the ids", line, lone)
     elif lone and isinstance(value, dict) and (columns := _columns(value)):
         objects = columns
-        tally.add("the rows are those of lists by column", line)
+        _tell(tally, "the rows are those of lists by column", line, lone)
     elif isinstance(value, dict) and (found := _list_in(value, lone)) is not None:
         name, objects = found
-        tally.add(f"the rows are the objects of the list {name!r}", line)
-    elif isinstance(value, list) and value and not any(isinstance(one, dict | list) for one in value):
+        _tell(tally, f"the rows are the objects of the list {name!r}", line, lone)
+    elif isinstance(value, list) and value and not isinstance(value[0], dict | list):
         yield Record({_ROW: value}, line)
         return
     for one in objects:
@@ -49,6 +53,14 @@ def value_records(value: Any, line: int, raw: str, tally: Tally, *, lone: bool =
             yield Record(one, line)
         else:
             yield Record({}, line, f"a JSON object {{...}} was expected, got {type(one).__name__}", raw)
+
+
+def _tell(tally: Tally, what: str, line: int, lone: bool) -> None:
+    """Says it once of a whole document, and counts lines of which it is so."""
+    if lone:
+        tally.say(what)
+    else:
+        tally.add(what, line)
 
 
 def under_names(records: Iterator[Record]) -> Iterator[Record]:
@@ -90,7 +102,7 @@ def _list_in(value: dict[str, Any], lone: bool) -> tuple[str, list[Any]] | None:
     if not found:
         return None
     own = any(
-        isinstance(cell, str | int) and (key.casefold() in IDS or _PERSON.search(key))
+        isinstance(cell, str | int) and (plain_name(key) in _IDS or _PERSON.search(key))
         for key, cell in value.items()
     )
     name, objects = max(found, key=lambda pair: (pair[0].casefold() in LISTS, len(pair[1])))
@@ -120,6 +132,8 @@ def _columns(value: dict[str, Any]) -> list[dict[str, Any]]:
     rows = next((value[name] for name in ("data", "rows", "values", "records") if name in value), None)
     if isinstance(names, list) and isinstance(rows, list) and all(isinstance(row, list) for row in rows):
         return [dict(zip(map(str, names), row, strict=False)) for row in rows]
+    if names is None and rows and _are_rows(rows):
+        return [dict(zip(rows[0], row, strict=False)) for row in rows[1:]]
     lists = list(value.values())
     if len(lists) < 2 or not all(isinstance(one, list) and one for one in lists):
         return []
@@ -128,12 +142,24 @@ def _columns(value: dict[str, Any]) -> list[dict[str, Any]]:
     return [dict(zip(value, row, strict=True)) for row in zip(*lists, strict=True)]
 
 
+def _are_rows(rows: Any) -> bool:
+    """Whether a list is one of rows under a first one of names, as spreadsheets on the web give them."""
+    lists = isinstance(rows, list) and len(rows) > 1 and all(isinstance(row, list) and row for row in rows)
+    return lists and all(isinstance(name, str) for name in rows[0])
+
+
 def _lists(value: dict[str, Any], depth: int) -> Iterator[tuple[str, list[Any]]]:
     for name, part in value.items():
         if isinstance(part, list) and part and all(isinstance(one, dict) for one in part):
             yield name, part
         elif isinstance(part, dict) and depth:
             yield from _lists(part, depth - 1)
+
+
+def _is_wrapped(value: Any) -> bool:
+    """Whether an object is a row inside another one, whatever lists the row has."""
+    inner = _unwrapped(value)
+    return inner is not value and not {*map(plain_name, inner)}.isdisjoint(_TELLING)
 
 
 def _unwrapped(one: Any) -> Any:

@@ -7,6 +7,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any, TextIO
 
 from ingest.sources.json_shapes import identified, under_names, value_records
@@ -15,7 +16,12 @@ from mmrec.errors import DataError
 
 MAX_DOCUMENT = 2**28  # characters of one value that is no element of the outermost list
 _MONGO = frozenset({"$oid", "$date", "$numberLong", "$numberInt", "$numberDouble", "$numberDecimal", "$uuid"})
-_WHITE = " \t\r\n,\ufeff\x1e"  # between values; commas where they belong and where they do not
+_WHITE = " \t\r\n,;)\ufeff\x1e"  # between values; commas where they belong and where they do not
+# What stands before JSON in a script, or in front of one by mistake: `var products =`, `callback(`, comments.
+_SCRIPT = re.compile(
+    r"(?:\s|//[^\n]*\n|/\*(?:[^*]|\*(?!/))*+\*/)*+(?:(?:[\w.$]{1,60}\s+){0,3}[\w.$]{1,60}\s*=|[\w.$]{1,60}\(|)\s*"
+    r"(?=\[\s*[{\[]|\{\s*[\"'])"
+)
 _VALUE = re.compile(f"[^{_WHITE}]")
 _NO_NUMBER = "NaN and Infinity were taken as absent"
 _MAX_PYTHON = 2**20  # characters of an object of Python
@@ -24,7 +30,9 @@ _MAX_PYTHON = 2**20  # characters of an object of Python
 def is_lines(head: str) -> bool:
     """Whether a text that begins with JSON has one object a line."""
     first = [line for line in head.split("\n") if line.strip(_WHITE)][:20]
-    return len(first) > 1 and first[0].strip(_WHITE) not in ("{", "[") and any(map(_is_object, first))
+    if len(first) < 2 or first[0].strip(_WHITE) in ("{", "["):
+        return False
+    return any(map(_is_object, first)) or (len(first) > 1 and all(map(_is_row, first[:2])))
 
 
 def is_json(head: str) -> bool:
@@ -33,6 +41,12 @@ def is_json(head: str) -> bool:
     if start[:1] == "[":
         return start[1:].lstrip(_WHITE)[:1] in ("{", "]", "[")
     return start[:1] == "{" and start[1:].lstrip()[:1] in ('"', "}", "'")
+
+
+def script_before(head: str) -> str:
+    """What a text has before its JSON, such as `var products =`."""
+    found = _SCRIPT.match(head.lstrip(_WHITE))
+    return head[: head.find(found[0]) + len(found[0])] if found and found[0].strip() else ""
 
 
 def line_records(file: TextIO, tally: Tally) -> Iterator[Record]:
@@ -59,8 +73,15 @@ def _lines(file: TextIO, tally: Tally) -> Iterator[Record]:
                 yield from value_records(value, number, text, tally)
 
 
-def document_records(file: TextIO, tally: Tally) -> Iterator[Record]:
-    """Objects of arrays and of any number of values one after another; memory holds one element at a time."""
+def document_records(file: TextIO, tally: Tally, skipped: int = 0) -> Iterator[Record]:
+    """Objects of arrays and of any number of values one after another; memory holds one element at a time.
+
+    Args:
+        file: from which is read.
+        tally: counts what was mended.
+        skipped: characters at its beginning that are no JSON.
+    """
+    file.read(skipped)
     return under_names(identified(_documents(file, tally)))
 
 
@@ -183,6 +204,15 @@ class _Text:
         return bool(new)
 
 
+def _is_row(line: str) -> bool:
+    """Whether a line is a list that begins with a plain value, as those under a list of names do."""
+    try:
+        value = json.loads(line.strip(_WHITE))
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(value, list) and bool(value) and not isinstance(value[0], dict | list)
+
+
 def _is_object(line: str) -> bool:
     try:
         return isinstance(json.loads(line.strip(_WHITE) if line.strip()[-1:] != "," else line), dict)
@@ -199,10 +229,18 @@ def _python(text: str) -> dict[Any, Any] | None:
     return value if isinstance(value, dict) and all(isinstance(key, str) for key in value) else None
 
 
+def _date(value: Any) -> Any:
+    """MongoDB's date, which is ISO 8601 or milliseconds since 1970, as ISO 8601."""
+    try:
+        return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=int(value))).isoformat()
+    except (ValueError, TypeError, OverflowError):
+        return value
+
+
 def _object(pairs: Iterable[tuple[str, Any]]) -> Any:
     pairs = list(pairs)
     if len(pairs) == 1 and pairs[0][0] in _MONGO:
-        return pairs[0][1]
+        return _date(pairs[0][1]) if pairs[0][0] == "$date" else pairs[0][1]
     row = dict(pairs)
     if len(row) < len(pairs):
         names = [name for name, _ in pairs]

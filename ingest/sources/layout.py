@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -122,7 +123,9 @@ def _layout(
     for column, reading in readings.items():
         if reading.note:
             notes.setdefault(reading.note, []).append(column)
-    told += [f"{', '.join(map(repr, columns))}: {note}" for note, columns in notes.items()]
+    told += [
+        f"{', '.join(map(repr, named))}: {_named(note, named[0], names)}" for note, named in notes.items()
+    ]
     alike = [column for column, base in names.items() if base != valid_names([column], called)[column]]
     told += [f"column {column!r} is called {names[column]!r}, for another has its name" for column in alike]
     ids = [str(natural(cell)).strip() for cell in sample.cells.get(chosen.id or "", ())]
@@ -141,6 +144,13 @@ def _layout(
         floats=floats,
         called=called,
     )
+
+
+def _named(note: str, column: str, names: Mapping[str, str]) -> str:
+    """A note with the name of a column, as its flag or its attribute has it, where it says NAME."""
+    for part, name in (("NAME_currency", f"{names[column]}_currency"), ("NAME=", f"{shlex.quote(column)}=")):
+        note = note.replace(part, name)
+    return note
 
 
 def _first(records: Iterator[Record], origin: str) -> list[Record]:

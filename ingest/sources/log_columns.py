@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ingest.sources.moments import epoch, moment
+from ingest.sources.names import joined
 from mmrec.config import meaning
 from mmrec.errors import DataError
 
@@ -17,41 +18,64 @@ _NAMES: Mapping[str, str] = {  # without blanks, hyphens and underscores; what c
             " usr msno"
             " kundenid kundennummer kunde kundid utilisateur usuario usuarioid cliente clienteid klant"
             " klantid"
-            " email emailaddress ユーザーid ユーザid 用户id пользователь",
-    "item": "itemid item productid product productsku sku asin parentasin articleid article iid movieid"
+            " distinctid personemail reviewer klantnummer email emailaddress useremail customeremail"
+            " buyeremail klient gebruiker bruker kund utente"
+            " användare müşteri zákazník 客户 客户id 会员id 고객 고객id 사용자 клиент покупатель ユーザー"
+            " 会員id"
+            " 顧客 ユーザーid ユーザid 用户id пользователь",
+    "item": "itemid item productid product productsku produto produkt produkty sku asin parentasin articleid"
+        " article iid movieid"
         " bookid"
             " isbn trackid songid videoid listingid goodsid prodid contentid newsid stockcode artikelid"
             " artikelnummer artikel produktid produit producto productoid prodotto ean gtin handle"
             " lineitemsku"
             " objectid idactionsku itemids productids contentids objectids skus items products 商品id"
-            " 商品 товар",
+            " 商品 товар товарid артикул articulo codigo referencia reference varenummer vara produktid ürün"
+            " výrobek termék 商品番号 商品コード 货号 상품 상품id 상품코드",
     "kind": "kind event eventtype eventname action actiontype activity behavior behaviour behaviortype"
-            " interaction interactiontype type verb feedback reaction ereignis aktion acción accion azione"
-            " イベント 行動 событие",
+            " interaction interactiontype type verb metric feedback reaction ereignis aktion acción"
+            " azione evento"
+            " événement evènement geste ação gebeurtenis actie zdarzenie akcja händelse hændelse handling"
+            " událost esemény olay işlem イベント 行動 アクション 操作 行为 事件 이벤트 행동 событие"
+            " действие",
     "weight": "weight strength",
     "rating": "rating ratings stars starrating score overall reviewscore reviewrating userrating ratingvalue"
               " bewertung note grade valoración puntuación voto 評価 оценка",
     "time": "time timestamp ts datetime eventtime eventtimestamp servertime servertimestamp unixtime"
             " unixreviewtime timestampms occurredat happenedat createdat created datecreated clicktime date"
             " eventdate orderdate ordertime purchasedate invoicedate reviewdate reviewtime visitdate utctime"
-            " tdat zeit zeitpunkt zeitstempel datum horodatage fecha data 日時 日付 дата время",
-    "session": "sessionid session sessionkey visitid anonymousid deviceid cookieid gasessionid basketid"
+            " tdat eventts t zeit zeitpunkt zeitstempel datum horodatage fecha hora data dato dátum tarih tid"
+            " tidpunkt tijdstip czas heure 日時 日付 時刻 时间 日期 시간 일시 날짜 дата время",
+    "session": "sessionid session sessionkey sitzung sesión sesion sessie sesja sessione セッション 会话"
+               "  visitid anonymousid deviceid cookieid gasessionid basketid"
         " cartid"
                " orderid invoiceno invoiceid transactionid",
-    "quantity": "quantity qty lineitemquantity menge anzahl cantidad quantité quantite quantità aantal 数量",
+    "quantity": "quantity qty lineitemquantity menge anzahl cantidad quantité quantità aantal ilość antal"
+        " quantidade 数量 수량",
 }
 _ENDINGS: Mapping[str, re.Pattern[str]] = {  # of names that are not in the lists
     "user": re.compile(
-        r"(?:user|customer|visitor|client|member|buyer|shopper|kunden|account)\w*(?:id|key|token|hash|nr|number|uuid)"
+        r"(?:user|customer|visitor|client|member|buyer|shopper|kunden|account)\w*"
+        r"(?:id|key|token|hash|nr|number|uuid|email|mail)"
     ),
     "item": re.compile(
         r"(?:item|product|sku|article|artikel|produkt|goods|listing|offer)(?!\w*(?:cat|type|brand|group|order))"
         r"\w*(?:id|ids|sku|code|key|nr|number|uuid|ean)"
     ),
-    "rating": re.compile(r"\w*(?:rating|stars)"), "time": re.compile(r"\w*(?:timestamp|datetime)"),
+    "rating": re.compile(r"\w*(?:rating|stars)"), "time": re.compile(
+        r"\w*(?:timestamp|datetime)|(?:event|click|view|order|action|visit|server|log)\w*(?:ts|time|date|at)"
+    ),
 }
 _UNNAMED = re.compile(r"column_\d+")  # of a table without a header
 _RECBOLE = re.compile(r":(?:token|float|token_seq|float_seq)$")
+
+
+def plain_column(name: str) -> str:
+    """A name in small letters, without accents, blanks, hyphens and the like."""
+    return joined(name)
+
+
+_KNOWN = {part: tuple(map(plain_column, names.split())) for part, names in _NAMES.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,9 +129,9 @@ def settle(
         spelt["orderid"] = spelt["name"]  # Shopify calls orders by a name
     found: dict[str, Any] = {}
     by_value = _by_values(sample, names) if all(map(_UNNAMED.fullmatch, names)) else {}
-    for part, known in _NAMES.items():
+    for part, known in _KNOWN.items():
         if getattr(columns, part) is None:
-            fit = [spelt[one] for one in known.split() if one in spelt]
+            fit = [spelt[one] for one in known if one in spelt]
             fit += [name for one, name in spelt.items() if part in _ENDINGS and _ENDINGS[part].fullmatch(one)]
             fit += filter(None, [by_value.get(part)])
             found[part] = next((one for one in fit if one not in taken), None)
@@ -115,29 +139,23 @@ def settle(
     chosen = replace(columns, **found)
     for part, one in (("user", chosen.user or chosen.session), ("item", chosen.item)):
         if one is None:
-            raise DataError(
-                f"{origin}: no column looks like the {part}'s id: name it by --{part}. Its columns are"
-                f" {listing}"
-            )
+            what = f"name it by --{part}. Its columns are {listing}"
+            if len(names) == 1:
+                what = f"its one column is {names[0]!r:.100}: if it holds several, say --delimiter"
+            raise DataError(f"{origin}: no column looks like the {part}'s id: {what}")
     return chosen
-
-
-def plain_column(name: str) -> str:
-    """A name in small letters, without blanks, hyphens and the like."""
-    return re.sub(r"[\W_]+", "", name.casefold())
 
 
 def names_item(column: str, cells: Mapping[str, Any]) -> bool:
     """Whether an object in a column has an item's id."""
-    known = _NAMES["item"].split()
-    return any(one in known for key in cells for one in _spellings(f"{column}.{key}"))
+    return any(one in _KNOWN["item"] for key in cells for one in _spellings(f"{column}.{key}"))
 
 
 def _spellings(name: str) -> list[str]:
     """A name in plain letters; of `items.id` also `itemid` and `id`, the ends of a path."""
     parts = list(map(plain_column, _RECBOLE.sub("", name).split(".")))
     if len(parts) == 1:
-        return parts
+        return parts if name.isascii() else [*parts, parts[0].removesuffix("id")]
     return ["".join(parts), parts[-2].removesuffix("s") + parts[-1], parts[-1]]
 
 

@@ -18,6 +18,7 @@ from ingest.sources.events import dated, each_item, opened
 from ingest.sources.frames import frame_records
 from ingest.sources.log_columns import LogColumns, canonical, settle, told
 from ingest.sources.log_flags import are_orders, flag_of
+from ingest.sources.log_kinds import SIGNS, meant
 from ingest.sources.ratings import number, rating_reader
 from ingest.sources.records import Record
 from ingest.sources.sniffing import ReadOptions
@@ -117,6 +118,7 @@ class _Shape:
         self.columns, self.notes, self._weighed = columns, notes, weighed
         self._seen: Counter[str] = Counter()
         self._done: Counter[str] = Counter()
+        self._meant: Counter[tuple[str, str]] = Counter()
         self._kinds = {kinds.spelling(name): kinds.spelling(kind) for name, kind in columns.kinds.items()}
 
         def cells(name: str | None) -> list[Any]:
@@ -160,7 +162,7 @@ class _Shape:
         if self._flag and (kind := self._flag.kind(cells)) is not None:
             said["kind"] = kind
         if columns.kind and (kind := cells.get(columns.kind)) is not None:
-            said["kind"] = str(kind)
+            said["kind"] = SIGNS.get(str(kind).strip()[:1], str(kind))
         if columns.weight and cells.get(columns.weight) is not None:
             said["weight"] = number(cells[columns.weight], "weight")
         if columns.rating and cells.get(columns.rating) is not None and (
@@ -208,16 +210,19 @@ class _Shape:
             if isinstance(row, Interaction):
                 if row.kind in self._kinds:
                     row = replace(row, kind=self._kinds[row.kind])
+                elif row.kind not in self._weighed and (known := meant(row.kind)):
+                    self._meant[row.kind, known] += 1
+                    row = replace(row, kind=known)
                 self._seen[row.kind] += 1
                 undated += row.undated
             yield row
-        self.notes += [f"{count:,} {what}" for what, count in self._done.items()]
+        self.notes += [f"{what}: {count:,}" for what, count in self._done.items()]
         if undated:
             self.notes.append(
                 f"{undated:,} interactions have no time and count as of now; the same user, item and kind is"
                 " recorded once (--time)"
             )
-        self.notes += _kinds_told(self._seen, self._weighed)
+        self.notes += _kinds_told(self._seen, self._weighed, self._meant)
 
 
 def _is_below_zero(cell: Any) -> bool:
@@ -227,15 +232,18 @@ def _is_below_zero(cell: Any) -> bool:
         return False
 
 
-def _kinds_told(seen: Counter[str], weighed: Collection[str]) -> list[str]:
+def _kinds_told(
+    seen: Counter[str], weighed: Collection[str], translated: Counter[tuple[str, str]]
+) -> list[str]:
     read = {kind: kinds.meaning(kind) for kind in seen if kind not in weighed}
-    meant = [
+    told = [
         f"{kind!r} as {known} ({seen[kind]:,})" for kind, known in read.items() if known not in (None, kind)
     ]
+    told += [f"{kind!r} as {known} ({count:,})" for (kind, known), count in translated.items()]
     unknown = [f"{kind!r} ({seen[kind]:,})" for kind, known in read.items() if known is None]
     notes = []
-    if meant:
-        notes.append(f"kinds were read by their names: {', '.join(meant)[:500]} (--kinds NAME=KIND)")
+    if told:
+        notes.append(f"kinds were read by their names: {', '.join(told)[:500]} (--kinds NAME=KIND)")
     if unknown:
         notes.append(
             f"unknown kinds count as a click each: {', '.join(unknown)[:500]}; say what they mean by"

@@ -13,6 +13,8 @@ IDS = (
     "item_id", "id", "product_id", "sku", "asin", "article_id", "parent_asin", "movie_id", "book_id",
     "itemid", "productid", "articleid", "movieid", "uniq_id", "uuid", "isbn", "ean", "gtin", "handle",
     "item_number", "product_number", "product_code", "item_code", "variant_sku", "barcode", "mpn",
+    "item_sku", "item_no", "product_sku", "product_no", "article_number", "article_no", "art_no", "prod_id",
+    "style_number", "style_no", "part_number", "part_no", "model_number", "supplier_aid", "supplier_pid",
     "artikelnummer", "artikelnr", "artikel_nr", "art_nr", "artnr", "artikel_id", "artikelcode",
     "produktnummer", "produkt_id", "bestellnummer", "reference", "ref", "code_produit", "code_article",
     "id_produit", "referencia", "codigo", "codigo_producto", "codigo_do_produto", "id_producto",
@@ -30,7 +32,8 @@ IDS = (
 IMAGES = (
     "image", "images", "image_path", "image_url", "image_link", "image_src", "image_file", "image_urls",
     "photo", "photos", "picture", "pictures", "img", "img_url", "main_image", "featured_image",
-    "product_image", "thumbnail", "poster", "file_name", "filename", "bild", "bilder", "bild_url",
+    "product_image", "main_image_url", "main_image_link", "cover_image", "thumbnail", "poster",
+    "file_name", "filename", "bild", "bilder", "bild_url",
     "bildurl", "produktbild", "hauptbild", "foto", "fotos", "photo_url", "imagen", "imagenes",
     "url_imagen", "immagine", "immagini", "imagem", "imagens", "afbeelding", "afbeeldingen", "zdjecie",
     "zdjecia", "obraz", "obrazek", "картинка", "картинки", "изображение", "изображения", "фото", "画像",
@@ -41,7 +44,8 @@ IMAGES = (
 )
 DATES = (
     "added_at", "date_added", "created_at", "created", "date_created", "creation_date", "added",
-    "added_on", "created_on", "erstellt", "erstellt_am", "angelegt_am", "hinzugefugt_am", "erstelldatum",
+    "added_on", "created_on", "angelegt", "erstellt", "erstellt_am", "angelegt_am", "hinzugefugt_am",
+    "erstelldatum",
     "anlagedatum", "date_de_creation", "date_creation", "date_d_ajout", "fecha_de_creacion",
     "fecha_creacion", "fecha_de_alta", "data_creazione", "data_di_creazione", "data_inserimento",
     "data_de_criacao", "data_criacao", "aangemaakt", "aangemaakt_op", "datum_toegevoegd", "data_dodania",
@@ -55,7 +59,10 @@ TEXTS = frozenset({
     "display_name", "product_display_name", "productdisplayname", "product_description",
     "short_description", "detail_desc", "long_description", "headline", "subtitle", "summary", "caption",
     "overview", "plot", "synopsis", "abstract", "about", "details", "text", "body", "body_html",
-    "content", "desc", "item_title", "descriptions", "titel", "bezeichnung", "beschreibung",
+    "content", "desc", "item_title", "descriptions", "description_html", "html_description",
+    "description_short", "description_long", "short_desc", "long_desc", "item_description",
+    "article_description", "article_name", "style_name", "kurztext", "langtext", "artikeltext", "titel",
+    "bezeichnung", "beschreibung",
     "kurzbeschreibung", "langbeschreibung", "artikelbezeichnung", "produktname", "artikelname",
     "produktbeschreibung", "artikelbeschreibung", "untertitel", "produkttitel", "titre", "nom",
     "nom_du_produit", "designation", "libelle", "description_courte", "resume", "titulo", "nombre",
@@ -85,7 +92,8 @@ def _words(words: str) -> frozenset[str]:
 
 _TOKENS: dict[Role, frozenset[str]] = {
     "price": _words(
-        "price prices msrp rrp cost amount preis uvp vk ek kosten betrag prix cout montant precio coste "
+        "price prices msrp rrp cost amount tarif preis uvp vk ek kosten betrag prix cout montant precio"
+        " coste "
         "importe prezzo costo importo preco custo valor prijs bedrag cena cennik koszt цена стоимость "
         "価格 値段 販売価格 金額 定価 价格 售价 定价 价钱 單價 单价 pris priset prisen hinta ár preț"
         " fiyat fiyatı "
@@ -142,11 +150,14 @@ def plain_name(name: str) -> str:
 @lru_cache(maxsize=4_096)
 def roles(name: str) -> frozenset[Role]:
     """What a column may be by its name. Compounds count by their last part: Verkaufspreis is a price."""
+    name = _core(name)
     plain = plain_name(name)
     words = plain.split("_")
     if (bare := _LOCALE.sub("", plain)) != plain and bare in _FOLDED["text"]:
         return frozenset({"text"})
-    found: set[Role] = {role for role, known in _FOLDED.items() if plain in known}
+    found: set[Role] = {role for role, known in _JOINED.items() if joined(plain) in known}
+    if joined(re.sub(r"\d+$", "", plain)) in _JOINED["image"]:
+        found.add("image")
     found |= {role for role, known in _WORDS.items() if plain in known or not known.isdisjoint(words)}
     last = re.sub(r"\d+$", "", words[-1])
     if last in ("at", "on") and len(words) > 1:
@@ -162,7 +173,21 @@ def roles(name: str) -> frozenset[Role]:
 
 def is_title(name: str) -> bool:
     """Whether a column is what things are called, even where that is a number: 1917, a film."""
-    return plain_name(_LOCALE.sub("", plain_name(name))) in _TITLES
+    return joined(_LOCALE.sub("", plain_name(_core(name)))) in _TITLES
+
+
+@lru_cache(maxsize=4_096)
+def joined(name: str) -> str:
+    """The plain name of a column without what parts its words: productName and product_name are one."""
+    return plain_name(name).replace("_", "")
+
+
+def _core(name: str) -> str:
+    """The name of a part of objects without those that are around everything: `data.attributes.name`."""
+    parts = name.removesuffix(".rendered").split(".")
+    while len(parts) > 1 and plain_name(parts[0]) in _AROUND:
+        del parts[0]
+    return ".".join(parts)
 
 
 def _telling(word: str) -> bool:
@@ -175,15 +200,19 @@ _LOCALE = re.compile(
     r"_(?:ar|bg|cs|da|de|el|en|es|et|fi|fr|he|hr|hu|it|ja|ko|lt|lv|nb|nl|no|pl|pt|ro|ru|sk|sl|sv|th|tr|uk"
     r"|vi|zh)(?:_[a-z]{2})?(?:_(?:ecommerce|mobile|print|web|default))?$"
 )
+_AROUND = frozenset({
+    "attributes", "basic", "content", "core", "current", "data", "default", "details", "fields", "general",
+    "i18n", "info", "item", "localizations", "master_data", "node", "product", "source", "staged", "texts",
+    "translation", "translations",
+})
 _AT_END: tuple[Role, ...] = ("price", "time", "code", "list")
 _FOLDED: dict[Role, frozenset[str]] = {
     "id": frozenset(map(plain_name, IDS)), "image": frozenset(map(plain_name, IMAGES)),
     "text": frozenset(map(plain_name, TEXTS)), "time": frozenset(map(plain_name, DATES)),
 }
 _WORDS = {role: frozenset(map(plain_name, words)) for role, words in _TOKENS.items()}
-
-
-_TITLES = frozenset(map(plain_name, (
+_JOINED = {role: frozenset(map(joined, names)) for role, names in _FOLDED.items()}
+_TITLES = frozenset(map(joined, (
     "title", "name", "product_name", "product_title", "prod_name", "item_name", "item_title", "titel",
     "titre", "titulo", "titolo", "nombre", "nome", "nom", "bezeichnung", "artikelname", "produktname",
     "название", "наименование", "商品名", "商品名称", "名称", "标题", "タイトル",

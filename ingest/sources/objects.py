@@ -9,16 +9,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ingest.sources.names import roles
+from ingest.sources.amounts import CODES
+from ingest.sources.names import joined, roles
 from ingest.sources.pictures import looks_like_picture, pictures
 from ingest.sources.records import Record
 from ingest.sources.values import MAX_LIST, is_blank, list_parts, natural
 
-DEPTH = 3  # levels that are made flat
+DEPTH = 6  # levels that are made flat
 MOST = 50  # keys of one column that become columns
 _NAMES = ("name", "title", "label", "text")  # what stands for an object in a list
-_KEYS = ("name", "key", "label", "attribute", "attribute_name")  # of pairs
-_VALUES = ("value", "values", "option", "options", "val", "attribute_value")
+_KEYS = ("name", "key", "label", "attribute", "attribute_name", "param_name")  # of pairs
+_VALUES = ("value", "values", "option", "options", "val", "attribute_value", "param_value")
+_AMOUNTS, _CURRENCIES = ("amount", "value", "price"), ("currency", "currencycode", "currencyid", "unit")
 
 
 @dataclass(frozen=True)
@@ -77,16 +79,55 @@ def flattening(records: Sequence[Record], images: Sequence[str] | None) -> Flatt
 def _pictured(name: str, records: Sequence[Record]) -> bool:
     cells = [record.cells[name] for record in records if not is_blank(record.cells.get(name))][:20]
     found = [picture for cell in cells for picture in pictures(cell)]
-    return bool(found) and ("image" in roles(name) or all(map(looks_like_picture, found)))
+    alike = found and all(map(looks_like_picture, found)) and all(map(_of_pictures, cells))
+    return bool(found) and ("image" in roles(name) or bool(alike))
+
+
+def _of_pictures(cell: Any) -> bool:
+    """Whether an object is one of pictures: half of the strings in it are some."""
+    if not isinstance(cell, Mapping):
+        return True
+    strings = list(_strings(cell))
+    return 2 * sum(map(looks_like_picture, strings)) >= len(strings)
+
+
+def _strings(cell: Any) -> Iterator[str]:
+    if isinstance(cell, str):
+        yield cell
+    elif isinstance(cell, Mapping | list | tuple):
+        for part in cell.values() if isinstance(cell, Mapping) else cell:
+            yield from _strings(part)
 
 
 def _flat(name: str, cell: Any, depth: int) -> Iterator[tuple[str, Any]]:
     cell = natural(cell)
-    if depth and (inner := _object(cell)) is not None:
+    if _is_lone(cell) and not any(map(looks_like_picture, pictures(cell))):
+        cell = cell[0]  # of a list of one, such as prices
+    if money := _money(cell):
+        yield name, money[0]
+        yield f"{name}_currency", money[1]
+    elif depth and (inner := _object(cell)) is not None:
         for key, value in inner.items():
             yield from _flat(f"{name}.{key}", value, depth - 1)
     else:
         yield name, _names(cell) or cell
+
+
+def _is_lone(cell: Any) -> bool:
+    """Whether a cell is a list of one object that nothing names."""
+    lone = isinstance(cell, list | tuple) and len(cell) == 1 and isinstance(cell[0], Mapping)
+    return lone and pair(cell[0]) is None and not _names(cell)
+
+
+def _money(cell: Any) -> tuple[Any, Any] | None:
+    """Amount and currency of `{"amount": "12.90", "currencyCode": "EUR"}`; None of any other cell."""
+    if not isinstance(cell, Mapping) or len(cell) != 2:
+        return None
+    cells = {joined(str(name)): value for name, value in cell.items()}
+    amount = next((cells[name] for name in _AMOUNTS if name in cells), None)
+    currency = next((cells[name] for name in _CURRENCIES if name in cells), None)
+    coded = isinstance(currency, str) and currency in CODES
+    return (amount, currency) if coded and isinstance(amount, str | int | float) else None
 
 
 def _object(cell: Any) -> Mapping[str, Any] | None:
@@ -124,6 +165,7 @@ def pair(one: Any) -> tuple[Any, Any] | None:
     """Name and value of an object such as `{"name": "Colour", "value": "red"}`; None of any other."""
     if not isinstance(one, Mapping):
         return None
+    one = {str(name).casefold(): cell for name, cell in one.items()}
     key = next((one[name] for name in _KEYS if isinstance(one.get(name), str)), None)
     value = next((one[name] for name in _VALUES if name in one), None)
     return None if key is None or value is None else (key, value)

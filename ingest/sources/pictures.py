@@ -28,6 +28,8 @@ _LARGEST = (
     "filename", "image", "image_url", "base64", "medium", "small", "thumb", "thumbnail",
 )
 _DEPTH = 4  # of objects in objects
+_TYPES = ("type", "media_type", "mediatype", "mediacontenttype", "__typename", "mime_type")
+_VIDEO = re.compile(r"\.(?:mp4|webm|mov|m4v|avi)(?:\?|$)|youtube\.com|youtu\.be|vimeo\.com", re.IGNORECASE)
 _MARKUP = re.compile(
     r"""<img\b[^>]*?\bsrc\s*=\s*["']?([^"'\s>]+)|!\[[^\]]*\]\(\s*<?([^\s)>]+)""", re.IGNORECASE
 )
@@ -42,7 +44,8 @@ def pictures(cell: Any, depth: int = _DEPTH) -> list[Any]:
     if isinstance(cell, Mapping):
         return _in_object(cell, depth) if depth else []
     if isinstance(cell, list | tuple):
-        return [picture for one in cell for picture in pictures(one, depth)]
+        several = [one for one in cell if not (isinstance(one, str) and _VIDEO.search(one))] or cell
+        return [picture for one in several for picture in pictures(one, depth)]
     return [] if is_blank(cell) else [cell]
 
 
@@ -76,6 +79,8 @@ def _in_object(cell: Mapping[str, Any], depth: int) -> list[Any]:
     if set(cell) == {"base64"}:
         return [dict(cell)]
     sizes = {str(name).lower(): value for name, value in cell.items()}
+    if any("video" in str(sizes.get(name)).lower() for name in _TYPES):
+        return []
     kept = [sizes[name] for name in _LARGEST if not is_blank(sizes.get(name))]
     if kept and isinstance(kept[0], Sequence) and not isinstance(kept[0], str | bytes):
         return [picture for several in _abreast(kept) for picture in pictures(several, depth - 1)[:1]]

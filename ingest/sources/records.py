@@ -100,6 +100,10 @@ class Tally:
     def __init__(self) -> None:
         self._seen: dict[str, list[int]] = {}
 
+    def say(self, what: str) -> None:
+        """Tell something of the whole file, which is not counted."""
+        self._seen.setdefault(what, [0, 0])
+
     def add(self, what: str, line: int) -> None:
         """Count a mended row: "short rows were filled up" in line 7."""
         count_and_first = self._seen.setdefault(what, [0, line])
@@ -112,7 +116,8 @@ class Tally:
     def tell(self, notes: list[str]) -> None:
         """Add a sentence for each kind; another walk through the same file adds none."""
         for what, (count, first) in self._seen.items():
-            sentence = f"{what}: {count:,} time{'s' * (count > 1)}, first in line {first:,}"
+            counted = f": {count:,} time{'s' * (count > 1)}, first in line {first:,}" if count else ""
+            sentence = f"{what}{counted}"
             if sentence not in notes:
                 notes.append(sentence)
 

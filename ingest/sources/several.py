@@ -27,6 +27,7 @@ from mmrec.errors import DataError
 from mmrec.types import is_url
 
 STDIN = "-"
+PAGES = (".html", ".htm")  # saved ones, which lie in a folder
 Unread = dict[str, str]  # why a source cannot be read, by its name
 _ABSENT = "__HIVE_DEFAULT_PARTITION__"
 _ALIKE = 0.5  # share of the columns of two files that they have in common, from which they are one table
@@ -157,12 +158,12 @@ def parts_of(folder: Path, *, pictures: bool = False) -> list[Path]:
         Path(parent) / name
         for parent, folders, names in os.walk(folder)
         if not folders.sort() for name in sorted(names)
-        if not name.startswith((".", "_")) and _suffix(name) in TABLES
+        if not name.startswith((".", "_")) and _suffix(name) in (*TABLES, *PAGES)
     ]
     if len({_suffix(file.name) for file in files}) != 1:
         return []
     named = all(file.name.startswith("part-") or "=" in file.parent.name for file in files)
-    whole = not pictures and _suffix(files[0].name) == ".parquet"
+    whole = not pictures and _suffix(files[0].name) in (".parquet", *PAGES)
     return files if named or whole else []
 
 

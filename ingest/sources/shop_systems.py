@@ -7,20 +7,26 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from ingest.sources.exports import Export, details, pairs, plain
+from ingest.sources.exports import Export, details, pairs
 from ingest.sources.json_ld import product_rows
+from ingest.sources.shopify import shopify_rows
+from ingest.sources.wix import wix_rows
+from ingest.sources.woocommerce import english
 
 _ENOUGH = 2  # telling columns that make an export known
 
 
 def recognised(columns: Collection[str]) -> Export | None:
     """The export that has these columns."""
-    names = {*columns, *map(plain, columns)}
-    return next((
-        export for export in EXPORTS
-        if names.issuperset(export.needed) and not names.isdisjoint(export.id)
+    named = ((export, {*columns, *map(export.plain, columns)}) for export in EXPORTS)
+    return next((export for export, names in named if _fits(export, names)), None)
+
+
+def _fits(export: Export, names: set[str]) -> bool:
+    return (
+        names.issuperset(export.needed) and not names.isdisjoint(export.id)
         and len(names.intersection(export.telling)) >= _ENOUGH
-    ), None)
+    )
 
 
 def _words(words: str) -> tuple[str, ...]:
@@ -36,6 +42,21 @@ EXPORTS = (
         image=("image",), codes=_words("sku gtin gtin8 gtin12 gtin13 gtin14 mpn product_id"),
         labels=_words("brand manufacturer category condition availability audience model"),
         left_out="id|type|product_groupid|in_product_group_withid|url|same_as|varies_by",
+    ),
+    Export(  # products.json, of the shop's pages and of the Admin API
+        system="Shopify", needed=["title", "variants"], rows=shopify_rows, id=_words("id handle"),
+        telling=_words("body_html vendor product_type options handle published_at"),
+        own=_words("variant_sku variant_id"), group=("product_id",),
+        options=(r"option(\d)_name", r"option(\d)_value"), text=_words("title body_html"),
+        image=("image_src",), own_image=("variant_image",), lists=("tags",), codes=("variant_barcode",),
+        labels=_words("vendor product_type status variant_sku"),
+        left_out=r"id|product_id|variant_id|handle|updated_at|published_.*|template_suffix|admin_.*|option\d_.*",
+        called={
+            "body_html": "description", "variant_sku": "sku", "variant_price": "price",
+            "variant_grams": "grams", "variant_compare_at_price": "compare_at_price",
+            "variant_barcode": "barcode", "variant_inventory_quantity": "stock",
+            "variant_available": "available",
+        },
     ),
     Export(
         system="Shopify", needed=["title", "handle"], id=("handle",), own=("variant_sku",),
@@ -77,7 +98,8 @@ EXPORTS = (
         },
     ),
     Export(
-        system="WooCommerce", needed=["type", "sku", "name"], id=("id", "sku"), own=("sku", "id"),
+        system="WooCommerce", english=english, needed=["type", "sku", "name"], id=("id", "sku"),
+        own=("sku", "id"),
         telling=_words("regular_price in_stock is_featured visibility_in_catalog visibility_in_catalogue"
                        " tax_status tax_class parent attribute_1_name attribute_1_value_s"),
         group=("parent",), options=(r"attribute_(\d+)_name", r"attribute_(\d+)_value_s"),
@@ -90,6 +112,23 @@ EXPORTS = (
                  r"|purchase_note|shipping_class|download_.*|grouped_products|upsells|cross_?sells"
                  r"|external_url|button_text|position|attribute_\d+_\w+|swatches_.*|meta_.*",
         called={"regular_price": "price", "gtin_upc_ean_or_isbn": "gtin"},
+    ),
+    Export(
+        system="Wix", needed=_words("handle_id field_type name"), id=("handle_id",), own=("sku",),
+        telling=_words("product_image_url collection ribbon inventory product_option_name1 visible price"),
+        variant=("field_type",), text=_words("name description"), image=("product_image_url",),
+        options=(r"product_option_name(\d)", r"product_option_description(\d)"),
+        lists=("collection", r"product_option_description(\d)"), labels=_words("sku brand ribbon"),
+        rows=wix_rows, left_out=r"handle_id|field_type|product_option_.*|custom_text_.*|additional_info_.*"
+                                r"|discount_mode|surcharge",
+    ),
+    Export(
+        system="Squarespace", needed=_words("product_id_non_editable variant_id_non_editable title"),
+        id=("product_id_non_editable",), own=_words("sku variant_id_non_editable"), down=True,
+        telling=_words("product_page product_url option_name_1 option_value_1 hosted_image_urls sku price"),
+        variant=("variant_id_non_editable",), options=(r"option_name_(\d)", r"option_value_(\d)"),
+        text=_words("title description"), image=("hosted_image_urls",), lists=_words("categories tags"),
+        labels=("sku",), left_out=r".*_non_editable|product_(page|url)|option_(name|value)_\d",
     ),
     Export(
         system="Magento", needed=["sku"], id=("sku",), own=("sku",), children=("configurable_variations",),

@@ -11,6 +11,7 @@ import io
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,21 +23,23 @@ from ingest.sources.containers import Content, unpacked
 from ingest.sources.delimited import split_rows
 from ingest.sources.encodings import NAMES, errors_of, sample, sniff_encoding
 from ingest.sources.grids import apart, grid_records
-from ingest.sources.json_text import document_records, is_json, is_lines, line_records
+from ingest.sources.json_text import document_records, is_json, is_lines, line_records, script_before
 from ingest.sources.layout import table
 from ingest.sources.records import Record, Row, Rows, Tally, lines, reading
 from ingest.sources.sniffing import NO_HEADER, SAMPLED, ReadOptions, sniff_form, sniff_rows, without_header
 from ingest.sources.values import TYPED, WRITTEN, Dialect, natural
-from ingest.sources.workbooks import sheet_rows
+from ingest.sources.web_pages import MAX_PAGE, is_page, product_records, table_rows
+from ingest.sources.workbooks import Numbered, sheet_rows
 from ingest.sources.xml_feeds import repeated_element, xml_records
 from mmrec.data.formats import python_rows
 from mmrec.errors import DataError, Rejection
 
-Kind = Literal["csv", "json", "xml", "workbook", "parquet"]
+Kind = Literal["csv", "json", "xml", "page", "workbook", "parquet"]
 _BATCH = 128  # rows of a Parquet file in memory, pictures perhaps among them
 _SCANNED = 64 * 2**20  # first bytes in which one beyond ASCII is looked for
 _OLD_OFFICE = b"\xd0\xcf\x11\xe0"
 _INDEX = "__index_level_"  # of columns that pandas writes to Parquet
+_KEPT = 2**26  # characters of a document whose records are kept, for it cannot be read in parts
 
 
 @dataclass(frozen=True)
@@ -98,21 +101,61 @@ def table_file(path: Path, delimiter: str | None = None, options: ReadOptions | 
     if encoding in NAMES and options.encoding is None:
         notes.append(f"{NAMES[encoding]} (--encoding)")
     text = sample(head, encoding)
+    if is_page(text):
+        return _page(content, encoding, options, notes)
     if text.lstrip()[:1] == "<":
         tag = repeated_element(content)
         notes.append(f"each <{tag.rpartition('}')[2]}> is a row")
         return TableFile("xml", content, lambda: xml_records(content, tag), WRITTEN, None, notes)
-    if is_json(text) or is_lines(text):  # also where the first line is damaged
-        read = line_records if is_lines(text) else document_records
-
-        def records() -> Iterator[Record]:
-            tally = Tally()
-            with text_file(content, encoding) as file:
-                yield from read(file, tally)
-            tally.tell(notes)
-
+    before = script_before(text)
+    if before or is_json(text) or is_lines(text):  # also where the first line is damaged
+        read = line_records if is_lines(text) else partial(document_records, skipped=len(before))
+        if before:
+            notes.append(f"what stands before the JSON was left out: {before.strip()[-60:]!r}")
+        records: Callable[[], Iterator[Record]] = partial(_json_records, content, encoding, read, notes)
+        if not is_lines(text) and text[len(before) :].lstrip()[:1] == "{":
+            records = _parsed_once(records, content, encoding)
         return TableFile("json", content, records, TYPED, None, notes)
     return _csv(content, encoding, text, delimiter, options, notes)
+
+
+def _json_records(
+    content: Content, encoding: str, read: Callable[[io.TextIOWrapper, Tally], Iterator[Record]],
+    notes: list[str],
+) -> Iterator[Record]:
+    tally = Tally()
+    with text_file(content, encoding) as file:
+        yield from read(file, tally)
+    tally.tell(notes)
+
+
+def _parsed_once(
+    records: Callable[[], Iterator[Record]], content: Content, encoding: str
+) -> Callable[[], Iterator[Record]]:
+    """A walk through the records of a document, which is parsed at the first one, if it is not too long."""
+    kept: list[Record] = []
+
+    def walk() -> Iterator[Record]:
+        if not kept:
+            with text_file(content, encoding) as file:
+                short = len(file.read(_KEPT + 1)) <= _KEPT
+            if not short:
+                yield from records()
+                return
+            kept.extend(records())
+        yield from kept
+
+    return walk
+
+
+def _page(content: Content, encoding: str, options: ReadOptions, notes: list[str]) -> TableFile:
+    """The products that a web page describes for machines, else the rows of its longest table."""
+    with text_file(content, encoding) as file:
+        text = file.read(MAX_PAGE + 1)
+    if kept := list(product_records(text, content.origin)):
+        notes.append("the rows are the products that the page describes in JSON-LD")
+        return TableFile("page", content, lambda: iter(kept), TYPED, None, notes)
+    return _grid("page", content, table_rows(text, content.origin), options, notes)
 
 
 def _csv(
@@ -143,6 +186,14 @@ def _csv(
 
 def _workbook(content: Content, options: ReadOptions, notes: list[str]) -> TableFile:
     rows, told = sheet_rows(content, options.sheet)
+    return _grid("workbook", content, rows, options, [*notes, *told])
+
+
+def _grid(
+    kind: Kind, content: Content, rows: list[Numbered], options: ReadOptions, notes: list[str]
+) -> TableFile:
+    """Rows of cells that are in memory, one of which is the header."""
+    told: list[str] = []
     at = sniff_rows([(number, cells) for number, cells, _ in rows[:SAMPLED]], options.header_line)
     first, line = [cells for _, cells, _ in rows[at : at + SAMPLED]], rows[at][0]
     if unnamed := without_header(first, options.header_line):
@@ -157,7 +208,7 @@ def _workbook(content: Content, options: ReadOptions, notes: list[str]) -> Table
         yield from grid_records(iter(rows), first, line, tally, notes)
         tally.tell(notes)
 
-    return TableFile("workbook", content, records, WRITTEN, None, notes)
+    return TableFile(kind, content, records, WRITTEN, None, notes)
 
 
 def _encoding(content: Content, head: bytes) -> str:

@@ -98,6 +98,8 @@ def natural(cell: Any) -> Any:
         return natural(cell.value)
     if isinstance(cell, timedelta):
         return cell.total_seconds()
+    if isinstance(cell, set | frozenset):
+        return sorted(cell, key=str)
     if isinstance(cell, UUID | time) or type(cell).__name__ in ("Interval", "Period", "MonthDayNano"):
         return str(cell)
     if isinstance(cell, bytes) and not _BINARY.search(cell):

@@ -17,7 +17,7 @@ from ingest.sources.values import Reading, is_blank
 Cells = dict[str, Any]
 GROUP, VARIANTS = "item_group_id", "variant_ids"  # columns that tell of the other items, and of the variants
 _STOCK = frozenset({"stock", "qty", "quantity", "variant_inventory_qty", "inventory_quantity"})
-_AVAILABLE = frozenset({"availability", "in_stock", "is_in_stock", "stock_status"})
+_AVAILABLE = frozenset({"available", "availability", "in_stock", "is_in_stock", "stock_status"})
 _IN_STOCK = frozenset({"in_stock", "instock", "true", "yes", "1"})
 
 
@@ -48,6 +48,7 @@ class Joining:
         several: columns that are lists of what the variants have.
         prices: columns of which the lowest is taken, and how they are read.
         split: whether each variant is an item of its own.
+        plain: the plain name by which a column is known.
     """
 
     id: str
@@ -55,6 +56,7 @@ class Joining:
     several: Collection[str] = ()
     prices: Mapping[str, Reading] = field(default_factory=dict)
     split: bool = False
+    plain: Callable[[str], str] = plain_name
 
     def records(self, family: Family) -> Iterator[Record]:
         """The items of a product."""
@@ -78,9 +80,9 @@ class Joining:
             return distinct(picture for cell in every for picture in pictures(cell))
         if len(own) > 1 and name in self.prices:
             return _lowest(own, self.prices[name].read)
-        if len(own) > 1 and plain_name(name) in _STOCK:
+        if len(own) > 1 and self.plain(name) in _STOCK:
             return _total(own)
-        if own and plain_name(name) in _AVAILABLE:
+        if own and self.plain(name) in _AVAILABLE:
             return next((cell for cell in own if plain_name(str(cell)) in _IN_STOCK), own[0])
         if name in self.several and not self.split:
             return distinct(part for cell in every for part in (cell if isinstance(cell, list) else [cell]))

@@ -113,8 +113,7 @@ def _columns(name: str, part: Element) -> Iterator[tuple[str, Any]]:
         if set(attributes) == {"name"}:  # <param name="Colour">red</param>
             name = attributes.pop("name")
         text = (part.text or "").strip()
-        if not text and (link := attributes.get("href") or attributes.get("url") or attributes.get("src")):
-            text = link
+        text = text or _link(part)
         if text or not attributes:
             yield name, text
         yield from ((f"{name}_{attribute}", cell) for attribute, cell in attributes.items() if cell != text)
@@ -124,7 +123,9 @@ def _columns(name: str, part: Element) -> Iterator[tuple[str, Any]]:
     if flat and (said := pair({_local(one.tag): (one.text or "").strip() for one in part})):
         yield f"{name}.{said[0]}", said[1]
         return
-    if len(set(inner)) == 1 and flat:  # <images><image>...</image></images>
+    if flat and all(not (one.text or "").strip() and _link(one) for one in part):
+        yield name, [_link(one) for one in part]  # <imgs><main url="..."/><i url="..."/></imgs>
+    elif len(set(inner)) == 1 and flat:  # <images><image>...</image></images>
         named = [_columns(inner[0], one) for one in part]
         for column, cell in (pair for pairs in named for pair in pairs):
             yield (name if column == inner[0] else column), cell
@@ -133,6 +134,11 @@ def _columns(name: str, part: Element) -> Iterator[tuple[str, Any]]:
     else:
         for one in part:
             yield from ((f"{name}_{column}", cell) for column, cell in _columns(_local(one.tag), one))
+
+
+def _link(part: Element) -> str:
+    attributes = dict(_attributes(part))
+    return attributes.get("href") or attributes.get("url") or attributes.get("src") or ""
 
 
 def _joined(cells: list[Any]) -> Any:

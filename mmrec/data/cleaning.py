@@ -26,6 +26,7 @@ ROUNDS = 5  # of escaping that are taken away: feeds have `&amp;lt;p&amp;gt;`
 # for nested blocks, and both take "a<b" for a tag. These never look past the next "<" and never step back.
 _TAG = re.compile(r"""</?([a-zA-Z][\w:-]*+)(?=[\s/>])(?:[^<>"']|"[^<"]*"|'[^<']*')*+>|<[!?][^<>]*+>""")
 _ENTITY = re.compile(r"(&(?:#\d{1,7}|#[xX][\da-fA-F]{1,6}|[a-zA-Z][a-zA-Z\d]{1,31});)")
+_character = lru_cache(maxsize=1_024)(html.unescape)
 _INLINE = frozenset({
     "a", "abbr", "b", "big", "code", "em", "font", "i", "ins", "mark", "s", "small", "span", "strong", "sub",
     "sup", "u",
@@ -87,7 +88,7 @@ def plain(value: Any) -> Any:
     elif isinstance(value, Decimal):
         value = from_decimal(value)
     elif isinstance(value, tuple | set | frozenset):
-        value = sorted(value) if isinstance(value, set | frozenset) else list(value)
+        value = sorted(value, key=str) if isinstance(value, set | frozenset) else list(value)
     if isinstance(value, float) and math.isnan(value):
         return None
     return None if isinstance(value, str) and value.strip() in BLANKS else value
@@ -210,11 +211,6 @@ def _replaced(pattern: re.Pattern[str], by: Callable[[Any], str], text: str) -> 
 @lru_cache(maxsize=1_024)
 def _in_place_of(tag: str | None) -> str:
     return "" if (tag or "").lower() in _INLINE else "\n"
-
-
-@lru_cache(maxsize=1_024)
-def _character(entity: str) -> str:
-    return html.unescape(entity)
 
 
 def _known_tag(tag: re.Match[str]) -> str:

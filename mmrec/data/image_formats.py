@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import struct
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from PIL import Image
@@ -14,30 +13,15 @@ from PIL.TiffImagePlugin import TILELENGTH, TILEWIDTH, TiffImageFile
 from mmrec.errors import DataError
 from mmrec.types import IMAGE
 
+# What one picture may cost:
+MAX_BYTES = 32 * 2**20  # encoded
+MAX_PIXELS = 50_000_000  # width x height, as the header says
+MAX_MEMORY = 256 * 2**20  # bytes held at the peak of decoding
 MAX_SIDE = 65_535  # pixels; longer ones exist to exhaust tables of rows and strips
 MAX_SCANS = 100  # of a progressive JPEG; cameras and web tools write about 10
 MAX_EXIF = 8  # EXIF segments of a JPEG, 64 kB each
 MAX_TABLE = 100_000  # numbers under one TIFF tag; Pillow makes a Python object of each
 MAX_AVIF = 8 * 2**20  # bytes; Pillow unpacks an AVIF's EXIF on opening, some 20 bytes for one
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """What one picture may cost.
-
-    Attributes:
-        bytes: encoded size.
-        pixels: width x height, as the header says.
-        memory: bytes held at the peak of decoding.
-        seconds: until the decoder is cut off.
-        side: longest side, in pixels, of what `decode` returns: a bigger picture is reduced.
-    """
-
-    bytes: int = 32 * 2**20
-    pixels: int = 50_000_000
-    memory: int = 256 * 2**20
-    seconds: float = 10.0
-    side: int = 1024
 
 
 class Format(NamedTuple):
@@ -136,33 +120,33 @@ def _check_tables(data: bytes) -> None:
                 starts.append(value)
 
 
-def check_cost(picture: Image.Image, data: bytes, kind: Format, limits: Limits) -> None:
-    """Refuses from the header what would take too many pixels or too much memory, and sets a JPEG up."""
-    check_size(picture.size, limits)
+def check_cost(picture: Image.Image, data: bytes, kind: Format, side: int) -> None:
+    """Refuses from the header what takes too many pixels or too much memory; sets a JPEG up for its side."""
+    check_size(picture.size)
     width, height = picture.size
     cost = width * height * kind.bytes_per_pixel
     if isinstance(picture, JpegImageFile):
-        cost = _prepare_jpeg(picture, data, limits)
+        cost = _prepare_jpeg(picture, data, side)
     if isinstance(picture, TiffImageFile):  # a tile may be bigger than its picture
         cost += 8 * picture.tag_v2.get(TILEWIDTH, 0) * picture.tag_v2.get(TILELENGTH, 0)
-    if cost > limits.memory:
+    if cost > MAX_MEMORY:
         raise DataError(
             f"of {width} x {height} pixels would take {cost:,} bytes of memory as {kind.name}, more than"
-            f" {limits.memory:,}: save it smaller or as a plain JPEG"
+            f" {MAX_MEMORY:,}: save it smaller or as a plain JPEG"
         )
 
 
-def check_size(size: tuple[int, int], limits: Limits) -> None:
+def check_size(size: tuple[int, int]) -> None:
     """Refuses a width and height, in pixels, that are over the limits or empty."""
     width, height = size
-    if not 0 < width * height <= limits.pixels or max(size) > MAX_SIDE:
+    if not 0 < width * height <= MAX_PIXELS or max(size) > MAX_SIDE:
         raise DataError(
-            f"has {width} x {height} pixels: expected 1 to {limits.pixels:,} pixels and sides up to"
+            f"has {width} x {height} pixels: expected 1 to {MAX_PIXELS:,} pixels and sides up to"
             f" {MAX_SIDE:,}; save it smaller"
         )
 
 
-def _prepare_jpeg(picture: JpegImageFile, data: bytes, limits: Limits) -> int:
+def _prepare_jpeg(picture: JpegImageFile, data: bytes, side: int) -> int:
     """Has a JPEG decoded at 1/2, 1/4 or 1/8 where that suffices; returns the bytes it will take."""
     width, height = picture.size
     if width * height / 64 / 8 > len(data):  # a block of 64 pixels takes one bit at the very least
@@ -176,7 +160,7 @@ def _prepare_jpeg(picture: JpegImageFile, data: bytes, limits: Limits) -> int:
         finest = max(h for _, h, _, _ in picture.layer) * max(v for _, _, v, _ in picture.layer)
         coefficients = 2 * width * height * sum(h * v for _, h, v, _ in picture.layer) // finest
         picture.decodermaxblock = 1024  # bytes between two looks at the clock
-    scale = limits.side / max(width, height)
+    scale = side / max(width, height)
     if scale < 1:
         picture.draft(None, (int(width * scale) or 1, int(height * scale) or 1))
     return picture.width * picture.height * 4 + coefficients

@@ -28,12 +28,13 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageOps
 
-from mmrec.data.image_formats import MAX_EXIF, Limits, check_cost, check_size, checked_format
+from mmrec.data.image_formats import MAX_BYTES, MAX_EXIF, check_cost, check_size, checked_format
 from mmrec.data.rows import Refused
 from mmrec.errors import DataError
 from mmrec.types import IMAGE, ImageSource, is_url
 
-DEFAULT = Limits()
+MAX_SECONDS = 10.0  # until the decoder is cut off
+SIDE = 1_024  # pixels of the longest side of what `decode` returns
 _EXIF_ORIENTATION = 0x0112
 
 
@@ -47,7 +48,7 @@ class Encoded(NamedTuple):
 Picture = ImageSource | Encoded  # what `digest`, `check` and `decode` take
 
 
-def read(source: Picture, limits: Limits = DEFAULT) -> Encoded | Image.Image:
+def read(source: Picture) -> Encoded | Image.Image:
     """A picture whose bytes are in memory, so that `digest` and `decode` do not read the file again.
 
     A PIL image is returned as it is, loaded by Pillow itself, which knows no limit of time.
@@ -60,13 +61,13 @@ def read(source: Picture, limits: Limits = DEFAULT) -> Encoded | Image.Image:
         raise DataError(source.reason, field=IMAGE)
     with _gate(source):
         if isinstance(source, Image.Image):
-            check_size(source.size, limits)
+            check_size(source.size)
             with _LOADING:
                 source.load()
             return source
-        picture = source if isinstance(source, Encoded) else Encoded(source, _bytes_of(source, limits.bytes))
-        if len(picture.data) > limits.bytes:
-            raise DataError(f"has more than {limits.bytes:,} bytes: save it smaller")
+        picture = source if isinstance(source, Encoded) else Encoded(source, _bytes_of(source))
+        if len(picture.data) > MAX_BYTES:
+            raise DataError(f"has more than {MAX_BYTES:,} bytes: save it smaller")
         if not picture.data:
             raise DataError("is empty (0 bytes): get it again")
         return picture
@@ -88,19 +89,19 @@ def digest(source: Picture) -> str:
         return hashlib.sha256(look.encode() + b"\0" + picture.tobytes()).hexdigest()
 
 
-def check(source: Picture, limits: Limits = DEFAULT) -> None:
+def check(source: Picture) -> None:
     """Refuses what its bytes and its header betray, without decoding a pixel; damage beyond is not found.
 
     Raises:
         DataError: as `decode`.
     """
-    picture = read(source, limits)
-    with _gate(source), _opened(picture, limits):
+    picture = read(source)
+    with _gate(source), _opened(picture, SIDE):
         pass
 
 
-def decode(source: Picture, limits: Limits = DEFAULT) -> Image.Image:
-    """A picture in RGB: its first frame, upright, over white, at most `limits.side` pixels long.
+def decode(source: Picture, side: int = SIDE) -> Image.Image:
+    """A picture in RGB: its first frame, upright, over white, reduced to at most `side` pixels.
 
     A PIL image is read but never changed or closed.
 
@@ -108,10 +109,10 @@ def decode(source: Picture, limits: Limits = DEFAULT) -> Image.Image:
         DataError: the picture is missing, damaged, of a kind that is not taken, over a limit, or
             needs more memory than there is.
     """
-    picture = read(source, limits)
-    with _gate(source), _opened(picture, limits) as opened:
+    picture = read(source)
+    with _gate(source), _opened(picture, side) as opened:
         opened.load()
-        return _upright(_shrunk(opened, limits.side), opened)
+        return _upright(_shrunk(opened, side), opened)
 
 
 @contextmanager
@@ -147,7 +148,7 @@ def _label(source: Picture) -> str:
     return repr(str(source)[:300]) if isinstance(source, str | Path) else f"of type {type(source).__name__}"
 
 
-def _bytes_of(source: ImageSource, most: int) -> bytes:
+def _bytes_of(source: ImageSource) -> bytes:
     """The bytes of an ordinary file; anything else is refused before it is opened, and again after."""
     if isinstance(source, bytes):
         return source
@@ -159,37 +160,37 @@ def _bytes_of(source: ImageSource, most: int) -> bytes:
         raise DataError("is no picture: expected a path, encoded bytes or a PIL image")
     path = Path(source)
     try:
-        _check_ordinary(path.stat(), most)
+        _check_ordinary(path.stat())
         # Without O_NONBLOCK a pipe put there in the meantime would block for ever.
         with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as stream:  # noqa: PTH123
             status = os.fstat(stream.fileno())
-            _check_ordinary(status, most)
-            return stream.read(min(status.st_size, most) + 1)  # one more tells a file that grew
+            _check_ordinary(status)
+            return stream.read(min(status.st_size, MAX_BYTES) + 1)  # one more tells a file that grew
     except FileNotFoundError:
         raise DataError("does not exist: check the path") from None
     except (OSError, ValueError) as error:
         raise DataError(f"cannot be read ({error}): check the path and its permissions") from error
 
 
-def _check_ordinary(status: os.stat_result, most: int) -> None:
+def _check_ordinary(status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
         what = "a folder" if stat.S_ISDIR(status.st_mode) else "a device, pipe or socket"
         raise DataError(f"is {what}: expected an ordinary file")
-    if status.st_size > most:
-        raise DataError(f"has {status.st_size:,} bytes, more than {most:,}: save it smaller")
+    if status.st_size > MAX_BYTES:
+        raise DataError(f"has {status.st_size:,} bytes, more than {MAX_BYTES:,}: save it smaller")
 
 
 @contextmanager
-def _opened(picture: Encoded | Image.Image, limits: Limits) -> Iterator[Image.Image]:
+def _opened(picture: Encoded | Image.Image, side: int) -> Iterator[Image.Image]:
     """The picture as Pillow opens it, its header checked and no pixel decoded yet."""
     if isinstance(picture, Image.Image):
         yield picture
         return
     data = picture.data
     kind = checked_format(data)
-    clocked = _Clocked(data, time.monotonic() + limits.seconds)
+    clocked = _Clocked(data, time.monotonic() + MAX_SECONDS)
     with Image.open(clocked, formats=[kind.name]) as opened:
-        check_cost(opened, data, kind, limits)
+        check_cost(opened, data, kind, side)
         yield opened
 
 

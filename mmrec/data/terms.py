@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import cache, lru_cache
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from mmrec.config import LANGUAGES
@@ -38,14 +39,14 @@ def terms_of(text: str, language: str = "english") -> list[str]:
         language: of the words in Latin letters, a value of `LANGUAGES`; another script tells its own.
     """
     small = small_letters(text)
-    found: list[str] = []
     if small.isascii():
         found = [term for word in _ASCII_WORD.findall(small) if (term := _stem(word, language))]
         return found + [NUMBER + n for n in map(number_in, _ASCII_NUMBER.findall(small)) if n]
     words, runs, numbers = _patterns()
     found = [term for word in words.findall(small) if (term := _stem(word, language))]
     for run in runs.findall(small):
-        found += [*(letter for letter in run if len(run) == 1 or letter >= _FIRST_HAN), *_pairs(run)]
+        pairs = map("".join, pairwise(run))
+        found += [*(letter for letter in run if len(run) == 1 or letter >= _FIRST_HAN), *pairs]
     return found + [NUMBER + n for n in map(number_in, numbers.findall(small)) if n]
 
 
@@ -120,7 +121,3 @@ def _patterns() -> tuple[regex.Pattern[str], regex.Pattern[str], regex.Pattern[s
         regex.compile(word, regex.V1), regex.compile(f"[{_UNSPACED}]+", regex.V1),
         regex.compile(rf"(?:{word})(?:[-./_](?:{word}))*", regex.V1),
     )
-
-
-def _pairs(run: Sequence[str]) -> list[str]:
-    return [run[start : start + 2] for start in range(len(run) - 1)]  # type: ignore[misc]

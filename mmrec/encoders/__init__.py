@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from mmrec.encoders.base import Encoder, Fingerprint
+from mmrec.encoders.base import Encoder, Fingerprint, ToyImage, ToyText
 from mmrec.encoders.registry import MODELS, find
-from mmrec.encoders.toy import ToyImage, ToyText
 from mmrec.encoders.weights import choose, fetch
 from mmrec.errors import EncodeError
 

@@ -1,8 +1,13 @@
-"""What an encoder is, how it loads quietly, and the one way a batch of inputs goes through it."""
+"""What an encoder is, how it loads quietly, and the one way a batch of inputs goes through it.
+
+Also two toys, deterministic encoders without weights: they serve mmrec's tests and those of your own code.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import re
 import warnings
 from abc import ABC, abstractmethod
 from collections import deque
@@ -17,6 +22,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from mmrec.data import images
 from mmrec.errors import DataError, EncodeError
 from mmrec.threads import Turnstile
 
@@ -148,6 +154,63 @@ class Pretrained(Encoder):
     def fingerprint(self) -> Fingerprint:
         """What the store records and compares."""
         return self._fingerprint
+
+
+class Toy(Encoder):
+    """A tiny deterministic encoder that counts its inputs in `calls`; alike inputs are near each other."""
+
+    modality: str
+    length: int
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """The toy's record; there are no weights, so the hash is of the name."""
+        name = f"toy-{self.modality}"
+        return Fingerprint(
+            model=name, modality=self.modality, dim=self.length, revision="1", preprocessing="none",
+            sha256=hashlib.sha256(name.encode()).hexdigest(),
+        )
+
+
+class ToyText(Toy):
+    """Bag of hashed words: "red mug" is nearer to "red cup" than to "blue chair"."""
+
+    modality = "text"
+    length = 64
+
+    def forward(self, pieces: Sequence[Any]) -> Vectors:
+        """Sum of one fixed random vector a word, [p, 64]."""
+        self.calls += len(pieces)
+        texts = [re.findall(r"\w+", piece.lower()) for piece in pieces]
+        return np.stack([sum(map(self._vector, words), start=self._vector("")) for words in texts])
+
+    def _vector(self, word: str) -> Vectors:
+        """Of a word, [64]; that of "" is faint, so that a text without words is not zero."""
+        seed = int.from_bytes(hashlib.sha256(word.encode()).digest()[:8], "little")
+        vector = np.random.default_rng(seed).standard_normal(self.length).astype(np.float32)
+        return vector if word else 0.01 * vector
+
+
+class ToyImage(Toy):
+    """Mean colours on a 4 x 4 grid."""
+
+    modality = "image"
+    length = 4 * 4 * 3 + 1
+    decodes = True
+
+    def pieces(self, value: Any) -> list[Any]:
+        """A picture source as a small array [4, 4, 3] in 0..1, through the one gate for pictures."""
+        small = images.decode(value).resize((4, 4), resample=4)  # 4 = box
+        return [np.asarray(small, np.float32) / 255.0]
+
+    def forward(self, pieces: Sequence[Any]) -> Vectors:
+        """Colours around mid grey, [p, 49]; the last number keeps a grey picture from being zero."""
+        self.calls += len(pieces)
+        flat = np.stack(pieces).reshape(len(pieces), -1) - 0.5  # [p, 4, 4, 3] -> [p, 48]
+        return np.hstack([flat, np.full((len(pieces), 1), 0.1, np.float32)]).astype(np.float32)
 
 
 def unit(x: Vectors) -> Vectors:

@@ -6,7 +6,7 @@ A further baseline is registered in `BASELINES`, and takes part in every contest
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 __all__ = [
     "ALS", "BASELINES", "EASE", "Baseline", "ContentKNN", "ContentRidge", "Grid", "ItemKNN", "Popularity",
 ]
-
-Kernel = Literal["rbf", "linear"]
 
 
 @dataclass(kw_only=True)
@@ -53,7 +51,8 @@ class ALS(Baseline):
     )
     _als: Any = field(init=False, repr=False)
 
-    def _learn(self, train: csr_matrix, _: Vectors, /) -> None:
+    def fit(self, train: csr_matrix, _: Vectors, /) -> None:
+        """Solves users and items in turn."""
         implicit, limits = _library()
         with limits(1, "blas"):  # its own threads and those of BLAS would fight for the cores
             self._als = implicit.AlternatingLeastSquares(
@@ -74,7 +73,8 @@ class ALS(Baseline):
             factors: Vectors = self._als.recalculate_user(np.arange(histories.shape[0]), histories)
         return factors
 
-    def _rank(self, histories: csr_matrix, /) -> Vectors:
+    def score(self, histories: csr_matrix, /) -> Vectors:
+        """Inner products of factors [u, items]."""
         return self.user_factors(histories) @ self.item_factors().T  # [u, f] @ [f, items] -> [u, items]
 
 
@@ -100,20 +100,14 @@ class ContentRidge(Baseline):
     Args:
         l2: as of `EASE`.
         factors: how many singular vectors of EASE's weights are kept.
-        kernel: of the content, normalised to length 1.
-        gamma: width of the rbf kernel, exp(-gamma * distance² / median distance²).
-        alpha: weight of the ridge's penalty.
-        blend: None leaves the scores of cold items as they are. A number brings each user's scores of warm
-            and of cold items, separately, to mean 0 and deviation 1, and multiplies the cold ones by it.
+        blend: each user's scores of warm and of cold items are brought, separately, to mean 0 and deviation
+            1, and those of the cold ones multiplied by this.
     """
 
     name: str = "content ridge"
     l2: float = 500.0
     factors: int = 128
-    kernel: Kernel = "rbf"
-    gamma: float = 1.0
-    alpha: float = 1.0
-    blend: float | None = 1.5
+    blend: float = 1.5
     grid: ClassVar[Grid] = tuple(
         {"l2": l2, "blend": blend} for l2 in (50.0, 500.0) for blend in (1.5, 2.0, 2.5)
     )
@@ -123,27 +117,24 @@ class ContentRidge(Baseline):
     _inputs: Vectors = field(init=False, repr=False)  # [w, f], U S: factors of the items of a history
     _outputs: Vectors = field(init=False, repr=False)  # [items - w, f], V as predicted for cold items
 
-    def _learn(self, train: csr_matrix, content: Vectors, /) -> None:
+    def fit(self, train: csr_matrix, content: Vectors, /) -> None:
+        """Solves EASE, and what its factors of cold items would be."""
         self._warm, self._weights = regressions(train, self.l2)
         self._cold = np.setdiff1d(np.arange(len(content)), self._warm)
         self._inputs, outputs = truncated_svd(self._weights, self.factors)
         filled = unit(content)
-        self._outputs = kernel_ridge(
-            filled[self._warm], outputs, filled[self._cold],
-            kernel=self.kernel, gamma=self.gamma, alpha=self.alpha,
-        )
+        self._outputs = kernel_ridge(filled[self._warm], outputs, filled[self._cold])
 
-    def _rank(self, histories: csr_matrix, /) -> Vectors:
+    def score(self, histories: csr_matrix, /) -> Vectors:
+        """Scores of warm and cold items, each brought to one scale [u, items]."""
         known = histories[:, self._warm]  # [u, w]
         warm = known @ self._weights  # [u, w] @ [w, w] -> [u, w]
         cold = (known @ self._inputs) @ self._outputs.T  # [u, w] @ [w, f] @ [f, items - w] -> [u, items - w]
-        if self.blend is not None:
-            unseen = np.ones(histories.shape, np.bool_)  # [u, items]
-            unseen[histories.nonzero()] = False  # what is never ranked does not move the mean
-            warm = _standardised(warm, unseen[:, self._warm])
-            cold = self.blend * _standardised(cold, unseen[:, self._cold])
+        unseen = np.ones(histories.shape, np.bool_)  # [u, items]
+        unseen[histories.nonzero()] = False  # what is never ranked does not move the mean
         scores = np.empty(histories.shape, np.float32)  # [u, items]
-        scores[:, self._warm], scores[:, self._cold] = warm, cold
+        scores[:, self._warm] = _standardised(warm, unseen[:, self._warm])
+        scores[:, self._cold] = self.blend * _standardised(cold, unseen[:, self._cold])
         return scores
 
 
@@ -152,19 +143,18 @@ BASELINES: dict[str, type[Baseline]] = {
 }
 
 
-def kernel_ridge(
-    known: Vectors, targets: Vectors, new: Vectors, *,
-    kernel: Kernel = "rbf", gamma: float = 1.0, alpha: float = 1.0,
-) -> Vectors:
+def kernel_ridge(known: Vectors, targets: Vectors, new: Vectors) -> Vectors:
     """Targets [m, f] of new points [m, c], by ridge regression on known ones ([n, c], targets [n, f]).
 
-    Source: gamma in units of the median heuristic, Garreau, Jitkrittum & Kanagawa 2017.
+    The kernel is exp(-distance² / median distance²), the penalty 1.
+
+    Source: the median heuristic, Garreau, Jitkrittum & Kanagawa 2017.
     """
     from sklearn.kernel_ridge import KernelRidge
 
     if not len(new):
         return np.empty((0, targets.shape[1]), np.float32)
-    ridge = KernelRidge(kernel=kernel, gamma=gamma / _median_distance(known), alpha=alpha)
+    ridge = KernelRidge(kernel="rbf", gamma=1 / _median_distance(known))
     return ridge.fit(known, targets).predict(new)  # in float32, which halves the memory of [n, n] products
 
 

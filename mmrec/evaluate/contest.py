@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from mmrec.encoders.base import Vectors
-from mmrec.errors import ConfigError, DataError, MissingExtra
+from mmrec.errors import DataError, MissingExtra
 from mmrec.evaluate import splits
 from mmrec.evaluate.baselines import BASELINES, Baseline, Grid
-from mmrec.evaluate.logs import Log, Model, Split
-from mmrec.evaluate.metrics import METRICS
-from mmrec.evaluate.run import Result, compare, evaluate, evaluate_split
+from mmrec.evaluate.logs import Log, Split
+from mmrec.evaluate.run import Result, evaluate, p_value
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -33,7 +32,7 @@ CERTAIN = 0.05  # a p-value above it: the best may be so by chance
 class Protocol(NamedTuple):
     """How a log is divided, by seed; the validation setting that chooses; and whether order counts.
 
-    Where it does, the question is what comes next, not what belongs together.
+    Where it does, the question is which items come next in a history, not which occur in the same histories.
     """
 
     divide: Callable[[Log, int], Split]
@@ -146,35 +145,33 @@ def _entry(make: Callable[..., Baseline], split: Split, content: Vectors, rng: n
     started = time.perf_counter()
     model.fit(split.train, content)
     seconds = time.perf_counter() - started
-    results = evaluate_split(model, split, content=content, rng=rng)
+    popularity = np.bincount(split.train.indices, minlength=split.train.shape[1])
+    results = {
+        name: evaluate(model, setting, content=content, popularity=popularity, rng=rng)
+        for name, setting in split.test.items()
+    }
     curves = [report for report in reports if "epoch" in report]
     return Entry(model.name, settings, tries, seconds, results, curves)
 
 
 def tune(
-    make: Callable[..., Model], grid: Grid, split: Split, content: Vectors, *,
-    setting: str, metric: str = "ndcg", k: int = 20, rng: np.random.Generator,
+    make: Callable[..., Baseline], grid: Grid, split: Split, content: Vectors, *, setting: str,
+    rng: np.random.Generator,
 ) -> tuple[dict[str, Any], list[Try]]:
-    """The settings of a grid that do best on one validation setting; the first of equals.
+    """The settings of a grid that do best on one validation setting, by ndcg@20; the first of equals.
 
     Each try is fitted on the split's training part alone. The test part is never looked at.
 
     Args:
         content: of all items [items, c].
         setting: name of the validation setting that judges.
-        metric: of `METRICS`; its mean over users at k is compared.
 
     Returns:
         The best settings, and all tries in the grid's order.
 
     Raises:
-        ConfigError: there is nothing to try, or no such metric.
         DataError: validation has no such setting.
     """
-    if metric not in METRICS:
-        raise ConfigError(f"there is no metric {metric!r} to tune by: choose one of {', '.join(METRICS)}")
-    if not grid:
-        raise ConfigError("the grid is empty: give at least one mapping of settings, {} for the defaults")
     if setting not in split.validation:
         known = ", ".join(sorted(split.validation))
         raise DataError(f"validation has no setting {setting!r}: choose one of {known}", field="setting")
@@ -184,8 +181,8 @@ def tune(
         start = time.perf_counter()
         model.fit(split.train, content)
         seconds = time.perf_counter() - start
-        result = evaluate(model, split.validation[setting], k=(k,), rng=rng)
-        tries.append(Try(dict(settings), result.means[f"{metric}@{k}"].mean, seconds))
+        result = evaluate(model, split.validation[setting], k=(20,), rng=rng)
+        tries.append(Try(dict(settings), result.means["ndcg@20"].mean, seconds))
     best = max(tries, key=lambda one: one.score)
     return dict(best.settings), tries
 
@@ -206,12 +203,12 @@ def rows_of(entries: Sequence[Entry], setting: str) -> list[list[str]]:
 
     The best by ndcg@20 is marked `*`; one whose difference from it has p > .05 (paired over users), `=`.
     """
-    best = max(entries, key=lambda entry: entry.results[setting].means["ndcg@20"].mean)
+    best = max((entry.results[setting] for entry in entries), key=lambda one: one.means["ndcg@20"].mean)
     rows = []
     for entry in entries:
         result, mark = entry.results[setting], " *"
-        if entry is not best:
-            mark = " =" if compare(best.results[setting], result, "ndcg@20").p > CERTAIN else ""
+        if result is not best:
+            mark = " =" if p_value(best.values["ndcg@20"] - result.values["ndcg@20"]) > CERTAIN else ""
         rows.append([
             entry.model + mark, *(str(result.means[column]) for column in COLUMNS),
             f"{result.totals['coverage@20'].mean:.3f}", f"{entry.seconds:.1f}", words_of(entry.settings),

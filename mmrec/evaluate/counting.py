@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmrec.encoders.base import Vectors, unit
-from mmrec.errors import DataError, NotFitted
+from mmrec.errors import DataError
 from mmrec.model import closed_form
 
 if TYPE_CHECKING:
@@ -25,7 +25,9 @@ _BLOCK = 1024  # items whose similarities to all others are held at once
 
 @dataclass(kw_only=True)
 class Baseline(ABC):
-    """A model whose fields are its hyper-parameters; a subclass writes `_learn` and `_rank`.
+    """A model whose fields are its hyper-parameters.
+
+    It knows a user by a history alone, so that unseen users are ordinary.
 
     Attributes:
         grid: settings to try on validation; six for every baseline that has any.
@@ -35,43 +37,14 @@ class Baseline(ABC):
     name: str = "baseline"
     grid: ClassVar[Grid]
     watch: Watch | None = field(default=None, init=False, repr=False)
-    _items: int = field(default=0, init=False, repr=False)  # 0 before `fit`
-
-    def fit(self, train: csr_matrix, content: Vectors) -> None:
-        """Learns from histories and content, as every `Model`.
-
-        Raises:
-            DataError: train and content are not of the same items, or there is nothing to learn from.
-        """
-        if train.shape[1] != len(content):
-            raise DataError(f"training has {train.shape[1]} items, content {len(content)}: give both of all")
-        if not train.nnz:
-            raise DataError(f"training has no interaction: {self.name} has nothing to learn from")
-        if not np.isfinite(content).all():
-            raise DataError("content holds a value that is not finite: an absent field is a row of zeros")
-        self._learn(train.astype(np.float32), content)
-        self._items = train.shape[1]
-
-    def score(self, histories: csr_matrix) -> Vectors:
-        """Scores [u, items] for u histories, as every `Model`.
-
-        Raises:
-            NotFitted: `fit` has not run.
-            DataError: the histories are not of the items of `fit`.
-        """
-        if not self._items:
-            raise NotFitted(f"{self.name} has learned nothing yet: call fit(train, content) first")
-        if histories.shape[1] != self._items:
-            raise DataError(f"histories have {histories.shape[1]} items, {self.name} knows {self._items}")
-        return self._rank(histories.astype(np.float32))
 
     @abstractmethod
-    def _learn(self, train: csr_matrix, content: Vectors, /) -> None:
-        """`fit` on arguments that were checked."""
+    def fit(self, train: csr_matrix, content: Vectors, /) -> None:
+        """Learns from histories [users, items] and the items' content [items, c] (cold ones included)."""
 
     @abstractmethod
-    def _rank(self, histories: csr_matrix, /) -> Vectors:
-        """`score` of histories that were checked."""
+    def score(self, histories: csr_matrix, /) -> Vectors:
+        """Scores [u, items] of all items for u histories; higher is better."""
 
 
 @dataclass(kw_only=True)
@@ -82,10 +55,12 @@ class Popularity(Baseline):
     grid: ClassVar[Grid] = ({},)
     _counts: Vectors = field(init=False, repr=False)  # [items]
 
-    def _learn(self, train: csr_matrix, _: Vectors, /) -> None:
+    def fit(self, train: csr_matrix, _: Vectors, /) -> None:
+        """Counts each item's users."""
         self._counts = np.asarray(train.sum(axis=0)).ravel()
 
-    def _rank(self, histories: csr_matrix, /) -> Vectors:
+    def score(self, histories: csr_matrix, /) -> Vectors:
+        """The counts, for each user [u, items]."""
         return np.tile(self._counts, (histories.shape[0], 1))  # [items] -> [u, items]
 
 
@@ -107,13 +82,15 @@ class ContentKNN(Baseline):
     _content: Vectors = field(init=False, repr=False)  # [items, c], unit rows
     _similar: csc_matrix = field(init=False, repr=False)  # [items, items], where there are neighbours
 
-    def _learn(self, _: csr_matrix, content: Vectors, /) -> None:
+    def fit(self, _: csr_matrix, content: Vectors, /) -> None:
+        """Keeps the content, and each item's nearest others if only these count."""
         x = self._content = unit(_centred(content) if self.centre else content)
         if self.neighbours is not None:
             # [items, c] @ [c, b] -> [items, b]
             self._similar = _nearest(lambda block: x @ x[block].T, len(x), self.neighbours)
 
-    def _rank(self, histories: csr_matrix, /) -> Vectors:
+    def score(self, histories: csr_matrix, /) -> Vectors:
+        """Cosines with the history's content [u, items]."""
         if self.neighbours is not None:
             return (histories @ self._similar).toarray()
         return unit(histories @ self._content) @ self._content.T  # [u, items] @ [items, c] @ [c, items]
@@ -140,7 +117,8 @@ class ItemKNN(Baseline):
     )
     _similar: csc_matrix = field(init=False, repr=False)  # [items, items]
 
-    def _learn(self, train: csr_matrix, _: Vectors, /) -> None:
+    def fit(self, train: csr_matrix, _: Vectors, /) -> None:
+        """Finds each item's nearest others."""
         columns = train.tocsc()
         norms = np.sqrt(np.asarray(columns.power(2).sum(axis=0)).ravel())  # [items]
 
@@ -151,7 +129,8 @@ class ItemKNN(Baseline):
 
         self._similar = _nearest(cosines, len(norms), self.neighbours)
 
-    def _rank(self, histories: csr_matrix, /) -> Vectors:
+    def score(self, histories: csr_matrix, /) -> Vectors:
+        """Sums of similarities [u, items]."""
         return (histories @ self._similar).toarray()
 
 
@@ -171,10 +150,12 @@ class EASE(Baseline):
     _warm: NDArray[np.intp] = field(init=False, repr=False)  # [w], items with interactions
     _weights: Vectors = field(init=False, repr=False)  # [w, w]
 
-    def _learn(self, train: csr_matrix, _: Vectors, /) -> None:
+    def fit(self, train: csr_matrix, _: Vectors, /) -> None:
+        """Solves the regressions."""
         self._warm, self._weights = regressions(train, self.l2)
 
-    def _rank(self, histories: csr_matrix, /) -> Vectors:
+    def score(self, histories: csr_matrix, /) -> Vectors:
+        """Predictions of the regressions [u, items]."""
         scores = np.zeros(histories.shape, np.float32)  # [u, items], 0 for an item without users
         scores[:, self._warm] = histories[:, self._warm] @ self._weights  # [u, w] @ [w, w] -> [u, w]
         return scores

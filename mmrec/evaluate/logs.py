@@ -1,23 +1,21 @@
 """What is evaluated: logs of interactions, splits of a log, and the checks that a split leaks nothing.
 
 A `Log` is made of a shop's recorded behaviour, or of positions. `splits` divides it into a `Split`, which has
-training and, for validation and test, `Setting`s: questions that a `Model` answers.
+training and, for validation and test, `Setting`s: questions that a `Baseline` answers.
 """
 
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import ArrayLike, NDArray
 
-from mmrec.encoders.base import Vectors
 from mmrec.errors import DataError
 from mmrec.store.interactions import Interactions
 
@@ -27,7 +25,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Places = NDArray[np.int32]
-WHOLE_ROWS = frozenset({"item-cold", "warm"})  # protocols whose histories are whole rows of training
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +53,7 @@ class Setting:
         name: such as `cold`, `warm`, `overall`, `5 revealed`.
         histories: what the model sees of u users, [u, items]; none of it is ever ranked.
         relevant: what is right, [u, items]; every row has at least one.
-        candidates: items that are ranked, all of the setting's catalogue, never a sample.
+        candidates: items that are ranked, in ascending order: all of the setting's catalogue, never a sample.
     """
 
     name: str
@@ -82,18 +79,6 @@ class Split:
     cold: Places
     validation: Mapping[str, Setting]
     test: Mapping[str, Setting]
-
-
-class Model(Protocol):
-    """What can be evaluated: it knows a user by a history alone, so that unseen users are ordinary."""
-
-    name: str
-
-    def fit(self, train: csr_matrix, content: Vectors) -> None:
-        """Learns from histories [users, items] and the items' content [items, c] (cold ones included)."""
-
-    def score(self, histories: csr_matrix) -> Vectors:
-        """Scores [u, items] of all items for u histories; higher is better."""
 
 
 def log_of_shop(behaviour: Interactions, item_ids: Sequence[str], *, every_kind: bool = False) -> Log:
@@ -125,17 +110,9 @@ def log_of_positions(
     """The log of interactions given as arrays [n]: positions in the ids, and times in microseconds.
 
     A user-item pair counts once, at its earliest time. Times may be any numbers that order each user's
-    interactions, where only that order is known.
-
-    Raises:
-        DataError: the arrays differ in length, a position is out of range, or an id occurs twice.
+    interactions, where only that order is known. Every id must be there once.
     """
-    who, what = np.asarray(users, np.int64), np.asarray(items, np.int64)
-    when = np.asarray(times, np.int64)
-    if not len(who) == len(what) == len(when):
-        raise DataError(f"{len(who)} users, {len(what)} items, {len(when)} times: give one of each per row")
-    _check_range(who, user_ids, "user")
-    _check_range(what, item_ids, "item")
+    who, what, when = (np.asarray(values, np.int64) for values in (users, items, times))
     order = np.lexsort((when, who))  # stable: what is equal keeps its order
     keys = who[order] * len(item_ids) + what[order]
     order = order[np.sort(np.unique(keys, return_index=True)[1])]  # the first of each pair, in order of time
@@ -153,9 +130,8 @@ def check_log(log: Log, recorded: int, *, by_time: bool = False) -> None:
     Raises:
         DataError: there is no wish, every user has one alone, or all; or all happened at one moment.
     """
-    users, items, most = len(set(log.users.tolist())), len(set(log.items.tolist())), 0
-    if len(log.items):
-        most = int(np.bincount(log.users).max())
+    users, items = len(set(log.users.tolist())), len(set(log.items.tolist()))
+    most = np.bincount(log.users).max(initial=0)
     if not recorded:
         raise DataError("nothing is recorded: tell first what users did, by `mmrec record` or in Python")
     if not most:
@@ -192,85 +168,39 @@ def summary(log: Log) -> str:
 def check(split: Split) -> None:
     """Refuses a split that leaks, or that cannot be measured.
 
-    A setting does not name its users. Where histories are whole rows of training, users of validation and of
-    test are matched by a row that only one user has; where the history of the test includes what was relevant
-    in validation, `check_setting` finds the pair. Unseen users are drawn apart by their protocol, and cannot
-    be matched.
-
     Raises:
-        DataError: the split leaks or is too small, its parts differ in their settings, or `check_setting`
-            refuses one.
+        DataError: the split leaks or is too small, or `check_setting` refuses a setting of it.
     """
     if not split.train.nnz:
         raise DataError(f"{split.protocol}: no interaction is left for training, the log is too small")
     if len(leaked := np.intersect1d(split.train.indices, split.cold)):
         raise DataError(f"{split.protocol}: {_some(leaked)} cold and occur in training, which is a leak")
-    if set(split.validation) != set(split.test) or not split.test:
-        asked, tested = (", ".join(map(repr, part)) or "nothing" for part in (split.validation, split.test))
-        raise DataError(
-            f"{split.protocol}: validation asks {asked}, test asks {tested};"
-            " both must ask the same, and at least one setting: the log may be too small"
-        )
+    if not split.test:
+        raise DataError(f"{split.protocol}: there is nothing to ask of any user, the log is too small")
     for name, setting in split.test.items():
         for part in (split.validation[name], setting):
             check_setting(part)
             if name == "cold" and len(warm := np.setdiff1d(part.candidates, split.cold)):
                 raise DataError(f"cold: {_some(warm)} candidates and not cold, which makes it easier")
-        if split.protocol in WHOLE_ROWS:
-            _check_apart(split.train, split.validation[name], setting)
 
 
 def check_setting(setting: Setting) -> None:
     """Refuses a setting whose answers are seen, cannot be found, or are missing.
 
     Raises:
-        DataError: a relevant pair is in its own history, candidates lack a relevant item or are not sorted,
-            a user has nothing relevant, or there are no users.
+        DataError: a relevant pair is in its own history, candidates lack a relevant item, or there are no
+            users.
     """
-    name, seen, relevant = setting.name, setting.histories, setting.relevant
-    if seen.shape != relevant.shape:
-        raise DataError(f"{name}: histories {seen.shape} and relevant {relevant.shape} must have one shape")
+    name, relevant = setting.name, setting.relevant
     if not relevant.shape[0]:
         raise DataError(f"{name}: no user has both a history and something relevant, the log is too small")
-    if idle := np.count_nonzero(np.diff(relevant.indptr) == 0):
-        raise DataError(f"{name}: {idle} users have nothing relevant")
-    if given_away := seen.multiply(relevant).nnz:
+    if given_away := setting.histories.multiply(relevant).nnz:
         raise DataError(f"{name}: {given_away} relevant pairs are in their own history")
-    candidates, items = setting.candidates, relevant.shape[1]
-    if not len(candidates) or (np.diff(candidates) <= 0).any():  # ties are broken by this order
-        raise DataError(f"{name}: candidates must be different positions in ascending order")
-    if candidates[0] < 0 or candidates[-1] >= items:
-        raise DataError(f"{name}: candidates must be positions of the {items} items")
-    if len(lost := np.setdiff1d(relevant.indices, candidates)):
+    if len(lost := np.setdiff1d(relevant.indices, setting.candidates)):
         raise DataError(f"{name}: {_some(lost)} relevant and no candidates, so nobody could find them")
-
-
-def _check_apart(train: csr_matrix, validation: Setting, test: Setting) -> None:
-    """Refuses a pair that is relevant in validation and in test."""
-    owners = Counter(_histories(train))
-    rows = {seen: row for row, seen in enumerate(_histories(validation.histories)) if owners[seen] == 1}
-    same = [(rows[seen], row) for row, seen in enumerate(_histories(test.histories)) if seen in rows]
-    if not same:
-        return
-    in_validation, in_test = np.array(same).T  # [users of both, 2] -> two of [users of both]
-    if twice := validation.relevant[in_validation].multiply(test.relevant[in_test]).nnz:
-        raise DataError(f"{test.name}: {twice} pairs are relevant in validation and in test")
-
-
-def _histories(rows: csr_matrix) -> list[bytes]:
-    """Each row's items as a key that does not depend on their order."""
-    return [np.sort(items).tobytes() for items in np.split(rows.indices, rows.indptr[1:-1])]
 
 
 def _some(places: Places) -> str:
     """The subject of a sentence: some positions, and how many there are."""
     shown = ", ".join(map(str, places[:5].tolist()))
     return f"{len(places)} items (positions {shown}{', ...' if len(places) > 5 else ''}) are"
-
-
-def _check_range(places: NDArray[np.int64], ids: Sequence[str], what: str) -> None:
-    if len(set(ids)) < len(ids):
-        raise DataError(f"a {what} id occurs twice among the {len(ids)}: give each once", field=f"{what}_id")
-    if len(places) and not 0 <= places.min() <= places.max() < len(ids):
-        found = f"{places.min()} to {places.max()}"
-        raise DataError(f"{what} positions must lie in 0 to {len(ids) - 1}, got {found}")

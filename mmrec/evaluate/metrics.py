@@ -28,7 +28,8 @@ Hits = NDArray[np.bool_]
 Counts = NDArray[np.intp]
 # Of accuracy: each user's value [u], from hits [u, k] and the number of the user's relevant items [u].
 Metric = Callable[[Hits, Counts], Values]
-BLOCK = 1_024  # lists whose content is summed at once: bounds memory
+BLOCK = 256  # lists whose content is summed at once: bounds memory
+DRAWS = 2_000  # of the bootstrap
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,12 +142,7 @@ def at_k(
     return metric(hits, np.array([len(set(wanted)) for wanted in relevant], np.intp))
 
 
-recall_at_k = partial(at_k, recall)
-precision_at_k = partial(at_k, precision)
-hit_rate_at_k = partial(at_k, hit_rate)
-ndcg_at_k = partial(at_k, ndcg)
-mrr_at_k = partial(at_k, mrr)
-map_at_k = partial(at_k, average_precision)
+recall_at_k, ndcg_at_k = partial(at_k, recall), partial(at_k, ndcg)
 
 
 def novelty(top: Places, popularity: Counts) -> Values:
@@ -190,8 +186,6 @@ def diversity(top: Places, content: Vectors) -> Values:
     Source: Ziegler et al. 2005, Improving recommendation lists through topic diversification (intra-list
     similarity), as the mean over pairs of Smyth & McClave 2001, Similarity vs. diversity.
     """
-    from scipy.sparse import csr_matrix
-
     x = unit(content)  # [items, c]
     described: Hits = np.any(x, axis=1)  # [items]
     found = np.zeros(len(top))  # [u]
@@ -199,9 +193,7 @@ def diversity(top: Places, content: Vectors) -> Values:
         block = top[start : start + BLOCK]  # [b, k]
         counted = (block >= 0) & described[block]  # [b, k]
         n = counted.sum(axis=1)  # [b]
-        indptr = np.concatenate([[0], np.cumsum(n)])
-        lists = csr_matrix((np.ones(indptr[-1], np.float32), block[counted], indptr), (len(block), len(x)))
-        sums = lists @ x  # [b, items] @ [items, c] -> [b, c]
+        sums = np.einsum("bk,bkc->bc", counted, x[block])
         # All pairs' cosines sum to the squared norm of the sum of unit vectors, less n.
         similar = np.einsum("bc,bc->b", sums, sums, dtype=np.float64) - n  # [b, c] -> [b]
         pairs = n * (n - 1)
@@ -234,10 +226,8 @@ def gini(shown: Values) -> float:
     return float((2 * np.arange(1, n + 1) - n - 1) @ np.sort(shown) / (n - 1) / total)
 
 
-def mean_interval(
-    values: Values, *, rng: np.random.Generator, level: float = 0.95, draws: int = 2_000
-) -> Interval:
-    """Mean of users' values [u], and its bootstrap interval: quantiles of the means of resampled users.
+def mean_interval(values: Values, *, rng: np.random.Generator) -> Interval:
+    """Mean of users' values [u], and its 95% bootstrap interval: quantiles of the means of resampled users.
 
     For the difference of two models give the differences of the same users' values.
 
@@ -246,28 +236,26 @@ def mean_interval(
     Raises:
         DataError: there are no values.
     """
-    return mean_intervals({"": values}, rng=rng, level=level, draws=draws)[""]
+    return mean_intervals({"": values}, rng=rng)[""]
 
 
-def mean_intervals(
-    values: Mapping[str, Values], *, rng: np.random.Generator, level: float = 0.95, draws: int = 2_000
-) -> dict[str, Interval]:
+def mean_intervals(values: Mapping[str, Values], *, rng: np.random.Generator) -> dict[str, Interval]:
     """`mean_interval` of several values [u] of the same users, which are resampled together."""
     table = np.stack(list(values.values()), axis=1)  # [u, m]
     if not len(table):
         raise DataError("a mean needs at least one user: none had anything relevant")
-    means = resampled(table, rng, draws) / len(table)  # [draws, m]
-    lows, highs = np.quantile(means, [(1 - level) / 2, (1 + level) / 2], axis=0)  # [m] each
+    means = resampled(table, rng) / len(table)  # [draws, m]
+    lows, highs = np.quantile(means, [0.025, 0.975], axis=0)  # [m] each
     return {
         name: Interval(float(each.mean()), float(low), float(high))
         for (name, each), low, high in zip(values.items(), lows, highs, strict=True)
     }
 
 
-def resampled(table: Values, rng: np.random.Generator, draws: int = 2_000) -> Values:
+def resampled(table: Values, rng: np.random.Generator) -> Values:
     """Sums [draws, m] over the rows of a table [u, m], of users drawn with replacement."""
     n = len(table)
-    weights = (np.bincount(rng.integers(n, size=n), minlength=n) for _ in range(draws))  # [u] each
+    weights = (np.bincount(rng.integers(n, size=n), minlength=n) for _ in range(DRAWS))  # [u] each
     return np.stack([weight @ table for weight in weights])  # [u] @ [u, m] -> [draws, m]
 
 

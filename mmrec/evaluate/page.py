@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 Curves = Mapping[str, Sequence[Mapping[str, Any]]]  # figures of each epoch, by the name of the curve
 NOT_DRAWN = "stage", "epoch", "seconds"  # of what is known of an epoch
+K = 20  # length of the lists that charts judge
 SIZE = 4.2, 3.1  # inches of a chart: narrow, so that its words are readable on a phone
 # Colours that are told apart on white with any colour vision, after Okabe & Ito. Each model has a marker too,
 # as matplotlib calls it and as a legend can show it. Their numbers share no factor: 72 models look different.
@@ -122,7 +123,7 @@ def check_page(path: str | Path) -> None:
 
 
 def write_page(
-    path: str | Path, entries: Sequence[Entry], split: Split, *, added_at: Dates | None = None, k: int = 20,
+    path: str | Path, entries: Sequence[Entry], split: Split, *, added_at: Dates | None = None
 ) -> None:
     """Writes one HTML page, whole or not at all; it needs no network and no other file.
 
@@ -132,15 +133,12 @@ def write_page(
     Args:
         entries: of a contest on the split.
         added_at: of all items [items]; without it there are no charts by age.
-        k: length of the lists that charts judge, one that the contest evaluated.
 
     Raises:
-        DataError: there are no entries, they are not of this split, or the file cannot be written.
-        MissingExtra: matplotlib is not installed.
+        DataError: there are no entries, or the file cannot be written.
     """
     if not entries:
         raise DataError("a report needs the entry of at least one model: there is none", field="entries")
-    _figure()  # before the work
     curves = _curves(entries)
     looks = _looks([*(entry.model for entry in entries), *curves])
     pages = Environment(
@@ -148,8 +146,8 @@ def write_page(
         trim_blocks=True, lstrip_blocks=True,
     )
     html = pages.get_template("page.html").render(
-        split=split, entries=entries, headings=HEADINGS, dated=added_at is not None, k=k, looks=looks,
-        sections=[_section(entries, split, name, added_at, k, looks) for name in entries[0].results],
+        split=split, entries=entries, headings=HEADINGS, dated=added_at is not None, k=K, looks=looks,
+        sections=[_section(entries, split, name, added_at, looks) for name in entries[0].results],
         judge=PROTOCOLS[split.protocol].judge, words=words_of, curves=curves,
         training=list(_training(curves, looks)),
     )
@@ -165,20 +163,17 @@ def _looks(models: Sequence[str]) -> dict[str, Look]:
 
 
 def _section(
-    entries: Sequence[Entry], split: Split, name: str, added_at: Dates | None, k: int,
-    looks: Mapping[str, Look],
+    entries: Sequence[Entry], split: Split, name: str, added_at: Dates | None, looks: Mapping[str, Look]
 ) -> dict[str, Any]:
     """One setting: what was asked, the table of the contest, and charts."""
-    if name not in split.test:
-        raise DataError(f"the split has no setting {name!r}: give the split of the contest", field="split")
     setting, charts = split.test[name], []
     for what, axis, cut in _cuts(split, added_at):
         found = {
-            entry.model: cut(entry.results[name], setting, k=k, rng=np.random.Generator(np.random.PCG64(0)))
+            entry.model: cut(entry.results[name], setting, k=K, rng=np.random.Generator(np.random.PCG64(0)))
             for entry in entries  # each with the same resampled users
         }
         if any(len(cells) > 1 for cells in found.values()):  # one bin alone says what the table says
-            charts.append(_chart(f"recall@{k} by {what}", name, axis, found, looks))
+            charts.append(_chart(f"recall@{K} by {what}", name, axis, found, looks))
     return {"name": name, "question": setting, "rows": rows_of(entries, name), "charts": charts}
 
 
@@ -235,10 +230,7 @@ def _training(curves: Curves, looks: Mapping[str, Look]) -> Iterator[Chart]:
     measured = dict.fromkeys(name for epochs in curves.values() for epoch in epochs for name in epoch)
     for name in [name for name in measured if name not in NOT_DRAWN]:
         points = {
-            model: {  # value by epoch; epochs without a number count from 1
-                int(epoch.get("epoch", n)): float(epoch[name])
-                for n, epoch in enumerate(epochs, 1) if epoch.get(name) is not None
-            }
+            model: {int(one["epoch"]): float(one[name]) for one in epochs if one.get(name) is not None}
             for model, epochs in curves.items()
         }
         if points := {model: values for model, values in points.items() if values}:

@@ -1,12 +1,11 @@
 """Evaluates a fitted model in a setting: its ranked lists, their figures with intervals, and comparisons.
 
 Every model ranks all candidates of a setting for every user, so that two results of one setting can be
-compared user by user.
+compared user by user (`p_value`).
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -16,14 +15,16 @@ import numpy as np
 from mmrec.encoders.base import Vectors
 from mmrec.errors import DataError
 from mmrec.evaluate import metrics
-from mmrec.evaluate.logs import Model, Places, Setting, Split, check, check_setting
-from mmrec.evaluate.metrics import METRICS, Counts, Interval, Values, hits_of, mean_interval, mean_intervals
+from mmrec.evaluate.counting import Baseline
+from mmrec.evaluate.logs import Places, Setting, check_setting
+from mmrec.evaluate.metrics import METRICS, Counts, Interval, Values, hits_of, mean_intervals
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 NOBODY = -1  # behind the end of a list
 GROUPS = 100  # of users, for the jackknife
+SWAPS = 5_000  # of the test between two models
 TOTALS: Mapping[str, Callable[[Values], float]] = {"coverage": metrics.coverage, "gini": metrics.gini}
 
 
@@ -32,64 +33,26 @@ class Result:
     """The lists of one model in one setting, and their figures, whose names end in `@k`, such as `recall@20`.
 
     Attributes:
-        model, setting: their names.
-        question: digest of histories, relevant and candidates: only results of one question can be compared.
         values: by figure, of each user in the order of the setting [u].
         means: of these, with bootstrap 95% intervals over users.
         totals: figures of all lists together (`coverage`, `gini`), with jackknife intervals over users.
         top: positions of the best items of each user, best first, -1 behind the end of a short list, [u, k].
     """
 
-    model: str
-    setting: str
-    question: str
     values: Mapping[str, Values] = field(repr=False)
     means: Mapping[str, Interval]
     totals: Mapping[str, Interval]
     top: Places = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """Two models on the same users.
-
-    Attributes:
-        difference: mean of the first less the second, with its bootstrap 95% interval.
-        p: probability, between 0 and 1, of a mean difference at least as far from 0 by chance alone.
-    """
-
-    difference: Interval
-    p: float
-
-
-def evaluate_split(
-    model: Model, split: Split, *, k: Sequence[int] = (10, 20), content: Vectors | None = None,
-    rng: np.random.Generator,
-) -> dict[str, Result]:
-    """A fitted model's results on test, by setting, with the popularity of the split's training.
-
-    Arguments are those of `evaluate`.
-
-    Raises:
-        DataError: as of `check` and `evaluate`.
-    """
-    check(split)
-    popularity = np.bincount(split.train.indices, minlength=split.train.shape[1])
-    return {
-        name: evaluate(model, setting, k=k, content=content, popularity=popularity, rng=rng)
-        for name, setting in split.test.items()
-    }
-
-
 def evaluate(
-    model: Model, setting: Setting, *, k: Sequence[int] = (10, 20), batch: int = 512,
-    content: Vectors | None = None, popularity: Counts | None = None, rng: np.random.Generator,
+    model: Baseline, setting: Setting, *, k: Sequence[int] = (10, 20), content: Vectors | None = None,
+    popularity: Counts | None = None, rng: np.random.Generator,
 ) -> Result:
     """A fitted model's result in one setting, by all of `METRICS`.
 
     Args:
         k: lengths of the lists that are judged.
-        batch: users scored at once; memory is some arrays of [batch, items].
         content: of all items [items, c], for `diversity`; without it there is no such figure.
         popularity: training interactions of each item [items], for `novelty`, `head_share` and `cold_share`.
         rng: of the bootstrap.
@@ -98,7 +61,7 @@ def evaluate(
         DataError: as of `check_setting` and `rank`.
     """
     check_setting(setting)
-    top = rank(model, setting, k=max(k, default=0), batch=batch)
+    top = rank(model, setting, k=max(k))
     values: dict[str, Values] = {}
     hits, counts = hits_of(top, setting.relevant), np.diff(setting.relevant.indptr)
     for n in k:
@@ -113,7 +76,7 @@ def evaluate(
         for name, statistic in TOTALS.items() for n in k
     }
     means = mean_intervals(values, rng=rng)
-    return Result(model.name, setting.name, _digest(setting), values, means, totals, top)
+    return Result(values, means, totals, top)
 
 
 def exposure_interval(
@@ -135,18 +98,19 @@ def exposure_interval(
     return Interval(value, max(0.0, value - reach), min(1.0, value + reach))
 
 
-def rank(model: Model, setting: Setting, *, k: int, batch: int = 512) -> Places:
+def rank(model: Baseline, setting: Setting, *, k: int, batch: int = 512) -> Places:
     """Positions of the k best candidates of each user, best first, [u, k].
 
     What is in the history is never ranked. Equal scores rank in one random order, the same at every call and
     for every model: the order of a catalogue is informative (early ids are often the better known). An item
     that is scored minus infinity is never shown; -1 fills a list that ends early.
 
+    Args:
+        batch: users scored at once; memory is some arrays of [batch, items].
+
     Raises:
-        DataError: the model gave NaN, or scores of another shape; or k or batch is not at least 1.
+        DataError: the model gave NaN, or scores of another shape.
     """
-    if min(k, batch) < 1:
-        raise DataError(f"k and batch must be at least 1, got {k} and {batch}", field="k")
     users = setting.histories.shape[0]
     candidates = shuffled(setting.candidates)
     blocks = []
@@ -193,38 +157,23 @@ def _best(scores: Vectors, size: int) -> Counts:
     return (np.flatnonzero(chosen) % n).reshape(users, size)  # [b * size] -> [b, size]
 
 
-def compare(
-    a: Result, b: Result, metric: str, *, rng: np.random.Generator | None = None, draws: int = 5_000
-) -> Comparison:
+def p_value(differences: Values) -> float:
     """Whether two models differ on the same users, by a paired two-sided randomisation test.
 
     If the models did not differ, each user's two values could be swapped. p is the share of random swaps (the
-    observed outcome counts as one) with a mean difference at least as far from 0.
+    observed outcome counts as one) with a mean difference at least as far from 0. The swaps are the same at
+    each call, so that equal results give equal tests.
 
     Args:
-        metric: a name in `Result.values`, such as `"recall@20"`.
-        rng: of swaps and bootstrap; by default the same at each call, so that equal results give equal tests.
+        differences: of each user's value of a metric by one model, and by the other [u].
 
     Source: Smucker, Allan & Carterette 2007, A comparison of statistical significance tests for information
     retrieval evaluation.
-
-    Raises:
-        DataError: the two were asked different questions, or one has no such metric.
     """
-    if a.question != b.question:
-        raise DataError(
-            f"{a.model} ({a.setting}) and {b.model} ({b.setting}) answered different questions: evaluate both"
-            " on one setting"
-        )
-    if metric not in a.values or metric not in b.values:
-        known = sorted(a.values.keys() & b.values.keys())
-        raise DataError(f"no metric {metric!r} in both results: choose {', '.join(known)}", field="metric")
-    rng = np.random.Generator(np.random.PCG64(0)) if rng is None else rng
-    differences = a.values[metric] - b.values[metric]  # [u]
-    interval = mean_interval(differences, rng=rng)
+    rng = np.random.Generator(np.random.PCG64(0))
     observed = abs(differences.sum()) * (1 - 1e-9)  # swaps that give the same sum in another order are ties
-    farther = sum(abs(_signs(len(differences), rng) @ differences) >= observed for _ in range(draws))
-    return Comparison(interval, float((1 + farther) / (1 + draws)))
+    farther = sum(abs(_signs(len(differences), rng) @ differences) >= observed for _ in range(SWAPS))
+    return float((1 + farther) / (1 + SWAPS))
 
 
 def _signs(n: int, rng: np.random.Generator) -> Values:
@@ -233,7 +182,7 @@ def _signs(n: int, rng: np.random.Generator) -> Values:
     return bits.astype(np.float64) * 2 - 1
 
 
-def _scores(model: Model, histories: csr_matrix) -> Vectors:
+def _scores(model: Baseline, histories: csr_matrix) -> Vectors:
     """The model's scores of all items [b, items], checked."""
     scores = np.asarray(model.score(histories), np.float32)
     if scores.shape != histories.shape:
@@ -241,13 +190,3 @@ def _scores(model: Model, histories: csr_matrix) -> Vectors:
     if np.isnan(scores).any():
         raise DataError(f"{model.name} gave NaN as a score, which has no rank: look for a division by 0")
     return scores
-
-
-def _digest(setting: Setting) -> str:
-    """A digest of the question, the same in every process, as results may be kept on disk."""
-    sha = hashlib.sha256(setting.name.encode())
-    for rows in (setting.histories, setting.relevant):
-        sha.update(rows.indptr.astype(np.int64).tobytes())
-        sha.update(rows.indices.astype(np.int64).tobytes())
-    sha.update(setting.candidates.astype(np.int64).tobytes())
-    return sha.hexdigest()

@@ -2,8 +2,7 @@
 
 Bins depend on the split alone, so that every model has the same; empty bins are left out. By age and
 popularity the recall is of pairs: the share of the relevant (user, item) pairs of a bin whose item is in the
-user's list. By history it is the mean over users. Intervals are 95% bootstrap intervals over users. Each
-function raises `DataError` for a result that is not of the setting, or was not judged at k.
+user's list. By history it is the mean over users. Intervals are 95% bootstrap intervals over users.
 
 Source: Efron & Tibshirani 1993, An Introduction to the Bootstrap, chapter 13 (percentile intervals).
 """
@@ -16,7 +15,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mmrec.errors import DataError
 from mmrec.evaluate.logs import Setting
 from mmrec.evaluate.metrics import Counts, Interval, hits_of, mean_interval, resampled
 from mmrec.evaluate.run import Result
@@ -69,7 +67,6 @@ def by_popularity(
 
 def by_history(result: Result, setting: Setting, *, k: int = 20, rng: np.random.Generator) -> list[Slice]:
     """Mean recall@k of users by the length of their history: 1, 2-3, 4-7, 8-15 and so on."""
-    _check(result, setting, k)
     lengths = np.diff(setting.histories.indptr)  # [u]
     powers = np.frexp(lengths)[1]  # [u]: 1 for 1, 2 for 2 and 3, 3 for 4 to 7; 0 for none
     recalls = result.values[f"recall@{k}"]  # [u]
@@ -102,7 +99,6 @@ def _of_pairs(
     result: Result, setting: Setting, bins: Counts, names: Sequence[str], k: int, rng: np.random.Generator
 ) -> list[Slice]:
     """Recall of the relevant pairs by the bin of their item [items]; intervals are of ratios of sums."""
-    _check(result, setting, k)
     top, size = result.top[:, :k], len(names)
     found = hits_of(top, setting.relevant)  # [u, k]
     hits = np.stack([(found & (bins[top] == b)).sum(axis=1) for b in range(size)], axis=1)  # [u, bins]
@@ -115,14 +111,3 @@ def _of_pairs(
         interval = Interval(float(hits[:, b].sum() / n), float(low), float(high))
         slices.append(Slice(names[b], interval, int(n)))
     return slices
-
-
-def _check(result: Result, setting: Setting, k: int) -> None:
-    users = setting.relevant.shape[0]
-    if result.setting != setting.name or len(result.top) != users:
-        raise DataError(
-            f"{result.model} answered {len(result.top)} users of {result.setting!r}, the setting"
-            f" {setting.name!r} has {users}: give the setting that was evaluated"
-        )
-    if not 1 <= k <= result.top.shape[1] or f"recall@{k}" not in result.values:
-        raise DataError(f"{result.model} was not judged at k={k}: evaluate with it among `k`", field="k")

@@ -125,19 +125,14 @@ def leave_last_out(log: Log) -> Split:
     return _later("leave-last-out", "next item", log, train, before, last)
 
 
-def global_time(log: Log, *, share: float = 0.1) -> Split:
+def global_time(log: Log) -> Split:
     """One moment for all: the last tenth of the interactions is test, the tenth before it validation.
 
     Nothing that a model sees is later than what it is asked. Interactions of one moment stay together. A
     history is all that the user did before the part, so in test that of validation too. One setting,
     `future`, ranks items that had no interaction by then too.
-
-    Raises:
-        DataError: the share is not between 0 and .5, or the log is too small.
     """
-    if not 0 < share < 0.5:
-        raise DataError(f"share must be between 0 and .5, got {share}", field="share")
-    size = max(1, round(share * len(log.times)))
+    size = max(1, round(0.1 * len(log.times)))
     test = _latest(log.times, size)
     validation = np.zeros_like(test)
     validation[~test] = _latest(log.times[~test], size)

@@ -176,10 +176,8 @@ def drift(reference: Vectors, incoming: Vectors, *, rng: np.random.Generator) ->
     At most 500 of each are drawn, so the cost does not grow with the catalogue (about .2 s).
 
     Raises:
-        DataError: the embeddings are of different widths, or not finite.
+        DataError: an embedding is not finite.
     """
-    if reference.shape[1:] != incoming.shape[1:]:
-        raise DataError(f"embeddings of shape {reference.shape} and {incoming.shape} cannot be compared")
     if min(len(reference), len(incoming)) < FEWEST:
         return None
     x, y = (side[rng.permutation(len(side))[:MOST]].astype(np.float64) for side in (incoming, reference))
@@ -189,9 +187,7 @@ def drift(reference: Vectors, incoming: Vectors, *, rng: np.random.Generator) ->
     return Drift(mmd, p, psi(y, x), len(x), len(y))
 
 
-def mmd_test(
-    x: Values, y: Values, *, rng: np.random.Generator, permutations: int = PERMUTATIONS
-) -> tuple[float, float]:
+def mmd_test(x: Values, y: Values, *, rng: np.random.Generator) -> tuple[float, float]:
     """Unbiased squared MMD of x [n, d] and y [m, d] with a Gaussian kernel, and its permutation p-value.
 
     The kernel's width is the median distance of all pairs. The p-value is exact for any distribution.
@@ -204,17 +200,17 @@ def mmd_test(
     z, n, size = np.concatenate([x, y]), len(x), len(x) + len(y)
     distances = pdist(z, "sqeuclidean")  # of all pairs
     kernel = squareform(np.exp(-distances / (2 * (np.median(distances) or 1.0))))  # [size, size], diagonal 0
-    sides = np.zeros((1 + permutations, size))
+    sides = np.zeros((1 + PERMUTATIONS, size))
     sides[0, :n] = 1
     for row in sides[1:]:
         row[rng.permutation(size)[:n]] = 1
     values = _mmd(kernel, sides, n, len(y))
     # equal up to rounding counts as larger, as when all embeddings are the same
     larger = int(np.count_nonzero(values[1:] >= values[0] - 1e-12))
-    return float(values[0]), (1 + larger) / (1 + permutations)
+    return float(values[0]), (1 + larger) / (1 + PERMUTATIONS)
 
 
-def psi(reference: Values, incoming: Values, *, components: int = COMPONENTS, bins: int = BINS) -> float:
+def psi(reference: Values, incoming: Values) -> float:
     """Largest population stability index along the first principal components of the reference [m, d].
 
     Bins hold equal shares of the reference; half an item is added to each, so that no bin is empty.
@@ -224,15 +220,15 @@ def psi(reference: Values, incoming: Values, *, components: int = COMPONENTS, bi
     """
     centre = reference.mean(axis=0)
     _, _, axes = np.linalg.svd(reference - centre, full_matrices=False)  # [r, d]
-    axes = axes[:components].T  # [c, d] -> [d, c]
+    axes = axes[:COMPONENTS].T  # [c, d] -> [d, c]
     old, new = (reference - centre) @ axes, (incoming - centre) @ axes  # [m, d] @ [d, c], [n, d] @ [d, c]
-    return max(_psi(old[:, c], new[:, c], bins) for c in range(axes.shape[1]))
+    return max(_psi(old[:, c], new[:, c]) for c in range(axes.shape[1]))
 
 
-def _psi(old: Values, new: Values, bins: int) -> float:
-    edges = np.quantile(old, np.arange(1, bins) / bins)
+def _psi(old: Values, new: Values) -> float:
+    edges = np.quantile(old, np.arange(1, BINS) / BINS)
     p, q = (
-        (np.bincount(np.searchsorted(edges, values), minlength=bins) + 0.5) / (len(values) + 0.5 * bins)
+        (np.bincount(np.searchsorted(edges, values), minlength=BINS) + 0.5) / (len(values) + 0.5 * BINS)
         for values in (old, new)
     )
     return float(((q - p) * np.log(q / p)).sum())

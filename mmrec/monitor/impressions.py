@@ -1,6 +1,8 @@
-"""Logs what a service shows and what is clicked, without keeping its answers waiting.
+"""The monitor's logs of a store: what a service shows and what is clicked, without keeping answers waiting.
 
-Rows wait in memory for some seconds before a thread writes them, so a killed process loses only these.
+`impressions/` has a row for each item that an answer showed, `clicks/` one for each interaction with such an
+item. Both are folders of Parquet files, each complete at any moment. Rows wait in memory for some seconds
+before a thread writes them, so a killed process loses only these.
 """
 
 from __future__ import annotations
@@ -8,8 +10,11 @@ from __future__ import annotations
 import json
 import logging
 import threading
+import time
+import uuid
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import groupby
@@ -17,10 +22,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
+from mmrec.data.files import replacing
 from mmrec.errors import MmrecError
-from mmrec.monitor.log import CLICKS, CLICKS_FOLDER, IMPRESSIONS, IMPRESSIONS_FOLDER, ParquetLog, hour_of
 from mmrec.ranking.request import Exploration
+from mmrec.store.schema import TIME
 from mmrec.types import IMAGE, Recommendation
 
 if TYPE_CHECKING:
@@ -28,6 +35,25 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+IMPRESSIONS_FOLDER, CLICKS_FOLDER = "impressions", "clicks"  # in the store
+IMPRESSIONS = pa.schema([
+    ("request_id", pa.string()), ("time", TIME), ("route", pa.string()), ("user", pa.string()),
+    ("asked", pa.string()),  # the options as JSON without pictures; null if they are long
+    ("explore", pa.float64()),  # share of slots that the request gave to new items
+    ("latency_ms", pa.float64()),
+    ("slot", pa.int32()), ("item_id", pa.string()),  # slots from 0; both null if nothing was found
+    ("rung", pa.string()), ("score", pa.float64()),
+    ("propensity", pa.float64()),  # chance that this slot showed this item, given the slots above
+    ("cold", pa.bool_()),  # null if it is not known
+])
+CLICKS = pa.schema([
+    ("request_id", pa.string()), ("item_id", pa.string()), ("kind", pa.string()), ("time", TIME),
+])
+
+KEEP = timedelta(days=90)  # files of hours that lie further back are deleted
+MOST_ROWS = 20_000  # of a file; a larger batch becomes a file of its own
+HOUR = "%Y-%m-%dT%H"
+DAY = 86_400  # seconds
 MOST_WAITING = 50_000  # rows in memory while the disk refuses; later ones are dropped and counted
 MOST_ASKED = 4_096  # characters; longer options of a request are not logged
 MOST_ID = 64  # characters of a request's id
@@ -47,7 +73,6 @@ class ImpressionLog:
         cold: tells which items were cold; without it the log leaves that open.
         rows: number of waiting rows at which they are written at once.
         seconds: after which waiting rows are written, however few.
-        keep_days: how long the logs are kept.
 
     Attributes:
         dropped: rows that were not logged, as the disk refused for too long.
@@ -55,12 +80,12 @@ class ImpressionLog:
 
     def __init__(
         self, store: Path, *, cold: Coldness | None = None, rows: int = 5_000, seconds: float = 5.0,
-        keep_days: float = 90.0, clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.rows, self.seconds, self.clock, self.cold = rows, seconds, clock, cold
         self.dropped = 0
         self._logs = {
-            folder: ParquetLog(store / folder, schema, keep_days=keep_days)
+            folder: ParquetLog(store / folder, schema)
             for folder, schema in ((IMPRESSIONS_FOLDER, IMPRESSIONS), (CLICKS_FOLDER, CLICKS))
         }
         self._waiting: dict[str, list[Row]] = defaultdict(list)  # by folder
@@ -190,3 +215,73 @@ def _were_cold(
     added = snapshot.facts["added_at"].take(positions).to_pylist()
     borders = [datetime.fromisoformat(fitted) if fitted else time - UNTRAINED_COLD for time in times]
     return [at if at is None else at > border for at, border in zip(added, borders, strict=True)]
+
+
+def hour_of(moment: datetime) -> str:
+    """The hour of a moment in UTC, with which the names of files of its rows begin."""
+    return moment.astimezone(UTC).strftime(HOUR)
+
+
+class ParquetLog:
+    """One writer of a folder of Parquet files; other writers, in other processes too, have their own files.
+
+    Each batch rewrites the newest file beside the old one and swaps it in, until the file is full or its hour
+    is over. So files stay few, and a killed process leaves only complete ones.
+
+    Args:
+        schema: has a column `time`, in UTC.
+    """
+
+    def __init__(self, folder: Path, schema: pa.Schema) -> None:
+        self.folder, self.schema = folder, schema
+        self._path: Path | None = None  # of the newest file, whose rows these are
+        self._rows = schema.empty_table()
+
+    def append(self, hour: str, rows: pa.Table) -> None:
+        """Writes rows of one hour, as `hour_of` names it; only one thread at a time may call it.
+
+        Raises:
+            DataError: the disk refuses; the files are then as before.
+        """
+        path, kept = self._path, self._rows
+        full = kept.num_rows + rows.num_rows > MOST_ROWS
+        if path is None or full or not path.name.startswith(hour):
+            path, kept = self.folder / f"{hour}-{uuid.uuid4().hex[:12]}.parquet", self.schema.empty_table()
+            self.folder.mkdir(exist_ok=True)
+            self._delete_old(hour)
+        kept = pa.concat_tables([kept, rows])
+        with replacing(path) as file:
+            pq.write_table(kept, file, compression="zstd")
+        self._path, self._rows = path, kept
+
+    def _delete_old(self, hour: str) -> None:
+        """Deletes files that are past their time, and unfinished ones that a killed process left behind."""
+        oldest = (datetime.strptime(hour, HOUR) - KEEP).strftime(HOUR)
+        for path in self.folder.glob("*.parquet"):
+            if path.name < oldest:
+                path.unlink(missing_ok=True)
+        for path in self.folder.glob(".*.tmp"):
+            with suppress(FileNotFoundError):  # another process has just finished or deleted it
+                if time.time() - path.stat().st_mtime > DAY:
+                    path.unlink()
+
+
+def read(
+    folder: Path, schema: pa.Schema, since: datetime, until: datetime, *,
+    columns: Sequence[str] | None = None,
+) -> pa.Table:
+    """The rows of all writers from `since` on and before `until`, in no particular order."""
+    wanted = pa.schema([schema.field(name) for name in columns or schema.names])
+    period = [("time", ">=", since), ("time", "<", until)]
+    first, last = hour_of(since), hour_of(until)
+    parts = [wanted.empty_table()]
+    for path in sorted(folder.glob("*.parquet")):
+        if not first <= path.name[: len(first)] <= last:
+            continue
+        try:
+            parts.append(pq.read_table(path, columns=wanted.names, filters=period).cast(wanted))
+        except FileNotFoundError:  # another process has just deleted it as too old
+            continue
+        except (OSError, pa.ArrowException) as error:
+            log.warning("%s is left out, as it cannot be read: %s", path, error)
+    return pa.concat_tables(parts)

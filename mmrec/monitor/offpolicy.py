@@ -35,9 +35,6 @@ class Logged:
         page: number of the answer.
         slot: position on the page, from 0.
         user: number of the user who saw it, from 0 without gaps; one user's clicks are not independent.
-
-    Raises:
-        DataError: lengths differ, or a value is out of range.
     """
 
     reward: Values
@@ -45,17 +42,6 @@ class Logged:
     page: Codes
     slot: Codes
     user: Codes
-
-    def __post_init__(self) -> None:
-        parts = (self.reward, self.propensity, self.page, self.slot, self.user)
-        if len({len(part) for part in parts}) != 1 or not len(self.reward):
-            raise DataError(
-                f"a log needs at least one slot, and as many of each part: got {[len(p) for p in parts]}"
-            )
-        if not (np.isfinite(self.reward).all() and (self.reward >= 0).all()):
-            raise DataError("rewards must be finite and not below 0", field="reward")
-        if not ((self.propensity > 0) & (self.propensity <= 1 + ROUNDING)).all():
-            raise DataError("propensities must be above 0, and 1 at most", field="propensity")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +69,7 @@ class Estimate:
 
 
 def estimates(parts: Sequence[pa.Table], policies: Mapping[str, Policy]) -> tuple[Estimate, ...]:
-    """Estimates of policies by name, from rows of `judged`; none if there are no rows.
-
-    Raises:
-        DataError: a policy does not fit the log.
-    """
+    """Estimates of policies by name, from rows of `judged`; none if there are no rows."""
     if not sum(part.num_rows for part in parts):
         return ()
     rows = pa.concat_tables(parts)
@@ -104,14 +86,8 @@ def estimate(policy: str, logged: Logged, target: ArrayLike) -> Estimate:
     Source: Horvitz & Thompson 1952 (IPS); Swaminathan & Joachims 2015, The self-normalized estimator for
     counterfactual learning, eq. 7 (SNIPS); Owen 2013, Monte Carlo theory, methods and examples, chapter 9
     (intervals by the delta method, effective size), here with sums over users in place of single draws.
-
-    Raises:
-        DataError: there is not one probability for each slot.
     """
-    chances = np.asarray(target, np.float64)
-    if chances.shape != logged.reward.shape or not ((chances >= 0) & (chances <= 1 + ROUNDING)).all():
-        raise DataError("a policy must give one chance from 0 to 1 for each slot", field="target")
-    weight = page_weights(chances / logged.propensity, logged.page, logged.slot)
+    weight = page_weights(np.asarray(target) / logged.propensity, logged.page, logged.slot)
     parts = (np.ones_like(weight), weight * logged.reward, weight, logged.reward)
     sums: list[Values] = [np.bincount(logged.user, part).astype(np.float64) for part in parts]
     total, gained, weights, plain = sums  # [users] each

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from mmrec.encoders.base import Vectors
 from mmrec.monitor.figures import MOST, Drift, Figures, Mask, Tally, Window, clicked, drift, figures, windows
-from mmrec.monitor.log import IMPRESSIONS, read_clicks, read_impressions
+from mmrec.monitor.impressions import CLICKS, CLICKS_FOLDER, IMPRESSIONS, IMPRESSIONS_FOLDER, read
 from mmrec.monitor.offpolicy import Estimate, Policy, estimates, judged
 from mmrec.store import schema
 from mmrec.types import as_utc
@@ -75,7 +75,7 @@ def monitor(
         policies: by name, to be judged by the answers of `recommend`.
 
     Raises:
-        DataError: the period has too many windows, or a policy does not fit the log.
+        DataError: the period has too many windows, or a logged share is one half or more.
     """
     until = as_utc(until or datetime.now(UTC))
     spans = windows(since, until, window)
@@ -98,11 +98,11 @@ def _windows_shown(
     shop: Recommender, spans: Sequence[tuple[datetime, datetime]]
 ) -> Iterator[tuple[datetime, pa.Table, Mask]]:
     """Start of each window with an answer, what was shown in it [n], and whether it was clicked [n]."""
-    clicks = read_clicks(shop.path, spans[0][0], spans[-1][1] + LATEST_CLICK)
+    clicks = read(shop.path / CLICKS_FOLDER, CLICKS, spans[0][0], spans[-1][1] + LATEST_CLICK)
     worth = shop.behaviour.weight_of
     kinds = [kind for kind in pc.unique(clicks["kind"]).to_pylist() if worth(kind) >= worth("click")]
     for start, end in spans:
-        shown = read_impressions(shop.path, start, end, columns=READ)
+        shown = read(shop.path / IMPRESSIONS_FOLDER, IMPRESSIONS, start, end, columns=READ)
         if shown.num_rows:
             yield start, shown, clicked(shown, clicks, kinds)
 

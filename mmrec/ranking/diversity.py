@@ -15,13 +15,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mmrec.encoders.base import Vectors, unit
-from mmrec.errors import DataError
-from mmrec.ranking.request import ROUNDING, check_scores, scaled, shape_of
+from mmrec.ranking.request import ROUNDING, scaled
 from mmrec.search.hits import Positions
 from mmrec.types import AttributeValue
 
 MOST_LABELS = 1_000
-NOT_UNIT = 1e-2  # how far from 1 a squared norm may be, as vectors may have been rounded to float16
 Closing = Callable[[int], "list[int] | NDArray[np.bool_]"]  # a shown position -> positions that it closes
 
 
@@ -69,7 +67,7 @@ class Duplicates:
 
     def closing(self) -> Closing:
         """Closes the duplicates of what is shown."""
-        x, _ = unit_rows(self.vectors)
+        x = self.vectors
         return lambda shown: x @ x[shown] >= self.threshold - ROUNDING  # [m, d] @ [d] -> [m]
 
 
@@ -99,19 +97,6 @@ def label_rows(values: Sequence[AttributeValue | None]) -> Vectors:
     for row, group in zip(rows, groups, strict=True):
         row[[column[label] for label in group]] = 1
     return unit(rows)
-
-
-def unit_rows(vectors: Vectors) -> tuple[Vectors, NDArray[np.bool_]]:
-    """Rows [m, d], checked to have norm 1 or 0, and which of them [m] are not zeros."""
-    x = np.asarray(vectors, np.float32)
-    squares = np.einsum("md,md->m", x, x) if x.ndim == 2 else np.array(np.nan)  # NaN and infinity show here
-    described = squares != 0
-    if not (np.abs(squares - described) <= NOT_UNIT).all():
-        raise DataError(
-            f"vectors must be rows [m, d] of norm 1, or zeros, got {shape_of(x)}: normalise them first",
-            field="vectors",
-        )
-    return x, described
 
 
 def _labels(value: AttributeValue | None) -> Iterable[object]:
@@ -147,22 +132,9 @@ def select(
         relevance: of each candidate [m], on any scale.
         above: positions of candidates that the page shows already: they are not chosen again, but spreads,
             caps and duplicates count them.
-
-    Raises:
-        DataError: an argument is not finite or of another length than relevance, or rows of vectors are
-            neither of norm 1 nor zeros.
     """
-    scores = check_scores(relevance)
-    closings = [cap.closing() for cap in caps]
-    lengths = {len(cap.values) for cap in caps} | {len(spread.vectors) for spread in spreads}
-    if duplicates is not None:
-        closings.append(duplicates.closing())
-        lengths.add(len(duplicates.vectors))
-    if lengths - {len(scores)}:
-        raise DataError(
-            f"relevance has {len(scores)} candidates, but spreads, caps or duplicates have"
-            f" {', '.join(map(str, sorted(lengths)))}: give them in the same order", field="relevance",
-        )
+    scores = np.asarray(relevance, np.float64)
+    closings = [rule.closing() for rule in [*caps, duplicates] if rule is not None]
     return _greedy(scores, k, [spread for spread in spreads if spread.weight], closings, above)
 
 
@@ -204,7 +176,8 @@ class _Adding:
     """
 
     def __init__(self, spread: Spread, size: int) -> None:
-        self.x, self.described = unit_rows(spread.vectors)
+        self.x = spread.vectors
+        self.described: NDArray[np.bool_] = np.any(self.x, axis=1)
         self.share = np.float32(2 * spread.weight / max(1, size - 1))
         self.sums = np.zeros(len(self.x), np.float32)
 

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mmrec.errors import DataError
-from mmrec.ranking.request import Exploration, check_scores, scaled
+from mmrec.ranking.request import Exploration, scaled
 from mmrec.search.hits import Positions
 
 Chances = NDArray[np.float64]
@@ -26,23 +25,11 @@ class Pool:
         positions: positions of p different items [p]; they may be in the ranking too.
         relevance: relevance of each to this user [p], on any scale.
         ages: age of each in days [p]; items older than `max_age_days` are left out.
-
-    Raises:
-        DataError: lengths differ, a value is not finite, or a position is there twice.
     """
 
     positions: Positions
     relevance: NDArray[np.floating]
     ages: NDArray[np.floating]
-
-    def __post_init__(self) -> None:
-        _check_positions(self.positions, "new items")
-        for name in ("relevance", "ages"):
-            if len(check_scores(getattr(self, name), name)) != len(self.positions):
-                raise DataError(
-                    f"{name} must have one value for each of the {len(self.positions)} new items,"
-                    f" got {len(getattr(self, name))}", field=name,
-                )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,10 +56,7 @@ def explore(
     shown when both are used up. With a share of 0 these are the first k of the ranking, with propensity 1.
 
     Args:
-        ranking: positions of items [r], best first; k of them suffice.
-
-    Raises:
-        DataError: the ranking is not of different positions.
+        ranking: positions of different items [r], best first; k of them suffice.
     """
     slot = NextSlot(policy, ranking, pool)
     shown: list[int] = []
@@ -94,19 +78,15 @@ class NextSlot:
 
     `explore` draws from these chances. They also tell how likely this policy would have shown what another
     one has logged.
-
-    Raises:
-        DataError: the ranking is not of different positions.
     """
 
     def __init__(self, policy: Exploration, ranking: ArrayLike, pool: Pool) -> None:
-        _check_positions(ranking, "ranking")
         young = (np.asarray(pool.ages) <= policy.max_age_days) & (policy.share > 0)
         self.share = policy.share
         self.ranking: list[int] = np.asarray(ranking, np.intp).tolist()
         self.next = 0  # index in the ranking of the best that is not shown yet
         self.new = np.asarray(pool.positions, np.intp)[young]  # those not shown yet, with their logits
-        self.logits = scaled(check_scores(pool.relevance)[young]).astype(np.float64) / policy.temperature
+        self.logits = scaled(pool.relevance[young].astype(np.float64)).astype(np.float64) / policy.temperature
         self.above: set[int] = set()
 
     def fill(self, position: int) -> None:
@@ -130,9 +110,3 @@ class NextSlot:
             return self.new, chances + (1 - share) * same
         rest = np.full(len(ranked), 1 - share)
         return np.concatenate([self.new, ranked]), np.concatenate([chances, rest])
-
-
-def _check_positions(positions: ArrayLike, name: str) -> None:
-    array = np.asarray(positions)
-    if array.ndim != 1 or len(np.unique(array)) != len(array) or (array < 0).any():
-        raise DataError(f"{name} must be different positions from 0 up, of shape [n]", field=name)

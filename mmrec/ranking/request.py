@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypedDict
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from mmrec.encoders.base import Vectors
 from mmrec.errors import DataError
@@ -49,26 +49,12 @@ def check_share(value: object, name: str, field: str | None = None) -> float:
     return float(value)  # type: ignore[arg-type]
 
 
-def check_scores(scores: ArrayLike, name: str = "relevance") -> NDArray[np.float64]:
-    """Scores as an array [m]; raises DataError if they have another shape, or one is not finite."""
-    array = np.asarray(scores, np.float64)
-    if array.ndim != 1 or not np.isfinite(array).all():
-        raise DataError(f"{name} must be finite numbers of shape [m], got {shape_of(array)}", field=name)
-    return array
-
-
 def scaled(scores: NDArray[np.float64]) -> Vectors:
     """Scores [m] brought to [0, 1]: the worst candidate has 0, the best 1 (min-max); 0 if all are equal."""
     if not len(scores):
         return np.zeros(0, np.float32)
     low, high = scores.min(), scores.max()
     return ((scores - low) / ((high - low) or 1.0)).astype(np.float32)
-
-
-def shape_of(array: NDArray[np.floating]) -> str:
-    """Shape of an array, and how many of its values are NaN or infinite, for an error message."""
-    broken = np.count_nonzero(~np.isfinite(array))
-    return f"shape {list(array.shape)}" + (f" with {broken} that are NaN or infinite" if broken else "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

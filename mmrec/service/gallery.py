@@ -17,7 +17,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mmrec.data import images
 from mmrec.data.files import replacing
-from mmrec.data.image_formats import Limits
 from mmrec.errors import DataError
 from mmrec.recommender import Recommender
 from mmrec.types import RUNGS, ImageSource, Item, Recommendation, as_utc
@@ -260,7 +259,7 @@ def write_gallery(path: str | Path, page: GalleryPage) -> None:
 def _data_uri(source: ImageSource) -> str:
     """A small JPEG of a picture; an empty string if it cannot be read."""
     try:
-        picture, file = images.decode(source, Limits(side=SIDE)), io.BytesIO()
+        picture, file = images.decode(source, SIDE), io.BytesIO()
     except DataError:
         return ""
     picture.save(file, "JPEG", quality=QUALITY, optimize=True)

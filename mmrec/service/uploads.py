@@ -18,7 +18,7 @@ from starlette.requests import Request
 from mmrec.data import images
 from mmrec.data.cleaning import tidied
 from mmrec.data.files import replacing
-from mmrec.data.image_formats import Limits, format_of
+from mmrec.data.image_formats import format_of
 from mmrec.data.rows import (
     BAD,
     Refused,
@@ -254,7 +254,7 @@ def picture(
         tag = f'"{images.digest(source)[:32]}-{size}"'
         if tag == known:
             return tag, None
-        small, file = images.decode(source, Limits(side=size)), io.BytesIO()
+        small, file = images.decode(source, size), io.BytesIO()
     except IndexError:
         raise UnknownItem(f"{item_id!r} has {len(sources)} pictures, none with n={n}") from None
     except DataError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from copy import copy
 from datetime import timedelta
@@ -23,6 +24,7 @@ LOOK = 16.0  # writes after which the files are counted, which takes as long as 
 ROWS = 50  # that are taken for one more write
 BLOCK = 1_000  # keys in one `IN (...)`
 INDEX_CACHE, METADATA_CACHE = 128 * 2**20, 32 * 2**20  # bytes
+POOL = 2**30  # bytes that a write may sort in; by default 300 MB, which a few thousand wide rows exceed
 STREAM = 4_096  # rows of a batch that is streamed
 WRITTEN = pa.field("written", pa.int64())  # a column of this name tells which version a row came after
 T = TypeVar("T")
@@ -34,6 +36,7 @@ class KeyedTable:
     def __init__(
         self, files: StoreFiles, name: str, schema: pa.Schema, index_cache: int = INDEX_CACHE
     ) -> None:
+        os.environ.setdefault("LANCE_MEM_POOL_SIZE", str(POOL))  # LanceDB reads it as it loads
         import lancedb
 
         self.name, self.key, self._files = name, schema.names[0], files

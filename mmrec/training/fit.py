@@ -17,6 +17,7 @@ from mmrec.errors import DataError, NotFitted
 from mmrec.evaluate.logs import Log, log_of_shop
 from mmrec.evaluate.splits import rows_of
 from mmrec.model.saved import Head
+from mmrec.ranking.request import check_whole
 from mmrec.search.snapshot import Snapshot
 from mmrec.store.catalogue import Catalogue
 from mmrec.store.interactions import Interactions
@@ -36,7 +37,7 @@ class FitReport:
         interactions: that were learned from, one for each user and item.
         seconds: wall time.
         warm_start: whether it went on from the head before.
-        ordered: whether it learned what comes next.
+        ordered: whether it learned which items come next in a history.
         served: whether the head serves; plain content does if it does not.
         verdicts: what serves in each situation and why, with figures of users by whom nothing was chosen.
         fields: weight of each field in the content tower.
@@ -71,7 +72,7 @@ def fit(
 
     Args:
         warm_start: go on from the head that serves; its blend is kept unless that comparison changes it.
-        ordered: learn what comes next, in place of what belongs together; a warm start does as before.
+        ordered: learn which items come next in a history; a warm start does as the training before it.
         epochs: passes over all users; None takes the default.
         seed: the same gives the same head, on one device.
         device: of torch, such as `"cuda"`; None takes the CPU.
@@ -143,9 +144,7 @@ def refining(before: Head, model: TwoTower, users: int) -> TwoTower:
 
 
 def _with_epochs(model: TwoTower, epochs: int) -> TwoTower:
-    if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1:
-        raise DataError(f"epochs must be a whole number from 1 up, got {epochs!r}", field="epochs")
-    recipe = replace(model.settings.recipe, epochs=epochs)
+    recipe = replace(model.settings.recipe, epochs=check_whole(epochs, "epochs", 1))
     return replace(model, settings=replace(model.settings, recipe=recipe))
 
 

@@ -46,7 +46,8 @@ class TwoTower(Baseline):
     Args:
         spans: where each field lies in the content; None takes it as one field.
         ids: of all items; None takes their positions.
-        ordered: whether the item embeddings learn what comes next, in place of what belongs together.
+        ordered: whether the item embeddings learn which items come next in a history; else which items occur
+            in the same histories, in whatever order.
         even: whether cold items are calibrated for a shop, where a new item is asked for as often as a known
             one; else as the item-cold protocol asks.
         settings: what all parts and the content tower are learned with.
@@ -80,7 +81,8 @@ class TwoTower(Baseline):
     kernel: FieldKernel = field(init=False, repr=False)
     _rows: Vectors = field(init=False, repr=False)
 
-    def _learn(self, train: csr_matrix, content: Vectors, /) -> None:
+    def fit(self, train: csr_matrix, content: Vectors, /) -> None:
+        """Validates, or goes on from the head before; then learns all parts and the content tower."""
         rng = np.random.Generator(np.random.PCG64(self.seed))
         hot = np.unique(train.indices).astype(np.intp)
         if self.before is None:
@@ -191,7 +193,8 @@ class TwoTower(Baseline):
         if self.watch:
             self.watch(said)
 
-    def _rank(self, histories: csr_matrix, /) -> Vectors:
+    def score(self, histories: csr_matrix, /) -> Vectors:
+        """Inner products of users and items [u, items]."""
         lengths = np.diff(histories.indptr)
         sums = history_sums(histories, self.towers.remembered(self._rows), self.towers.blend.fade)
         return self.towers.vectors(sums, lengths) @ self.towers.searched(self._rows).T  # [u, d] @ [d, items]

@@ -59,7 +59,7 @@ class DropoutNet(Baseline):
     _user_tower: torch.nn.Module = field(init=False, repr=False)
     _vectors: Vectors = field(init=False, repr=False)  # [items, f]
 
-    def _learn(self, train: csr_matrix, content: Vectors, /) -> None:
+    def fit(self, train: csr_matrix, content: Vectors, /) -> None:
         import torch
 
         self._als = ALS(factors=self.factors, regularization=self.regularization, seed=self.seed)
@@ -96,7 +96,7 @@ class DropoutNet(Baseline):
             loss.backward()
             optimiser.step()
 
-    def _rank(self, histories: csr_matrix, /) -> Vectors:
+    def score(self, histories: csr_matrix, /) -> Vectors:
         import torch
 
         inputs = self._user_inputs(histories, self._als.user_factors(histories))

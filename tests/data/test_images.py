@@ -19,7 +19,7 @@ from PIL import Image, ImageOps
 from PIL.PngImagePlugin import PngImageFile
 
 import mmrec
-from mmrec.data import images
+from mmrec.data import image_formats, images
 from mmrec.errors import DataError
 
 PROGRAM = Path(__file__).with_name("hostile.py")
@@ -42,7 +42,7 @@ def decoded_or_refused(source):
         error = caught
     else:
         assert picture.mode == "RGB"
-        assert 1 <= min(picture.size) <= max(picture.size) <= images.DEFAULT.side
+        assert 1 <= min(picture.size) <= max(picture.size) <= images.SIDE
         return picture
     assert error.field == "image"
     assert str(error).startswith("picture ")
@@ -222,29 +222,32 @@ def test_a_transparent_colour_of_a_palette_is_white():
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
 def test_a_big_picture_is_reduced_in_proportion(kind):
     big = scene((3001, 1501))
-    small = images.decode(encode(big, kind), images.Limits(side=300))
+    small = images.decode(encode(big, kind), side=300)
     assert small.size == (300, 150)
     assert near(small, big.resize((300, 150), Image.Resampling.BOX), tolerance=3)
 
 
-def test_each_limit_holds(tmp_path):
+def test_each_limit_holds(tmp_path, monkeypatch):
     path = tmp_path / "a.png"
     path.write_bytes(ODD["png"])
     for source in (path, ODD["png"]):
-        for limits, words in [
-            (images.Limits(bytes=100), "more than 100"), (images.Limits(pixels=100), "64 x 48 pixels"),
-            (images.Limits(memory=100), "bytes of memory"), (images.Limits(seconds=-1), "too long"),
+        for module, limit, value, words in [
+            (images, "MAX_BYTES", 100, "more than 100"), (image_formats, "MAX_PIXELS", 100, "64 x 48 pixels"),
+            (image_formats, "MAX_MEMORY", 100, "bytes of memory"), (images, "MAX_SECONDS", -1, "too long"),
         ]:
-            with pytest.raises(DataError, match=words):
-                images.decode(source, limits)
+            with monkeypatch.context() as patch:
+                patch.setattr(module, limit, value)
+                with pytest.raises(DataError, match=words):
+                    images.decode(source)
 
 
 def test_a_slow_progressive_jpeg_is_cut_off(monkeypatch):
     """It gets its bytes in small portions, and after each of them the clock is asked."""
     looks = itertools.count()
     monkeypatch.setattr(images, "time", SimpleNamespace(monotonic=lambda: float(next(looks))))
+    monkeypatch.setattr(images, "MAX_SECONDS", 20)
     with pytest.raises(DataError, match="too long"):
-        images.decode(BUILD["scan_bomb"](90), images.Limits(seconds=20))
+        images.decode(BUILD["scan_bomb"](90))
     assert next(looks) < 30
 
 
@@ -284,7 +287,7 @@ def test_too_little_memory_is_not_told_as_damage(monkeypatch, tmp_path, error):
         assert caught.value.field == "image"
 
 
-def test_a_picture_that_was_read_is_not_read_again(tmp_path):
+def test_a_picture_that_was_read_is_not_read_again(tmp_path, monkeypatch):
     path = tmp_path / "a.png"
     path.write_bytes(ODD["png"])
     picture = images.read(path)
@@ -292,8 +295,9 @@ def test_a_picture_that_was_read_is_not_read_again(tmp_path):
     assert images.digest(picture) == images.digest(ODD["png"])
     assert near(images.decode(picture), scene(), tolerance=1e-9)
     images.check(picture)
+    monkeypatch.setattr(images, "MAX_BYTES", 100)
     with pytest.raises(DataError, match="more than 100 bytes"):
-        images.decode(picture, images.Limits(bytes=100))
+        images.decode(picture)
 
 
 def test_what_is_wrong_with_a_picture_that_was_read_names_its_file(tmp_path):

@@ -14,8 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmrec.encoders.base import FEW, TURN, Encoder, Fingerprint, unit
-from mmrec.encoders.toy import ToyImage, ToyText
+from mmrec.encoders.base import FEW, TURN, Encoder, Fingerprint, ToyImage, ToyText, unit
 from mmrec.errors import DataError, EncodeError
 
 COMPASS = {"n": (0, 1), "s": (0, -1), "e": (1, 0), "w": (-1, 0)}

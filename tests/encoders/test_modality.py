@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mmrec import Config, Item, Recommender
-from mmrec.encoders.base import Encoder, Fingerprint
+from mmrec.encoders.base import Encoder, Fingerprint, ToyImage, ToyText
 from mmrec.encoders.modality import (
     MODALITIES,
     TEXT,
@@ -19,7 +19,6 @@ from mmrec.encoders.modality import (
     encoder_names,
     modality_of,
 )
-from mmrec.encoders.toy import ToyImage, ToyText
 from mmrec.errors import DataError, EncodeError, StoreMismatch
 
 TOY = {"text": "toy", "image": "toy"}

@@ -3,8 +3,8 @@ from dataclasses import FrozenInstanceError
 import pytest
 
 from mmrec.encoders import MODELS, load_encoder
+from mmrec.encoders.base import ToyImage, ToyText
 from mmrec.encoders.registry import find
-from mmrec.encoders.toy import ToyImage, ToyText
 from mmrec.errors import EncodeError
 
 

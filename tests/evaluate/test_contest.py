@@ -54,7 +54,7 @@ class Hasty(TwoTower):
 
 def fitted():
     """Of the hasty heads, those that learned: one on validation, and one more to be judged."""
-    return [model for model in Hasty.made if model._items]
+    return [model for model in Hasty.made if hasattr(model, "towers")]
 
 
 @pytest.fixture
@@ -214,12 +214,12 @@ class ByPosition(Baseline):
     sign: int = 1
     grid: ClassVar[Grid] = ({"sign": 1}, {"sign": -1})
 
-    def _learn(self, train, content, /):
+    def fit(self, train, content, /):
         if self.watch:
             self.watch({"stage": "started"})
             self.watch({"epoch": 1, "loss": 0.5})
 
-    def _rank(self, histories, /):
+    def score(self, histories, /):
         places = self.sign * np.arange(histories.shape[1], dtype=np.float32)
         return np.tile(places, (histories.shape[0], 1))
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,28 +14,25 @@ from mmrec.errors import DataError
 from mmrec.evaluate import metrics
 from mmrec.evaluate.metrics import (
     Interval,
+    at_k,
     cold_share,
     coverage,
     diversity,
     exposure,
     gini,
     head_share,
-    hit_rate_at_k,
     hits_of,
-    map_at_k,
     mean_interval,
     mean_intervals,
-    mrr_at_k,
     ndcg_at_k,
     novelty,
-    precision_at_k,
     recall_at_k,
 )
 
-METRICS = {
-    "recall": recall_at_k, "precision": precision_at_k, "hit_rate": hit_rate_at_k, "ndcg": ndcg_at_k,
-    "mrr": mrr_at_k, "map": map_at_k,
-}
+METRICS = {name: partial(at_k, metric) for name, metric in metrics.METRICS.items()}
+precision_at_k, hit_rate_at_k, mrr_at_k, map_at_k = (
+    METRICS[name] for name in ("precision", "hit_rate", "mrr", "map")
+)
 EMPTY = np.array([[-1, -1]])
 
 
@@ -275,30 +273,27 @@ def test_values_of_the_same_users_are_resampled_together() -> None:
 def test_the_interval_agrees_with_scipy() -> None:
     stats = pytest.importorskip("scipy.stats")
     values = np.random.default_rng(1).beta(2, 5, 300)
-    ours = mean_interval(values, rng=np.random.default_rng(2), draws=5_000)
+    ours = mean_interval(values, rng=np.random.default_rng(2))
     theirs = stats.bootstrap(
         (values,), np.mean, n_resamples=5_000, method="percentile", rng=np.random.default_rng(3)
     ).confidence_interval
     assert ours.mean == pytest.approx(values.mean())
-    np.testing.assert_allclose([ours.low, ours.high], [theirs.low, theirs.high], atol=0.003)
+    np.testing.assert_allclose([ours.low, ours.high], [theirs.low, theirs.high], atol=0.004)
 
 
 def test_the_interval_holds_the_true_mean_about_as_often_as_it_says() -> None:
     rng = np.random.default_rng(4)
     held = 0
     for _ in range(200):
-        interval = mean_interval(rng.uniform(size=60), rng=rng, level=0.8, draws=300)
+        interval = mean_interval(rng.uniform(size=60), rng=rng)
         held += interval.low <= 0.5 <= interval.high
-    assert 0.70 <= held / 200 <= 0.90
+    assert 0.90 <= held / 200 <= 0.99
 
 
-def test_a_lower_level_gives_a_narrower_interval_and_the_same_seed_the_same_one() -> None:
+def test_the_same_seed_gives_the_same_interval() -> None:
     values = np.random.default_rng(5).uniform(size=50)
-    wide, narrow, again = (
-        mean_interval(values, rng=np.random.default_rng(6), level=level) for level in (0.95, 0.5, 0.95)
-    )
-    assert wide.low < narrow.low < narrow.mean < narrow.high < wide.high
-    assert wide == again
+    one, again, other = (mean_interval(values, rng=np.random.default_rng(seed)) for seed in (6, 6, 7))
+    assert one == again != other
 
 
 def test_no_values_are_refused() -> None:

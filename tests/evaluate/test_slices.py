@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
-from mmrec.errors import DataError
 from mmrec.evaluate.logs import Setting
 from mmrec.evaluate.metrics import mean_interval
 from mmrec.evaluate.run import Result, evaluate
@@ -129,15 +128,6 @@ def test_intervals_of_pairs_resample_users_not_pairs():
 def test_a_bin_of_one_user_has_an_interval_of_that_user_alone(three):
     found = by_popularity(answered(three), three, np.array([9, 4, 3, 3, 2, 1, 0, 0]), k=2, rng=rng())
     assert (found[1].recall.low, found[1].recall.high) == (1, 1)  # resamples without the user say nothing
-
-
-def test_a_result_of_another_setting_or_length_is_refused(three):
-    other = Setting("other", three.histories, three.relevant, three.candidates)
-    for cut in (by_history, lambda *a, **o: by_popularity(*a, np.ones(8, int), **o)):
-        with pytest.raises(DataError, match="'other'"):
-            cut(answered(three), other, k=2, rng=rng())
-        with pytest.raises(DataError, match="k=3"):
-            cut(answered(three), three, k=3, rng=rng())
 
 
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=60), st.integers(1, 12))

@@ -199,10 +199,11 @@ def test_a_log_that_goes_by_time_and_not_by_user_is_read_alike() -> None:
 
 
 def test_one_moment_divides_all_users_and_newcomers_are_not_asked() -> None:
-    # Ten interactions, a fifth is two: test from time 8 on, validation from 6 on; u2 comes at 9.
-    log = log_from("abcd", "fedcb", "a", times=[0, 2, 6, 8, 1, 3, 4, 5, 7, 9])
-    split = splits.global_time(log, share=0.2)
-    assert shown(split.train) == ["ab", "fedc", ""]
+    # Twenty interactions, a tenth is two: test from time 18 on, validation from 16 on; u2 comes at 19.
+    users = "abcd", "fedcb", "a", "abcde", "bcdef"
+    log = log_from(*users, times=[0, 2, 16, 18, 1, 3, 4, 5, 17, 19, *range(6, 16)])
+    split = splits.global_time(log)
+    assert shown(split.train) == ["ab", "fedc", "", "abcde", "bcdef"]
     validation, test = split.validation["future"], split.test["future"]
     assert (shown(validation.histories), shown(validation.relevant)) == (["ab", "fedc"], ["c", "b"])
     assert (shown(test.histories), shown(test.relevant)) == (["abc"], ["d"])
@@ -210,16 +211,10 @@ def test_one_moment_divides_all_users_and_newcomers_are_not_asked() -> None:
 
 def test_interactions_of_one_moment_stay_together() -> None:
     log = log_from("abcdef", times=[0, 1, 2, 3, 3, 3])
-    split = splits.global_time(log, share=0.17)
+    split = splits.global_time(log)
     assert shown(split.test["future"].relevant) == ["def"]
     with pytest.raises(DataError, match="no interaction is left for training"):
         splits.global_time(log_from("abcdef", times=[3] * 6))
-
-
-@pytest.mark.parametrize("share", [0, 0.5, -1, float("nan")])
-def test_a_share_that_leaves_no_training_is_refused(share: float) -> None:
-    with pytest.raises(DataError, match="share must be between"):
-        splits.global_time(log_from("abc"), share=share)
 
 
 # All of them
@@ -272,4 +267,7 @@ def test_whatever_the_log_each_row_is_ordered_by_time_and_no_answer_is_seen(rows
                 assert setting.histories.sum(axis=1).min() >= 1
                 assert set(setting.relevant.indices) <= set(setting.candidates)
                 assert not split.train[:, split.cold].nnz
+        for name, setting in split.test.items():  # no interaction is in two parts
+            asked = split.validation[name].relevant.nnz + setting.relevant.nnz
+            assert split.train.nnz + asked <= len(log.items)
     assume(made)

@@ -306,7 +306,7 @@ def test_an_object_of_objects_is_a_table_too(tmp_path: Path, value: dict[str, An
 def test_the_list_that_is_taken_is_told(tmp_path: Path) -> None:
     file = table_file(written(tmp_path / "x.json", json.dumps(OBJECT)))
     assert len(list(file.records())) == 2
-    assert file.notes == ["the rows are the objects of the list 'products': 1 time, first in line 1"]
+    assert file.notes == ["the rows are the objects of the list 'products'"]
 
 
 def test_a_product_with_a_list_of_objects_is_a_product(tmp_path: Path) -> None:

@@ -55,7 +55,8 @@ def test_a_session_stands_for_a_user_that_is_not_known(tmp_path):
     assert any("'session_id' stands for one" in note for note in notes)
     acts, notes = read(tmp_path, "b.csv", "user_id,session_id,item_id\n,s1,a\nu,s2,b\n")
     assert [act.user_id for act in acts] == ["s1", "u"]
-    assert any("1 rows name no user" in note for note in notes)
+    told = "rows name no user, so their session stands for one"
+    assert any(told in note and note.endswith(": 1") for note in notes)
 
 
 def test_ratings_become_kinds_on_their_scale(tmp_path):

@@ -9,7 +9,7 @@ from scipy.spatial.distance import cdist, pdist
 
 from mmrec.errors import DataError
 from mmrec.monitor.figures import ALPHA, FEWEST, Tally, clicked, drift, figures, mmd_test, psi, windows
-from mmrec.monitor.log import CLICKS, IMPRESSIONS
+from mmrec.monitor.impressions import CLICKS, IMPRESSIONS
 
 NOON = datetime(2025, 3, 1, 12, tzinfo=UTC)
 
@@ -115,19 +115,19 @@ def by_pairs(x, y):
 def test_mmd_agrees_with_sums_over_pairs():
     x, y = cloud(13, 0).astype(float), cloud(21, 1, shift=1).astype(float)
     # the median of squares is not quite the square of the median where two middle values are averaged
-    assert mmd_test(x, y, rng=rng(), permutations=9)[0] == pytest.approx(by_pairs(x, y), rel=0.01)
+    assert mmd_test(x, y, rng=rng())[0] == pytest.approx(by_pairs(x, y), rel=0.01)
 
 
 def test_the_p_value_counts_divisions_that_are_as_extreme():
     x, y = np.zeros((4, 1)), np.full((4, 1), 9.0)
-    value, p = mmd_test(x, y, rng=rng(), permutations=999)
+    value, p = mmd_test(x, y, rng=rng())
     assert value > 0.5
     # of the 70 divisions of eight items two are as extreme: the true one and its mirror image
     assert p == pytest.approx(2 / 70, abs=0.02)
 
 
 def test_where_nothing_changed_there_are_as_many_alarms_as_promised():
-    values = [mmd_test(cloud(40, 2 * s), cloud(60, 2 * s + 1), rng=rng(s), permutations=99)[1]
+    values = [mmd_test(cloud(40, 2 * s), cloud(60, 2 * s + 1), rng=rng(s))[1]
               for s in range(300)]
     assert 0.05 <= np.mean(np.array(values) <= 0.1) <= 0.15  # 3 standard errors around .1
     assert np.mean(np.array(values) <= ALPHA) <= 0.03
@@ -153,16 +153,15 @@ def test_the_same_embedding_everywhere_is_no_drift():
 def test_too_few_say_nothing_and_what_cannot_be_compared_is_refused():
     assert drift(cloud(100, 0), cloud(FEWEST - 1, 1), rng=rng()) is None
     assert drift(cloud(FEWEST - 1, 0), cloud(100, 1), rng=rng()) is None
-    with pytest.raises(DataError, match="cannot be compared"):
-        drift(cloud(40, 0), cloud(40, 1, d=9), rng=rng())
     with pytest.raises(DataError, match="doctor"):
         drift(np.full((40, 3), np.nan, np.float32), cloud(40, 1, d=3), rng=rng())
 
 
-def test_psi_by_hand():
+def test_psi_by_hand(monkeypatch):
     # In halves of the reference: 2 and 2 of 4, and 3 and 1 of 4; with half an item more in each bin.
     reference, incoming = np.array([[0.0], [1], [2], [3]]), np.array([[0.0], [0.5], [1], [3]])
     p, q = np.array([2.5, 2.5]) / 5, np.array([3.5, 1.5]) / 5
     expected = ((q - p) * np.log(q / p)).sum()
-    assert psi(reference, incoming, components=1, bins=2) == pytest.approx(expected)
-    assert psi(reference, reference, bins=2) == 0
+    monkeypatch.setattr("mmrec.monitor.figures.BINS", 2)
+    assert psi(reference, incoming) == pytest.approx(expected)
+    assert psi(reference, reference) == 0

@@ -12,8 +12,15 @@ import pytest
 
 from mmrec.errors import StoreError
 from mmrec.monitor import impressions
-from mmrec.monitor.impressions import ImpressionLog, watching
-from mmrec.monitor.log import IMPRESSIONS_FOLDER, read_clicks, read_impressions
+from mmrec.monitor.impressions import (
+    CLICKS,
+    CLICKS_FOLDER,
+    IMPRESSIONS,
+    IMPRESSIONS_FOLDER,
+    ImpressionLog,
+    read,
+    watching,
+)
 from mmrec.ranking.request import Exploration
 from mmrec.types import Recommendation
 
@@ -26,12 +33,13 @@ FOUND = [
 
 
 def shown(store):
-    return read_impressions(store, *EVER).to_pylist()
+    return read(store / IMPRESSIONS_FOLDER, IMPRESSIONS, *EVER).to_pylist()
 
 
 def clicks(store):
     names = ("request_id", "item_id", "kind", "time")
-    return [tuple(row[name] for name in names) for row in read_clicks(store, *EVER).to_pylist()]
+    rows = read(store / CLICKS_FOLDER, CLICKS, *EVER).to_pylist()
+    return [tuple(row[name] for name in names) for row in rows]
 
 
 @pytest.fixture
@@ -155,7 +163,7 @@ def test_a_killed_process_loses_no_more_than_what_it_had_not_written(tmp_path, d
     time.sleep(delay)  # for another moment of its work
     process.kill()
     written = [int(line) for line in process.communicate()[0].splitlines()]
-    rows = read_impressions(tmp_path, *EVER)
+    rows = read(tmp_path / IMPRESSIONS_FOLDER, IMPRESSIONS, *EVER)
     requests = sorted(int(name) for name in set(rows["request_id"].to_pylist()))
     assert requests == list(range(len(requests)))  # no hole
     assert len(requests) > max(written, default=19)

@@ -11,8 +11,7 @@ from fastapi.testclient import TestClient
 
 from mmrec import Item, Recommender
 from mmrec.errors import DataError
-from mmrec.monitor.impressions import ImpressionLog, watching
-from mmrec.monitor.log import read_impressions
+from mmrec.monitor.impressions import IMPRESSIONS, IMPRESSIONS_FOLDER, ImpressionLog, read, watching
 from mmrec.monitor.offpolicy import with_share
 from mmrec.monitor.report import monitor, tables_of
 from mmrec.ranking.request import Exploration
@@ -184,7 +183,8 @@ def test_the_service_logs_what_it_shows_and_what_is_clicked(open_shop, red_blue,
     assert window.requests == 3
     assert {rung: tally.shown for rung, tally in window.rungs.items()} == {"history": 6, "search": 2}
     assert (window.rungs["history"].clicked, window.all.clicked) == (1, 1)
-    rows = read_impressions(shop.path, window.start, window.start + timedelta(days=1)).to_pylist()
+    day = window.start, window.start + timedelta(days=1)
+    rows = read(shop.path / IMPRESSIONS_FOLDER, IMPRESSIONS, *day).to_pylist()
     explored = [row for row in rows if row["explore"] == 0.3]
     assert len(explored) == 3
     assert all(0 < row["propensity"] < 1 for row in explored)

@@ -261,8 +261,6 @@ def test_a_selection_leaves_its_arguments_alone():
     np.testing.assert_array_equal(x, before[1])
 
 
-X = np.eye(3, dtype=np.float32)
-NAN = np.array([[1, 0, 0], [np.nan, 0, 0], [0, 0, 1]], np.float32)
 
 
 @pytest.mark.parametrize(("call", "words"), [
@@ -275,18 +273,10 @@ NAN = np.array([[1, 0, 0], [np.nan, 0, 0], [0, 0, 1]], np.float32)
     (lambda: Request(k=-1), "k must be a whole number from 1 .* got -1"),
     (lambda: check_k(10_001), "k must be a whole number from 1 to 10,000"),
     (lambda: check_k(2.0), "k must be a whole number"),
-    (lambda: spread_page([1, 2, 3], NAN, 2, 0.5), "vectors must be rows .* 1 that are NaN or infinite"),
-    (lambda: spread_page([1, 2, 3], 2 * X, 2, 0.5), "of norm 1, or zeros.*normalise them"),
-    (lambda: spread_page([1, 2, 3], np.ones(3, np.float32), 2, 0.5), r"vectors must be rows .*shape \[3\]"),
-    (lambda: spread_page([1, 2], X, 2, 0.5), "relevance has 2 candidates, .* have 3"),
-    (lambda: spread_page([1, np.nan, 2], X, 2, 0.5), r"relevance must be finite .* with 1 that"),
-    (lambda: select([[1.0]], 2), r"relevance must be finite .*shape \[1, 1\]"),
     (lambda: Request(diversity={"image": 0.6, "title": 0.5}), "sum to 1 at most, got .*0.6.*0.5"),
-    (lambda: select([1, 2], 2, caps=[Cap(["a"], 1)]), "relevance has 2 candidates, .* have 1"),
     (lambda: Request(max_per={"brand": 0}), r"max_per\['brand'\] must be a whole number from 1 .* got 0"),
     (lambda: Request(distinct=0), "distinct must be above 0"),
     (lambda: Request(distinct=np.nan), "distinct must be a number from 0 to 1"),
-    (lambda: distinct(NAN, [0, 1], 0.9), "vectors must be rows"),
 ])
 def test_bad_input_is_told_what_is_wrong_with_it(call, words):
     with pytest.raises(DataError, match=words) as error:

@@ -175,9 +175,6 @@ def test_a_long_page_takes_no_long_time():
     assert len(set(shown.positions.tolist())) == 10_000
 
 
-EMPTY = np.zeros(0)
-
-
 @pytest.mark.parametrize(("call", "words"), [
     (lambda: Exploration(share=1.5), r"share must be a number from 0 to 1, got 1\.5"),
     (lambda: Exploration(share=-0.1), "share must be"),
@@ -187,13 +184,6 @@ EMPTY = np.zeros(0)
     (lambda: Exploration(temperature=np.nan), "temperature must be a finite number above 0, got nan"),
     (lambda: Exploration(temperature="hot"), "temperature must be .* got 'hot'"),
     (lambda: Request(k=0, explore=POLICY), "k must be a whole number from 1"),
-    (lambda: explore(POLICY, [1, 2, 1], POOL, 2, rng=rng()), "ranking must be different positions"),
-    (lambda: explore(POLICY, [1, -1], POOL, 2, rng=rng()), "ranking must be different positions from 0 up"),
-    (lambda: Pool(np.array([1, 1]), np.ones(2), np.ones(2)), "new items must be different positions"),
-    (lambda: Pool(np.array([1, 2]), np.ones(1), np.ones(2)), "relevance must have one value for each"),
-    (lambda: Pool(np.array([1, 2]), np.ones(2), EMPTY), "ages must have one value .* got 0"),
-    (lambda: Pool(np.array([1]), np.array([np.nan]), np.ones(1)), "relevance must be finite"),
-    (lambda: Pool(np.array([1]), np.ones(1), np.array([np.nan])), "ages must be finite"),
 ])
 def test_bad_input_is_told_what_is_wrong_with_it(call, words):
     with pytest.raises(DataError, match=words) as error:

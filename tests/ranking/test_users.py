@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mmrec import Interaction
-from mmrec.encoders.toy import ToyImage, ToyText
+from mmrec.encoders.base import ToyImage, ToyText
 from mmrec.errors import DataError, UnknownItem
 from mmrec.ranking.request import Request
 from mmrec.ranking.users import Point, Query, point_of, users_of, users_with
@@ -150,7 +150,7 @@ def test_words_and_picture_together_share_the_content(ask, paint):
 class Colours(ToyText):
     """The words of a space of pictures: the name of a colour lies where its picture does."""
 
-    size_ = 49
+    length = 49
 
     def forward(self, pieces):
         planes = {"red": (0.5, -0.5, -0.5), "blue": (-0.5, -0.5, 0.5)}

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from mmrec.cli_services import listen
-from mmrec.monitor.log import read_clicks, read_impressions
+from mmrec.monitor.impressions import CLICKS, CLICKS_FOLDER, IMPRESSIONS, IMPRESSIONS_FOLDER, read
 from mmrec.service.settings import ServiceSettings
 from mmrec.store.where_parser import MAX_LENGTH
 
@@ -90,11 +90,11 @@ def test_it_serves_and_finishes_what_is_in_flight(open_shop, red_blue, shown, to
     with open_shop() as shop:
         assert "late" in shop
         period = (datetime.now(UTC) - timedelta(minutes=5), datetime.now(UTC) + timedelta(minutes=1))
-        log = read_impressions(shop.path, *period)
+        log = read(shop.path / IMPRESSIONS_FOLDER, IMPRESSIONS, *period)
         assert log["item_id"].to_pylist() == [row[0] for row in wanted]
         assert set(log["request_id"].to_pylist()) == {request_id}
         assert all(ms > 0 for ms in log["latency_ms"].to_pylist())
-        assert read_clicks(shop.path, *period)["item_id"].to_pylist() == [act["item_id"]]
+        assert read(shop.path / CLICKS_FOLDER, CLICKS, *period)["item_id"].to_pylist() == [act["item_id"]]
 
 
 def test_sigterm_while_it_trains_ends_in_order_and_keeps_what_served(crowd, wait_until):

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from mmrec import Item, Recommender
-from mmrec.encoders.toy import ToyText
+from mmrec.encoders.base import ToyText
 from mmrec.service.app import create_app
 from mmrec.service.settings import ServiceSettings
 

@@ -17,7 +17,7 @@ from lancedb.table import LanceTable
 
 from mmrec import Item
 from mmrec.config import Config
-from mmrec.encoders.toy import ToyText
+from mmrec.encoders.base import ToyText
 from mmrec.errors import StoreBusy, StoreError
 from mmrec.model import saved
 from mmrec.model.saved import Head

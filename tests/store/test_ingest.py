@@ -17,7 +17,7 @@ from PIL import Image
 
 from mmrec import Item, Recommender, Rejection
 from mmrec.data.rows import Refused, item_from_dict
-from mmrec.encoders.toy import ToyImage, ToyText
+from mmrec.encoders.base import ToyImage, ToyText
 from mmrec.errors import DataError, StoreMismatch
 from mmrec.store import ingest as intake
 from mmrec.store import schema

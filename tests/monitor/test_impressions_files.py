@@ -12,16 +12,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmrec.errors import DataError
-from mmrec.monitor.log import ParquetLog, hour_of, read
+from mmrec.monitor import impressions
+from mmrec.monitor.impressions import ParquetLog, hour_of, read
 
 SCHEMA = pa.schema([("n", pa.int64()), ("time", pa.timestamp("us", "UTC"))])
 NOON = datetime(2025, 3, 1, 12, tzinfo=UTC)
 EVER = NOON - timedelta(days=900), NOON + timedelta(days=900)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _small():
+    """Few rows in a file, kept for a short time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(impressions, "MOST_ROWS", 5)
+        patch.setattr(impressions, "KEEP", timedelta(days=10))
+        yield
+
+
 @pytest.fixture
 def log(tmp_path):
-    return ParquetLog(tmp_path / "log", SCHEMA, keep_days=10, most_rows=5)
+    return ParquetLog(tmp_path / "log", SCHEMA)
 
 
 def rows(*numbers, time=NOON):
@@ -54,7 +64,7 @@ def test_batches_share_a_file_until_it_is_full_or_the_hour_is_over(log):
 @settings(max_examples=20)
 @given(batches=st.lists(st.tuples(st.integers(1, 9), st.integers(0, 2)), max_size=8))
 def test_no_row_is_lost_or_doubled_whatever_the_batches(batches, tmp_path_factory):
-    log = ParquetLog(tmp_path_factory.mktemp("log"), SCHEMA, keep_days=10, most_rows=5)
+    log = ParquetLog(tmp_path_factory.mktemp("log"), SCHEMA)
     total = 0
     for size, hour in batches:
         put(log, *range(total, total + size), time=NOON + timedelta(hours=hour))
@@ -63,7 +73,7 @@ def test_no_row_is_lost_or_doubled_whatever_the_batches(batches, tmp_path_factor
 
 
 def test_processes_write_files_of_their_own(log):
-    other = ParquetLog(log.folder, SCHEMA, keep_days=10)
+    other = ParquetLog(log.folder, SCHEMA)
     for n in range(4):
         put((log, other)[n % 2], n)
     assert len(names(log)) == 2
@@ -126,8 +136,9 @@ def test_what_the_disk_refuses_leaves_the_log_as_it_was(log, monkeypatch):
     assert numbers(log) == [1, 2]
 
 
-def test_writers_of_one_process_have_files_of_their_own_too(tmp_path):
-    logs = [ParquetLog(tmp_path / "log", SCHEMA, keep_days=10) for _ in range(4)]
+def test_writers_of_one_process_have_files_of_their_own_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(impressions, "MOST_ROWS", 100)
+    logs = [ParquetLog(tmp_path / "log", SCHEMA) for _ in range(4)]
     threads = [
         threading.Thread(target=lambda log=log, n=n: [put(log, 100 * n + m) for m in range(20)])
         for n, log in enumerate(logs)
