@@ -425,3 +425,28 @@ def test_a_recommendation_passes_eight_files(red_blue_shop):
         sys.setprofile(None)
     assert passed - ASIDE == ROAD
     assert len(ROAD) <= 8
+
+
+def test_vectors_in_a_file_give_the_same_answers_before_and_after_a_change(open_shop, red_blue, crossed):
+    open_shop().ingest(red_blue)
+    inside = open_shop()
+    outside = Recommender.open(inside.path, memory=1)
+
+    def answers(shop):
+        return [
+            shop.similar("r0", k=20), shop.similar("r0", by="image"), shop.similar(text="red mug"),
+            shop.search("blue lamp"), shop.recommend(history=["r0", "b1"], k=20, diversity=0.3),
+            shop.recommend_many([["r1"], ["b0"]]), shop.recommend(history=["r0"], where="price > 2"),
+            shop.score(history=["r0"], items=["b0", "r1"]).tolist(),
+        ]
+
+    for change in (lambda: None, lambda: inside.ingest(crossed), lambda: inside.delete(["r1", "b2"]),
+                   lambda: inside.ingest([Item(item_id="r0", text={"title": "red chair"})])):
+        change()
+        inside.ingest([Item(item_id="r1", text={"title": "red mug"})])
+        assert answers(outside) == answers(inside)
+        for shop, there in ((inside, True), (outside, False)):
+            snapshot = shop.snapshot()
+            assert all(snapshot.space(name).in_memory is there for name in snapshot.spaces)
+    assert outside.snapshot().nbytes < inside.snapshot().nbytes
+    assert outside.doctor()["search"]["road"].endswith(", the vectors lie in a file")

@@ -26,6 +26,7 @@ _UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}ー\p{Thai}\p{Lao}\p{Khmer}\p{Myanm
 _ASCII_WORD, _ASCII_NUMBER = re.compile("[a-z0-9]+"), re.compile("[a-z0-9]+(?:[-./_][a-z0-9]+)*")
 _FIRST_HAN = "\u3400"
 SAMPLE = 100_000  # letters by which a language is told
+_SURE = 0.7  # probability from which it is told: few words in a row reach it in a language not theirs
 
 
 def terms_of(text: str, language: str = "english") -> list[str]:
@@ -68,7 +69,7 @@ def number_asked(words: str) -> str | None:
 
 
 def language_of(texts: Iterable[str]) -> str:
-    """The language of the words in Latin letters of some texts, a value of `LANGUAGES`."""
+    """The language of the words in Latin letters of some texts, a value of `LANGUAGES`; English if unsure."""
     size, sample = 0, []
     for text in texts:
         sample.append(re.sub(r"[^\W\d_a-zA-Z\u00c0-\u024f]+", " ", text))
@@ -77,14 +78,14 @@ def language_of(texts: Iterable[str]) -> str:
             break
     if not re.search("[a-zA-Z]", joined := "\n".join(sample)):
         return "english"
-    return LANGUAGES[_identifier().classify(joined)[0]]
+    return LANGUAGES.get(_identifier().classify(joined)[0], "english")
 
 
 @cache
 def _identifier() -> LanguageIdentifier:
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
-    identifier = LanguageIdentifier.from_model_file(MODEL_FILE)
+    identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True, min_confidence=_SURE)
     identifier.set_languages(list(LANGUAGES))
     return identifier
 

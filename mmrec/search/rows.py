@@ -67,6 +67,9 @@ class InMemory:
             self._used = end
             return first
 
+    def release(self) -> None:
+        """Nothing: what is in memory stays there."""
+
 
 class OnDisk:
     """Rows of w numbers in a file, which the system reads into its cache as they are asked for."""
@@ -74,6 +77,7 @@ class OnDisk:
     def __init__(self, files: ScratchFiles, width: int) -> None:
         self.files, self._file, self._width = files, files.scratch(), width
         self._array, self._lock = np.zeros((0, width), np.float32), threading.Lock()
+        self._mapped: mmap.mmap | None = None
         weakref.finalize(self, self._file.close)
 
     @property
@@ -82,7 +86,7 @@ class OnDisk:
         with self._lock:
             size = os.fstat(self._file.fileno()).st_size
             if size > self._array.nbytes:
-                mapped = mmap.mmap(self._file.fileno(), size, access=mmap.ACCESS_READ)
+                self._mapped = mapped = mmap.mmap(self._file.fileno(), size, access=mmap.ACCESS_READ)
                 if hasattr(mapped, "madvise"):
                     mapped.madvise(mmap.MADV_RANDOM)  # a few rows here and there, not what lies behind them
                 self._array = np.frombuffer(mapped, np.float32).reshape(-1, self._width)  # [m * w] -> [m, w]
@@ -107,6 +111,12 @@ class OnDisk:
                     " memory for them (`memory`)"
                 ) from error
             return end // (4 * self._width)
+
+
+    def release(self) -> None:
+        """Gives back the memory that reading all rows took; they stay in the system's cache."""
+        if self._mapped is not None and hasattr(self._mapped, "madvise"):
+            self._mapped.madvise(mmap.MADV_DONTNEED)
 
 
 class Rows:

@@ -45,6 +45,7 @@ class Scorer:
         self._empty, longest = _checked_norms(self.rows)
         self._rounding = self._error(longest)
         self._codes = _coded(self.rows)
+        self.rows.storage.release()
 
     def _error(self, longest: float) -> float:
         """The most by which two float32 sums of the same d products differ, over the norm of the query."""
