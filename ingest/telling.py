@@ -23,6 +23,7 @@ from mmrec.types import IngestReport, Item, RecordReport
 REJECTED = 3  # exit code
 CHARACTERS = 300  # of a reason on screen
 _SHOWN = 5  # rejections named on screen
+_FETCH = "is a URL: fetch it first"  # in the reason for a picture that was not downloaded
 _WORDS = 5  # of a title that are searched for
 SOURCES = typer.Argument(
     metavar="SOURCE...", show_default=False,
@@ -186,8 +187,12 @@ def _sentence(counts: dict[str, Any]) -> str:
 
 
 def _complain(word: str, ones: Sequence[Rejection]) -> None:
-    for one in ones[:_SHOWN]:
+    """Names some; the pictures that are addresses are told by the first of them and their number."""
+    addresses = [one for one in ones if _FETCH in one.reason]
+    shown = [one for one in ones if _FETCH not in one.reason or one is addresses[0]]
+    for one in shown[:_SHOWN]:
         where = [f"line {one.line}" if one.line else None, one.item_id, one.field]
-        typer.echo(f"{word} {', '.join(filter(None, where))}: {one.reason[:CHARACTERS]}", err=True)
-    if len(ones) > _SHOWN:
-        typer.echo(f"... and {len(ones) - _SHOWN:,} more", err=True)
+        more = f" (so of {len(addresses):,} items)" if addresses[1:] and one is addresses[0] else ""
+        typer.echo(f"{word} {', '.join(filter(None, where))}: {one.reason[:CHARACTERS]}{more}", err=True)
+    if len(shown) > _SHOWN:
+        typer.echo(f"... and {len(shown) - _SHOWN:,} more", err=True)

@@ -36,6 +36,8 @@ MAX_NAME = 64  # characters of a field's or attribute's name
 _INVISIBLE = re.compile(r"[\xad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _SURROGATE_OR_NUL = re.compile(r"[\ud800-\udfff\x00]")
+_TITLE = re.compile(r"""(?ix) (produ[ck]t|prod|item|artikel|data)?_? (title|name|titel|titre|t[ií]tulo
+    |titolo|nome?|nombre|naam|nazwa|namn|navn|bezeichnung|название|商品名称?|标题|タイトル) (_[a-z]{2})?""")
 
 
 def as_utc(value: datetime) -> datetime:
@@ -142,15 +144,12 @@ def _check_attributes(attributes: object) -> Mapping[str, AttributeValue]:
 
 
 def _check_images(image: object) -> tuple[ImageSource, ...]:
-    if image is None or image == "" or image == b"":
-        return ()
-    sources = tuple(image) if isinstance(image, list | tuple) else (image,)
+    sources = () if image in (None, "", b"") else (*image,) if isinstance(image, list | tuple) else (image,)
     if len(sources) > MAX_IMAGES:
         raise DataError(f"an item may have {MAX_IMAGES} pictures, got {len(sources)}", field=IMAGE)
     for source in sources:
         if not (isinstance(source, str | Path | bytes) or hasattr(source, "convert")):
-            what = f"image must be a path, URL, bytes or PIL image, got {type(source).__name__}"
-            raise DataError(what, field=IMAGE)
+            raise DataError(f"image must be a path, URL, bytes or PIL image, got {type(source)}", field=IMAGE)
     return sources
 
 
@@ -202,8 +201,9 @@ class Item:
 
     @property
     def title(self) -> str:
-        """What people call it: its title, else the first text that it has, else its id."""
-        return self.text.get("title") or next(iter(self.text.values()), self.item_id)
+        """What people call it: its title, else its name, else the first text that it has, else its id."""
+        by_name = sorted(self.text, key=lambda name: (name != "title", not _TITLE.fullmatch(name)))
+        return self.text[by_name[0]] if by_name else self.item_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

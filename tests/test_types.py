@@ -213,6 +213,9 @@ def test_any_parts_make_an_item_or_an_error_of_ours(parts):
 def test_an_item_is_called_by_its_title_else_by_what_there_is():
     assert Item(item_id="a", text={"brand": "Acme", "title": "Red mug"}).title == "Red mug"
     assert Item(item_id="a", text={"plot": "A mug."}).title == "A mug."
+    for name in ("name", "Titel", "product_name", "Bezeichnung", "商品名", "data_name_de", "title"):
+        assert Item(item_id="a", text={"body": "Of clay.", name: "Mug", "subtitle": "Big"}).title == "Mug"
+    assert Item(item_id="a", text={"name": "N", "title": "T"}).title == "T"
     assert Item(item_id="a").title == "a"
 
 

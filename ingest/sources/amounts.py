@@ -31,11 +31,12 @@ _SIGNS = {
     "₸": "KZT",
 }
 CODES = frozenset({
-    "AED", "ARS", "AUD", "BGN", "BRL", "CAD", "CHF", "CLP", "CNY", "COP", "CZK", "DKK", "EGP", "EUR",
-    "GBP", "HKD", "HRK", "HUF", "IDR", "ILS", "INR", "ISK", "JPY", "KES", "KRW", "KZT", "MAD", "MXN",
-    "MYR", "NGN", "NOK", "NZD", "PEN", "PHP", "PKR", "PLN", "QAR", "RMB", "RON", "RSD", "RUB", "SAR",
-    "SEK", "SGD", "THB", "TND", "TRY", "TWD", "UAH", "USD", "UYU", "VND", "ZAR",
+    "AED", "ARS", "AUD", "BGN", "BHD", "BRL", "CAD", "CHF", "CLP", "CNY", "COP", "CZK", "DKK", "EGP", "EUR",
+    "GBP", "HKD", "HRK", "HUF", "IDR", "ILS", "INR", "ISK", "JOD", "JPY", "KES", "KRW", "KWD", "KZT", "MAD",
+    "MXN", "MYR", "NGN", "NOK", "NZD", "OMR", "PEN", "PHP", "PKR", "PLN", "QAR", "RMB", "RON", "RSD", "RUB",
+    "SAR", "SEK", "SGD", "THB", "TND", "TRY", "TWD", "UAH", "USD", "UYU", "VND", "ZAR",
 })
+_IN_THOUSANDTHS = frozenset({"BHD", "JOD", "KWD", "OMR", "TND"})  # 1.250 dinars are one and a quarter
 _FREE = frozenset(
     [
         "free", "gratis", "kostenlos", "umsonst", "gratuit", "gratuita", "gratuito", "zdarma", "ücretsiz",
@@ -56,6 +57,8 @@ _RAISED = re.compile(r"(?<=\d)[⁰¹²³⁴-⁹]{2}(?!\w)")  # cents, as in 12�
 _CENTS = re.compile(r"(\d+)([€$£])(\d\d)")
 _BARE = re.compile(r"[\d.,' +-]*[–—-]?")
 _DECIMALS = re.compile(r"\d[.,](?:\d{1,2}|[-–—]{1,2})(?:\D*)$")
+_DIGITS = re.compile(r"\d+(?:[.,]\d+)*|[.,]\d+")
+_IN_THREES = re.compile(r"[1-9]\d{0,2}[.,]\d{3}")
 _LONG = 500  # characters that no number has, with markup around it
 _MARKS: tuple[Decimals, ...] = (".", ",")
 
@@ -204,6 +207,29 @@ def amounts(cells: Sequence[Any], said: Decimals | None = None, *, worded: bool 
 def has_decimals(cell: Any) -> bool:
     """Whether a string ends in a mark and one or two digits, as 12,90 does, and 12,9 €."""
     return isinstance(cell, str) and _DECIMALS.search(_western(cell)) is not None
+
+
+def with_thousands(way: Amounts, cells: Sequence[Any], *, priced: bool) -> Amounts:
+    """The way that takes three digits after the only mark as thousands: 1.250 € beside 990 €.
+
+    Args:
+        way: by which the cells are read otherwise; it stays where nothing speaks for thousands.
+        cells: filled cells of a column.
+        priced: whether they are prices also without a currency: where none has one or two digits after the
+            mark. One with three that cannot be thousands, such as 0.125, tells that the others are none.
+    """
+    texts = [_western(cell) for cell in cells if isinstance(cell, str)]
+    numbers = [number for text in texts for number in _DIGITS.findall(text)]
+    marks = {number[-4] for number in numbers if _IN_THREES.fullmatch(number)}
+    if len(marks) != 1 or any(isinstance(cell, float) and not cell.is_integer() for cell in cells):
+        return way
+    mark: Decimals = "." if "." in marks else ","
+    rest = [number.split(mark) for number in numbers if not _IN_THREES.fullmatch(number)]
+    ends = {min(len(parts[1]), 3) for parts in rest if len(parts) == 2}
+    signs = {way.currency(text) for text in texts if _reads(way, text)} - {None}
+    if 3 in ends or signs & _IN_THOUSANDTHS or not (signs or (priced and not ends)):
+        return way
+    return replace(way, decimals="," if mark == "." else ".", either=True)
 
 
 def _reads(way: Amounts, text: str) -> bool:

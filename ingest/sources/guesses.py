@@ -13,7 +13,14 @@ from functools import partial
 from typing import Any
 
 from ingest.sources import moments
-from ingest.sources.amounts import Amounts, amounts, has_decimals, is_range, plain_number
+from ingest.sources.amounts import (
+    Amounts,
+    amounts,
+    has_decimals,
+    is_range,
+    plain_number,
+    with_thousands,
+)
 from ingest.sources.booleans import bools
 from ingest.sources.codes import codes
 from ingest.sources.moments import Order, moment
@@ -57,14 +64,14 @@ def infer(name: str, cells: Sequence[Any], hints: Hints | None = None) -> Readin
     said = (hints.types or {}).get(name)
     cells = [cell for cell in map(natural, cells) if not says_nothing(cell)]
     if said is not None:
-        return _as_said(said, cells, hints)
+        return _as_said(said, cells, hints, roles(name))
     if not cells:
         return FIXED["category"]
     meant, known = roles(name), (hints.known or {}).get(name)
     found = codes(cells, meant) or _but_for_a_few(cells, meant, hints)
     if known is None or (found and found.kind == known):
         return found
-    reading = _as_said(known, cells, hints)
+    reading = _as_said(known, cells, hints, meant)
     return reading if reading.kind == known and _fits(reading.read, cells, 0.5) else found
 
 
@@ -100,9 +107,9 @@ def _fits(read: Callable[[Any], Any], cells: Sequence[Any], share: float = 0.01)
     return True
 
 
-def _as_said(kind: Kind, cells: Sequence[Any], hints: Hints) -> Reading:
+def _as_said(kind: Kind, cells: Sequence[Any], hints: Hints, meant: frozenset[Role]) -> Reading:
     if kind == "number":
-        found = _numbers(cells, frozenset({"price"}), hints)
+        found = _numbers(cells, meant, hints, worded=True)
         return found if found is not None and found.kind == "number" else FIXED["number"]
     if kind == "date":
         return _dates(cells, frozenset({"time"}), hints) or FIXED["date"]
@@ -143,22 +150,29 @@ def _is_never(cell: Any) -> bool:
     return isinstance(cell, str | int) and cell in _NEVER
 
 
-def _numbers(cells: Sequence[Any], meant: frozenset[Role], hints: Hints) -> Reading | None:
-    share = 0.5 if "price" in meant else 0.01
-    thousands = all(map(_in_threes, cells))
-    if not hints.decimals and _fits(plain_number, cells, 0) and not ("price" in meant and thousands):
+def _numbers(
+    cells: Sequence[Any], meant: frozenset[Role], hints: Hints, *, worded: bool = False
+) -> Reading | None:
+    """Numbers of cells; words may stand beside those of prices, or of any column (`worded`)."""
+    priced = "price" in meant
+    worded = worded or priced
+    share = 0.5 if worded else 0.01
+    usual = Amounts(".", priced=False)
+    if not hints.decimals and _fits(plain_number, cells, 0) and (
+        with_thousands(usual, cells, priced=priced) is usual
+    ):
         return FIXED["number"]
     if not any(isinstance(cell, str) for cell in cells):
         return FIXED["number"] if _fits(plain_number, cells, share) else None
     if all(isinstance(cell, str) and cell.rstrip().endswith(_PERCENT) for cell in cells):
         return _percentages(cells, hints)
-    ways = amounts(cells, hints.decimals, worded="price" in meant)
+    ways = amounts(cells, hints.decimals, worded=worded)
     if not ways or not all(isinstance(cell, str | int | float | Decimal) for cell in cells):
         return None
-    way = ways[-1] if len(ways) > 1 and thousands and _mark(cells) == "." else ways[0]
+    way = ways[0] if hints.decimals else with_thousands(ways[0], cells, priced=priced)
     if not _fits(way.read, cells, share):
         return None
-    if not (way.priced or "price" in meant or any(map(has_decimals, cells)) or hints.decimals):
+    if not (way.priced or worded or any(map(has_decimals, cells)) or hints.decimals):
         return None  # 1,299 alone says nothing
     note = None
     if any(isinstance(cell, str) and ("," in cell or "." in cell) for cell in cells):
@@ -196,7 +210,7 @@ def _percentages(cells: Sequence[str], hints: Hints) -> Reading | None:
     def bare(cell: Any) -> Any:
         return cell.rstrip().rstrip("".join(_PERCENT)) if isinstance(cell, str) else cell
 
-    found = _numbers(list(map(bare, cells)), frozenset({"price"}), hints)
+    found = _numbers(list(map(bare, cells)), frozenset(), hints, worded=True)
     if found is None:
         return None
     note = "percentages are numbers, 15 of 15% (--types NAME=category)"
@@ -214,16 +228,6 @@ def _currency(way: Amounts) -> Callable[[Any], str | None]:
         return found
 
     return currency
-
-
-def _in_threes(cell: Any) -> bool:
-    """Whether a string's only mark stands before three digits: 1.299 may be thousands."""
-    return isinstance(cell, str) and re.fullmatch(r"\D*\d{1,3}[.,]\d{3}\D*", cell) is not None
-
-
-def _mark(cells: Sequence[str]) -> str:
-    marks = Counter(mark for cell in cells for mark in cell if mark in ".,")
-    return marks.most_common(1)[0][0] if marks else ""
 
 
 def _lists(cells: Sequence[Any], meant: frozenset[Role]) -> Reading | None:

@@ -64,6 +64,9 @@ def test_a_query_is_a_product_number_or_not(words, number):
     ("Oak shelf, red mug and a blue lamp", "english"), ("Kinderkleider aus Baumwolle", "german"),
     ("Robe rouge en coton pour femme", "french"), ("Vestido rojo de algodón para mujer", "spanish"),
     ("Röd klänning av bomull för barn", "swedish"), ("赤いワンピース", "english"), ("", "english"),
+    ("Lamp", "english"), ("Red cup", "english"), ("Linen towel", "english"),
+    ("Good kettle\nOdd kettle", "english"),
+    ("Wolldecke\nLeinentuch\nBecher", "german"), ("Sedia di legno", "italian"),
 ])
 def test_the_language_is_told_by_the_texts(text, language):
     assert language_of([text, "1234", "赤い"]) == language

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.sources.guesses import infer
+from ingest.sources.values import Hints
 
 
 def read(name: str, cells: list[Any]) -> list[Any]:
@@ -59,6 +60,42 @@ def test_the_one_number_of_a_price_is_found_and_nothing_else_is_one(
 def test_words_around_a_price_change_nothing(cents: list[int], around: tuple[str, str], sign: str) -> None:
     cells = [f"{around[0]}{n // 100:,}.{n % 100:02} {sign}{around[1]}" for n in cents]
     assert read("sale price", cells) == [n / 100 for n in cents]
+
+
+@given(
+    prices=st.lists(st.integers(1, 9_999_999), min_size=1, max_size=8), large=st.integers(1_000, 999_999),
+    marks=st.sampled_from([".,", ",.", " ,", "'.", "\xa0,", "’,"]), cents=st.booleans(),
+    sign=st.sampled_from(["{} €", "€{}", "EUR {}", "{} kr", "$ {}", "{} zł", "from {} €", "{}"]),
+)
+def test_prices_of_every_locale_are_read_as_they_are_meant(
+    prices: list[int], large: int, marks: str, cents: bool, sign: str
+) -> None:
+    between, before = marks
+    prices = [*prices, large]
+    written = [f"{price:,}".replace(",", between) + f"{before}50" * cents for price in prices]
+    assert read("Preis", list(map(sign.format, written))) == [price + 0.5 * cents for price in prices]
+
+
+@pytest.mark.parametrize(("name", "cells", "numbers"), [
+    ("price", ["1.250 €", "990 €"], [1250, 990]), ("price", ["1.250", "990"], [1250, 990]),
+    ("price", ["1.250", "12.90"], [1.25, 12.9]), ("price", ["1.250 €", "12.90 €"], [1250, 12.9]),
+    ("price", ["1,250 €", "12,90 €"], [1250, 12.9]), ("price", ["1.250 €", "0.125 €"], [1.25, 0.125]),
+    ("price", ["ab 1.250 €", "1.990 – 2.490 €"], [1250, 1990]), ("price", [1.5, "1.250"], [1.5, 1.25]),
+    ("price", ["1.250 KWD", "12.500 KWD"], [1.25, 12.5]), ("cell", ["1.250 €", "990 €"], [1250, 990]),
+    ("weight", ["1.250", "990"], [1.25, 990]), ("rating", ["4.125", "3"], [4.125, 3]),
+    ("discount", ["12.345%", "7%"], [12.345, 7]),
+])
+def test_three_digits_after_the_only_mark_are_thousands_of_prices(
+    name: str, cells: list[Any], numbers: list[float]
+) -> None:
+    assert read(name, cells) == numbers
+
+
+def test_what_is_said_of_numbers_goes_before_thousands() -> None:
+    for hints in (Hints(decimals="."), Hints(types={"weight": "number"})):
+        reading = infer("price" if hints.decimals else "weight", ["1.250", "990"], hints)
+        assert reading is not None
+        assert reading.read("1.250") == 1.25
 
 
 def test_the_currency_and_the_range_are_told() -> None:

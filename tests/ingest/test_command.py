@@ -459,3 +459,11 @@ def found(mmrec, shop, words):
     with Recommender.open(shop) as one:
         snapshot = one.snapshot()
         return [snapshot.ids[position] for position in snapshot.match(words, 5)]
+
+
+def test_pictures_that_are_addresses_are_told_once_with_their_number(mmrec, store, toy, tmp_path):
+    rows = "".join(f"{n},Lamp,https://x.example/{n}.jpg\n" for n in range(8))
+    (tmp_path / "u.csv").write_text(f"id,title,image\n{rows}")
+    told = mmrec("ingest", store, tmp_path / "u.csv", "--config", toy).stderr
+    assert told.count("fetch it first") == 1
+    assert "(so of 8 items)" in told
