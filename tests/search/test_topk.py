@@ -180,6 +180,19 @@ def test_a_pair_of_vectors_has_one_score_by_every_road():
             assert other.scores.tobytes() == many.scores.tobytes()
 
 
+def test_the_larger_the_catalogue_the_more_candidates_are_asked_for(monkeypatch):
+    matrix, queries = world()
+    scorer, widths = coded(matrix), []
+    named = Codes.nominate
+    monkeypatch.setattr(Codes, "nominate", lambda self, Q, width, allowed=None: (
+        widths.append(width) or named(self, Q, width, allowed)))
+    for dense, width in ((scoring.DENSE, 72), (len(matrix) // 2, 144), (len(matrix) // 3, 216)):
+        monkeypatch.setattr(scoring, "DENSE", dense)
+        assert scorer.top(queries[0], 10).positions.tolist() == naive(matrix, queries[0], 10)
+        assert widths.pop(0) == width
+        widths.clear()
+
+
 def test_those_who_hide_many_rows_do_not_widen_the_scan_of_the_others(monkeypatch):
     matrix, queries = world()
     rng = np.random.default_rng(3)
