@@ -182,7 +182,8 @@ class Layout:
                 continue
             if value is None:
                 if not says_nothing(cell):
-                    walk.tally.add(f"column {column!r}: dates such as {cell!r:.20} taken as absent", line)
+                    told = f"dates such as {str(cell)[:20]!r} taken as absent"
+                    walk.tally.add(f"column {column!r}: {told}", line)
                 continue
             values[name] = value
             if currency is not None and reading.beside is not None and (found := reading.beside(cell)):

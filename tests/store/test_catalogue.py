@@ -21,6 +21,7 @@ from mmrec.encoders.base import unit
 from mmrec.errors import StoreBusy, StoreError
 from mmrec.model.content import ContentPlan
 from mmrec.model.towers import IdentityTowers
+from mmrec.store import catalogue as rewriting
 from mmrec.store import schema, tables
 from mmrec.store.catalogue import Catalogue
 from mmrec.store.ingest import Intake
@@ -120,9 +121,9 @@ def test_the_language_is_that_of_the_texts_unless_the_settings_say_it(catalogue,
 
 
 def test_the_language_is_told_again_when_the_vectors_are_rewritten(catalogue):
-    ingest(catalogue, Item(item_id="a", text={"title": "robe rouge en coton"}))
+    ingest(catalogue, Item(item_id="a", text={"title": "robe longue et légère en coton pour une femme"}))
     assert catalogue.language == "french"
-    titles = [f"das Glas mit dem Deckel {n}" for n in range(9)]
+    titles = [f"das Glas mit dem Deckel, in der Küche {n}" for n in range(30)]
     ingest(catalogue, *(Item(item_id=title, text={"title": title}) for title in titles))
     catalogue.rebuild()
     assert catalogue.language == "german"
@@ -284,6 +285,7 @@ def test_mending_does_what_was_left_and_only_that(catalogue):
 
 def test_a_rebuild_reads_one_version_in_batches(catalogue, monkeypatch):
     monkeypatch.setattr(tables, "STREAM", 4)
+    monkeypatch.setattr(rewriting, "AT_ONCE", 1)
     ingest(catalogue, *mugs(0, 11))
     catalogue.rebuild()
     assert len(stored(catalogue)) == 11
@@ -326,6 +328,7 @@ def halted(catalogue):
 @pytest.mark.parametrize("rewrite", [Catalogue.rebuild, lambda catalogue: catalogue.adopt(None)])
 def test_items_and_clicks_are_taken_while_vectors_are_rewritten(catalogue, halted, monkeypatch, rewrite):
     monkeypatch.setattr(tables, "STREAM", 4)
+    monkeypatch.setattr(rewriting, "AT_ONCE", 1)
     ingest(catalogue, *mugs(0, 11))
     serial, clicks = catalogue.serial, Interactions(catalogue.store, catalogue.config)
     with halted(lambda: rewrite(catalogue)):
@@ -424,6 +427,7 @@ def dying(monkeypatch):
 ])
 def test_a_rebuild_that_dies_leaves_vectors_that_serve(catalogue, monkeypatch, dying, owner, name, at):
     monkeypatch.setattr(tables, "STREAM", 4)
+    monkeypatch.setattr(rewriting, "AT_ONCE", 1)
     ingest(catalogue, *mugs(0, 11, price=3))
     before = stored(catalogue)
     with dying(owner, name, at):
@@ -446,6 +450,7 @@ def test_a_rebuild_that_dies_leaves_vectors_that_serve(catalogue, monkeypatch, d
 ])
 def test_an_ingest_that_dies_goes_on_the_next_time(catalogue, monkeypatch, dying, owner, name, at):
     monkeypatch.setattr(tables, "STREAM", 4)
+    monkeypatch.setattr(rewriting, "AT_ONCE", 1)
     ingest(catalogue, *mugs(0, 9))
     new = [*mugs(5, 12, price=3), Item(item_id="p", text={"plot": "it shines"})]  # two fields that nobody had
     with dying(owner, name, at):
@@ -465,9 +470,9 @@ def test_an_ingest_that_dies_goes_on_the_next_time(catalogue, monkeypatch, dying
 KILLED = """
 import os, signal, sys
 from mmrec import Recommender
-from mmrec.store import tables
+from mmrec.store import catalogue, tables
 
-tables.STREAM = 4
+tables.STREAM, catalogue.AT_ONCE = 4, 1
 upsert, calls = tables.KeyedTable.upsert, 0
 
 def killed(*args, **more):
