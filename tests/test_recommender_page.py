@@ -42,7 +42,7 @@ def histories(store):
 def naive(store, history, k, where=None):
     """Ids and scores by the definition, in float64."""
     snapshot = store.snapshot()
-    x = snapshot.space("content").astype(np.float64)
+    x = snapshot.space("content")[:].astype(np.float64)
     user = x[[snapshot.position[i] for i in history]].mean(axis=0)
     scores = x @ (user / np.linalg.norm(user))
     mask = np.ones(N, bool) if where is None else snapshot.mask(where)

@@ -728,7 +728,7 @@ def test_a_shop_of_pictures_alone(open_shop, red_blue):
 class Letters(ToyText):
     """An encoder of the user's own: how often each letter stands in a text."""
 
-    size_ = 26
+    length = 26
 
     @property
     def fingerprint(self):
