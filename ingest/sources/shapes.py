@@ -182,8 +182,7 @@ class Layout:
                 continue
             if value is None:
                 if not says_nothing(cell):
-                    told = f"dates such as {str(cell)[:20]!r} taken as absent"
-                    walk.tally.add(f"column {column!r}: {told}", line)
+                    walk.tally.add(f"column {column!r}: dates like {str(cell)[:20]!r} taken as absent", line)
                 continue
             values[name] = value
             if currency is not None and reading.beside is not None and (found := reading.beside(cell)):

@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, NamedTuple
@@ -72,15 +73,20 @@ def load(files: Mapping[str, Any], folder: str) -> Head:
 
 
 def _unpacked(packed: Any) -> dict[str, Vectors]:
-    """Arrays of a safetensors file, which are not copied, as they would be by the library's reader."""
+    """Arrays of a safetensors file, which are not copied, as they would be by the library's reader.
+
+    Raises:
+        ValueError: it is cut off, or holds other numbers than float32.
+    """
     first = 8 + int.from_bytes(packed[:8], "little")  # byte of the data
     header = json.loads(bytes(packed[8:first]))
     arrays = {}
     for name, told in header.items():
         if name != "__metadata__":
-            start, end = told["data_offsets"]
-            shape = tuple(told["shape"])
-            arrays[name] = np.frombuffer(packed, "<f4", (end - start) // 4, first + start).reshape(shape)
+            if told["dtype"] != "F32":
+                raise ValueError(f"{name} holds {told['dtype']} in place of F32")
+            count, start = math.prod(told["shape"]), first + told["data_offsets"][0]
+            arrays[name] = np.frombuffer(packed, "<f4", count, start).reshape(told["shape"])
     return arrays
 
 

@@ -11,7 +11,7 @@ import os
 import threading
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from mmrec.encoders.base import Vectors
 from mmrec.errors import StoreError
 from mmrec.search.hits import Positions
+from mmrec.store.files import StoreFiles
 
 if TYPE_CHECKING:
     from mmrec.search.vectors import Changes
@@ -33,13 +34,6 @@ def norms(x: Vectors) -> Vectors:
     with np.errstate(over="ignore", invalid="ignore"):
         lengths: Vectors = np.sqrt(np.vecdot(x, x))
     return lengths
-
-
-class ScratchFiles(Protocol):
-    """What gives a file for `OnDisk`."""
-
-    def scratch(self) -> BinaryIO:
-        """An empty file that is gone when it is closed."""
 
 
 class InMemory:
@@ -74,7 +68,7 @@ class InMemory:
 class OnDisk:
     """Rows of w numbers in a file, which the system reads into its cache as they are asked for."""
 
-    def __init__(self, files: ScratchFiles, width: int) -> None:
+    def __init__(self, files: StoreFiles, width: int) -> None:
         self.files, self._file, self._width = files, files.scratch(), width
         self._array, self._lock = np.zeros((0, width), np.float32), threading.Lock()
         self._mapped: mmap.mmap | None = None
@@ -112,7 +106,6 @@ class OnDisk:
                 ) from error
             return end // (4 * self._width)
 
-
     def release(self) -> None:
         """Gives back the memory that reading all rows took; they stay in the system's cache."""
         if self._mapped is not None and hasattr(self._mapped, "madvise"):
@@ -141,7 +134,7 @@ class Rows:
     @classmethod
     def read(
         cls, parts: Iterable[tuple[Sequence[int], Vectors]], shape: tuple[int, int],
-        files: ScratchFiles | None = None,
+        files: StoreFiles | None = None,
     ) -> Rows:
         """Rows of a shape [n, d] from batches: positions [b] and their rows [b, d]; zeros where none came.
 

@@ -256,9 +256,9 @@ class Snapshot:
             if changes is None or cast(FullText, held).language != self.language:
                 return FullText.of(self._reader.documents(Part(None, self.position)), self.language)
             return cast(FullText, held).changed(changes, self._reader.documents(part))
-        if name in (STORED, REMEMBERED):
-            return self._rows(name, changes, held)
         rows = self._rows(name, changes, held)
+        if name in (STORED, REMEMBERED):
+            return rows
         try:
             return Scorer(rows) if changes is None else cast(Scorer, held).changed(changes, rows)
         except DataError:

@@ -18,9 +18,10 @@ from mmrec.encoders.base import Vectors, unit
 from mmrec.encoders.modality import TEXT, modality_of
 from mmrec.model.content import ContentPlan
 from mmrec.search.hits import Mask, Positions
-from mmrec.search.rows import Rows, ScratchFiles
+from mmrec.search.rows import Rows
 from mmrec.store import schema
 from mmrec.store.catalogue import Serving
+from mmrec.store.files import StoreFiles
 from mmrec.store.tables import KeyedTable
 from mmrec.types import WORDS
 
@@ -175,7 +176,7 @@ class VectorReader:
         """Vectors [m, d] of a part's items in a space, ordered by id; zeros where an item has none."""
         return Rows.read(self._batches(*self._recipe(name), part), (len(part.position), self.width(name)))[:]
 
-    def all(self, name: str, position: Mapping[str, int], files: ScratchFiles, room: int) -> Rows:
+    def all(self, name: str, position: Mapping[str, int], files: StoreFiles, room: int) -> Rows:
         """Vectors [n, d] of all items at their positions, in memory if they and their codes have room.
 
         Args:

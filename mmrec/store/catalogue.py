@@ -45,7 +45,6 @@ class Serving(NamedTuple):
         plan = self.towers.plan or self.plan
         return np.hstack([self.towers.items(plan.embed(fields), item_ids), compact])
 
-
     def table(self, batch: pa.Table) -> pa.Table:
         """The rows of stored items as a table of ids and the vector column."""
         ids = batch["item_id"].to_pylist()
@@ -125,8 +124,7 @@ class Catalogue:
             vectors, known = serving.rows(fields, ids) if serving.plan.dim else None, self.table.schema
             if vectors is not None and serving.column in known.names:  # heads of before stored no content
                 vectors = vectors[:, : known.field(serving.column).type.list_size]
-            rows = schema.rows(drafts, now, fields, vectors, serving.column)
-            rows = schema.with_nulls(rows, known)
+            rows = schema.with_nulls(schema.rows(drafts, now, fields, vectors, serving.column), known)
             self.table.add_columns([field for field in rows.schema if field.name not in known.names])
             if not covered:  # should this process be killed, `mend` finishes the work
                 self.store.save_facts(stale=self._staler())

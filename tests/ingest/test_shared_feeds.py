@@ -203,7 +203,7 @@ def test_times_of_arrival_are_read_and_zero_dates_absent(feeds):
     assert taken(folder / "t2.csv")[0]["1"].added_at == day
     items, told = taken(folder / "t3.csv")
     assert [item.added_at for item in items.values()] == [None, day, day.replace(hour=8)]
-    assert "dates such as '0000-00-00 00:00:00' taken as absent" in told
+    assert "dates like '0000-00-00 00:00:00' taken as absent" in told
     assert taken(folder / "t4.csv")[0]["3"].added_at == day.replace(microsecond=123456)
 
 

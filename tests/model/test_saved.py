@@ -79,3 +79,17 @@ def test_rows_tell_what_they_were_made_of(head):
     targets = np.random.default_rng(2).normal(size=(N, 2 * R + 2 * H + 1)).astype(np.float32)
     rows = rows_from(targets, np.zeros((N, P), np.float32), (R, H), head.towers.blend, cold=False)
     np.testing.assert_allclose(replace(head.towers, rows=rows).targets, targets, rtol=1e-5)
+
+
+def test_arrays_that_are_cut_off_or_of_another_type_are_an_error_that_names_the_head(head):
+    files = save(head)
+    wide = {n: x.astype(np.float64) for n, x in unpacked(files["towers.safetensors"]).items()}
+    for damaged in (files["towers.safetensors"][:-40], files["towers.safetensors"][:100], packed(wide)):
+        with pytest.raises(StoreError, match="cannot read the trained head head-1"):
+            load(files | {"towers.safetensors": damaged}, "head-1")
+
+
+def test_arrays_are_not_copied_out_of_the_file(head):
+    files = save(head)
+    rows = load(files, "head-1").towers.rows
+    assert np.shares_memory(rows, np.frombuffer(files["towers.safetensors"], np.uint8))
