@@ -1,6 +1,7 @@
 """The headers of WooCommerce's exports in English: it translates them to the language of the shop.
 
-Names are as `plain_name` writes them; where versions of a translation differ, each is here.
+Names are as `plain_name` writes them, in several forms, as versions of a translation differ. A header that is
+not here is that of any other column.
 """
 
 from __future__ import annotations

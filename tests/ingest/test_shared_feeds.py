@@ -9,11 +9,10 @@ from pathlib import Path
 import pytest
 
 from ingest.read import open_rows
-from mmrec import Item, Recommender
+from mmrec import Item
 from mmrec.errors import DataError, MmrecError
 
 pytestmark = pytest.mark.data
-TOY = {"text_encoder": "toy", "image_encoder": "toy"}
 
 
 @pytest.fixture
@@ -26,18 +25,10 @@ def feeds(data_dir):
 
 
 @pytest.fixture
-def toml(tmp_path):
-    """Settings with the toy encoders."""
-    path = tmp_path / "toy.toml"
-    path.write_text('text_encoder = "toy"\nimage_encoder = "toy"\n')
-    return path
-
-
-@pytest.fixture
-def shop(feeds, tmp_path):
+def shop(feeds, open_shop):
     """Makes a shop of one of the inputs."""
     def of(name):
-        shop = Recommender.open(tmp_path / "shop.mmrec", TOY)
+        shop = open_shop()
         shop.ingest(open_rows(feeds / name).rows)
         return shop
 
@@ -156,9 +147,8 @@ def test_addresses_of_pictures_are_told_from_files(feeds):
     assert not rows["11"].images
 
 
-def test_a_picture_that_cannot_be_had_costs_the_picture(feeds, tmp_path):
-    rows = open_rows(feeds / "22-odd-image-refs" / "refs.csv").rows
-    report = Recommender.open(tmp_path / "shop.mmrec", TOY).ingest(rows)
+def test_a_picture_that_cannot_be_had_costs_the_picture(feeds, open_shop):
+    report = open_shop().ingest(open_rows(feeds / "22-odd-image-refs" / "refs.csv").rows)
     assert (report.added, report.rejected) == (11, 0)
     reasons = {one.item_id: one.reason for one in report.incomplete}
     assert set(reasons) == {"1", "6", "8", "10"}
@@ -289,11 +279,11 @@ def test_a_log_that_cannot_be_judged_says_why(feeds, shop, mmrec, name):
         made.evaluate(protocol=protocol, models=["popularity"])
 
 
-def test_a_row_that_was_mended_leaves_the_quarantine(feeds, tmp_path, toml, mmrec):
-    feed, store = tmp_path / "feed.csv", tmp_path / "shop.mmrec"
+def test_a_row_that_was_mended_leaves_the_quarantine(feeds, tmp_path, open_shop, mmrec):
+    feed, store = tmp_path / "feed.csv", open_shop().path
     whole = (feeds / "55-quarantine-never-empties" / "feed.csv").read_text()
     feed.write_text(whole + ",Without an id\n")
-    assert mmrec("ingest", store, feed, "--config", toml).exit_code == 3
+    assert mmrec("ingest", store, feed).exit_code == 3
     assert "item_id" in mmrec("quarantine", store).stdout
     feed.write_text(whole + "A9,Without an id\n")
     assert mmrec("ingest", store, feed).exit_code == 0
