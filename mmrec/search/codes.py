@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from copy import copy
 from functools import lru_cache
+from itertools import pairwise
 from types import ModuleType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,21 +20,22 @@ from mmrec.encoders.base import Vectors
 from mmrec.search.hits import Mask, Positions
 from mmrec.search.rows import Rows, norms
 from mmrec.search.vectors import Changes
+from mmrec.threads import cores
 
 if TYPE_CHECKING:
     from threadpoolctl import LibController
 
 Coded = NDArray[np.int8]  # from -127 to 127
+Stored = NDArray[np.uint8]  # the bytes of codes, as a scan reads them
 STEPS = 127  # codes on either side of 0
 LOOSER = 1.1  # times the former rounding error that new rows may have, else all are coded anew
 EVEN = 4_096  # zeros pad the codes to a multiple of so many rows
 EPS = float(np.finfo(np.float32).eps)
-LANES = 32  # faiss scans rows ten times slower if their width is no multiple of this
-SHIFT = np.uint8(128)  # what faiss adds to a code to store it as a byte
+LANES = 32  # faiss scans rows ten times slower if their width is no multiple of this; zeros fill it
 LEAST, MOST = np.int32(-(2**31)), np.int32(2**31 - 1)  # below and above every product
 GROUPS = 8  # times as many groups as rows are wanted, so that few more rows are found
 LARGEST = 256  # rows of a group, for which NumPy takes the maxima of many groups fastest
-LARGE = 2**26  # bytes of rows, from which on reading them takes milliseconds
+LARGE = 2**26  # bytes of rows, from which on reading them takes many milliseconds, and all cores do it
 PRODUCTS = 1_600_000  # held at once
 _BUFFERS = threading.local()
 
@@ -48,23 +51,24 @@ class IntegerScan:
     """Scans rows by torch's product of 8-bit matrices.
 
     Args:
-        rows: [m, d], of which the first n count. torch compiles code for every new shape, which takes some
+        stored: [m, w], of which the first n count. torch compiles code for every new shape, which takes some
             milliseconds: padded rows keep their shape while a catalogue grows.
     """
 
     most = 2**31  # queries up to which this is faster than matrix products of float32
+    flipped = np.uint8(0)
 
-    def __init__(self, rows: Coded, n: int) -> None:
-        self._rows, self._n = rows, n
+    def __init__(self, stored: Stored, n: int) -> None:
+        self.stored, self._rows, self.n = stored, stored.view(np.int8), n
 
     def best(self, queries: Coded, width: int, allowed: Mask | None) -> list[Named]:
-        """At least `width` rows for each query [b, d]; fewer if fewer are allowed, or their products tie."""
+        """At least `width` rows for each query [b, w]; fewer if fewer are allowed, or their products tie."""
         size = max(1, PRODUCTS // len(self._rows))
         blocks = (queries[start : start + size] for start in range(0, len(queries), size))
         return [named for block in blocks for named in self._block(block, width, allowed)]
 
     def _block(self, queries: Coded, width: int, allowed: Mask | None) -> Iterator[Named]:
-        products = integer_products(queries, self._rows)[:, : self._n]
+        products = integer_products(queries, self._rows)[:, : self.n]
         if allowed is not None:
             closed = (~allowed).astype(np.int32)
             # bounded by LEAST or MOST, as np.where would do in ten times the time
@@ -73,34 +77,47 @@ class IntegerScan:
 
 
 class FaissScan:
-    """Scans rows by faiss's index of 8-bit numbers, one query after the other, in one thread.
+    """Scans rows by faiss's index of 8-bit numbers, one query after the other, but many rows by all cores.
 
     Args:
-        rows: [m, d], of which the first n count.
+        stored: [m, w], of which the first n count. The index reads them where they are.
     """
 
     most = 4
+    flipped = np.uint8(128)  # the bit by which faiss's bytes differ
 
-    def __init__(self, rows: Coded, n: int) -> None:
-        faiss, d = _faiss(), rows.shape[1]
-        self._width = -(-d // LANES) * LANES
-        stored = np.full((n, self._width), SHIFT, np.uint8)
-        stored[:, :d] = rows[:n].view(np.uint8) ^ SHIFT
-        kind = faiss.ScalarQuantizer.QT_8bit_direct_signed
-        self.index = faiss.IndexScalarQuantizer(self._width, kind, faiss.METRIC_INNER_PRODUCT)
-        faiss.copy_array_to_vector(stored.reshape(-1), self.index.codes)  # [n, w] -> [n * w]
-        self.index.ntotal = n
+    def __init__(self, stored: Stored, n: int) -> None:
+        self.stored, self.n = stored, n
+        ends = np.linspace(0, n, (cores() if stored.nbytes >= LARGE else 1) + 1).astype(int).tolist()
+        self.parts = [(slice(*part), self._index(stored[slice(*part)])) for part in pairwise(ends)]
+
+    def _index(self, rows: Stored) -> Any:
+        faiss, kind = _faiss(), _faiss().ScalarQuantizer.QT_8bit_direct_signed
+        index = faiss.IndexScalarQuantizer(rows.shape[1], kind, faiss.METRIC_INNER_PRODUCT)
+        nobody = faiss.MaybeOwnedVectorUInt8().owner  # of the bytes, for faiss: they are held here
+        index.codes = faiss.MaybeOwnedVectorUInt8.create_view(faiss.swig_ptr(rows), rows.size, nobody)
+        index.ntotal = len(rows)
+        return index
 
     def best(self, queries: Coded, width: int, allowed: Mask | None) -> list[Named]:
-        """At least `width` rows for each query [b, d]; fewer if fewer are allowed, or their products tie."""
-        filled = np.zeros((len(queries), self._width), np.float32)
-        filled[:, : queries.shape[1]] = queries
-        params = None
-        if allowed is not None:
-            bits = np.packbits(allowed, bitorder="little")  # [n] -> [n / 8]
-            params = _faiss().SearchParameters(sel=_faiss().IDSelectorBitmap(bits))
-        with _one_thread("faiss"):
-            products, rows = self.index.search(filled, width, params=params)  # both [b, width]
+        """At least `width` rows for each query [b, w]; fewer if fewer are allowed, or their products tie."""
+        Q = queries.astype(np.float32)
+
+        def part(some: slice, index: Any) -> tuple[Vectors, Positions]:
+            """Products and rows [b, width] of a part, the best first; the row -1 where fewer are allowed."""
+            params = None
+            if allowed is not None:
+                bits = np.packbits(allowed[some], bitorder="little")  # [m] -> [m / 8]
+                params = _faiss().SearchParameters(sel=_faiss().IDSelectorBitmap(bits))
+            with _one_thread("faiss"):
+                products, rows = index.search(Q, width, params=params)
+            return products, np.where(rows < 0, rows, rows + some.start)
+
+        with ThreadPoolExecutor(len(self.parts)) if len(self.parts) > 1 else nullcontext() as pool:
+            found = [*(pool.map if pool else map)(part, *zip(*self.parts, strict=True))]
+        products, rows = (np.hstack(one) for one in zip(*found, strict=True))  # [b, parts * width]
+        order = np.argsort(-products, axis=1, kind="stable")[:, :width]
+        products, rows = (np.take_along_axis(one, order, axis=1) for one in (products, rows))
         return [
             Named(r, float(p[-1])) if r[-1] >= 0 else Named(r[r >= 0], -np.inf)  # fewer are allowed
             for p, r in zip(products, rows, strict=True)
@@ -124,11 +141,9 @@ def highest(products: NDArray[np.int32], width: int) -> Named:
 
 
 def integer_products(queries: Coded, rows: Coded) -> NDArray[np.int32]:
-    """Exact inner products, [b, d] x [n, d] -> [b, n], in memory that this thread's next call uses again."""
+    """Exact products, [b, w] x [n, w] -> [b, n], w > 1, in memory that this thread's next call uses again."""
     import torch
 
-    if queries.shape[1] == 1:  # torch warns that it cannot, and returns uninitialised memory
-        return np.multiply.outer(queries[:, 0].astype(np.int32), rows[:, 0])
     products = _buffer(len(queries) * len(rows)).reshape(len(queries), len(rows))
     with _one_thread("torch") if rows.nbytes < LARGE else nullcontext():
         torch._int_mm(torch.from_numpy(queries), torch.from_numpy(rows).T, out=torch.from_numpy(products))
@@ -201,16 +216,17 @@ class Codes:
             np.maximum(largest, np.abs(x).max(axis=0), out=largest)
         self._steps = _step(largest)  # [d]
         self._cut_off = self._longest = 0.0  # largest norms of rounding errors and of rows, in steps
-        held = _padded(n, d)
+        kind = quickest()
+        held = _room(n, d, kind)
         for part, x in rows.blocks():
             exact = x / self._steps  # [block, d]
             codes = np.rint(exact)
-            held[part] = codes
+            held[part] = _padded(codes).view(np.uint8) ^ kind.flipped
             self._longest = max(self._longest, _longest(exact))
             self._cut_off = max(self._cut_off, _longest(exact - codes))
         self._lost = STEPS * d**1.5 * EPS  # what float32 may lose in the sum of d products
         self._cut_off += self._lost
-        self._hold(held, n)
+        self._scan = kind(held, n)
 
     def changed(self, changes: Changes, rows: Vectors) -> Codes | None:
         """Codes of the changed matrix, with written rows [w, d]; None if the steps do not fit these."""
@@ -220,33 +236,25 @@ class Codes:
         if np.abs(codes).max(initial=0) > STEPS or cut_off > LOOSER * self._cut_off:
             return None
         now = copy(self)
-        held = _padded(len(changes.keys), rows.shape[1])
-        changes.merge(self.rows, codes.astype(np.int8), held)
-        now._hold(held, len(changes.keys))
+        scan, n = self.scan, len(changes.keys)
+        held = _room(n, rows.shape[1], type(scan))
+        changes.merge(scan.stored[: scan.n], _padded(codes).view(np.uint8) ^ scan.flipped, held)
+        now._scan = type(scan)(held, n)
         now._longest = max(self._longest, _longest(exact))
         now._cut_off = max(self._cut_off, cut_off)
         return now
 
-    def _hold(self, rows: Coded, n: int) -> None:
-        self._rows, self._n = rows, n
-        self._scan: IntegerScan | FaissScan | None = None
-
-    @property
-    def rows(self) -> NDArray[np.int8]:
-        """The whole numbers [n, d]."""
-        return self._rows[: self._n]
-
     @property
     def nbytes(self) -> int:
-        """Bytes held, with the copy of the codes that faiss keeps where it scans."""
-        return (2 if isinstance(self._scan, FaissScan) else 1) * self._rows.nbytes + self._steps.nbytes
+        """Bytes held."""
+        return self._scan.stored.nbytes + self._steps.nbytes
 
     @property
     def scan(self) -> IntegerScan | FaissScan:
         """What scans the codes: the fastest way there is by now."""
         kind, scan = quickest(), self._scan
-        if not isinstance(scan, kind):
-            scan = self._scan = kind(self._rows, self._n)
+        if not isinstance(scan, kind):  # torch was loaded since
+            scan = self._scan = kind(scan.stored ^ scan.flipped ^ kind.flipped, scan.n)
         return scan
 
     def nominate(self, queries: Vectors, width: int, allowed: Mask | None = None) -> list[Named]:
@@ -263,18 +271,23 @@ class Codes:
         codes = np.rint(stretched / step)
         coded = codes * step
         error = norms(coded) * self._cut_off + norms(stretched - coded) * self._longest  # [b]
-        named = self.scan.best(codes.astype(np.int8), width, allowed)
+        named = self.scan.best(_padded(codes), width, allowed)
         return [
             Named(rows, ceiling * float(one) + float(e))
             for (rows, ceiling), one, e in zip(named, step[:, 0], error, strict=True)
         ]
 
 
-def _padded(n: int, d: int) -> Coded:
-    """Memory for n codes, and zeros behind them: see `IntegerScan`."""
-    rows = np.empty((-(-n // EVEN) * EVEN, d), np.int8)
-    rows[n:] = 0
-    return rows
+def _padded(codes: Vectors) -> Coded:
+    """Codes [m, d] as bytes, with the columns of zeros that faiss needs: [m, w]."""
+    return np.pad(codes.astype(np.int8), ((0, 0), (0, -codes.shape[1] % LANES)))
+
+
+def _room(n: int, d: int, kind: type[IntegerScan | FaissScan]) -> Stored:
+    """Memory for n codes of d numbers, and zeros behind them: see `IntegerScan`."""
+    stored = np.empty((-(-n // EVEN) * EVEN, -(-d // LANES) * LANES), np.uint8)
+    stored[n:] = kind.flipped
+    return stored
 
 
 def _step(largest: Vectors) -> Vectors:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 BLOCK = 4_096  # rows read at once, so that intermediate copies stay in the cache
 SPARE = 16  # a 16th more memory is reserved than is needed, which costs nothing until it is written
+LOOKED_UP = 1_024  # rows of a file, after which the memory is given back into which the system read them
 WASTE = 2  # times the rows that are needed may have been written, before all are written anew
 
 
@@ -61,7 +62,7 @@ class InMemory:
             self._used = end
             return first
 
-    def release(self) -> None:
+    def looked_up(self, rows: int) -> None:
         """Nothing: what is in memory stays there."""
 
 
@@ -72,6 +73,7 @@ class OnDisk:
         self.files, self._file, self._width = files, files.scratch(), width
         self._array, self._lock = np.zeros((0, width), np.float32), threading.Lock()
         self._mapped: mmap.mmap | None = None
+        self._looked_up = 0  # rows
         weakref.finalize(self, self._file.close)
 
     @property
@@ -106,9 +108,11 @@ class OnDisk:
                 ) from error
             return end // (4 * self._width)
 
-    def release(self) -> None:
-        """Gives back the memory that reading all rows took; they stay in the system's cache."""
-        if self._mapped is not None and hasattr(self._mapped, "madvise"):
+    def looked_up(self, rows: int) -> None:
+        """Gives back the memory that many rows took, each with its neighbours; the system caches the file."""
+        self._looked_up += rows
+        if self._looked_up > LOOKED_UP and self._mapped is not None and hasattr(self._mapped, "madvise"):
+            self._looked_up = 0
             self._mapped.madvise(mmap.MADV_DONTNEED)
 
 
@@ -171,7 +175,9 @@ class Rows:
 
     def __getitem__(self, positions: Any) -> Vectors:
         """The rows at some positions: an index [d], a slice, indices or a mask [m, d]."""
-        return self._view[positions if self._slots is None else self._slots[positions]]
+        rows: Vectors = self._view[positions if self._slots is None else self._slots[positions]]
+        self.storage.looked_up(len(rows) if rows.ndim == 2 else 1)
+        return rows
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         return np.array(self[:], dtype)
@@ -185,6 +191,7 @@ class Rows:
     def scores(self, query: Vectors) -> Vectors:
         """Inner products [n] with a query [d]."""
         products: Vectors = self._view @ query  # [m, d] @ [d] -> [m]
+        self.storage.looked_up(len(products))
         return products if self._slots is None else products[self._slots]
 
     def changed(self, changes: Changes, written: Vectors) -> Rows:

@@ -30,8 +30,8 @@ from mmrec.search.vectors import (
     Changes,
     Held,
     Part,
+    SortedKeys,
     VectorReader,
-    numbered,
 )
 from mmrec.store import schema
 from mmrec.store.catalogue import Catalogue
@@ -91,7 +91,7 @@ class Snapshot:
         else:
             self.facts = self._reader.facts()
             self.ids = self.facts["item_id"].to_pylist()
-        self.position = numbered(self.ids)
+        self.position = SortedKeys(self.ids)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -152,15 +152,14 @@ class Snapshot:
 
     def content_by(self, plan: ContentPlan) -> Vectors:
         """Content [n, c] that a plan makes of the stored fields."""
-        return self._reader.content_by(plan, Part(None, self.position))
+        return self._reader.content_by(plan, Part(None, self.ids))
 
     def content_of(self, positions: Sequence[int]) -> Vectors:
         """Content [k, c] of the items at k positions, before it is made compact."""
         if self.plan.directions is None:
             return self.space(CONTENT)[positions]
         ids = [self.ids[position] for position in positions]
-        part = Part(f"item_id IN ({literals(ids)})", numbered(ids))
-        return self._reader.content_by(self.plan, part)
+        return self._reader.content_by(self.plan, Part(f"item_id IN ({literals(ids)})", ids))
 
     @cached_property
     def ages(self) -> NDArray[np.float64]:
@@ -177,8 +176,8 @@ class Snapshot:
         if self._popular is None or self._popular[0] is not popularity:
             top = max(popularity.values(), default=0.0) or 1.0
             shares = np.zeros(len(self), np.float32)
-            for item_id in popularity.keys() & self.position.keys():
-                shares[self.position[item_id]] = popularity[item_id] / top
+            known = [item_id for item_id in popularity if item_id in self.position]
+            shares[self.positions_of(known)] = [popularity[item_id] / top for item_id in known]
             self._popular = popularity, shares
         return self._popular[1]
 
@@ -251,10 +250,10 @@ class Snapshot:
         earlier = self._earlier.pop(name, None)
         changes = self._since(earlier) if earlier else None
         held = earlier.value if earlier else None
-        part = changes.part if changes else Part(None, self.position)
+        part = changes.part if changes else Part(None, self.ids)
         if name == DOCUMENTS:
             if changes is None or cast(FullText, held).language != self.language:
-                return FullText.of(self._reader.documents(Part(None, self.position)), self.language)
+                return FullText.of(self._reader.documents(Part(None, self.ids)), self.language)
             return cast(FullText, held).changed(changes, self._reader.documents(part))
         rows = self._rows(name, changes, held)
         if name in (STORED, REMEMBERED):
@@ -275,7 +274,7 @@ class Snapshot:
             rows = held if isinstance(held, Rows) else cast(Scorer, held).rows
             return rows.changed(changes, self._reader.read(name, changes.part))
         store = self.catalogue.store
-        return self._reader.all(name, self.position, store.files, store.memory - self.nbytes)
+        return self._reader.all(name, Part(None, self.ids), store.files, store.memory - self.nbytes)
 
     @property
     def nbytes(self) -> int:
@@ -288,11 +287,11 @@ class Snapshot:
     def _handed_on(self) -> dict[str, Held]:
         """What the next snapshot needs not read as a whole."""
         known = {name: one for name, one in self._earlier.items() if self.version - one.version < FORGOTTEN}
-        return known | {n: Held(self.version, self.ids, self.position, x) for n, x in self._held.items()}
+        return known | {n: Held(self.version, self.ids, x) for n, x in self._held.items()}
 
     def _since(self, earlier: Snapshot | Held) -> Changes | None:
         """What has changed since an earlier version; worked out once for all that was held of it."""
         version = earlier.version
         if version not in self._changes:
-            self._changes[version] = Changes.between(earlier.ids, earlier.position, self.table, version)
+            self._changes[version] = Changes.between(earlier.ids, self.table, version)
         return self._changes[version]

@@ -19,7 +19,7 @@ EPS = float(np.finfo(np.float32).eps)
 SMALL = 10_000  # rows below which one matrix product is as fast as the codes
 FEW = 0.03  # share of allowed rows up to which gathering them is faster than scanning all codes
 WIDTHS = (1, 8)  # factors by which the codes are asked for candidates, before all rows are scored instead
-DENSE = 125_000  # rows, for each of which so many more candidates lie within the codes' error
+DENSE = 50_000  # rows, for each of which so many more candidates lie within the codes' error
 SEVERAL = 8  # hidden rows, or queries, up to which one after the other is faster than all at once
 HIDDEN = 200  # hidden rows up to which a query shares its scan with others
 NOTHING = Hits(np.zeros(0, np.intp), np.zeros(0, np.float32))
@@ -46,7 +46,6 @@ class Scorer:
         self._empty, longest = _checked_norms(self.rows)
         self._rounding = self._error(longest)
         self._codes = _coded(self.rows)
-        self.rows.storage.release()
 
     def _error(self, longest: float) -> float:
         """The most by which two float32 sums of the same d products differ, over the norm of the query."""

@@ -42,11 +42,15 @@ class Part(NamedTuple):
 
     Attributes:
         where: SQL condition that selects them; None selects all.
-        position: index of each of their keys, in the order of the keys.
+        keys: of all of them, in the order in which they are wanted.
     """
 
     where: str | None
-    position: Mapping[str, int]
+    keys: Sequence[str]
+
+    def numbered(self) -> dict[str, int]:
+        """The index of each key."""
+        return {key: row for row, key in enumerate(self.keys)}
 
 
 class Document(NamedTuple):
@@ -82,9 +86,7 @@ class Changes:
     comes: Positions
 
     @classmethod
-    def between(
-        cls, keys: Sequence[str], position: Mapping[str, int], table: KeyedTable, since: int
-    ) -> Changes | None:
+    def between(cls, keys: Sequence[str], table: KeyedTable, since: int) -> Changes | None:
         """What happened to the rows of these sorted keys since a version of the table.
 
         None if that is unknown, or so much that reading the whole table is faster.
@@ -95,11 +97,11 @@ class Changes:
         written = sorted(table.scan([table.key], where)[table.key].to_pylist())
         if len(written) > MOST_CHANGED * len(keys):
             return None
-        kept, total = np.ones(len(keys), np.bool_), table.count()
+        kept, total, position = np.ones(len(keys), np.bool_), table.count(), SortedKeys(keys)
         kept[[position[key] for key in written if key in position]] = False
         if kept.sum() + len(written) != total:  # some were deleted
             left = set(table.scan([table.key])[table.key].to_pylist())
-            kept[[row for key, row in position.items() if key not in left]] = False
+            kept[[row for row, key in enumerate(keys) if key not in left]] = False
         standing = keys if kept.all() else [keys[row] for row in np.flatnonzero(kept).tolist()]
         now = sorted([*standing, *written])
         if len(now) != total:  # some rows were written without their version
@@ -107,7 +109,7 @@ class Changes:
         comes = np.array([bisect_left(now, key) for key in written], np.intp)
         stays = np.ones(len(now), np.bool_)
         stays[comes] = False
-        return cls(now, Part(where, numbered(written)), kept, stays, comes)
+        return cls(now, Part(where, written), kept, stays, comes)
 
     def merged(self, before: NDArray[T], written: NDArray[T]) -> NDArray[T]:
         """The later rows [m, ...], from the earlier [n, ...] and the written [w, ...]."""
@@ -131,17 +133,30 @@ class Changes:
 
 
 class Held(NamedTuple):
-    """What an earlier snapshot held: its ids, their positions, and a value with a row for each."""
+    """What an earlier snapshot held: its ids, and a value with a row for each."""
 
     version: int
     ids: list[str]
-    position: Mapping[str, int]
     value: Any
 
 
-def numbered(keys: Sequence[str]) -> dict[str, int]:
-    """The index of each key."""
-    return {key: row for row, key in enumerate(keys)}
+class SortedKeys(Mapping[str, int]):
+    """The index of each key, by bisection: a dictionary would be made anew at each version."""
+
+    def __init__(self, keys: Sequence[str]) -> None:
+        self._keys = keys
+
+    def __getitem__(self, key: str) -> int:
+        row = bisect_left(self._keys, key)
+        if row == len(self._keys) or self._keys[row] != key:
+            raise KeyError(key)
+        return row
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._keys)
+
+    def __len__(self) -> int:
+        return len(self._keys)
 
 
 class VectorReader:
@@ -174,19 +189,18 @@ class VectorReader:
 
     def read(self, name: str, part: Part) -> Vectors:
         """Vectors [m, d] of a part's items in a space, ordered by id; zeros where an item has none."""
-        return Rows.read(self._batches(*self._recipe(name), part), (len(part.position), self.width(name)))[:]
+        return Rows.read(self._batches(*self._recipe(name), part), (len(part.keys), self.width(name)))[:]
 
-    def all(self, name: str, position: Mapping[str, int], files: StoreFiles, room: int) -> Rows:
-        """Vectors [n, d] of all items at their positions, in memory if they and their codes have room.
+    def all(self, name: str, part: Part, files: StoreFiles, room: int) -> Rows:
+        """Vectors [n, d] of a part with all items, in memory if they and their codes have room.
 
         Args:
             files: where they are kept otherwise.
             room: bytes.
         """
-        shape = len(position), self.width(name)
+        shape = len(part.keys), self.width(name)
         fits = shape[0] * shape[1] * (FLOAT + CODE) <= room
-        batches = self._batches(*self._recipe(name), Part(None, position))
-        return Rows.read(batches, shape, None if fits else files)
+        return Rows.read(self._batches(*self._recipe(name), part), shape, None if fits else files)
 
     def width(self, name: str) -> int:
         """Numbers of each vector of a space."""
@@ -197,11 +211,12 @@ class VectorReader:
         """Content [m, c] that a plan makes of the stored fields, a batch at a time as they are wide."""
         made = self._batches(
             schema.field_columns(self.table.schema), lambda batch: plan.embed(schema.fields_of(batch)), part)
-        return Rows.read(made, (len(part.position), plan.dim))[:]
+        return Rows.read(made, (len(part.keys), plan.dim))[:]
 
     def _batches(self, columns: Sequence[str], made: Callable[[pa.Table], Vectors], part: Part) -> Batches:
+        position = part.numbered()
         for batch in self.table.batches(["item_id", *columns], part.where):
-            yield [part.position[item_id] for item_id in batch["item_id"].to_pylist()], made(batch)
+            yield [position[item_id] for item_id in batch["item_id"].to_pylist()], made(batch)
 
     def _recipe(self, name: str) -> tuple[list[str], Callable[[pa.Table], Vectors]]:
         """The columns that a space is made of, and how."""
@@ -222,9 +237,10 @@ class VectorReader:
 
     def documents(self, part: Part) -> Iterator[Document]:
         """All words of each item of a part."""
+        position = part.numbered()
         for batch in self.table.batches(["item_id", "document"], part.where):
             for item_id, words in zip(*(batch[name].to_pylist() for name in batch.column_names), strict=True):
-                yield Document(part.position[item_id], item_id, words or "")
+                yield Document(position[item_id], item_id, words or "")
 
     def _stored(self, batch: pa.Table) -> Vectors:
         """What the towers stored of each item [b, w]."""

@@ -2,6 +2,7 @@
 
 import errno
 import io
+import re
 import tempfile
 import threading
 from pathlib import Path
@@ -40,7 +41,7 @@ def changes(kept, comes, m):
     """Changes that keep some of the earlier rows, and put others at these positions of m."""
     stays = np.ones(m, bool)
     stays[comes] = False
-    return Changes([str(n) for n in range(m)], Part(None, {}), kept, stays, np.asarray(comes, np.intp))
+    return Changes([str(n) for n in range(m)], Part(None, []), kept, stays, np.asarray(comes, np.intp))
 
 
 def test_rows_stand_at_their_positions_whatever_the_order_they_came_in(files):
@@ -157,3 +158,20 @@ def test_a_full_disk_is_said_with_what_to_do_and_what_was_written_stays(tmp_path
     storage._file.room = 1_000
     assert storage.append(x) == 2
     np.testing.assert_array_equal(storage.array[2:], x)
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="needs Linux's account of memory")
+def test_rows_of_a_file_that_were_looked_up_do_not_stay_in_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "LOOKED_UP", 64)  # each with 16 pages around it: 4 MB
+    x, files = numbers(8_192, 1_024), LocalFiles(tmp_path)  # 32 MB, a page each
+    rows = Rows.read(batches(x, np.arange(len(x)), size=1_024), x.shape, files)
+    before = of_files()
+    for row in np.random.default_rng(0).permutation(len(x)):
+        assert rows[[row]][0, 0] == x[row, 0]
+    assert of_files() - before < x.nbytes / 4
+
+
+def of_files():
+    """Bytes of memory into which this process has mapped files."""
+    status = Path("/proc/self/status").read_text()
+    return 1024 * int(re.search(r"RssFile:\s+(\d+)", status)[1])

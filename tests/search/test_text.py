@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from mmrec.search import text as fulltext
 from mmrec.search.text import FullText
-from mmrec.search.vectors import Changes, Document, Part, numbered
+from mmrec.search.vectors import Changes, Document, Part
 
 DOCUMENTS = ["red mug", "a blue mug", "red red chair of wood", "", "wooden chair", "mugs, mugs and mugs"]
 WORDS = ["red", "mug", "chair", "wooden", "lamp", "the"]
@@ -40,7 +40,7 @@ def changes_of(before: dict[str, str], now: dict[str, str], written: set[str]) -
     keys, comes = sorted(now), sorted(written)
     kept = np.array([key in now and key not in written for key in sorted(before)], np.bool_)
     stays = np.array([key not in written for key in keys], np.bool_)
-    return Changes(keys, Part(None, numbered(comes)), kept, stays, np.flatnonzero(~stays))
+    return Changes(keys, Part(None, comes), kept, stays, np.flatnonzero(~stays))
 
 
 def counted(texts: Iterable[str], language: str = "english") -> FullText:

@@ -285,7 +285,7 @@ def changed(scorer, gone, places, rows):
     kept[gone] = False
     comes = np.asarray(places) + np.arange(len(rows))
     stays[comes] = False
-    changes = Changes([str(i) for i in range(n)], Part(None, {}), kept, stays, comes)
+    changes = Changes([str(i) for i in range(n)], Part(None, []), kept, stays, comes)
     return scorer.changed(changes, scorer.rows.changed(changes, rows))
 
 
@@ -325,11 +325,11 @@ def test_codes_that_were_changed_are_those_of_the_whole():
     x, _ = world()
     old, new = Codes(Rows.of(x)), Codes(Rows.of(np.vstack([x, x[:1]])))
     changes = Changes(
-        [str(i) for i in range(len(x) + 1)], Part(None, {}), np.ones(len(x), bool),
+        [str(i) for i in range(len(x) + 1)], Part(None, []), np.ones(len(x), bool),
         np.arange(len(x) + 1) < len(x), np.array([len(x)]),
     )
     now = old.changed(changes, x[:1])
-    np.testing.assert_array_equal(now.rows, new.rows)
+    np.testing.assert_array_equal(now.scan.stored, new.scan.stored)
     assert (now._cut_off, now._longest, now.nbytes) == (new._cut_off, new._longest, new.nbytes)
 
 

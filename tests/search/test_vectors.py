@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmrec.search import vectors
-from mmrec.search.vectors import Changes, Part, numbered
+from mmrec.search.vectors import Changes, Part, SortedKeys
 from mmrec.store.files import LocalFiles
 from mmrec.store.tables import WRITTEN, KeyedTable
 
@@ -53,10 +53,10 @@ def test_whatever_was_written_and_deleted_the_rows_are_those_of_the_table(tmp_pa
     for step in steps:
         write(table, step)
     keys = before["key"].to_pylist()
-    found = Changes.between(keys, numbered(keys), table, since)
+    found = Changes.between(keys, table, since)
     written, now = read(table, found.part.where), read(table)
     assert found.keys == now["key"].to_pylist()
-    assert list(found.part.position) == written["key"].to_pylist()
+    assert found.part.keys == written["key"].to_pylist()
     assert found.merged_table(before, written).to_pydict() == now.to_pydict()
     numbers = (found.merged(t["n"].to_numpy(), w["n"].to_numpy()) for t, w in [(before, written)])
     assert next(numbers).tolist() == now["n"].to_pylist()
@@ -78,9 +78,9 @@ def test_compaction_changes_nothing(tmp_path):
     since = table.version
     table.tidy(force=True)
     assert table.version > since
-    found = Changes.between(["a", "b"], numbered("ab"), table, since)
+    found = Changes.between(["a", "b"], table, since)
     assert found.keys == ["a", "b"]
-    assert not found.part.position
+    assert not found.part.keys
     assert found.kept.all()
 
 
@@ -90,19 +90,19 @@ def test_so_much_that_is_new_is_better_read_as_a_whole(tmp_path, monkeypatch):
     write(table, {"a": 1, "b": 2})
     since = table.version
     write(table, {"c": 3})
-    assert Changes.between(["a", "b"], numbered("ab"), table, since) is not None
+    assert Changes.between(["a", "b"], table, since) is not None
     write(table, {"d": 3})
-    assert Changes.between(["a", "b"], numbered("ab"), table, since) is None
+    assert Changes.between(["a", "b"], table, since) is None
 
 
 def test_a_table_of_before_learns_to_tell_with_its_next_write(tmp_path):
     open_table(tmp_path, PLAIN).upsert(pa.table([["a", "b"], [1, 2]], schema=PLAIN))
     table = open_table(tmp_path)
     since = table.version
-    assert Changes.between(["a", "b"], numbered("ab"), table, since) is None
+    assert Changes.between(["a", "b"], table, since) is None
     write(table, {"c": 3})
-    found = Changes.between(["a", "b"], numbered("ab"), table, since)
-    assert list(found.part.position) == ["c"]
+    found = Changes.between(["a", "b"], table, since)
+    assert found.part.keys == ["c"]
     assert table.scan(["key", "written"]).sort_by("key")["written"].to_pylist()[:2] == [None, None]
 
 
@@ -111,13 +111,24 @@ def test_rows_that_came_without_their_version_have_all_read_again(tmp_path):
     write(table, {"a": 1, "b": 2})
     since = table.version
     open_table(tmp_path, PLAIN).upsert(pa.table([["c"], [3]], schema=PLAIN))  # by a program that keeps none
-    assert Changes.between(["a", "b"], numbered("ab"), table, since) is None
+    assert Changes.between(["a", "b"], table, since) is None
 
 
 def test_rows_of_any_shape_are_merged():
     found = Changes(
-        ["a", "b", "c"], Part(None, {"b": 0}), np.array([True, False, True]),
+        ["a", "b", "c"], Part(None, ["b"]), np.array([True, False, True]),
         np.array([True, False, True]), np.array([1]),
     )
     before = np.array([[[1, 1]], [[9, 9]], [[3, 3]]], np.float32)
     assert found.merged(before, np.array([[[2, 2]]], np.float32)).tolist() == [[[1, 1]], [[2, 2]], [[3, 3]]]
+
+
+@given(st.sets(st.text(max_size=3)), st.text(max_size=3))
+def test_sorted_keys_are_found_as_in_a_dictionary(keys, other):
+    keys = sorted(keys)
+    position = {key: row for row, key in enumerate(keys)}
+    found = SortedKeys(keys)
+    assert dict(found) == position
+    assert [found[key] for key in keys] == list(range(len(keys)))
+    assert found.get(other) == position.get(other)
+    assert (other in found) is (other in position)
