@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 Spans = Mapping[str, slice]  # where each field lies in the content
 F = TypeVar("F", np.float32, np.float64)
 _BLOCK = 2048  # items whose likeness to all landmarks is held at once
+_CACHED = 64  # of these, likenesses of which are worked on while they are in the processor's cache
 
 
 def truncated_svd(matrix: Vectors, k: int) -> tuple[Vectors, Vectors]:
@@ -131,16 +132,17 @@ class FieldKernel:
         """The squared weighted mean [n, m] of fields' likenesses, over the fields that both items have."""
         total = np.zeros((len(left), len(right)), np.float32)
         for name, part in parts:
-            total += np.float32(self.weights[name]) * part
-        scale = np.outer(self._norms(left), self._norms(right))  # [n, m]
-        return np.square(np.divide(total, scale, out=total, where=scale > 0))
+            total += part if self.weights[name] == 1 else np.float32(self.weights[name]) * part
+        total /= self._norms(left)[:, None]
+        total /= self._norms(right)
+        return np.square(total, out=total)
 
     def _norms(self, content: Vectors) -> Vectors:
-        """Root of the summed weights of the fields that each item has, [n]."""
+        """Root of the summed weights of the fields that each item has, [n]; 1 if it has none."""
         sums = np.zeros(len(content), np.float32)
         for name, span in self.spans.items():
             sums += np.float32(self.weights[name]) * content[:, span].any(axis=1)
-        return np.sqrt(sums)
+        return np.sqrt(np.where(sums > 0, sums, np.float32(1)))
 
 
 @dataclass(frozen=True)
@@ -238,9 +240,16 @@ def _inverse(matrix: NDArray[F]) -> NDArray[F]:
 
 def _rbf(left: Vectors, right: Vectors, width: float) -> Vectors:
     """exp(-d² / width) [n, m] of the unit features of one field; 0 where one of both is absent."""
-    cosines = unit(left) @ unit(right).T  # [n, e] @ [e, m]
-    likeness = np.exp((2 * cosines - 2) / np.float32(width))
-    likeness *= np.outer(left.any(axis=1), right.any(axis=1))
+    steep = np.float32(2 / width)
+    features, others = steep * unit(left), unit(right).T
+    likeness = np.empty((len(left), len(right)), np.float32)
+    for start in range(0, len(left), _CACHED):
+        block = slice(start, start + _CACHED)
+        part = np.matmul(features[block], others, out=likeness[block])  # [b, e] @ [e, m]
+        part -= steep
+        np.exp(part, out=part)
+    likeness[~left.any(axis=1)] = 0
+    likeness[:, ~right.any(axis=1)] = 0
     return likeness
 
 

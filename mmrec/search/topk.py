@@ -19,7 +19,7 @@ EPS = float(np.finfo(np.float32).eps)
 SMALL = 10_000  # rows below which one matrix product is as fast as the codes
 FEW = 0.03  # share of allowed rows up to which gathering them is faster than scanning all codes
 WIDTHS = (1, 8)  # factors by which the codes are asked for candidates, before all rows are scored instead
-DENSE = 50_000  # rows, for each of which so many more candidates lie within the codes' error
+DENSE = 100_000  # rows, for each of which so many more candidates lie within the error of the codes
 SEVERAL = 8  # hidden rows, or queries, up to which one after the other is faster than all at once
 HIDDEN = 200  # hidden rows up to which a query shares its scan with others
 NOTHING = Hits(np.zeros(0, np.intp), np.zeros(0, np.float32))
@@ -122,7 +122,7 @@ class Scorer:
         if self._codes and left and not few and len(left) <= self._codes.scan.most:
             for times in WIDTHS:
                 for some in _sharing(left, hidden):
-                    wider = times * max(1, len(self) // DENSE)
+                    wider = times * (1 + len(self) // DENSE)
                     found |= self._scanned(self._codes, Q, some, k, wider, allowed, hidden)
                 left = [i for i in left if i not in found]
         if left:

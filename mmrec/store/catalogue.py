@@ -37,18 +37,24 @@ class Serving(NamedTuple):
     column: str
     towers: Towers
 
-    def rows(self, fields: Fields, item_ids: Sequence[str]) -> Vectors:
-        """Rows [n, w] to store for items of these fields: what a trained head makes, then compact content."""
+    def rows(self, fields: Fields, item_ids: Sequence[str], stored: Vectors | None = None) -> Vectors:
+        """Rows [n, w] to store for items of these fields: what a trained head makes, then compact content.
+
+        Stored rows that the same head has made keep what it made.
+        """
         compact = self.plan.compacted(self.plan.embed(fields))
         if not self.towers.trained:
             return self.towers.items(compact, item_ids)
-        plan = self.towers.plan or self.plan
-        return np.hstack([self.towers.items(plan.embed(fields), item_ids), compact])
+        if stored is None:
+            stored = self.towers.items((self.towers.plan or self.plan).embed(fields), item_ids)
+        return np.hstack([stored[:, : self.towers.spans(stored.shape[1])[1].stop], compact])
 
-    def table(self, batch: pa.Table) -> pa.Table:
-        """The rows of stored items as a table of ids and the vector column."""
-        ids = batch["item_id"].to_pylist()
-        return schema.vector_rows(ids, self.rows(schema.fields_of(batch), ids), self.column)
+    def table(self, batch: pa.Table, before: str | None) -> pa.Table:
+        """The rows of stored items as ids and vectors; `before` is a column that the same towers made."""
+        ids, stored = batch["item_id"].to_pylist(), None
+        if before and not batch[before].null_count:
+            stored = schema.matrix(batch[before], batch[before].type.list_size).values
+        return schema.vector_rows(ids, self.rows(schema.fields_of(batch), ids, stored), self.column)
 
 
 class Catalogue:
@@ -61,9 +67,7 @@ class Catalogue:
         towers: content -> vector, before any training.
     """
 
-    def __init__(
-        self, store: Store, config: Config, encoders: Mapping[str, Encoder], towers: Towers
-    ) -> None:
+    def __init__(self, store: Store, config: Config, encoders: Mapping[str, Encoder], towers: Towers) -> None:
         self.store, self.config, self.encoders, self.towers = store, config, encoders, towers
         self.table: KeyedTable = store.table("items", schema.BASE)
 
@@ -85,8 +89,8 @@ class Catalogue:
     @property
     def language(self) -> str:
         """The language of the words in Latin letters: what the settings say, else what the texts told."""
-        told = str(self.store.facts.get("language", "english"))
-        return told if self.config.language == "auto" else self.config.language
+        told, chosen = str(self.store.facts.get("language", "english")), self.config.language
+        return told if chosen == "auto" else chosen
 
     def serving(self) -> Serving:
         """What serves now, also after another process trained or rebuilt."""
@@ -132,13 +136,14 @@ class Catalogue:
         if not covered:
             self.rebuild()
 
-    def rebuild(self, *, anew: bool = False) -> None:
+    def rebuild(self, *, anew: bool = False, grown: bool = False) -> None:
         """Estimates the content plan again and rewrites every vector; nothing is encoded.
 
         Others read and write meanwhile. What served before serves until all is done, also if this is killed.
 
         Args:
             anew: whether to start from no plan, as the one that serves cannot be read.
+            grown: whether no stored item has changed, so that what the head has made of it stays.
 
         Raises:
             StoreBusy: another process is rewriting the vectors.
@@ -149,13 +154,12 @@ class Catalogue:
             texts = self.table.scan(["document"], last=ENOUGH)["document"]
             language = language_of(text.as_py() or "" for text in texts)
             towers = self._towers_of(int(self.store.facts.get("head", 0)))
-            self._rewrite(serial, plan, towers, stale, language=language)
+            self._rewrite(serial, plan, towers, stale, grown=grown, language=language)
 
     def swap_attribute(self, rows: pa.Table) -> None:
         """Lets an attribute have another type: `rows` are the items that have it, its values under `BESIDE`.
 
-        All are written in one step; what takes their column's place after that is done by whoever comes next,
-        should this process be killed.
+        All are written in one step; should this process be killed after that, whoever comes next finishes it.
         """
         with self.store.rewriting():
             with self.store.writer():
@@ -205,7 +209,7 @@ class Catalogue:
         # not beside another's rewrite, which reads a version that tidying might remove
         with suppress(StoreBusy), self.store.rewriting(patient=False):
             if n and self.plan.outgrown(n):
-                self.rebuild()
+                self.rebuild(grown=True)
             with self.store.writer():
                 self.table.tidy()
 
@@ -220,9 +224,8 @@ class Catalogue:
         return any(weights.get(name, self.config.attribute_weight) > 0 for name in names)
 
     def _fitted(self, plan: ContentPlan) -> ContentPlan:
-        columns = schema.field_columns(self.table.schema)
-        sample = schema.fields_of(self.table.scan(["item_id", *columns], last=ENOUGH))
-        return plan.fitted(sample, self.config)
+        columns = ["item_id", *schema.field_columns(self.table.schema)]
+        return plan.fitted(schema.fields_of(self.table.scan(columns, last=ENOUGH)), self.config)
 
     def _next_serial(self) -> int:
         with self.store.writer():
@@ -242,19 +245,20 @@ class Catalogue:
         )
 
     def _rewrite(
-        self, serial: int, plan: ContentPlan, towers: Towers, done: int | None = None, **facts: Any
+        self, serial: int, plan: ContentPlan, towers: Towers, done: int | None = None,
+        *, grown: bool = False, **facts: Any,
     ) -> None:
         """Writes all vectors into a new column while others write rows, then lets it serve.
 
         Args:
             done: `stale` at the beginning, if nothing that it stands for is left to do.
         """
-        serving = Serving(plan, f"vector_{serial}", towers)
-        left = self._write_column(serving) if plan.dim else None  # else no item has anything that weighs
+        serving, before = Serving(plan, f"vector_{serial}", towers), self.vector_column if grown else None
+        left = self._write_column(serving, before) if plan.dim else None  # else nothing of an item weighs
         with self.store.writer():
             if self.serial != serial - 1:
                 raise StoreBusy("another process rewrote the vectors meanwhile: try again")
-            missing = self.table.count(left) - self._fill(serving, left) if left else 0
+            missing = self.table.count(left) - self._fill(serving, left, before) if left else 0
             if missing:
                 raise StoreError(
                     f"{missing} of {self.table.count()} vectors could not be rewritten; those of before serve"
@@ -266,24 +270,24 @@ class Catalogue:
             self.store.save_facts(serial=serial, **facts)
             self._drop_unused()
 
-    def _write_column(self, serving: Serving) -> str:
+    def _write_column(self, serving: Serving, before: str | None) -> str:
         """Writes the vectors of all rows; returns a condition on the few that others changed since."""
         dim, where = serving.rows(Fields(0), []).shape[1], None
         with self.store.writer():
             self.table.add_columns([schema.vector_field(serving.column, dim), WRITTEN])
         for _ in range(PASSES):
-            before = self.table.version
-            self._fill(serving, where)
-            where = f"{serving.column} IS NULL OR {self.table.written_since(before)}"
+            version = self.table.version
+            self._fill(serving, where, before)
+            where = f"{serving.column} IS NULL OR {self.table.written_since(version)}"
             if self.table.count(where) <= FEW:
                 break
         return str(where)
 
-    def _fill(self, serving: Serving, where: str | None) -> int:
+    def _fill(self, serving: Serving, where: str | None, before: str | None) -> int:
         """Writes the vectors of the rows that a condition keeps, some batches at a time; returns how many."""
         filled, columns = 0, schema.field_columns(self.table.schema)
-        batches = self.table.batches(["item_id", *columns], where)
-        while some := [serving.table(batch) for batch in islice(batches, AT_ONCE)]:
+        batches = self.table.batches(["item_id", *columns, *([before] if before else [])], where)
+        while some := [serving.table(batch, before) for batch in islice(batches, AT_ONCE)]:
             with self.store.writer():  # unstamped, as nothing that serves has changed
                 filled += self.table.upsert(pa.concat_tables(some), update_only=True, stamp=False)[1]
         return filled

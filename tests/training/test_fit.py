@@ -13,6 +13,7 @@ import pytest
 
 from mmrec import Interaction, Item, Recommender
 from mmrec.errors import DataError, NotFitted, StoreError
+from mmrec.model.towers import TrainedTowers
 from mmrec.training.guard import STORED
 
 TITLES = {"r": "crimson mug cup", "b": "navy lamp light"}
@@ -102,6 +103,23 @@ def test_a_new_item_is_found_at_once_by_what_training_learned(trained, copy, pai
         assert again.updated == 1  # a known item keeps what behaviour taught of it
         assert shop.score(history=["tr-pr-1"], items=["tr-pr-0"]) == pytest.approx(
             Recommender.open(trained[0]).score(history=["tr-pr-1"], items=["tr-pr-0"]), abs=1e-4)
+
+
+def test_when_the_catalogue_has_grown_what_the_head_made_of_items_stays(trained, copy, paint, monkeypatch):
+    with copy(trained[0]) as shop:
+        shop.ingest([item("b", "r", "new", paint)])
+        shop.catalogue.rebuild()
+        whole = shop.snapshot()
+        asked, items = [], TrainedTowers.items
+        with monkeypatch.context() as patch:
+            patch.setattr(TrainedTowers, "items", lambda *of: asked.append(len(of[2])) or items(*of))
+            shop.catalogue.rebuild(grown=True)
+        assert sum(asked) == 0
+        grown = shop.snapshot()
+        assert grown.version > whole.version
+        for space in ("content", "searched", "remembered"):
+            of = [x.remembered if space == "remembered" else x.space(space) for x in (grown, whole)]
+            np.testing.assert_allclose(of[0][:], of[1][:], atol=1e-5)
 
 
 def test_dislikes_push_away(trained):
