@@ -22,7 +22,7 @@ from mmrec.errors import DataError
 from mmrec.types import MAX_CATEGORY, MAX_IMAGES, MAX_TEXT, Item, as_utc
 
 REMEMBERED = 8_192  # values of a column
-_LIKE_THEMSELVES = frozenset({str, int, bool, date})  # types whose equal values are the same value
+LIKE_THEMSELVES = frozenset({str, int, bool, date})  # types whose equal values are the same value
 _ID = re.compile(r"[\w.:/-]{1,512}", re.ASCII)
 _PICTURE = re.compile(r"https?://[\w./%()@=~!?&-]+|(?!//|(?i:www\.))[\w./%()@=~!-]+\.\w{2,5}")
 
@@ -37,9 +37,8 @@ def odd(what: str) -> NoReturn:
 
 
 def remembering(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """A function of a cell that keeps what it found for cells that come again."""
-    known = lru_cache(REMEMBERED, typed=True)(read)
-    return lambda cell: known(cell) if type(cell) in _LIKE_THEMSELVES else read(cell)
+    """A function of a cell of `LIKE_THEMSELVES` that keeps what it found for cells that come again."""
+    return lru_cache(REMEMBERED, typed=True)(read)
 
 
 def plain_id(cell: Any) -> str:
@@ -57,7 +56,7 @@ def plain_words(cell: Any) -> str:
     text = plain_text(cell, odd)
     if len(text) > MAX_TEXT:
         raise Odd(cell)
-    return "" if text in BLANKS else text
+    return "" if len(text) < 9 and text in BLANKS else text
 
 
 def plain_value(value: Any) -> Any:
@@ -84,10 +83,11 @@ def plain_picture(cell: Any, paths: ImagePaths | None) -> str:
         raise Odd(cell) from error
 
 
-@remembering
 def plain_time(value: Any) -> datetime | None:
     """The time at which an item was added."""
-    return _utc(value) if type(value) is datetime else _carefully(added_at=value).added_at
+    if type(value) is datetime:
+        return _utc(value)
+    return _time(value) if type(value) in LIKE_THEMSELVES else _carefully(added_at=value).added_at
 
 
 def plain_item(
@@ -142,6 +142,11 @@ def _string(value: str) -> str | None:
     if tidy is not None and len(tidy) > MAX_CATEGORY:
         raise Odd(value)
     return tidy
+
+
+@remembering
+def _time(value: Any) -> datetime | None:
+    return _carefully(added_at=value).added_at
 
 
 def _utc(value: datetime) -> datetime:

@@ -12,9 +12,9 @@ from ingest.clean import clean
 from ingest.plain import Odd
 from ingest.sources import Columns, ReadOptions, Source, detect, open_canonical, open_source
 from ingest.sources.records import Row, Rows, Tally
-from ingest.sources.several import Given, Line, Unread, alike, local, noted, table_of, temporary
+from ingest.sources.several import Given, Line, Unread, alike, local, noted, table_of
 from ingest.sources.values import Kind
-from mmrec.data.files import SUFFIXES, count_rows, read_items
+from mmrec.data.files import count_rows, read_items
 from mmrec.data.image_paths import ImagePaths
 from mmrec.data.rows import found, json_ready
 from mmrec.errors import DataError, Rejection
@@ -202,16 +202,14 @@ def _opened(name: str, source: Source, manner: Manner, given: Given | None = Non
 
 
 def _canonical(given: Given, manner: Manner, lined: bool) -> Opened:
-    """A canonical file of Parquet, under any name, or of JSON so damaged that it does not look like it."""
+    """A canonical file of JSON so damaged that it does not look like it."""
     notes: list[str] = []
-    path, root = given.path, manner.image_root
-    if not path.name.lower().endswith(SUFFIXES):
-        path, root = temporary() / "items.parquet", root or given.folder
-        path.symlink_to(given.path.absolute())
-    items = read_items(path, image_root=root, allow_outside=manner.allow_outside, notes=notes)
+    items = read_items(
+        given.path, image_root=manner.image_root, allow_outside=manner.allow_outside, notes=notes
+    )
     rows = (replace(row, line=Line(row.line, given)) for row in items) if lined else items
-    how = [f"read {given.name} as {_FORMATS['items']}"]
-    return Opened(rows, lambda: count_rows(path), given.folder, notes, how)
+    how = f"read {given.name} as {_FORMATS['items']}"
+    return Opened(rows, lambda: count_rows(given.path), given.folder, notes, [how])
 
 
 def _how(name: str, source: Source) -> str:
@@ -268,9 +266,9 @@ class _Cleaner:
     ) -> None:
         self.source, self.given = source, given
         self._allowed = partial(ImagePaths, allow_outside=allow_outside)
-        self._root, self._line = image_root, 0
+        self._root, self._line, self._tally = image_root, 0, Tally()
         self._places: dict[Path, ImagePaths] = {}
-        self._tally = Tally()
+        self._place: tuple[Path, ImagePaths] | None = None  # the last
 
     def __call__(self, row: Row | Rejection) -> Item | Rejection:
         line = row.line if isinstance(row, Rejection) else row.pop("line", None)
@@ -286,9 +284,11 @@ class _Cleaner:
         folder = self.source.folder
         if self.given is None and isinstance(line, Line):
             folder = line.given.pictures
-        if folder not in self._places:
-            self._places[folder] = self._allowed(folder, self._root)
-        return self._places[folder]
+        if self._place is None or self._place[0] is not folder:
+            if folder not in self._places:
+                self._places[folder] = self._allowed(folder, self._root)
+            self._place = folder, self._places[folder]
+        return self._place[1]
 
     def tell(self) -> None:
         """Adds what was mended to the notes of the source."""

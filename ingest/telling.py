@@ -155,6 +155,8 @@ def tell(
     if "seconds" in counts:
         counts["seconds"] = round(counts["seconds"], 3)
     incomplete = report.incomplete if isinstance(report, IngestReport) else ()
+    if isinstance(report, IngestReport):
+        counts["incomplete"] = len(incomplete)
     waits = quarantine if report.rejected or incomplete else None
     if waits:
         counts["quarantine"] = str(waits)

@@ -189,9 +189,9 @@ class Item:
     @classmethod
     def settled(cls, **parts: Any) -> Self:
         """An item of parts that are as a new item keeps them: none is checked or settled again."""
-        item = object.__new__(cls)
+        item, settle, given = object.__new__(cls), object.__setattr__, parts.get
         for name in cls.__slots__:
-            object.__setattr__(item, name, parts.get(name))
+            settle(item, name, given(name))
         return item
 
     @property

@@ -12,6 +12,7 @@ that cannot be brought into this shape is a `Rejection`, which never stops the r
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, Protocol, get_args
@@ -19,7 +20,7 @@ from typing import Any, Literal, Protocol, get_args
 from ingest.plain import Odd, canonical_item
 from ingest.sources import fashion, grouplens, movielens
 from ingest.sources.columns import Columns
-from ingest.sources.containers import PACKED, TABLES
+from ingest.sources.containers import PACKED, TABLES, Content
 from ingest.sources.fashion import open_fashion
 from ingest.sources.folders import open_folder, walk
 from ingest.sources.frames import from_frame
@@ -30,6 +31,7 @@ from ingest.sources.records import Record, Row, Rows
 from ingest.sources.several import Given, Unread, alike, hive, joined, local, noted, open_tables, parts_of
 from ingest.sources.sniffing import ReadOptions
 from ingest.sources.tables import TableFile, open_table, parquet_file, table_file
+from mmrec.data.formats import parquet_rows
 from mmrec.data.image_paths import ImagePaths
 from mmrec.data.rows import ITEM_KEYS, rejected
 from mmrec.errors import DataError, Rejection
@@ -142,21 +144,27 @@ def open_source(
 
 
 def open_canonical(path: str | Path, options: ReadOptions | None = None) -> Rows | None:
-    """The rows of mmrec's own file in JSON, as they are; None for Parquet, which `mmrec.read_items` reads.
+    """The rows of mmrec's own file, as they are; None for what is neither JSON nor Parquet.
 
     Raises:
         DataError: the path cannot be read.
     """
     path = local(path).path
     file = table_file(path, options=options)
-    if file.kind != "json":
+    if file.kind not in ("json", "parquet"):
         return None
-    return Rows(
-        "items", path.parent, file.records, _as_it_is, size=file.size, notes=file.notes, plain=_canonical
-    )
+    records = file.records if file.kind == "json" else partial(_canonical_records, file.content)
+    return Rows("items", path.parent, records, _as_it_is, size=file.size, notes=file.notes, plain=_canonical)
 
 
-def _canonical(record: Record, paths: ImagePaths, line: int | None) -> Item:
+def _canonical_records(content: Content) -> Iterator[Record]:
+    with parquet_file(content) as file:
+        for number, row in parquet_rows(file, ITEM_KEYS):
+            problem = row.reason if isinstance(row, Rejection) else None
+            yield Record((row.row or {}) if isinstance(row, Rejection) else row, number, problem)
+
+
+def _canonical(record: Record, paths: ImagePaths | None, line: int | None) -> Item:
     if record.problem is not None:
         raise Odd(record.problem)
     return canonical_item(record.cells, paths, line)
@@ -165,8 +173,8 @@ def _canonical(record: Record, paths: ImagePaths, line: int | None) -> Item:
 def _as_it_is(record: Record) -> Row | Rejection:
     if record.problem is None:
         return {**record.cells, "line": record.line}
-    unparsed = {} if record.raw is None else {"unparsed": record.raw}
-    return rejected(DataError(record.problem), unparsed or None, line=record.line)
+    row = record.cells or ({} if record.raw is None else {"unparsed": record.raw})
+    return rejected(DataError(record.problem), row or None, line=record.line)
 
 
 def open_interactions(

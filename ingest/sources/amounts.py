@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Literal
 
 from mmrec.data.cleaning import plain_text
@@ -59,6 +60,8 @@ _BARE = re.compile(r"[\d.,' +-]*[–—-]?")
 _DECIMALS = re.compile(r"\d[.,](?:\d{1,2}|[-–—]{1,2})(?:\D*)$")
 _DIGITS = re.compile(r"\d+(?:[.,]\d+)*|[.,]\d+")
 _IN_THREES = re.compile(r"[1-9]\d{0,2}[.,]\d{3}")
+_NO_DIGIT = re.compile(r"[^\d+-]")
+_REMEMBERED = 2_048  # cells, those of a sample
 _LONG = 500  # characters that no number has, with markup around it
 _MARKS: tuple[Decimals, ...] = (".", ",")
 
@@ -110,32 +113,41 @@ class Amounts:
         return self._parts(cell)[1] if isinstance(cell, str) and self.priced else None
 
     def _parts(self, cell: str) -> tuple[str, str | None]:
-        text = _western(cell)
-        if (not self.priced and not self.worded) or len(text) > 60:
-            return text, None
-        if self.worded and text.lower() in _FREE:
-            return "0", None
-        found = _PRICE.fullmatch(text) if self.priced else _BARE.fullmatch(text)
-        try:
-            if found is None or (not self.priced and _RANGE.search(text)):
-                raise ValueError(cell)
-            if not self.priced:
-                return text, None
-            signs = [currency_of(sign) for sign in (found["before"], found["after"]) if sign]
-            return found["minus"] + found["number"].strip(), signs[0] if signs else None
-        except ValueError:
-            if not self.worded:
-                raise
-        return _among_words(text)
+        return _parts(cell, self.priced, self.worded) if len(cell) <= _LONG else (cell, None)
 
     def _number(self, text: str) -> float:
-        marks = [self.decimals, *(_MARKS if self.either and has_decimals(text) else ())]
-        found = next((one for mark in marks if (one := _GROUPED[mark].fullmatch(text))), None)
+        found = _GROUPED[self.decimals].fullmatch(text)
+        if found is None and self.either and _DECIMALS.search(text):
+            found = _GROUPED["," if self.decimals == "." else "."].fullmatch(text)
         if found is None or len(text) > 59 or not any(map(str.isdigit, text)):
             raise ValueError(text)
-        whole = re.sub(r"[^\d+-]", "", text[: found.start(1) - 1] if found[1] is not None else text)
+        whole = text if found[1] is None else text[: found.start(1) - 1]
+        whole = whole if whole.isdigit() else _NO_DIGIT.sub("", whole)
         digits = found[1] if found[1] and found[1].isdigit() else ""
         return _bounded(float(f"{whole or 0}.{digits}") if digits else int(whole or 0))
+
+
+@lru_cache(_REMEMBERED)  # of one cell the number is asked for, and the currency
+def _parts(cell: str, priced: bool, worded: bool) -> tuple[str, str | None]:
+    """The number of a cell, as it is written, and the currency beside it."""
+    text = _western(cell)
+    if not (priced or worded) or len(text) > 60:
+        return text, None
+    if worded and text.lower() in _FREE:
+        return "0", None
+    found = _PRICE.fullmatch(text) if priced else _BARE.fullmatch(text)
+    try:
+        if found is None or (not priced and _RANGE.search(text)):
+            raise ValueError(cell)
+        if not priced:
+            return text, None
+        minus, before, number, after = found.groups()
+        signs = list(map(currency_of, filter(None, (before, after))))
+        return minus + number.strip(), signs[0] if signs else None
+    except ValueError:
+        if not worded:
+            raise
+    return _among_words(text)
 
 
 def _western(cell: str) -> str:
@@ -146,6 +158,8 @@ def _western(cell: str) -> str:
     if not text.isascii():
         text = _RAISED.sub(lambda cents: f".{unicodedata.normalize('NFKC', cents[0])}", text)
         text = "".join(map(_plain_sign, text.translate(_SPACES)))
+    elif "$" not in text:
+        return text.strip()
     return _CENTS.sub(r"\1.\3 \2", text.strip())
 
 

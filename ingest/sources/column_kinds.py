@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from ingest.sources.names import is_title, roles
+from ingest.sources.names import is_title, joined, roles
 from ingest.sources.pictures import looks_like_picture, pictures
 from ingest.sources.values import only_strings
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 LONG = 40  # characters on average, from which strings are prose
 FEW = 50  # different strings that are always few enough for a category
+_GOODS = ("product", "produkt", "artikel", "article", "producto", "produit", "prodotto", "produto", "model")
+_PROSE = re.compile(r"desc|beschr|beskr|omschr|opis|описан|説明|描述|text$|detail|body|summary|about|content")
+_WORD = re.compile(r"[^\W\d_]{3}|[\u3040-\uffff]")  # three letters, or a sign that is a word
 
 
 def all_pictures(name: str, sample: Sample, share: float) -> bool:
@@ -39,6 +43,41 @@ def is_text(name: str, sample: Sample) -> bool:
         fmean(map(len, strings)) > LONG
         or (not few(strings) and "label" not in meant and fmean(len(cell.split()) for cell in strings) >= 2)
     )
+
+
+def goods(names: Sequence[str], texts: Sequence[str], sample: Sample) -> str | None:
+    """The column that says in words which product it is, where no text is more than a description."""
+    if any(is_title(name) or not _is_prose(name, sample) for name in texts):
+        return None
+    called = {
+        joined(name): name for name in reversed(names) if sample.kind(name) == "category"
+        and 2 * sum(map(_has_words, only_strings(sample.cells[name]))) > len(sample.cells[name])
+    }
+    return next((called[one] for one in _GOODS if one in called), None)
+
+
+def _is_prose(name: str, sample: Sample) -> bool:
+    if "text" in roles(name):
+        return _PROSE.search(joined(name)) is not None
+    return sum(map(len, only_strings(sample.cells[name]))) > LONG * len(sample.cells[name])
+
+
+def apart(names: Sequence[str], sample: Sample) -> str | None:
+    """The column of the longest words that are all or mostly different, where no name says what they are."""
+    best: dict[str, float] = {}
+    for name in names:
+        strings = only_strings(sample.cells[name])
+        share = len(set(strings)) / max(len(strings), 0.5 * sample.size)
+        if sample.kind(name) == "category" and share > 0.8 and not (
+            roles(name) or all(map(is_address, strings)) or not all(map(_has_words, strings))
+        ):
+            best[name] = fmean(map(len, strings))
+    return max(best, key=lambda name: best[name], default=None)
+
+
+def _has_words(cell: str) -> bool:
+    """Whether a string is more than a code."""
+    return _WORD.search(cell) is not None
 
 
 def is_attribute(name: str, sample: Sample) -> bool:

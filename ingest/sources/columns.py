@@ -7,15 +7,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from statistics import fmean
 from typing import Any, Literal, get_args
 
 from ingest.sources.amounts import Decimals, currency_of
-from ingest.sources.column_kinds import all_pictures, is_address, is_attribute, is_text, nature
+from ingest.sources.column_kinds import all_pictures, apart, goods, is_attribute, is_text, nature
 from ingest.sources.moments import Order
 from ingest.sources.names import DATES, IDS, IMAGES, TEXTS, joined, plain_name, roles
 from ingest.sources.pictures import looks_like_picture
-from ingest.sources.values import KINDS, Hints, Kind, Reading, natural, only_strings
+from ingest.sources.values import KINDS, Hints, Kind, Reading, natural
 from mmrec.errors import DataError
 from mmrec.types import MAX_NAME, RESERVED, composed
 
@@ -23,7 +22,6 @@ __all__ = ["IDS", "IMAGES", "TEXTS", "Columns", "Sample", "settle", "valid_names
 
 Mode = Literal["merge", "split"]
 _ID_LENGTH = 64  # characters of an id that is found by its values
-_WORD = re.compile(r"[^\W\d_]{3}|[\u3040-\uffff]")  # three letters, or a sign that is a word
 _FURTHER = re.compile(
     r"(?!.*(?:thumb|small|icon|logo|swatch|preview|video|brand|categor|vendor))"
     r"(?:.*(?:image|img|photo|picture|bild|foto|imagen|immagin|imagem|afbeelding|obraz|zdjec|画像|图片).*|gallery)"
@@ -141,7 +139,12 @@ def settle(
     text, attributes = wanted.text, wanted.attributes
     if text is None:
         text = tuple(n for n in free if part(n) == "text" or (part(n) is None and is_text(n, sample)))
-        text = text or _title([name for name in free if part(name) is None], sample, notes)
+        unknown = [name for name in free if part(name) is None]
+        if product := goods(unknown, text, sample):
+            text = (product, *(name for name in text if name != product))
+        elif not text and (title := apart(unknown, sample)):
+            notes.append(f"column {title!r} is the text, for no name says which is (--text)")
+            text = (title,)
     if attributes is None:
         free = [name for name in free if name not in text]
         attributes = tuple(name for name in free if is_attribute(name, sample))
@@ -265,27 +268,6 @@ def _images(names: Sequence[str], sample: Sample, notes: list[str]) -> tuple[str
         ))
     ]
     return (first, *more)
-
-
-
-
-def _title(names: Sequence[str], sample: Sample, notes: list[str]) -> tuple[str, ...]:
-    """Where no column is a text, the one whose words are all or mostly different."""
-    best: dict[str, float] = {}
-    for name in names:
-        strings = only_strings(sample.cells[name])
-        apart = len(set(strings)) / max(len(strings), 0.5 * sample.size)
-        if sample.kind(name) == "category" and apart > 0.8 and not (
-            roles(name) or all(map(is_address, strings)) or not all(map(_WORD.search, strings))
-        ):
-            best[name] = fmean(map(len, strings))
-    if not best:
-        return ()
-    title = max(best, key=lambda name: best[name])
-    notes.append(f"column {title!r} is the text, for no name says which is (--text)")
-    return (title,)
-
-
 
 
 def _tell_left_out(names: Sequence[str], sample: Sample, notes: list[str]) -> None:

@@ -98,7 +98,7 @@ def identified(records: Iterator[Record]) -> Iterator[Record]:
 
 def _list_in(value: dict[str, Any], lone: bool) -> tuple[str, list[Any]] | None:
     """The list of objects inside an object that is no product itself, by its name or its length."""
-    found = list(_lists(value, _DEPTH))
+    found = _lists(value, _DEPTH)
     if not found:
         return None
     own = any(
@@ -148,12 +148,15 @@ def _are_rows(rows: Any) -> bool:
     return lists and all(isinstance(name, str) for name in rows[0])
 
 
-def _lists(value: dict[str, Any], depth: int) -> Iterator[tuple[str, list[Any]]]:
+def _lists(value: dict[str, Any], depth: int) -> list[tuple[str, list[Any]]]:
+    found = []
     for name, part in value.items():
-        if isinstance(part, list) and part and all(isinstance(one, dict) for one in part):
-            yield name, part
-        elif isinstance(part, dict) and depth:
-            yield from _lists(part, depth - 1)
+        if isinstance(part, list):
+            if part and isinstance(part[0], dict) and all(isinstance(one, dict) for one in part):
+                found.append((name, part))
+        elif depth and isinstance(part, dict):
+            found += _lists(part, depth - 1)
+    return found
 
 
 def _is_wrapped(value: Any) -> bool:

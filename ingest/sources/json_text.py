@@ -6,7 +6,7 @@ import ast
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, TextIO
 
@@ -237,8 +237,7 @@ def _date(value: Any) -> Any:
         return value
 
 
-def _object(pairs: Iterable[tuple[str, Any]]) -> Any:
-    pairs = list(pairs)
+def _object(pairs: Sequence[tuple[str, Any]]) -> Any:
     if len(pairs) == 1 and pairs[0][0] in _MONGO:
         return _date(pairs[0][1]) if pairs[0][0] == "$date" else pairs[0][1]
     row = dict(pairs)

@@ -55,19 +55,22 @@ _NAMES: Mapping[str, str] = {  # without blanks, hyphens and underscores; what c
 }
 _ENDINGS: Mapping[str, re.Pattern[str]] = {  # of names that are not in the lists
     "user": re.compile(
-        r"(?:user|customer|visitor|client|member|buyer|shopper|kunden|account)\w*"
-        r"(?:id|key|token|hash|nr|number|uuid|email|mail)"
+        r"(?:user|customer|visitor|client|member|buyer|shopper|kunden|kd|account)"
+        r"(?:\w*(?:id|key|token|hash|nr|number|uuid|email|mail)|no|num|code|ref)"
     ),
     "item": re.compile(
-        r"(?:item|product|sku|article|artikel|produkt|goods|listing|offer)(?!\w*(?:cat|type|brand|group|order))"
-        r"\w*(?:id|ids|sku|code|key|nr|number|uuid|ean)"
+        r"(?:item|product|sku|article|artikel|produkt|goods|listing|offer)"
+        r"(?!\w*(?:cat|type|brand|group|order))(?:\w*(?:id|ids|sku|code|key|nr|number|uuid|ean)|no|num|ref)|artn[or]"
     ),
     "rating": re.compile(r"\w*(?:rating|stars)"), "time": re.compile(
-        r"\w*(?:timestamp|datetime)|(?:event|click|view|order|action|visit|server|log)\w*(?:ts|time|date|at)"
+        r"\w*(?:timestamp|datetime|datum)|(?:sold|bought|purchased|ordered|played|viewed|visited)(?:at|on)"
+        r"|(?:event|click|view|order|action|visit|server|log)\w*(?:ts|time|date|at)"
     ),
 }
 _UNNAMED = re.compile(r"column_\d+")  # of a table without a header
-_RECBOLE = re.compile(r":(?:token|float|token_seq|float_seq)$")
+_BEHIND = re.compile(  # types of RecBole, and what stands in brackets: Rating (1-10)
+    r":(?:token|float|token_seq|float_seq)$|\s*(?:\([^()]*\)|\[[^][]*\])$"
+)
 
 
 def plain_column(name: str) -> str:
@@ -153,7 +156,7 @@ def names_item(column: str, cells: Mapping[str, Any]) -> bool:
 
 def _spellings(name: str) -> list[str]:
     """A name in plain letters; of `items.id` also `itemid` and `id`, the ends of a path."""
-    parts = list(map(plain_column, _RECBOLE.sub("", name).split(".")))
+    parts = list(map(plain_column, _BEHIND.sub("", name).split(".")))
     if len(parts) == 1:
         return parts if name.isascii() else [*parts, parts[0].removesuffix("id")]
     return ["".join(parts), parts[-2].removesuffix("s") + parts[-1], parts[-1]]

@@ -20,6 +20,7 @@ MOST = 50  # keys of one column that become columns
 _NAMES = ("name", "title", "label", "text")  # what stands for an object in a list
 _KEYS = ("name", "key", "label", "attribute", "attribute_name", "param_name")  # of pairs
 _VALUES = ("value", "values", "option", "options", "val", "attribute_value", "param_value")
+_OPENING = ("{", "[")  # of strings that are objects or lists
 _AMOUNTS, _CURRENCIES = ("amount", "value", "price"), ("currency", "currencycode", "currencyid", "unit")
 
 
@@ -56,7 +57,8 @@ def flattening(records: Sequence[Record], images: Sequence[str] | None) -> Flatt
     """What the first records say about objects; columns of pictures are not made flat."""
     found = {
         name for record in records for name, cell in record.cells.items()
-        if _object(cell) is not None or _names(cell)
+        if (type(cell) is not str or cell.lstrip()[:1] in _OPENING)
+        and (_object(cell) is not None or _names(cell))
     }
     columns = frozenset(
         name for name in found

@@ -140,10 +140,18 @@ def mended(line: str, number: int, tally: Tally) -> tuple[str, str | None]:
     if "\0" in line:
         tally.add("NUL characters were left out", number)
         line = line.replace("\0", "")
-    if _UNDECODED.search(line):
+    if not _is_unicode(line) and _UNDECODED.search(line):
         tally.add("bytes that do not fit the encoding were read as Windows-1252 (--encoding)", number)
         line = _UNDECODED.sub(_windows, line)
     return line, None
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether a text is without lone surrogates; faster than to search for one."""
+    try:
+        return bool(text.encode()) or not text
+    except UnicodeEncodeError:
+        return False
 
 
 def _windows(found: re.Match[str]) -> str:

@@ -150,6 +150,8 @@ def _fetched(address: str, allow_urls: bool) -> Given:
 def parts_of(folder: Path, *, pictures: bool = False) -> list[Path]:
     """The files in a folder that are parts of one table, as Spark and Hive write them; else none.
 
+    Parts without a byte, which Spark writes too, are none where others have some.
+
     Args:
         folder: of `part-0000.parquet`, `colour=red/part-0.csv` and the like.
         pictures: whether it holds pictures too: then its files must be named as parts.
@@ -162,6 +164,7 @@ def parts_of(folder: Path, *, pictures: bool = False) -> list[Path]:
     ]
     if len({_suffix(file.name) for file in files}) != 1:
         return []
+    files = [file for file in files if not (file.is_file() and file.stat().st_size == 0)] or files
     named = all(file.name.startswith("part-") or "=" in file.parent.name for file in files)
     whole = not pictures and _suffix(files[0].name) in (".parquet", *PAGES)
     return files if named or whole else []

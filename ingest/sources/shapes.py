@@ -9,6 +9,7 @@ from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 from ingest.plain import (
+    LIKE_THEMSELVES,
     Odd,
     plain_id,
     plain_item,
@@ -114,24 +115,24 @@ class Layout:
         Raises:
             Odd: something about it wants a closer look.
         """
-        cells = record.cells
+        cells, known_columns = record.cells, self.seen is None or self._seen.issuperset(record.cells)
         item_id = plain_id(cells.get(self.id))
-        if record.problem or (self.floats and not item_id.isdigit()) or not (
-            self.seen is None or self._seen.issuperset(cells)
-        ):
+        if record.problem or not known_columns or (self.floats and not item_id.isdigit()):
             raise Odd(record)
-        text, values, images = {}, {}, list[str]()
+        text, values, images = {}, {}, []
         for name, column in self.text.items():
             if (cell := cells.get(column)) is not None and (words := plain_words(_text(cell))):
                 text[name] = words
-        for name, column, read, currency in self._plain_parts:
-            value, found = read(cells.get(column))
-            if value is not None:
-                values[name] = value
-                if found:
-                    values[currency] = found
+        for name, column, known, read, currency in self._plain_parts:
+            if (cell := cells.get(column)) is not None:
+                value, found = known(cell) if type(cell) in LIKE_THEMSELVES else read(cell)
+                if value is not None:
+                    values[name] = value
+                    if found:
+                        values[currency] = found
         for column in self.image:
-            images += _plain_pictures(cells.get(column), paths)
+            if (cell := cells.get(column)) is not None:
+                images.extend(_plain_pictures(cell, paths))
         if not text and is_total(item_id):
             raise Odd(record)
         if walk := self._walk:
@@ -139,11 +140,9 @@ class Layout:
         return plain_item(item_id, text, images, values, values.pop(_ADDED_AT, None), line)
 
     @cached_property
-    def _plain_parts(self) -> list[tuple[str, str, Callable[[Any], tuple[Any, Any]], str]]:
-        return [
-            (part.name, part.column, remembering(partial(_plain_cell, part)), part.currency or "")
-            for part in self._parts
-        ]
+    def _plain_parts(self) -> list[tuple[str, str, Callable[[Any], Any], Callable[[Any], Any], str]]:
+        reads = [(part, partial(_plain_cell, part)) for part in self._parts]
+        return [(one.name, one.column, remembering(read), read, one.currency or "") for one, read in reads]
 
     @cached_property
     def _parts(self) -> list[_Part]:
@@ -249,7 +248,6 @@ class _Walk:
             self.tally.add("ids differ from others by capital letters alone: they are two items", line)
 
 
-
 def _plain_cell(part: _Part, cell: Any) -> tuple[Any, Any]:
     """The value of a cell and its currency, None if it says nothing."""
     if is_blank(cell):
@@ -267,7 +265,7 @@ def _plain_cell(part: _Part, cell: Any) -> tuple[Any, Any]:
 
 def _plain_pictures(cell: Any, paths: ImagePaths | None) -> list[str]:
     try:
-        return [] if cell is None else [plain_picture(cell, paths)]
+        return [plain_picture(cell, paths)]
     except Odd:  # several, perhaps
         return [] if is_blank(cell) else [plain_picture(one, paths) for one in pictures(cell)]
 
@@ -284,6 +282,8 @@ _BY_CELL = Reading("category", _by_cell)
 
 def _text(cell: Any) -> str | None:
     """Strings as they are, lists joined; None for what is neither."""
+    if type(cell) is str and not cell.startswith("["):
+        return cell
     cell = natural(cell)
     if isinstance(cell, str):
         parts = list_parts(cell) if cell.startswith("[") else None

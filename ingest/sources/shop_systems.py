@@ -9,6 +9,7 @@ from collections.abc import Collection
 
 from ingest.sources.exports import Export, details, pairs
 from ingest.sources.json_ld import product_rows
+from ingest.sources.names import TEXTS, plain_name
 from ingest.sources.shopify import shopify_rows
 from ingest.sources.wix import wix_rows
 from ingest.sources.woocommerce import english
@@ -33,6 +34,7 @@ def _words(words: str) -> tuple[str, ...]:
     return tuple(words.split())
 
 
+_OWN = _words("item_id id sku item_sku seller_sku product_sku variant_sku")
 EXPORTS = (
     Export(
         system="schema.org", needed=["@type"], telling=["@type", "type"], rows=product_rows,
@@ -169,5 +171,12 @@ EXPORTS = (
                  r"|installment.*|loyalty_.*|subscription_.*|(availability|expiration)_date"
                  r"|sale_price_effective_date|.*_handling_time|transit_time_label|unit_pricing_.*"
                  r"|external_seller_id|virtual_model_link|lifestyle_image_link",
+    ),
+    Export(  # any other table, Amazon's for sellers among them
+        system="a shop whose variants name their parent", needed=["parent_sku"], id=_OWN, own=_OWN,
+        telling=["parent_sku", *_OWN], group=("parent_sku",), text=tuple(map(plain_name, TEXTS)),
+        image=_words("image images image_url image_link image_src main_image main_image_url photo picture"),
+        labels=_words("brand vendor manufacturer category product_type type"),
+        left_out="parent_sku|parent_child|parentage|parentage_level|relationship_type|variation_theme",
     ),
 )

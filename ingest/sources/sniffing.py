@@ -13,6 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 from typing import get_args
 
@@ -84,6 +85,7 @@ class Form:
     guesses: Sequence[str]
 
 
+@lru_cache(1)  # a file is looked at twice: as what it is read, and to be read
 def sniff_form(text: str, *, name: str = "", delimiter: str | None, options: ReadOptions) -> Form | None:
     """How the beginning of a CSV file says that it is written; None if no header can be found in it."""
     newline = "\n" if "\n" in text or "\r" not in text else "\r"
@@ -170,10 +172,10 @@ def sniff_rows(rows: Sequence[tuple[int, Cells]], line: int | None) -> int:
 def without_header(rows: Sequence[Cells], line: int | None) -> list[Cells] | None:
     """The rows under a header of made-up names, if none stands there; `line` is the header's, if said."""
     first, *others = rows
-    others = [row for row in others if row != first]
-    if line or (line is None and not any(_is_value(first, at, others) for at in range(len(first)))):
+    if line or (line is None and (_is_known(first) or any(map(roles, first)))):
         return None
-    if line is None and (_is_known(first) or any(map(roles, first))):
+    others = [row for row in others if row != first]
+    if line is None and not any(_is_value(first, at, others) for at in range(len(first))):
         return None
     return [[f"column_{at + 1}" for at in range(max(map(len, rows)))], *rows]
 

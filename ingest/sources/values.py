@@ -216,6 +216,8 @@ def pieces(cell: str, mark: str) -> list[str]:
 
 def category(cell: Any) -> str:
     """A single value as a string; raises ValueError for lists and objects."""
+    if type(cell) is str and cell not in _DASHES:
+        return cell.strip()
     infinite = isinstance(cell, float) and math.isinf(cell)
     if infinite or not isinstance(cell, str | int | float | Decimal | date) or cell in _DASHES:
         raise ValueError(cell)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from typing import Any, BinaryIO
@@ -21,27 +21,73 @@ _JUDGED = 100_000  # first elements by which the repeated one is found
 
 
 def repeated_element(content: Content) -> str:
-    """The name of the element that holds one record: of those with parts, the outermost that repeats.
+    """The name of the element that holds one record: the outermost that repeats, or is called like one.
+
+    A record has parts, `<product><name>Lamp</name></product>`, or attributes, `<product id="1" name="Mug"/>`:
+    these lie in the root, or in an element of it that holds nothing else. The root may be the only record.
 
     Raises:
         DataError: it is no XML, or nothing in it is a record.
     """
-    depths: dict[str, int] = {}
-    counts: Counter[str] = Counter()
     with _parsed(content) as events:
-        depth = 0
-        for event, element in islice(events, _JUDGED):
-            depth += 1 if event == "start" else -1
-            if event == "end" and depth and len(element):
-                counts[element.tag] += 1
-                depths[element.tag] = min(depth, depths.get(element.tag, depth))
-    known = [tag for name in KNOWN for tag in counts if _local(tag).casefold() == name]
-    several = [tag for tag, count in counts.items() if count > 1]
-    if not counts:
+        root = next(events)[1]
+        deque(islice(events, _JUDGED), maxlen=0)
+    again = Counter(one.tag for one in root)
+    lists = [one for one in root if again[one.tag] == 1 and _holds_rows(one)]
+    parts = _Counted(one for one in _below(root) if len(one[0]) and one[0] not in lists)
+    rows = _Counted((row, one is not root) for one in (root, *lists) for row in one if _is_row(row))
+    alone = root.tag if _local(root.tag).casefold() in KNOWN and (len(root) or _is_row(root)) else None
+    found = (
+        parts.known() or rows.known() or alone or parts.several() or rows.several() or parts.any()
+        or rows.any()
+    )
+    if found is None:
         raise DataError(f"{content.origin} is XML in which no element holds a record: give a product feed")
-    if known:
-        return min(known, key=lambda tag: depths[tag])
-    return min(several or counts, key=lambda tag: (depths[tag], -counts[tag]))
+    return found
+
+
+class _Counted:
+    """How many elements of each name hold a record, perhaps, and how far outside the first of them does."""
+
+    def __init__(self, elements: Iterable[tuple[Element, int]]) -> None:
+        self._depths: dict[str, int] = {}
+        self._counts: Counter[str] = Counter()
+        for element, depth in elements:
+            self._counts[element.tag] += 1
+            self._depths.setdefault(element.tag, depth)
+
+    def known(self) -> str | None:
+        """The outermost that is called like a record."""
+        return self._outermost(tag for tag in self._counts if _local(tag).casefold() in KNOWN)
+
+    def several(self) -> str | None:
+        """The outermost that repeats."""
+        return self._outermost(tag for tag, count in self._counts.items() if count > 1)
+
+    def any(self) -> str | None:
+        """The outermost."""
+        return self._outermost(self._counts)
+
+    def _outermost(self, tags: Iterable[str]) -> str | None:
+        return min(tags, key=lambda tag: (self._depths[tag], -self._counts[tag]), default=None)
+
+
+def _below(root: Element) -> Iterator[tuple[Element, int]]:
+    """The elements below the root and their depths, the outer ones first."""
+    level, depth = list(root), 1
+    while level:
+        yield from ((one, depth) for one in level)
+        level, depth = [part for one in level for part in one], depth + 1
+
+
+def _is_row(element: Element) -> bool:
+    """Whether an element may be a record by its attributes alone: it has several, and no parts."""
+    return not len(element) and len(element.attrib) > 1
+
+
+def _holds_rows(element: Element) -> bool:
+    """Whether an element is nothing but a list of records."""
+    return len(element.attrib) < 2 and len({one.tag for one in element}) == 1 and all(map(_is_row, element))
 
 
 def xml_records(content: Content, tag: str) -> Iterator[Record]:
@@ -96,6 +142,8 @@ class _Lean:
 def _cells(element: Element) -> dict[str, Any]:
     """Cells by column; Google's come first where a name stands twice, and repeated ones become a list."""
     found: dict[str, list[Any]] = {name: [text] for name, text in _attributes(element)}
+    if not len(element) and (text := (element.text or "").strip()):
+        found[_local(element.tag)] = [text]
     google = {_local(part.tag) for part in element if part.tag.startswith(f"{{{GOOGLE}}}") and _has(part)}
     for part in element:
         name = _local(part.tag)

@@ -128,7 +128,7 @@ def neat(text: str, told: Told = str) -> str:
         text = composed(_INVISIBLE.sub("", text))
     text = text.replace("\xa0", " ")
     if ordinary and "  " not in text:
-        return "\n".join(filter(None, map(str.strip, text.split("\n"))))
+        return "\n".join(filter(None, map(str.strip, text.split("\n")))) if "\n" in text else text.strip()
     return "\n".join(filter(None, (" ".join(line.split()) for line in text.splitlines())))
 
 
@@ -138,7 +138,7 @@ def _is_ordinary(text: str) -> bool:
         letters = text.encode("latin-1")
     except UnicodeEncodeError:
         return False
-    return not (letters.translate(None, _ORDINARY) or _BROKEN_BLANK.search(letters))
+    return not (letters.translate(None, _ORDINARY) or (b"\xa0" in letters and _BROKEN_BLANK.search(letters)))
 
 
 def from_decimal(value: Decimal) -> int | float:
@@ -188,15 +188,15 @@ def _images(value: Any, told: Told) -> Any:
 def _without_markup(text: str) -> str:
     for number in range(ROUNDS):
         before = text
-        if "<![" in text or "]]>" in text:
+        if "[" in text or "]" in text:
             text = _CDATA.sub("", text)
         if _HIDING.search(text):
             for start, end in _HIDDEN:
                 text = _without(text, start, end)
         if "<" in text:  # "&lt;john&gt;" was never a tag
             text = _TAG.sub(_known_tag, text) if number else _replaced(_TAG, _in_place_of, text)
-        text = unescaped(_without_shortcodes(text))
-        if text == before or not ("<" in text or "&" in text or "[" in text or "]]>" in text):
+        text = unescaped(_without_shortcodes(text) if "]" in text else text)
+        if text == before or not ("<" in text or "[" in text or "]" in text or _ENTITY.search(text)):
             break
     return text
 
@@ -220,8 +220,6 @@ def _known_tag(tag: re.Match[str]) -> str:
 
 def _without_shortcodes(text: str) -> str:
     """The text without `[caption id="a1"]` and `[/caption]`, what stands between them stays; and "[sic]"."""
-    if "]" not in text:
-        return text
     closed = {code[2].lower() for code in _SHORTCODE.finditer(text) if code[1]}
 
     def left(code: re.Match[str]) -> str:

@@ -93,9 +93,9 @@ def write_json(file: BinaryIO, rows: Iterable[Row], *, packed: bool) -> int:
     return count
 
 
-def parquet_rows(path: Path, keys: Sequence[str]) -> Iterator[tuple[int, Row | Rejection]]:
+def parquet_rows(path: Path | pq.ParquetFile, keys: Sequence[str]) -> Iterator[tuple[int, Row | Rejection]]:
     """Row numbers (1-based) and rows of a file in the canonical form of JSON; its columns must be `keys`."""
-    with pq.ParquetFile(path) as file:
+    with path if isinstance(path, pq.ParquetFile) else pq.ParquetFile(path) as file:
         checked(dict.fromkeys(file.schema_arrow.names, True), keys)
         size = sum(file.metadata.row_group(i).total_byte_size for i in range(file.num_row_groups))
         mean = max(1, size // max(1, file.metadata.num_rows))

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import cached_property
 from itertools import product
 from pathlib import Path
+from stat import S_ISREG
 from urllib.parse import unquote
 
 from mmrec.errors import DataError
@@ -35,7 +36,7 @@ class ImagePaths:
         self.allow_outside = allow_outside
         self._listed: dict[Path, dict[str, list[str]]] = {}
         self._asked: Counter[str] = Counter()
-        self._known: dict[str, tuple[str, Set[str]]] = {}
+        self._known: dict[str, tuple[str, set[str]]] = {}
         self._room = _MOST
         self._guesses: list[str] = []
 
@@ -62,25 +63,26 @@ class ImagePaths:
         return str(path)
 
     def _among_known(self, image: str) -> str | None:
-        """The path of a picture that a listing of its folder shows, in the first of the folders or below."""
+        """The path of a picture that is a file, not a link, in a folder that does not lead out."""
         name = image.rpartition("/")[2]
         folder = image[: len(image) - len(name)]
-        if folder not in self._known:
-            self._asked[folder] += 1
-            if self._asked[folder] < _MANY or not self.folders:
-                return None
-            self._known[folder] = self._sound_names(self.folders[0] / folder)
-        path, names = self._known[folder]
-        return path + name if name in names else None
-
-    def _sound_names(self, folder: Path) -> tuple[str, Set[str]]:
-        """A folder, with its last slash, and the names of its files, without links and if it may be read."""
-        names = set[str]()
+        if (known := self._known.get(folder)) is None:
+            known = self._known[folder] = self._sound(folder), set[str]()
+        path, names = known
+        if name in names:
+            return path + name
+        self._asked[folder] += 1
         with suppress(OSError, ValueError):
-            if self._room > 0 and (self.allow_outside or self._holds(folder)):
-                names = {entry.name for entry in os.scandir(folder) if entry.is_file(follow_symlinks=False)}
-        self._room -= len(names)
-        return str(folder / "_")[:-1], names
+            if path and self._asked[folder] == _MANY and self._room > 0:
+                names |= {entry.name for entry in os.scandir(path) if entry.is_file(follow_symlinks=False)}
+                self._room -= len(names)
+            return path + name if path and S_ISREG(os.lstat(path + name).st_mode) else None
+        return None
+
+    def _sound(self, folder: str) -> str:
+        """A folder's path with its last slash; nothing where it leads out of the first."""
+        path = self.folders[0] / folder if self.folders else None
+        return str(path / "_")[:-1] if path and (self.allow_outside or self._holds(path)) else ""
 
     def _near(self, image: str) -> Path | None:
         """The one file whose name differs by case, Unicode form, backslashes, %20 or a query (`?w=200`).

@@ -211,6 +211,21 @@ def test_links_that_grow_too_long_to_be_followed_are_refused(feed):
         ImagePaths(feed).absolute(path / "out.png")
 
 
+def test_links_that_lead_out_are_refused_however_many_pictures_were_found_beside_them(tmp_path):
+    photos = tmp_path / "feed" / "photos"
+    photos.mkdir(parents=True)
+    (tmp_path / "out.png").touch()
+    (photos / "out.png").symlink_to(tmp_path / "out.png")
+    (photos / "away").symlink_to(tmp_path)
+    paths = ImagePaths(tmp_path / "feed")
+    for at in range(70):  # the folder is listed on the way; what is not in the list yet is found, too
+        (photos / f"{at}.png").touch()
+        assert paths.absolute(f"photos/{at}.png") == str(photos / f"{at}.png")
+        for leading_out in ("photos/out.png", "photos/away/out.png"):
+            with pytest.raises(DataError, match="outside"):
+                paths.absolute(leading_out)
+
+
 def test_items_from_python_are_the_callers_own(shop, picture, tmp_path):
     assert shop.ingest([Item(item_id="a", image=picture("anywhere/a.png", "red"))]).added == 1
 

@@ -222,3 +222,33 @@ def test_ids_are_composed_and_stripped_and_look_alikes_are_told(tmp_path: Path) 
     ))
     assert [item.item_id for item in items] == ["Caf\u00e9", "007", "caf\u00e9", "9007199254740993"]
     assert sum("capital letters" in note for note in notes) == 1
+
+
+GOODS = ("Product", "model", "Artikel", "Produkt", "article", "producto", "produit", "prodotto")
+
+
+@pytest.mark.parametrize("name", GOODS)
+def test_what_the_product_is_called_is_the_text_where_nothing_else_is(tmp_path: Path, name: str) -> None:
+    words = ("Red lamp 2", "Mug", "Red lamp 2", "Jug")
+    rows = [{"sku": f"A{n}", "brand": "Oslo", name: word} for n, word in enumerate(words)]
+    items, _ = taken(table(tmp_path, *rows))
+    field = name.lower()
+    assert [dict(item.text) for item in items] == [{field: word} for word in words]
+    items, _ = taken(table(tmp_path, *({**row, "description": f"No {row['sku']}"} for row in rows)))
+    assert [item.title for item in items] == list(words)
+    for other in ("title", "Naam", "商品名"):
+        items, _ = taken(table(tmp_path, *({**row, other: f"The {row['sku']}"} for row in rows)))
+        assert [item.title for item in items] == [f"The A{n}" for n in range(4)]
+        assert [item.attributes[field] for item in items] == list(words)
+
+
+@pytest.mark.parametrize("name", GOODS)
+def test_codes_of_products_are_no_text_and_may_be_the_id(tmp_path: Path, name: str) -> None:
+    rows = [{name: f"X{n}", "colour": "red"} for n in range(3)]
+    items, notes = taken(table(tmp_path, *rows))
+    assert [item.item_id for item in items] == ["X0", "X1", "X2"]
+    assert any(f"column {name!r} is the id" in note for note in notes)
+    items, _ = taken(table(tmp_path, *({"sku": f"A{n}", **row} for n, row in enumerate(rows))))
+    assert [(dict(item.text), item.attributes[name.lower()]) for item in items] == [
+        ({}, "X0"), ({}, "X1"), ({}, "X2"),
+    ]

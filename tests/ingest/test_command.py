@@ -82,7 +82,7 @@ def test_a_canonical_file_is_taken_whole(mmrec, store, tmp_path, toy, red_blue):
     said = report(result)
     assert {**said, "seconds": 0} == {
         "added": 8, "updated": 0, "unchanged": 0, "rejected": 0, "encoder_calls": 12, "seconds": 0,
-        "without_picture": 0,
+        "without_picture": 0, "incomplete": 0,
     }
     assert result.stderr.startswith(f"read {tmp_path}/items.jsonl as mmrec's own format\n")
     assert "rejected" not in result.stderr
@@ -137,7 +137,8 @@ def test_an_odd_value_of_a_canonical_row_waits_in_the_quarantine_while_its_item_
     assert strict.exit_code == 1
     assert "line 1: item 'a': attribute 'price' must be" in strict.stderr
     result = mmrec("ingest", store, tmp_path / "items.jsonl", "--config", toy)
-    assert (counts(result), report(result)["without_picture"]) == ((3, 0, 0, 0), 1)
+    said = report(result)
+    assert (counts(result), said["without_picture"], said["incomplete"]) == ((3, 0, 0, 0), 1, 2)
     lacks = "of them 1 without their picture, 1 without another part that cannot be used"
     assert f"warning: 3 taken, {lacks}" in result.stderr
     waiting = quarantined(store)

@@ -430,6 +430,42 @@ def test_any_other_xml_is_read_by_its_repeated_element(tmp_path: Path) -> None:
     assert table_file(tmp_path / "x.xml").notes == ["each <ware> is a row"]
 
 
+LAMP = '<{0} id="1" name="Lamp" price="12"/>'
+MUG = '<{0} id="2" name="Mug" price="3"/>'
+
+
+@pytest.mark.parametrize(("text", "tag", "count"), [
+    ("<r>" + LAMP + MUG + "</r>", "product", 2), ("<r>" + LAMP + "</r>", "product", 1), (LAMP, "product", 1),
+    ("<r>" + LAMP + MUG + "</r>", "ware", 2), ('<r at="today"><stand a="1"/>' + LAMP + "</r>", "ware", 1),
+    ("<r><list>" + LAMP + MUG + "</list></r>", "ware", 2), ("<r><list>" + LAMP + "</list></r>", "product", 1),
+    ('<r><list n="2">' + LAMP + MUG + "</list><sums><sum><of>2</of></sum></sums></r>", "product", 2),
+    ('<r><kinds><kind id="9" of="x"/></kinds><list>' + LAMP + MUG + "</list></r>", "ware", 2),
+])
+def test_rows_of_xml_that_are_attributes_alone(tmp_path: Path, text: str, tag: str, count: int) -> None:
+    path = written(tmp_path / "x.xml", text.format(tag))
+    assert rows(path) == [
+        {"id": "1", "name": "Lamp", "price": "12"}, {"id": "2", "name": "Mug", "price": "3"},
+    ][:count]
+    assert table_file(path).notes == [f"each <{tag}> is a row"]
+
+
+def test_attributes_beside_a_text_or_below_parts_are_no_rows_of_their_own(tmp_path: Path) -> None:
+    picture = '<bild url="a.png" breite="9"/>'
+    ware = f'<ware id="1"><name>Lamp</name><bilder>{picture}{picture}</bilder></ware>'
+    for text in (f"<r>{ware}</r>", f'<r><info a="1" b="2"/>{ware}</r>'):
+        (row,) = rows(written(tmp_path / "x.xml", text))
+        assert (row["id"], row["name"]) == ("1", "Lamp")
+    (row,) = rows(written(tmp_path / "x.xml", '<r><item id="1" price="3">Red lamp</item></r>'))
+    assert row == {"id": "1", "price": "3", "item": "Red lamp"}
+    (row,) = rows(written(tmp_path / "x.xml", "<product><id>1</id><name>Lamp</name></product>"))
+    assert row == {"id": "1", "name": "Lamp"}
+
+
+def test_many_rows_of_attributes_are_found_by_the_first(tmp_path: Path) -> None:
+    text = "<r>" + "".join(f'<ware id="{n}" name="Lamp"/>' for n in range(60_000)) + "</r>"
+    assert len(rows(written(tmp_path / "x.xml", text))) == 60_000
+
+
 def test_xml_is_read_in_its_own_encoding_and_packed(tmp_path: Path) -> None:
     text = "<?xml version='1.0' encoding='{}'?><r><item><id>a</id><title>Lämpchen</title></item></r>"
     for encoding in ("utf-8", "iso-8859-1", "windows-1252", "utf-16"):

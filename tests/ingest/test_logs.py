@@ -115,10 +115,27 @@ def test_epochs_of_any_unit_are_one_moment(moment, per_second):
     assert read_time(expected.isoformat()) == read_time(expected) == expected
 
 
-@given(st.sampled_from(["user_id", "UserID", "customer id", "Visitor-ID", "user_id:token"]),
-       st.sampled_from(["item_id", "ProductId", "SKU", "article-id", "movieId"]), st.booleans())
+@given(st.sampled_from(["user_id", "UserID", "customer id", "Visitor-ID", "user_id:token", "Customer No",
+                        "Client Code", "Kd-Nr", "member_no", "User Id (hashed)"]),
+       st.sampled_from(["item_id", "ProductId", "SKU", "article-id", "movieId", "Product Ref", "Art-Nr",
+                        "item_no", "Article [EAN]"]), st.booleans())
 def test_usual_names_are_found(user, item, turned):
     frame = pd.DataFrame({user: ["u"], item: ["a"], "price": [3.5]})
     act = next(iter(open_log(frame[[item, "price", user]] if turned else frame)))
     assert isinstance(act, Interaction)
     assert (act.user_id, act.item_id) == ("u", "a")
+
+
+@pytest.mark.parametrize("time", ["Sold On", "Kaufdatum", "visited_at", "Date [UTC]", "played_at"])
+def test_names_of_times_and_what_stands_in_brackets(tmp_path, time):
+    text = f"user,item,Rating (1-10),{time}\nu,a,2,2024-05-01T12:00:00Z\nu,b,10,2024-05-01T12:00:00Z\n"
+    acts, notes = read(tmp_path, "log.csv", text)
+    assert [(act.kind, act.time) for act in acts] == [("view", NOON), ("like", NOON)]
+    assert any(f"time {time!r} (--time)" in note for note in notes)
+
+
+@pytest.mark.parametrize("other", ["event_description", "customer_zip_code", "artist_id", "promo_code"])
+def test_names_that_only_begin_like_those_of_a_log_are_left_out(tmp_path, other):
+    acts, notes = read(tmp_path, "log.csv", f"session_id,sku,{other}\ns,a,7\n")
+    assert [(act.user_id, act.item_id, act.undated) for act in acts] == [("s", "a", True)]
+    assert f"columns that were left out: {other!r}" in notes

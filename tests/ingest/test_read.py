@@ -48,13 +48,26 @@ def test_a_row_its_source_rejects_finds_its_picture_from_anywhere(table):
     json.dumps(bad.row)
 
 
+@pytest.mark.parametrize("name", ["items.jsonl", "items.parquet"])
 @pytest.mark.parametrize("format", ["auto", "items"])
-def test_a_canonical_file_is_tidied_as_every_other(tmp_path, format):
+def test_a_canonical_file_is_tidied_as_every_other(tmp_path, format, name):
     written = [Item(item_id="a", text={"title": "<b>bold</b>"}), Item(item_id="b", text={"title": "x"})]
-    write_items(tmp_path / "items.jsonl", written)
-    opened = open_rows(tmp_path / "items.jsonl", format=format)
+    write_items(tmp_path / name, written)
+    opened = open_rows(tmp_path / name, format=format)
     assert [item.title for item in opened.rows] == ["bold", "x"]
     assert (opened.total(), opened.folder) == (2, tmp_path)
+
+
+def test_a_row_of_a_canonical_parquet_file_that_cannot_be_read_is_rejected_as_it_is(tmp_path):
+    twice, mended = [("title", "a"), ("title", "b")], [("title", "KÃ¤se"), ("size", "5 &lt; 6")]
+    texts = pa.array([twice, mended], pa.map_(pa.string(), pa.string()))
+    pq.write_table(pa.table({"item_id": ["a", "b"], "text": texts}), tmp_path / "items.bin")
+    opened = open_rows(tmp_path / "items.bin")
+    bad, item = opened.rows
+    assert (bad.item_id, bad.line, bad.row["text"]) == ("a", 1, [["title", "a"], ["title", "b"]])
+    assert "stands twice" in bad.reason
+    assert (item.line, dict(item.text)) == (2, {"title": "Käse", "size": "5 < 6"})
+    assert any("broken letters" in note and "line 2" in note for note in opened.notes)
 
 
 def test_the_rows_of_a_table_are_counted(table):

@@ -307,6 +307,19 @@ def test_a_folder_of_parts_is_a_log_and_so_is_standard_input(
     assert len(open_logs([local(tmp_path / "log")])) == 1
 
 
+def test_parts_without_a_byte_are_no_parts(
+    mmrec: Callable[..., Any], tmp_path: Path, store: Path, toy: Path
+) -> None:
+    for number, rows in enumerate(("a,Lamp,1\n", "b,Mug,2\n")):
+        written(tmp_path / "out" / f"part-{number}.csv", f"id,title,price\n{rows}")
+    written(tmp_path / "out" / "part-2.csv", "")
+    written(tmp_path / "out" / "part-3.csv", "id,title,price\n")
+    done = mmrec("ingest", store, tmp_path / "out", "--config", toy)
+    assert (done.exit_code, json.loads(done.stdout)["added"]) == (0, 2), done.stderr
+    written(tmp_path / "none" / "part-0.csv", "")
+    assert "is empty" in mmrec("ingest", store, tmp_path / "none").stderr
+
+
 # what to try next
 
 

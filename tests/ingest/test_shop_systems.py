@@ -113,3 +113,39 @@ def test_a_row_of_wix_says_that_it_is_a_variant() -> None:
         {"fieldType": None, "collection": ["a", "b"]},
     ]
     assert wix_rows({"fieldType": "Variant"}) == [{"fieldType": "Variant"}]
+
+
+PARENTS = "sku,title,parent_sku,size,price,image\n"
+SHIRT, SHIRT_S, SHIRT_M = "P,Red shirt,,,,p.png\n", "P-S,,P,S,10,s.png\n", "P-M,Red shirt M,P,M,12,\n"
+
+
+@pytest.mark.parametrize("rows", [(SHIRT, SHIRT_S, SHIRT_M), (SHIRT_S, SHIRT, SHIRT_M)])
+def test_rows_that_name_the_sku_of_their_parent(tmp_path: Path, rows: tuple[str, ...]) -> None:
+    text = PARENTS + "".join(rows) + "Q,Blue mug,,,3,\n"
+    items, notes = read(tmp_path / "x.csv", text)
+    assert "an export of a shop whose variants name their parent: 4 rows are 2 products" in notes
+    assert {key: item.title for key, item in items.items()} == {"P": "Red shirt", "Q": "Blue mug"}
+    wanted = {"size": ["S", "M"], "price": 10, "variant_ids": ["P-S", "P-M"]}
+    assert (items["P"].attributes, len(items["P"].images)) == (wanted, 2)
+    items, _ = read(tmp_path / "x.csv", text, variants="split")
+    assert {key: item.title for key, item in items.items()} == {
+        "P-S": "Red shirt", "P-M": "Red shirt M", "Q": "Blue mug",
+    }
+    assert items["P-M"].attributes == {"size": "M", "price": 12, "item_group_id": "P"}
+    assert [Path(str(items[key].images[0])).name for key in ("P-S", "P-M")] == ["s.png", "p.png"]
+
+
+def test_a_parent_goes_in_that_says_nothing_but_its_title_and_one_that_is_no_row(tmp_path: Path) -> None:
+    items, _ = read(tmp_path / "x.csv", "sku,title,parent_sku\nP,Red shirt,\nQ,Blue mug,\n")
+    assert [item.title for item in items.values()] == ["Red shirt", "Blue mug"]
+    items, _ = read(tmp_path / "x.csv", PARENTS + "X-S,Red shirt,X,S,10,\nX-M,Red shirt,X,M,12,\n")
+    assert {key: item.attributes["size"] for key, item in items.items()} == {"X": ["S", "M"]}
+
+
+def test_another_name_of_the_parent_than_its_id(tmp_path: Path) -> None:
+    items, _ = read(
+        tmp_path / "x.csv",
+        "id,sku,name,parent_sku,colour,price\n1,P,Shirt,,,\n2,P-S,,P,red,10\n3,P-M,,P,blue,12\n4,Q,Mug,,,3\n",
+    )
+    colours = {key: item.attributes.get("colour") for key, item in items.items()}
+    assert colours == {"1": ["red", "blue"], "4": None}
