@@ -9,13 +9,15 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from scipy.sparse import csr_matrix
-from torch.nn.functional import normalize
+from torch.nn.functional import normalize, pad
 
 from mmrec.encoders.base import Vectors
 from mmrec.model.closed_form import Spans, regressions, truncated_svd
-from mmrec.model.contrastive import Recipe, Watch, train
-from mmrec.model.parts import Behaviour, ItemEmbeddings, Metric
+from mmrec.model.contrastive import Contrast, Net, Recipe, Watch, train
+from mmrec.model.parts import SHORT, Behaviour, ItemEmbeddings, Metric
+from mmrec.model.towers import TrainedTowers
 
 RATE = 0.5  # learning rate of a training that goes on from another, against that of one from the start
 INPUT_SCALE = 4.0  # norm of a history that the item embeddings are shown; at 1, small towers learn slowly
@@ -23,6 +25,10 @@ WHITENING = 0.5  # power of the deviations by which the directions of content ar
 SCALE = 14.0  # what cosines are multiplied by to begin with, an inverse temperature
 POPULARITY = 0.3  # weight of the popularity prior to begin with
 FIELD_DROPOUT = 0.1  # of each field of an item in each epoch, as items lack fields
+NEW = 0.3  # share of the items that count as new in a step in which both towers learn
+WARM = 2.0  # weight of the loss among known items, against that among all and that among new ones
+SURE = math.log(2.0)  # log of what scores, which deviate by 1, are multiplied by to begin with
+FASTER = 100.0  # times as fast as the rows this scale is learned
 MOST_SAMPLED = 20_000  # items that the directions are estimated on
 
 
@@ -36,6 +42,7 @@ class Settings:
         most_regressed: the linear part is that of so many items at most, the most chosen ones.
         recipe: of the item embeddings.
         metric: recipe of the metric.
+        towers: recipe of both towers together, which begin with what the parts have learned.
         ridge: of the content tower.
         landmarks: of the content tower, at most.
     """
@@ -47,6 +54,7 @@ class Settings:
     most_regressed: int = 8_000
     recipe: Recipe = field(default_factory=Recipe)
     metric: Recipe = field(default_factory=lambda: Recipe(dim=384, epochs=4, learning_rate=5e-4, kept=0.7))
+    towers: Recipe = field(default_factory=lambda: Recipe(epochs=3, learning_rate=1e-4))
     ridge: float = 0.15
     landmarks: int = 4_096
 
@@ -110,15 +118,12 @@ def learned_embeddings(
     return learned._replace(input=INPUT_SCALE * learned.input)
 
 
-class _EmbeddingTables:
+class _EmbeddingTables(Net):
     def __init__(self, start: ItemEmbeddings, device: str | None) -> None:
         scaled = start._replace(input=start.input / INPUT_SCALE)
         self.parameters: Sequence[torch.Tensor] = [
             torch.tensor(x, dtype=torch.float32, device=device or "cpu", requires_grad=True) for x in scaled
         ]
-
-    def begin(self, generator: torch.Generator) -> None:
-        """Nothing is drawn."""
 
     def scores(self, shown: torch.Tensor, columns: torch.Tensor | None) -> torch.Tensor:
         inputs, base, outputs, bias = self.parameters
@@ -169,7 +174,7 @@ def whitened(content: Vectors, p: int, rng: np.random.Generator) -> Metric:
     return Metric(np.ascontiguousarray(directions[:, kept] / deviations**WHITENING, np.float32))
 
 
-class _MetricNet:
+class _MetricNet(Net):
     """A projection of the starting directions, a scale of cosines, and a prior of popularity."""
 
     def __init__(
@@ -202,3 +207,81 @@ class _MetricNet:
         items = normalize(items @ projection, dim=1)  # [m, p] @ [p, p]
         users = normalize(shown @ items, dim=1)  # [b, m] @ [m, p] -> [b, p]
         return log_scale.exp() * users @ items.T + power * prior  # [b, p] @ [p, m] -> [b, m]
+
+
+def learned_towers(
+    histories: csr_matrix, towers: TrainedTowers, new: Vectors, metric: Vectors, recipe: Recipe, *, seed: int,
+    device: str | None = None, watch: Watch | None = None,
+) -> TrainedTowers:
+    """Towers that have learned together from histories [users, n], taught by themselves as they were.
+
+    Args:
+        new: rows [n, w] of the same items as if nobody had chosen them.
+        metric: of the items [n, p].
+
+    Source: Hinton, Vinyals & Dean 2015, Distilling the knowledge in a neural network.
+    """
+    net = _TowersNet(towers, new, metric, device)
+    train(histories, net, recipe, seed=seed, device=device, watch=watch)
+    correction, change, _ = (one.detach().cpu().numpy() for one in net.parameters)
+    rows = towers.rows + metric @ correction + change
+    return replace(towers, rows=rows, correction=towers.correction + correction)
+
+
+class _TowersNet(Net):
+    """The item tower: rows as they were, a correction by the metric, and of known items a change each."""
+
+    def __init__(self, towers: TrainedTowers, new: Vectors, metric: Vectors, device: str | None) -> None:
+        def held(x: ArrayLike) -> torch.Tensor:
+            return torch.tensor(x, dtype=torch.float32, device=device or "cpu")
+
+        blend, (r, h) = towers.blend, towers.dims
+        self.known, self.new, self.metric, self.base = map(held, (towers.rows, new, metric, towers.base))
+        self.restored, self.users = held(towers.compression.restored), held(towers.compression.users)
+        self.covariances = [held(x) for x in towers.covariances]
+        self.short = held(np.array(blend.short.over(blend.warm)))
+        self.widths = [r, h, self.restored.shape[1] - r - h]
+        first = np.zeros((metric.shape[1], new.shape[1])), np.zeros_like(new), SURE / FASTER
+        self.parameters: Sequence[torch.Tensor] = [held(one).requires_grad_() for one in first]
+        self.generator = torch.Generator()
+
+    def begin(self, generator: torch.Generator) -> None:
+        """Which items count as new is drawn anew in each step."""
+        self.generator = generator
+
+    def scores(self, shown: torch.Tensor, columns: torch.Tensor | None) -> torch.Tensor:
+        correction, change, scale = self.parameters
+        some = slice(None) if columns is None else columns
+        rows = self.known[some] + self.metric[some] @ correction + change[some]
+        return (FASTER * scale).exp() * self._products(shown, rows)
+
+    def losses(self, shown: torch.Tensor, columns: torch.Tensor | None, contrast: Contrast) -> torch.Tensor:
+        correction, change, scale = self.parameters
+        some = slice(None) if columns is None else columns
+        fresh = torch.rand(shown.shape[1], generator=self.generator).to(shown.device) < NEW  # [m]
+        shown = shown * ~fresh  # as nobody has a new item in his history
+        before = torch.where(fresh[:, None], self.new[some], self.known[some])  # [m, w]
+        now = before + self.metric[some] @ correction + change[some] * ~fresh[:, None]
+        scores = (FASTER * scale).exp() * self._products(shown, now)
+        with torch.no_grad():
+            taught = math.exp(SURE) * self._products(shown, before)
+        groups = [(torch.ones_like(fresh), 1.0), (fresh, 1.0), (~fresh, WARM)]
+        losses = [weight * contrast(scores, among, taught) for among, weight in groups]
+        return torch.stack(losses).sum(dim=0)  # [3, b] -> [b]
+
+    def _products(self, shown: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        """Users of histories [b, m] times items of rows [m, w]: [b, m]; the user tower is `TrainedTowers`."""
+        k = self.users.shape[1]
+        sums = normalize(shown, dim=1) @ rows[:, k:] @ self.restored  # [b, m] @ [m, l] @ [l, r + h + p]
+        linear, embedded, metric = torch.split(sums, self.widths, dim=1)
+        parts = linear, pad(torch.tanh(embedded + self.base), (0, 1), value=1.0), metric
+        pairs = zip(parts, self.covariances, strict=True)
+        variances = [((x @ covariance) * x).sum(dim=1, keepdim=True) for x, covariance in pairs]
+        few = ((shown > 0).sum(dim=1, keepdim=True) <= SHORT).float()  # [b, 1]
+        shares = few * self.short + (1 - few)  # [b, 3]
+        linear, embedded, metric = (
+            share[:, None] * x / variance.clamp(min=1e-12).sqrt()
+            for x, variance, share in zip(parts, variances, shares.T, strict=True)
+        )
+        users = torch.cat([pad(torch.cat([linear, embedded], dim=1), (0, 1), value=1.0), metric], dim=1)
+        return users @ self.users @ rows[:, :k].T  # [b, d] @ [d, k] @ [k, m]

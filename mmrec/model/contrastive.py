@@ -70,6 +70,7 @@ def presence(counts: torch.Tensor, users: int, batch: int, negatives: int) -> to
 Watch = Callable[[Mapping[str, float]], None]
 USUAL_SIZE = 100  # items of a history at which a user counts 1
 LEAST_STEPS = 20  # of an epoch: a small shop has smaller batches, or it would learn nothing in so few
+TAUGHT = 2.0  # weight of a teacher's choices against those of the user
 NEXT = 10  # items after the cut that are to be found, where order counts
 
 
@@ -109,17 +110,31 @@ class Recipe:
     full: int = 20_000
 
 
+Contrast = Callable[..., torch.Tensor]
+
+
 class Net(Protocol):
     """Towers whose parameters torch learns."""
 
     parameters: Sequence[torch.Tensor]
 
-    def begin(self, generator: torch.Generator) -> None:
+    def begin(self, generator: torch.Generator) -> None:  # noqa: ARG002 - for nets that draw
         """Called before each epoch."""
+        return
 
     def scores(self, shown: torch.Tensor, columns: torch.Tensor | None) -> torch.Tensor:
         """Scores [b, m] of the candidates, which are these columns or all items, for histories of weights
         [b, m]."""
+        ...
+
+    def losses(self, shown: torch.Tensor, columns: torch.Tensor | None, contrast: Contrast) -> torch.Tensor:
+        """Losses [b] of the histories.
+
+        Args:
+            contrast: loss [b] of scores [b, m]; `among` [m] tells which candidates there are, `taught` [b, m]
+                the logits of a teacher, whose choices are targets that weigh `TAUGHT` times the user's own.
+        """
+        return contrast(self.scores(shown, columns))
 
 
 def train(
@@ -193,10 +208,21 @@ class _Objective:
             histories, log_q = histories[:, columns.cpu().numpy()], log_q[columns]
         ranks = torch.from_numpy(histories.toarray()).to(self.device)  # [b, m]
         shown, targets = (_next if recipe.ordered else _parted)(ranks, recipe, self.generator)
-        losses = LOSSES[recipe.loss](
-            net.scores(shown, columns), targets, hidden=(ranks > 0) & (targets == 0), log_q=log_q,
-            temperature=recipe.temperature,
-        )
+
+        def contrast(
+            scores: torch.Tensor, among: torch.Tensor | None = None, taught: torch.Tensor | None = None
+        ) -> torch.Tensor:
+            hidden, wanted = (ranks > 0) & (targets == 0), targets
+            if among is not None:
+                hidden, wanted = hidden | ~among, targets * among
+            if taught is not None:
+                softened = taught.masked_fill(hidden, torch.finfo(taught.dtype).min).softmax(dim=1)
+                wanted = wanted + TAUGHT * wanted.sum(dim=1, keepdim=True) * softened
+            return LOSSES[recipe.loss](
+                scores, wanted, hidden=hidden, log_q=log_q, temperature=recipe.temperature
+            )
+
+        losses = net.losses(shown, columns, contrast)
         sizes = ranks.count_nonzero(dim=1).clamp(min=1)
         return (losses * (sizes / USUAL_SIZE) ** -recipe.user_power).mean()
 

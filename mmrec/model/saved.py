@@ -97,7 +97,7 @@ def _arrays(head: Head) -> dict[str, Vectors]:
     compression = {f"compression_{name}": x for name, x in towers.compression._asdict().items()}
     return covariances | embeddings | compression | {
         "landmarks": towers.smoother.landmarks, "coefficients": towers.smoother.coefficients,
-        "projection": towers.metric.projection, "rows": towers.rows,
+        "projection": towers.metric.projection, "rows": towers.rows, "correction": towers.correction,
     }
 
 
@@ -127,6 +127,6 @@ def _head(config: Mapping[str, Any], ids: list[str], x: Mapping[str, Vectors], p
     towers = TrainedTowers(
         plan, smoother, Metric(x["projection"]), ids, x["rows"], embeddings.base,
         (x["spread_0"], x["spread_1"], x["spread_2"]), Blend(**blend), config["dislike_weight"],
-        compression,
+        compression, x.get("correction", np.zeros((len(x["projection"].T), x["rows"].shape[1]), np.float32)),
     )
     return Head(towers, embeddings, config["report"])

@@ -123,6 +123,7 @@ class TrainedTowers:
         covariances: of the outputs of linear part [r, r], embeddings and bias [h + 1, h + 1], metric [p, p].
         dislike_weight: how strongly dislikes push away.
         compression: of whole rows [n, d + m] to those that are stored.
+        correction: of stored rows, from the metric [p, w]; known items have theirs in `rows`.
     """
 
     plan: ContentPlan
@@ -135,6 +136,7 @@ class TrainedTowers:
     blend: Blend
     dislike_weight: float
     compression: Compression
+    correction: Vectors
     trained: bool = field(default=True, init=False)
 
     @cached_property
@@ -163,8 +165,9 @@ class TrainedTowers:
         known = positions >= 0
         rows[known] = self.rows[positions[known]]
         new = content[~known]
-        whole = rows_from(self.smoother(new), self.metric(new), self.dims, self.blend, cold=True)
-        rows[~known] = self.compression.rows(whole)
+        metric = self.metric(new)
+        whole = rows_from(self.smoother(new), metric, self.dims, self.blend, cold=True)
+        rows[~known] = self.compression.rows(whole) + metric @ self.correction
         rows[~known & ~content.any(axis=1)] = 0.0  # nothing is known of it
         return rows
 

@@ -21,14 +21,16 @@ from mmrec.model.parts import SHORT, Behaviour, Blend, Compression, ItemEmbeddin
 from mmrec.model.saved import Head
 from mmrec.model.towers import TrainedTowers, rows_from
 from mmrec.training.guard import Verdict, evidence, judged
-from mmrec.training.tune import calibrated, chosen_blend, weighed_fields
+from mmrec.training.tune import ItemRows, calibrated, chosen_blend, weighed_fields
 from mmrec.training.validation import (
     MOST_USERS,
     ItemParts,
+    columns_of,
     history_sums,
     inner_split,
     kept,
     later_settings,
+    scores_of,
 )
 
 Report = Callable[[Mapping[str, Any]], None]
@@ -76,6 +78,7 @@ class TwoTower(Baseline):
     grid: ClassVar[Grid] = ({},)
     towers: TrainedTowers = field(init=False, repr=False)
     behaviour: Behaviour = field(init=False, repr=False)
+    together: bool = field(default=False, init=False)
     verdicts: Mapping[str, Verdict] = field(default_factory=dict, init=False, repr=False)
     curves: list[Mapping[str, Any]] = field(default_factory=list, init=False, repr=False)
     kernel: FieldKernel = field(init=False, repr=False)
@@ -95,21 +98,36 @@ class TwoTower(Baseline):
             self.kernel, settings = self.before.towers.smoother.kernel, self.settings
             blend = self._judged_before(self.before, train, content)
             start = self._start(self.before, content, hot)
+            self.together = bool(self.before.towers.correction.any())
         self.behaviour = self._behaviour(train, content, hot, settings, "training", start)
         smoother, predicted = self._content_tower(content, hot, self.behaviour, rng)
-        learned, metric = self.behaviour, self.behaviour.metric(content[hot])
+        rows = self._item_rows(train, content, hot, self.behaviour, smoother, predicted, blend)
+        if self.together:
+            self.say("both towers")
+            rows = rows.together(train, self.settings.towers, seed=self.seed, device=self.device)
+        self.towers, self._rows = rows.towers, rows.all
+
+    def _item_rows(
+        self, train: csr_matrix, content: Vectors, hot: NDArray[np.intp], learned: Behaviour,
+        smoother: Smoother, predicted: Vectors, blend: Blend,
+    ) -> ItemRows:
+        """The blended parts as towers, and the rows of all items."""
+        metric = learned.metric(content)
         targets = learned.trusted(predicted[hot], blend.prior)
-        whole = rows_from(targets, metric, learned.dims, blend, cold=False)
-        rows = rows_from(predicted, learned.metric(content), learned.dims, blend, cold=True)
+        whole = rows_from(targets, metric[hot], learned.dims, blend, cold=False)
+        new = rows_from(predicted, metric, learned.dims, blend, cold=True)
         towers = TrainedTowers(
             ContentPlan(), smoother, learned.metric, self._names(hot), whole, learned.embeddings.base,
-            learned.covariances(metric), blend, Config().dislike_weight,
+            learned.covariances(metric[hot]), blend, Config().dislike_weight,
             Compression.none(sum(learned.dims) + 2 + metric.shape[1], sum(learned.dims) + metric.shape[1]),
+            np.zeros((metric.shape[1], whole.shape[1]), np.float32),
         )
-        compression = self._compression(towers, _columns(train, hot), np.vstack([whole, rows[hot]]))
-        rows[hot] = whole
-        self._rows = compression.rows(rows)
-        self.towers = replace(towers, rows=self._rows[hot], compression=compression)
+        compression = self._compression(towers, columns_of(train, hot), np.vstack([whole, new[hot]]))
+        towers = replace(
+            towers, rows=compression.rows(whole), compression=compression,
+            correction=compression.rows(towers.correction),
+        )
+        return ItemRows(towers, hot, compression.rows(new), metric)
 
     def _compression(self, towers: TrainedTowers, train: csr_matrix, rows: Vectors) -> Compression:
         """The compression by which users' scores for whole rows [n, d + m] change least.
@@ -139,10 +157,10 @@ class TwoTower(Baseline):
         # Fields as wide as an embedding weigh 1 to begin with, features of attributes less.
         weights = {name: 1.0 if s.stop - s.start > 64 else ATTRIBUTE_START for name, s in spans.items()}
         self.kernel = weighed_fields(
-            content[hot], spans, weights, behaviour, _columns(inner.train, hot), self.settings.ridge, rng
+            content[hot], spans, weights, behaviour, columns_of(inner.train, hot), self.settings.ridge, rng
         )
         self.say("blending")
-        _, predicted = self._content_tower(content, hot, behaviour, rng)
+        smoother, predicted = self._content_tower(content, hot, behaviour, rng)
         items_with = partial(_items, hot, behaviour, behaviour.metric(content), predicted)
         blend = chosen_blend(items_with, inner.settings, ordered=self.ordered, even=self.even)
         if self.guarded:
@@ -157,6 +175,10 @@ class TwoTower(Baseline):
                 name: replace(one, why=one.why + ALIKE) if name in alike else one
                 for name, one in verdicts.items()
             }
+        if train.shape[0] >= MANY and not self.ordered:
+            rows = self._item_rows(inner.train, content, hot, behaviour, smoother, predicted, blend)
+            after = rows.together(inner.train, self.settings.towers, seed=self.seed, device=self.device)
+            self.together = after.found(inner.settings) > rows.found(inner.settings)
         at = np.full(len(content), -1)
         at[hot] = np.arange(len(hot))
         new = predicted[every[at[every] < 0]]
@@ -195,9 +217,7 @@ class TwoTower(Baseline):
 
     def score(self, histories: csr_matrix, /) -> Vectors:
         """Inner products of users and items [u, items]."""
-        lengths = np.diff(histories.indptr)
-        sums = history_sums(histories, self.towers.remembered(self._rows), self.towers.blend.fade)
-        return self.towers.vectors(sums, lengths) @ self.towers.searched(self._rows).T  # [u, d] @ [d, items]
+        return scores_of(self.towers, self._rows, histories)
 
     def _behaviour(
         self, train: csr_matrix, content: Vectors, hot: NDArray[np.intp], settings: Settings, stage: str,
@@ -205,7 +225,7 @@ class TwoTower(Baseline):
     ) -> Behaviour:
         settings = replace(settings, recipe=replace(settings.recipe, ordered=self.ordered))
         return behaviour_of(
-            _columns(train, hot), content[hot], self._spans(content), settings, seed=self.seed, start=start,
+            columns_of(train, hot), content[hot], self._spans(content), settings, seed=self.seed, start=start,
             device=self.device, watch=lambda curve: self.say(stage, **curve),
         )
 
@@ -270,10 +290,3 @@ def _filled(known: NDArray[np.bool_], old: Vectors, new: Vectors) -> Vectors:
     rows = np.empty((len(known), *old.shape[1:]), np.float32)
     rows[known], rows[~known] = old, new
     return rows
-
-
-def _columns(train: csr_matrix, hot: NDArray[np.intp]) -> csr_matrix:
-    """The columns of hot items, each row in its order (slicing would sort it)."""
-    column = np.full(train.shape[1], -1, np.int32)
-    column[hot] = np.arange(len(hot), dtype=np.int32)
-    return csr_matrix((train.data, column[train.indices], train.indptr), (train.shape[0], len(hot)))

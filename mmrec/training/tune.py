@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +14,19 @@ from mmrec.encoders.base import Vectors
 from mmrec.evaluate.logs import Setting
 from mmrec.evaluate.metrics import hits_of, ndcg
 from mmrec.evaluate.run import best_candidates
+from mmrec.model.behaviour import learned_towers
 from mmrec.model.closed_form import FieldKernel, Spans, folds_left_out
+from mmrec.model.contrastive import Recipe
 from mmrec.model.parts import USUAL_EMBEDDINGS, USUAL_METRIC, Behaviour, Blend, Shares
-from mmrec.training.validation import ItemParts, Parts, history_sums, ndcg_of
+from mmrec.model.towers import TrainedTowers
+from mmrec.training.validation import (
+    ItemParts,
+    Parts,
+    columns_of,
+    history_sums,
+    ndcg_of,
+    scores_of,
+)
 
 CLOSE = 0.99  # of the best figure: what comes as near is as good, and the one nearest to `USUAL` is taken
 CALIBRATED = 0.98  # the same for cold items beside warm ones, of whom a validation has few
@@ -174,3 +185,42 @@ def _fold_ndcg(sums: Vectors, chosen: csr_matrix, predicted: Vectors) -> float:
     every, nothing = np.arange(len(predicted), dtype=np.int32), csr_matrix(chosen.shape, dtype=np.float32)
     top = best_candidates(sums @ predicted.T, nothing, every, 20)  # [u, r] @ [r, f]
     return float(ndcg(hits_of(top, chosen), np.diff(chosen.indptr)).mean())
+
+
+class ItemRows(NamedTuple):
+    """Towers with what they make of all items.
+
+    Attributes:
+        towers: whose rows are those of the items that somebody chose.
+        hot: positions of these items.
+        new: rows of all items as content alone predicts them [items, w].
+        metric: of all items [items, p].
+    """
+
+    towers: TrainedTowers
+    hot: NDArray[np.intp]
+    new: Vectors
+    metric: Vectors
+
+    @property
+    def all(self) -> Vectors:
+        """Rows of all items [items, w]."""
+        rows = self.new + self.metric @ self.towers.correction
+        rows[self.hot] = self.towers.rows
+        return rows
+
+    def together(self, train: csr_matrix, recipe: Recipe, *, seed: int, device: str | None) -> ItemRows:
+        """The same after both towers have learned together from histories [users, items]."""
+        hot = self.hot
+        return self._replace(towers=learned_towers(
+            columns_of(train, hot), self.towers, self.new[hot], self.metric[hot], recipe, seed=seed,
+            device=device,
+        ))
+
+    def found(self, settings: Mapping[str, Setting]) -> float:
+        """Mean ndcg@20 of settings."""
+        rows = self.all
+        return float(np.mean([
+            ndcg_of(scores_of(self.towers, rows, setting.histories)[:, setting.candidates], setting)
+            for setting in settings.values()
+        ]))

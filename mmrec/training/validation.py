@@ -15,6 +15,7 @@ from mmrec.evaluate.logs import Places, Setting
 from mmrec.evaluate.metrics import Values, hits_of, ndcg
 from mmrec.evaluate.run import best_candidates
 from mmrec.model.parts import SHORT, Blend, ByPart, Shares, split_targets, user_parts
+from mmrec.model.towers import TrainedTowers
 
 COLD_SHARE = 0.2  # of the items that somebody chose
 FOUND_SHARE = 0.1  # of the interactions with the others
@@ -216,6 +217,19 @@ def history_sums(histories: csr_matrix, inputs: Vectors, fade: float) -> Vectors
     norms = np.sqrt(np.asarray(faded.power(2).sum(axis=1)))  # [u, 1]
     sums: Vectors = (faded @ inputs) / np.maximum(norms, 1e-12)  # [u, items] @ [items, m]
     return np.asarray(sums, np.float32)
+
+
+def columns_of(train: csr_matrix, hot: NDArray[np.intp]) -> csr_matrix:
+    """The columns of hot items, each row in its order (slicing would sort it)."""
+    column = np.full(train.shape[1], -1, np.int32)
+    column[hot] = np.arange(len(hot), dtype=np.int32)
+    return csr_matrix((train.data, column[train.indices], train.indptr), (train.shape[0], len(hot)))
+
+
+def scores_of(towers: TrainedTowers, rows: Vectors, histories: csr_matrix) -> Vectors:
+    """Scores [u, items] of all items, by their rows [items, w], for histories [u, items]."""
+    sums = history_sums(histories, towers.remembered(rows), towers.blend.fade)
+    return towers.vectors(sums, np.diff(histories.indptr)) @ towers.searched(rows).T  # [u, k] @ [k, items]
 
 
 def ndcgs_of(scores: Vectors, setting: Setting, k: int = 20) -> Values:

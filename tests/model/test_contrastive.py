@@ -10,7 +10,17 @@ from scipy.special import log_softmax
 
 from mmrec.errors import DataError
 from mmrec.model.behaviour import learned_embeddings as learn
-from mmrec.model.contrastive import LOSSES, NEXT, Recipe, contrastive_loss, presence, train
+from mmrec.model.contrastive import (
+    LOSSES,
+    NEXT,
+    TAUGHT,
+    Net,
+    Recipe,
+    _Objective,
+    contrastive_loss,
+    presence,
+    train,
+)
 
 SMALL = {"dim": 8, "batch_size": 32, "learning_rate": 0.02, "epochs": 30}
 
@@ -73,15 +83,12 @@ def test_presence_is_how_often_an_item_is_a_candidate_of_a_user_who_has_not_chos
     assert found == pytest.approx(seen / asked, abs=0.015)
 
 
-class GroupOdds:
+class GroupOdds(Net):
     """One number: how much better an item is than others for a user who was shown most of its group."""
 
     def __init__(self, items, size):
         self.groups = torch.nn.functional.one_hot(torch.arange(items) // size).float()  # [items, groups]
         self.parameters = [torch.tensor(4.0, requires_grad=True)]
-
-    def begin(self, generator):
-        pass
 
     def scores(self, shown, columns):
         groups = self.groups if columns is None else self.groups[columns]
@@ -210,3 +217,27 @@ def test_order_can_be_learned_from_very_long_histories():
     curve = []
     learn(train, Recipe(**SMALL | {"epochs": 2}, ordered=True), seed=0, watch=curve.append)
     assert np.isfinite([one["loss"] for one in curve]).all()
+
+
+def test_a_teacher_and_groups_of_candidates_change_what_is_to_be_found():
+    """Checked by hand: one user of four items, of whom two candidates are asked among and one teaches."""
+    class Asking(Net):
+        parameters = ()
+
+        def losses(self, shown, columns, contrast):
+            self.shown = shown.clone()
+            return contrast(scores, among, taught)
+
+    scores, taught = torch.tensor([[0.3, -0.2, 0.9, 0.1]]), torch.tensor([[1.0, 2.0, 0.0, -1.0]])
+    among, net = torch.tensor([True, True, True, False]), Asking()
+    objective = _Objective(
+        csr_matrix(np.array([[1, 1, 1, 1]], np.float32)), np.arange(1), Recipe(user_power=0, kept=0.3), 1,
+        torch.Generator().manual_seed(0), None,
+    )
+    loss = float(objective(net, np.arange(1)))
+    asked = (net.shown[0] == 0) & among  # neither shown nor out of the group
+    assert asked.sum() == 2
+    wanted = asked.float() + TAUGHT * asked.sum() * torch.where(asked, taught[0].exp(), torch.tensor(0.0)) / (
+        taught[0][asked].exp().sum())
+    logs = scores[0] - scores[0][asked].logsumexp(dim=0)
+    assert loss == pytest.approx(-float((wanted * logs)[asked].sum()), rel=1e-5)

@@ -31,7 +31,7 @@ def head():
         ContentPlan(), Smoother(kernel, x(N, C), x(N, 2 * R + 2 * H + 1)), Metric(x(C, P)),
         [f"i{n}" for n in range(N)], x(N, 2 * (R + H + P) + 2), embeddings.base,
         (x(R, R), x(H + 1, H + 1), x(P, P)), Blend(warm=Shares(0.2, 0.7, 0.1), cold_gain=1.2), 0.25,
-        Compression.none(R + H + 2 + P, R + H + P),
+        Compression.none(R + H + 2 + P, R + H + P), x(P, 2 * (R + H + P) + 2),
     )
     return Head(towers, embeddings, {"served": True})
 
@@ -52,7 +52,7 @@ def test_the_names_in_the_files_are_those_of_heads_that_stores_hold(head):
     assert set(unpacked(files["towers.safetensors"])) == {
         "places_given", "places_base", "places_taken", "places_bias", "spread_0", "spread_1", "spread_2",
         "landmarks", "coefficients", "projection", "rows", "compression_items", "compression_users",
-        "compression_inputs", "compression_restored",
+        "compression_inputs", "compression_restored", "correction",
     }
     config = json.loads(files["config.json"])
     assert set(config) == {"blend", "dislike_weight", "report", "kernel"}
