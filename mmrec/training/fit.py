@@ -133,12 +133,13 @@ def _check(log: Log, lengths: NDArray[np.int32]) -> None:
 def refining(before: Head, model: TwoTower, users: int) -> TwoTower:
     """A model that goes on from a head with the log of so many users: nothing is chosen anew.
 
-    With many users it has fewer epochs, and the metric of content is kept.
+    With many users it has fewer epochs, one in which both towers learn, and the metric of content is kept.
     """
     settings = model.settings
     if users >= MANY:
         settings = settings.going_on(WARM)
-        settings = replace(settings, metric=replace(settings.metric, epochs=0))
+        metric, towers = replace(settings.metric, epochs=0), replace(settings.towers, epochs=1)
+        settings = replace(settings, metric=metric, towers=towers)
     ordered = before.report.get("ordered", model.ordered)
     return replace(model, before=before, ordered=ordered, settings=settings)
 
