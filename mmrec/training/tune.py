@@ -1,4 +1,4 @@
-"""What a fit decides on its validation: the blend of the parts, fields' weights, whether both towers learn."""
+"""What a fit decides on its validation: the blend, the weights of fields, and whether both towers learn."""
 
 from __future__ import annotations
 
