@@ -1,8 +1,9 @@
-"""Exact scores and the best of them; for many queries by matrix products over blocks of rows."""
+"""Positions of items, their exact scores and the best of them; for many queries by products of blocks."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -21,6 +22,25 @@ PAIRS = 65_536  # scored at once, so that copies of their vectors stay small whe
 SCORES = 4_194_304  # held at once: they fit the cache, and are enough to keep the threads busy
 POOL = 8  # times k candidates of a query are kept before they are ranked, which bounds the memory
 LEAST = np.finfo(np.float32).min  # below every score, and above the minus infinity of a hidden one
+
+
+class SortedKeys(Mapping[str, int]):
+    """The index of each key, by bisection: a dictionary would be made anew at each version."""
+
+    def __init__(self, keys: Sequence[str]) -> None:
+        self._keys = keys
+
+    def __getitem__(self, key: str) -> int:
+        row = bisect_left(self._keys, key)
+        if row == len(self._keys) or self._keys[row] != key:
+            raise KeyError(key)
+        return row
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._keys)
+
+    def __len__(self) -> int:
+        return len(self._keys)
 
 
 @dataclass(frozen=True, slots=True)

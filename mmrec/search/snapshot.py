@@ -16,7 +16,7 @@ from mmrec.encoders.base import Vectors
 from mmrec.encoders.modality import MODALITIES
 from mmrec.errors import DataError, NotFitted, StoreError, UnknownItem, named
 from mmrec.model.content import ContentPlan
-from mmrec.search.hits import Hits, Mask, Positions
+from mmrec.search.hits import Hits, Mask, Positions, SortedKeys
 from mmrec.search.rows import Rows, norms
 from mmrec.search.text import FullText
 from mmrec.search.topk import Scorer
@@ -30,7 +30,6 @@ from mmrec.search.vectors import (
     Changes,
     Held,
     Part,
-    SortedKeys,
     VectorReader,
 )
 from mmrec.store import schema

@@ -6,7 +6,7 @@ A large catalogue is read once. Later, only new and changed items are read and m
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from mmrec.encoders.base import Vectors, unit
 from mmrec.encoders.modality import TEXT, modality_of
 from mmrec.model.content import ContentPlan
-from mmrec.search.hits import Mask, Positions
+from mmrec.search.hits import Mask, Positions, SortedKeys
 from mmrec.search.rows import Rows
 from mmrec.store import schema
 from mmrec.store.catalogue import Serving
@@ -138,25 +138,6 @@ class Held(NamedTuple):
     version: int
     ids: list[str]
     value: Any
-
-
-class SortedKeys(Mapping[str, int]):
-    """The index of each key, by bisection: a dictionary would be made anew at each version."""
-
-    def __init__(self, keys: Sequence[str]) -> None:
-        self._keys = keys
-
-    def __getitem__(self, key: str) -> int:
-        row = bisect_left(self._keys, key)
-        if row == len(self._keys) or self._keys[row] != key:
-            raise KeyError(key)
-        return row
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._keys)
-
-    def __len__(self) -> int:
-        return len(self._keys)
 
 
 class VectorReader:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from mmrec.search.hits import best
+from mmrec.search.hits import SortedKeys, best
 
 
 @given(
@@ -18,3 +18,14 @@ def test_best_is_a_stable_sort_cut_at_k(scores, k, seed):
     expected = sorted(np.flatnonzero(allowed), key=lambda p: (-scores[p], p))[:k]
     assert hits.positions.tolist() == expected
     assert hits.scores.tolist() == [scores[p] for p in expected]
+
+
+@given(st.sets(st.text(max_size=3)), st.text(max_size=3))
+def test_sorted_keys_are_found_as_in_a_dictionary(keys, other):
+    keys = sorted(keys)
+    position = {key: row for row, key in enumerate(keys)}
+    found = SortedKeys(keys)
+    assert dict(found) == position
+    assert [found[key] for key in keys] == list(range(len(keys)))
+    assert found.get(other) == position.get(other)
+    assert (other in found) is (other in position)

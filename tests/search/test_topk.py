@@ -186,7 +186,7 @@ def test_the_larger_the_catalogue_the_more_candidates_are_asked_for(monkeypatch)
     named = Codes.nominate
     monkeypatch.setattr(Codes, "nominate", lambda self, Q, width, allowed=None: (
         widths.append(width) or named(self, Q, width, allowed)))
-    for dense, width in ((scoring.DENSE, 72), (len(matrix) // 2, 144), (len(matrix) // 3, 216)):
+    for dense, width in ((scoring.DENSE, 72), (len(matrix), 144), (len(matrix) // 2, 216)):
         monkeypatch.setattr(scoring, "DENSE", dense)
         assert scorer.top(queries[0], 10).positions.tolist() == naive(matrix, queries[0], 10)
         assert widths.pop(0) == width

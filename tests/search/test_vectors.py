@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmrec.search import vectors
-from mmrec.search.vectors import Changes, Part, SortedKeys
+from mmrec.search.vectors import Changes, Part
 from mmrec.store.files import LocalFiles
 from mmrec.store.tables import WRITTEN, KeyedTable
 
@@ -121,14 +121,3 @@ def test_rows_of_any_shape_are_merged():
     )
     before = np.array([[[1, 1]], [[9, 9]], [[3, 3]]], np.float32)
     assert found.merged(before, np.array([[[2, 2]]], np.float32)).tolist() == [[[1, 1]], [[2, 2]], [[3, 3]]]
-
-
-@given(st.sets(st.text(max_size=3)), st.text(max_size=3))
-def test_sorted_keys_are_found_as_in_a_dictionary(keys, other):
-    keys = sorted(keys)
-    position = {key: row for row, key in enumerate(keys)}
-    found = SortedKeys(keys)
-    assert dict(found) == position
-    assert [found[key] for key in keys] == list(range(len(keys)))
-    assert found.get(other) == position.get(other)
-    assert (other in found) is (other in position)
