@@ -132,7 +132,7 @@ class Layout:
                         values[currency] = found
         for column in self.image:
             if (cell := cells.get(column)) is not None:
-                images.extend(_plain_pictures(cell, paths))
+                images.extend(one for one in _plain_pictures(cell, paths) if one not in images)
         if not text and is_total(item_id):
             raise Odd(record)
         if walk := self._walk:

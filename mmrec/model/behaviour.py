@@ -125,7 +125,11 @@ class _EmbeddingTables(Net):
             torch.tensor(x, dtype=torch.float32, device=device or "cpu", requires_grad=True) for x in scaled
         ]
 
+    def losses(self, shown: torch.Tensor, columns: torch.Tensor | None, contrast: Contrast) -> torch.Tensor:
+        return contrast(self.scores(shown, columns))
+
     def scores(self, shown: torch.Tensor, columns: torch.Tensor | None) -> torch.Tensor:
+        """Scores [b, m] of the candidates, which are these columns or all items, for histories [b, m]."""
         inputs, base, outputs, bias = self.parameters
         if columns is not None:
             inputs, outputs, bias = inputs[columns], outputs[columns], bias[columns]
@@ -199,7 +203,11 @@ class _MetricNet(Net):
                 content[dropped, span] = 0
         self.items = torch.from_numpy(self.start(content)).to(self.device)
 
+    def losses(self, shown: torch.Tensor, columns: torch.Tensor | None, contrast: Contrast) -> torch.Tensor:
+        return contrast(self.scores(shown, columns))
+
     def scores(self, shown: torch.Tensor, columns: torch.Tensor | None) -> torch.Tensor:
+        """Scores [b, m] of the candidates, which are these columns or all items, for histories [b, m]."""
         projection, log_scale, power = self.parameters
         items, prior = self.items, self.prior
         if columns is not None:
@@ -211,7 +219,7 @@ class _MetricNet(Net):
 
 def learned_towers(
     histories: csr_matrix, towers: TrainedTowers, new: Vectors, metric: Vectors, recipe: Recipe, *, seed: int,
-    device: str | None = None, watch: Watch | None = None,
+    device: str | None = None,
 ) -> TrainedTowers:
     """Towers that have learned together from histories [users, n], taught by themselves as they were.
 
@@ -222,7 +230,7 @@ def learned_towers(
     Source: Hinton, Vinyals & Dean 2015, Distilling the knowledge in a neural network.
     """
     net = _TowersNet(towers, new, metric, device)
-    train(histories, net, recipe, seed=seed, device=device, watch=watch)
+    train(histories, net, recipe, seed=seed, device=device)
     correction, change, _ = (one.detach().cpu().numpy() for one in net.parameters)
     rows = towers.rows + metric @ correction + change
     return replace(towers, rows=rows, correction=towers.correction + correction)
@@ -248,12 +256,6 @@ class _TowersNet(Net):
     def begin(self, generator: torch.Generator) -> None:
         """Which items count as new is drawn anew in each step."""
         self.generator = generator
-
-    def scores(self, shown: torch.Tensor, columns: torch.Tensor | None) -> torch.Tensor:
-        correction, change, scale = self.parameters
-        some = slice(None) if columns is None else columns
-        rows = self.known[some] + self.metric[some] @ correction + change[some]
-        return (FASTER * scale).exp() * self._products(shown, rows)
 
     def losses(self, shown: torch.Tensor, columns: torch.Tensor | None, contrast: Contrast) -> torch.Tensor:
         correction, change, scale = self.parameters

@@ -122,19 +122,14 @@ class Net(Protocol):
         """Called before each epoch."""
         return
 
-    def scores(self, shown: torch.Tensor, columns: torch.Tensor | None) -> torch.Tensor:
-        """Scores [b, m] of the candidates, which are these columns or all items, for histories of weights
-        [b, m]."""
-        ...
-
     def losses(self, shown: torch.Tensor, columns: torch.Tensor | None, contrast: Contrast) -> torch.Tensor:
-        """Losses [b] of the histories.
+        """Losses [b] of histories of weights [b, m]; the candidates are these columns, or all items.
 
         Args:
             contrast: loss [b] of scores [b, m]; `among` [m] tells which candidates there are, `taught` [b, m]
                 the logits of a teacher, whose choices are targets that weigh `TAUGHT` times the user's own.
         """
-        return contrast(self.scores(shown, columns))
+        ...
 
 
 def train(

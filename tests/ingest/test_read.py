@@ -210,3 +210,10 @@ def test_a_table_in_memory_has_its_pictures_in_the_working_directory(feed, monke
     source = from_frame(frame, columns=COLUMNS_OF_FEED)
     assert followed(cleaned(source)) == [True, False]
     assert followed(cleaned(source, allow_outside=True)) == [True, True]
+
+
+def test_a_picture_that_stands_in_two_columns_is_taken_once(tmp_path):
+    path = tmp_path / "shop.csv"
+    path.write_text("sku,title,image,image_2\na,Oak lamp,a.jpg,a.jpg\nb,Wool blanket,b.jpg,c.jpg\n")
+    found = [[Path(image).name for image in item.images] for item in open_rows(path).rows]
+    assert found == [["a.jpg"], ["b.jpg", "c.jpg"]]

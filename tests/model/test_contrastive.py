@@ -95,6 +95,9 @@ class GroupOdds(Net):
         favourite = torch.nn.functional.one_hot((shown @ groups).argmax(dim=1), groups.shape[1]).float()
         return self.parameters[0] * (favourite @ groups.T)  # [b, groups] @ [groups, m]
 
+    def losses(self, shown, columns, contrast):
+        return contrast(self.scores(shown, columns))
+
 
 def grouped(groups=20, size=100, users=200, own=60, other=15):
     """Each user has chosen many items of one group, each of which few users know, and some of all others."""
