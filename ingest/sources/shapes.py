@@ -119,7 +119,7 @@ class Layout:
         item_id = plain_id(cells.get(self.id))
         if record.problem or not known_columns or (self.floats and not item_id.isdigit()):
             raise Odd(record)
-        text, values, images = {}, {}, []
+        text, values, images = {}, {}, list[str]()
         for name, column in self.text.items():
             if (cell := cells.get(column)) is not None and (words := plain_words(_text(cell))):
                 text[name] = words
