@@ -33,6 +33,8 @@ Diversity = Annotated[list[str] | None, typer.Option(
 MaxPer = Annotated[list[str] | None, typer.Option(help="Most results of a value, such as brand=2.")]
 Distinct = Annotated[str | None, typer.Option(
     help="Show one of nearly equal items: an attribute that they share, or a cosine such as 0.95.")]
+Exposure = Annotated[list[str] | None, typer.Option(
+    help="Share of the slots over all users: cold=0.2, tail=0.3, brand:Acme=0.1, or brand=even.")]
 
 
 def main() -> None:
@@ -51,13 +53,13 @@ def similar(
     image: Annotated[list[Path] | None, typer.Option(help="A picture in place of an item.")] = None,
     by: Annotated[str, typer.Option(help="content, behaviour, or one field such as image.")] = "content",
     k: Results = 10, where: Where = None, exclude: Ids = None, diversity: Diversity = None,
-    max_per: MaxPer = None, distinct: Distinct = None, plain: Plain = False,
+    max_per: MaxPer = None, distinct: Distinct = None, exposure: Exposure = None, plain: Plain = False,
 ) -> None:
     """Items like one of the catalogue, or like words and pictures."""
     with opened(store) as shop:
         show(shop, shop.similar(
             item_id, text=text, image=image, by=by,
-            **result_options(k, where, exclude, diversity, max_per, distinct),
+            **result_options(k, where, exclude, diversity, max_per, distinct, exposure),
         ), plain)
 
 
@@ -70,13 +72,13 @@ def search(
     weight: Annotated[list[str] | None, typer.Option(
         help="Weight of a ranking, such as taste=0.5; may be given several times.")] = None,
     k: Results = 10, where: Where = None, exclude: Ids = None, diversity: Diversity = None,
-    max_per: MaxPer = None, distinct: Distinct = None, plain: Plain = False,
+    max_per: MaxPer = None, distinct: Distinct = None, exposure: Exposure = None, plain: Plain = False,
 ) -> None:
     """Items for words, a picture and a taste: full text and vectors together."""
     with opened(store) as shop:
         show(shop, shop.search(
             words, image=image, history=history, weights=pairs(weight, "weight"),
-            **result_options(k, where, exclude, diversity, max_per, distinct),
+            **result_options(k, where, exclude, diversity, max_per, distinct, exposure),
         ), plain)
 
 
@@ -87,7 +89,7 @@ def recommend(
     history: Ids = None, dislikes: Ids = None, exclude: Ids = None,
     taste: Annotated[str | None, typer.Option(help="What a new user likes, in words.")] = None,
     k: Results = 10, where: Where = None, diversity: Diversity = None, max_per: MaxPer = None,
-    distinct: Distinct = None,
+    distinct: Distinct = None, exposure: Exposure = None,
     explore: Annotated[float, typer.Option(help="Share of the slots that goes to new items.")] = 0.0,
     seed: Annotated[int | None, typer.Option(help="Of the draws of explored items.")] = None,
     plain: Plain = False,
@@ -96,7 +98,7 @@ def recommend(
     with opened(store) as shop:
         show(shop, shop.recommend(
             user=user, history=history, dislikes=dislikes or (), taste=taste, explore=explore, rng=seed,
-            **result_options(k, where, exclude, diversity, max_per, distinct),
+            **result_options(k, where, exclude, diversity, max_per, distinct, exposure),
         ), plain)
 
 
@@ -184,6 +186,9 @@ def evaluate(
         help="Parquet table user, item, part: a published item-cold split.")] = None,
     every_kind: Annotated[bool, typer.Option(
         "--every-kind", help="Count every interaction as a wish, dislikes too.")] = False,
+    groups: Annotated[list[str] | None, typer.Option(
+        help="Attribute whose values are judged as groups, beside cold items, the tail and users by their"
+             " history: who is shown, who gets worse lists, what more exposure costs.")] = None,
     html: Annotated[Path | None, typer.Option(
         help="Write a page too, such as report.html: tables and charts of where each model is good.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON lines, which is the default.")] = False,
@@ -199,7 +204,7 @@ def evaluate(
     with opened(store) as shop:
         entries = shop.evaluate(
             protocol=protocol, seed=seed, models=baselines, parts=parts, every_kind=every_kind,
-            page=html, progress=lambda name: typer.echo(f"tuning {name} ...", err=True),
+            groups=groups, page=html, progress=lambda name: typer.echo(f"tuning {name} ...", err=True),
         )
         if plain:
             Console(markup=False, width=150).print(*tables_of(entries))
@@ -229,6 +234,7 @@ def encoders(plain: Plain = False) -> None:
         say(*rows)
 
 
+app.command()(cli_services.check)
 app.command()(cli_services.fit)
 app.command()(cli_services.monitor)
 app.command()(cli_services.serve)

@@ -21,12 +21,13 @@ Plain = Annotated[bool, typer.Option("--plain", help="A table for eyes in place 
 
 def result_options(
     k: int, where: str | None, exclude: Sequence[str] | None, diversity: Sequence[str] | None,
-    max_per: Sequence[str] | None, distinct: str | None,
+    max_per: Sequence[str] | None, distinct: str | None, exposure: Sequence[str] | None = None,
 ) -> dict[str, Any]:
     """The options of results as arguments of `similar`, `search` and `recommend`."""
     return {
         "k": k, "where": where, "exclude": exclude or (), "diversity": dials(diversity),
         "max_per": pairs(max_per, "max_per"), "distinct": cosine_or_name(distinct),
+        "exposure": shares(exposure),
     }
 
 
@@ -50,6 +51,23 @@ def dials(given: Sequence[str] | None) -> float | dict[str, float]:
         with suppress(ValueError):
             return float(given[0])
     return pairs(given, "diversity") or 0.0
+
+
+def shares(given: Sequence[str] | None) -> dict[str, Any] | None:
+    """`brand=even`, `cold=0.2` and `brand:Acme=0.3` as a mapping; DataError if one is none of these."""
+    found: dict[str, Any] = {}
+    for pair in given or ():
+        key, _, share = pair.rpartition("=")
+        name, colon, value = key.partition(":")
+        if share.strip() == "even" and name and not colon:
+            found[name] = "even"
+        elif not colon:
+            found |= pairs([pair], "exposure") or {}
+        elif isinstance(values := found.setdefault(name, {}), dict):
+            values |= pairs([f"{value}={share}"], "exposure") or {}
+        else:
+            raise DataError(f"exposure: {name} has a share already, got {pair!r} too", field="exposure")
+    return found or None
 
 
 def cosine_or_name(distinct: str | None) -> float | str | None:

@@ -1,4 +1,4 @@
-"""The commands of training and of the service: `mmrec fit`, `mmrec monitor` and `mmrec serve`."""
+"""The commands around training and the service: `mmrec check`, `fit`, `monitor` and `serve`."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ import sys
 import threading
 import webbrowser
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -60,6 +61,32 @@ def fit(
     if not curves:
         del told["curves"]
     say(told)
+
+
+def check(
+    store: StorePath,
+    against: Annotated[Path | None, typer.Option(
+        help="Another store to compare with, such as last month's, in place of the older half.")] = None,
+    rows: Annotated[int, typer.Option(help="Rows of each finding; of a table 3, if not given.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, which is the default.")] = False,
+    plain: Annotated[bool, typer.Option("--plain", help="A table for eyes in place of JSON.")] = False,
+) -> None:
+    """Looks at the data first: duplicates, faults, bots, drift; exit code 4 if a training would be misled."""
+    from rich.console import Console
+
+    from mmrec.check import report as reports
+
+    if as_json and plain:
+        raise typer.BadParameter("--json and --plain exclude each other: choose one")
+    with opened(store) as shop, opened(against) if against else nullcontext() as other:
+        report = shop.check(other)
+    if plain:
+        tables = reports.tables_of(report, rows or reports.ROWS)
+        Console(markup=False, emoji=False, highlight=False).print(*tables, sep="\n")
+    else:
+        say(report.as_dict(rows or reports.SHOWN))
+    if report.misleading:
+        raise typer.Exit(4)
 
 
 def monitor(

@@ -26,6 +26,7 @@ from mmrec.threads import set_threads
 from mmrec.types import ImageSource, IngestReport, Interaction, Item, Recommendation, RecordReport, normal_id
 
 if TYPE_CHECKING:
+    from mmrec.check.report import CheckReport
     from mmrec.evaluate.contest import Entry
     from mmrec.training.fit import FitReport
 
@@ -34,14 +35,10 @@ class Recommender:
     """One shop: its catalogue, its users' behaviour, and what to show to whom.
 
     Safe to use from several threads; a second process may read while one writes. `similar`, `search`,
-    `recommend` and `recommend_many` take the same options for their page: `k` results (10), a condition
-    `where`, item ids to `exclude`, `diversity`, `max_per` and `distinct`; `mmrec.ranking.request.Request`
-    describes them. There are fewer than `k` results only if no more items meet them.
+    `recommend` and `recommend_many` take the same options for their page, which `ranking.request.Request`
+    describes. There are fewer than `k` results only if no more items meet them.
 
-    Attributes:
-        catalogue: the items in the store, and what makes their vectors.
-        behaviour: the recorded interactions.
-        latest: the snapshot of the catalogue that answers.
+    `catalogue` has the items and what makes vectors, `behaviour` the log, `latest` the snapshot that answers.
     """
 
     def __init__(self, store: Store, config: Config, encoders: Mapping[str, Encoder]) -> None:
@@ -152,6 +149,11 @@ class Recommender:
         """Checks the store and mends what it can; see `mmrec.store.doctor`."""
         return examine(self.catalogue, self.behaviour, mend=mend) | {"search": search_health(self.catalogue)}
 
+    def check(self, against: Recommender | None = None) -> CheckReport:
+        """What in items and log would mislead a training; see `mmrec.check.report.check`."""
+        from mmrec.check.report import check
+        return check(self.snapshot(), self.behaviour, None if against is None else against.snapshot())
+
     def similar(
         self, item_id: str | None = None, *, text: str | Mapping[str, str] | None = None,
         image: ImageSource | Sequence[ImageSource] | None = None, by: str = CONTENT,
@@ -162,7 +164,6 @@ class Recommender:
         Args:
             item_id: an item of the catalogue; it is not among its own results.
             text: words, or a mapping by field. Words alone are compared with all words of an item.
-            image: a picture, or several.
             by: `"content"` (all fields), one field's name, `"words"` (all texts and categories), or
                 `"behaviour"` (after `fit`).
 
@@ -171,7 +172,8 @@ class Recommender:
             DataError: nothing to compare with, or an argument cannot be used.
             NotFitted: `by="behaviour"` before `fit`.
         """
-        return retrieve.similar(self.snapshot(), item_id, Query(text, image), by, Request(**options))
+        query, request = Query(text, image), Request(**options)
+        return retrieve.similar(self.snapshot(), item_id, query, by, request, self.behaviour.popularity)
 
     def search(
         self, text: str | None = None, *, image: ImageSource | Sequence[ImageSource] | None = None,
@@ -181,7 +183,6 @@ class Recommender:
         """Items for words, a picture and a taste together: rankings, fused by reciprocal rank.
 
         Args:
-            image: a picture, or several of one thing.
             history: item ids, oldest first; found by words or picture they may come up themselves.
             weights: of the rankings `full text` (BM25), `words` (vectors of all words of an item), `words to
                 image` (words compared with pictures, with CLIP), `image` and `taste` (the history). 0 leaves
@@ -239,7 +240,7 @@ class Recommender:
     ) -> list[list[Recommendation]]:
         """`recommend` for many histories at once, much faster; one of unknown items gets what is popular."""
         request = Request(signals=signals, explore=explore, rng=rng, **options)
-        return retrieve.recommend_many(self.snapshot(), histories, request, self.behaviour.popularity)
+        return retrieve.recommend_many(self.snapshot(), histories, request, self.behaviour)
 
     def export(
         self, path: str | Path, *, users: Sequence[str] | None = None, k: int = 10, where: str | None = None,
@@ -281,8 +282,8 @@ class Recommender:
 
     def evaluate(
         self, *, protocol: str = "item-cold", seed: int = 0, models: Sequence[str] | None = None,
-        parts: str | Path | None = None, every_kind: bool = False, page: str | Path | None = None,
-        progress: Callable[[str], None] | None = None,
+        parts: str | Path | None = None, every_kind: bool = False, groups: Sequence[str] | None = None,
+        page: str | Path | None = None, progress: Callable[[str], None] | None = None,
     ) -> list[Entry]:
         """How well models do on this shop's behaviour; see `mmrec.evaluate.page.evaluate_shop`."""
         from mmrec.evaluate.page import evaluate_shop
@@ -290,9 +291,10 @@ class Recommender:
 
         return evaluate_shop(
             self.snapshot(), self.behaviour, {"mmrec": partial(TwoTower, guarded=True)}, protocol=protocol,
-            seed=seed, models=models, parts=parts, every_kind=every_kind, page=page, progress=progress,
+            seed=seed, models=models, parts=parts, every_kind=every_kind, groups=groups, page=page,
+            progress=progress,
         )
 
     def _recommend(self, requests: Sequence[Request]) -> list[list[Recommendation]]:
         users = users_of(snapshot := self.snapshot(), self.behaviour, requests)
-        return retrieve.recommend(snapshot, requests, users, self.behaviour.popularity)
+        return retrieve.recommend(snapshot, requests, users, self.behaviour.popularity, self.behaviour)

@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 import pytest
 
-from mmrec.cli_options import cosine_or_name, dials, pairs, result_options
+from mmrec.cli_options import cosine_or_name, dials, pairs, result_options, shares
 from mmrec.errors import DataError
 
 
@@ -33,10 +33,27 @@ def test_diversity_is_a_number_or_that_of_fields():
 
 
 def test_options_of_results_are_arguments_of_the_verbs():
-    assert result_options(3, "price < 5", ["r0"], ["0.3"], ["brand=2"], "0.9") == {
+    assert result_options(3, "price < 5", ["r0"], ["0.3"], ["brand=2"], "0.9", ["cold=0.2"]) == {
         "k": 3, "where": "price < 5", "exclude": ["r0"], "diversity": 0.3, "max_per": {"brand": 2},
-        "distinct": 0.9,
+        "distinct": 0.9, "exposure": {"cold": 0.2},
     }
+
+
+def test_exposure_is_even_a_share_or_the_shares_of_values():
+    assert shares(None) is shares([]) is None
+    assert shares(["brand=even", "cold=0.2", "maker:Acme=0.3", "maker:a:b = c=0.1"]) == {
+        "brand": "even", "cold": 0.2, "maker": {"Acme": 0.3, "a:b = c": 0.1}}
+
+
+@pytest.mark.parametrize("given", ["cold", "cold=some", "brand:=0.3", "brand:Acme=even", "=even", "=0.2"])
+def test_what_is_no_share_is_refused(given):
+    with pytest.raises(DataError, match="exposure must be a name and a number"):
+        shares([given])
+
+
+def test_a_group_has_one_kind_of_share():
+    with pytest.raises(DataError, match="exposure: brand has a share already, got 'brand:Acme=0\\.3' too"):
+        shares(["brand=even", "brand:Acme=0.3"])
 
 
 def test_options_that_are_not_given_are_the_verbs_defaults(red_blue_shop):
@@ -52,6 +69,10 @@ def test_options_that_are_not_given_are_the_verbs_defaults(red_blue_shop):
     (["recommend", "--history", "r0", "--diversity", "category=0.5", "-k", "4"], "recommend",
      {"history": ["r0"], "diversity": {"category": 0.5}, "k": 4}),
     (["recommend", "--distinct", "category"], "recommend", {"distinct": "category"}),
+    (["recommend", "--history", "r0", "--exposure", "category:lamp=0.5", "-k", "4"], "recommend",
+     {"history": ["r0"], "exposure": {"category": {"lamp": 0.5}}, "k": 4}),
+    (["similar", "r0", "--exposure", "category=even", "-k", "4"], "similar",
+     {"item_id": "r0", "exposure": {"category": "even"}, "k": 4}),
     (["search", "red mug", "--history", "b0", "--weight", "taste=3", "--weight", "full text=0"], "search",
      {"text": "red mug", "history": ["b0"], "weights": {"taste": 3, "full text": 0}}),
     (["search", "--history", "b0", "--distinct", "0.9"], "search", {"history": ["b0"], "distinct": 0.9}),

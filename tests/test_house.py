@@ -15,12 +15,12 @@ from mmrec import errors
 
 ROOT = Path(mmrec.__file__).parents[1]
 LONGEST, LONGEST_FUNCTION = 300, 45  # lines
-MOST_FILES, MOST_LINES, MOST_LOOSE = 95, 18_300, 9
+MOST_FILES, MOST_LINES, MOST_LOOSE = 107, 20_450, 9
 # A package is one floor, and imports only what lies on it or above it in this list.
 FLOORS = [
     {"mmrec.errors", "mmrec.config", "mmrec.types", "mmrec.threads", "mmrec"},
     {"mmrec.data"}, {"mmrec.encoders"}, {"mmrec.model"}, {"mmrec.store"}, {"mmrec.search"}, {"mmrec.ranking"},
-    {"mmrec.evaluate"},
+    {"mmrec.evaluate"}, {"mmrec.check"},
     {"mmrec.training"}, {"mmrec.recommender"}, {"mmrec.monitor"}, {"mmrec.service"},
     {"mmrec.cli", "mmrec.cli_options", "mmrec.cli_services"}, {"ingest"},
 ]

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from ingest.demo.dice import Dice
 from ingest.demo.kinds import KINDS, Kind
-from ingest.demo.styles import STYLES, accents_for
+from ingest.demo.styles import BRANDS, STYLES, accents_for
 
 OPENED = datetime(2024, 7, 1, tzinfo=UTC)  # the first product arrives
 LOG_END = datetime(2025, 4, 30, tzinfo=UTC)  # the last interaction; what arrives later is cold
@@ -51,6 +51,12 @@ def make_products(count: int, dice: Dice) -> Iterator[Product]:
         day = (TODAY - OPENED) * (number + dice.unit()) / count
         arrival = OPENED + timedelta(seconds=int(day.total_seconds()))
         yield _make(number, kinds.pop(), arrival, dice)
+
+
+def brand_of(product: Product, dice: Dice) -> str:
+    """One of the five brands of the product's style: the first with a chance of 37%, the last with 13%."""
+    brands = BRANDS[product.style]
+    return brands[int(len(brands) * dice.unit() ** 1.6)]
 
 
 def _make(number: int, kind: Kind, added_at: datetime, dice: Dice) -> Product:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ingest.demo.dice import Dice
 from ingest.demo.draw import draw
-from ingest.demo.products import Product, make_products
+from ingest.demo.products import Product, brand_of, make_products
 from ingest.demo.shoppers import Shopper, make_shoppers, shop_around, would_click
 from ingest.demo.words import description, title
 from mmrec.errors import ConfigError
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 FEWEST_PRODUCTS = 24  # two of a kind
-PRODUCTS, WORDS, PICTURES, SHOPPERS, LOG, TRUTH = range(6)  # streams of draws
+PRODUCTS, WORDS, PICTURES, SHOPPERS, LOG, TRUTH, BRANDS = range(7)  # streams of draws
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,7 @@ def make_shop(
     seed: int = 7,
     products: int = 600,
     shoppers: int = 400,
+    brands: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> DemoShop:
     """Make the demo shop; the same arguments give the same shop on every machine.
@@ -74,6 +75,7 @@ def make_shop(
         seed: of all draws.
         products: how many, about 17% of them cold.
         shoppers: how many, about 20% of them new.
+        brands: whether products have one of 30 brands, which no taste depends on, as an attribute.
         progress: called with (drawn, products) after each picture.
 
     Raises:
@@ -84,7 +86,7 @@ def make_shop(
     people = make_shoppers(shoppers, Dice(seed, SHOPPERS))
     log = [act for n, who in enumerate(people) for act in shop_around(who, catalogue, Dice(seed, LOG, n))]
     shop = DemoShop(
-        items=_make_items(catalogue, seed, folder, progress),
+        items=_make_items(catalogue, seed, folder, progress, brands=brands),
         interactions=sorted(log, key=lambda act: (act.time, act.user_id, act.item_id)),
         shoppers=people,
         cold=frozenset(product.item_id for product in catalogue if product.cold),
@@ -106,26 +108,28 @@ def _check(seed: int, products: int, shoppers: int) -> None:
 
 
 def _make_items(
-    products: list[Product], seed: int, folder: Path | None, progress: Callable[[int, int], None] | None
+    products: list[Product], seed: int, folder: Path | None, progress: Callable[[int, int], None] | None, *,
+    brands: bool,
 ) -> list[Item]:
     items = []
     for n, product in enumerate(products):
         picture = draw(product, Dice(seed, PICTURES, n))
         image = picture if folder is None else _write_picture(picture, folder / "images", product.item_id)
-        items.append(_make_item(product, image, Dice(seed, WORDS, n)))
+        brand = {"brand": brand_of(product, Dice(seed, BRANDS, n))} if brands else {}
+        items.append(_make_item(product, image, Dice(seed, WORDS, n), brand))
         if progress is not None:
             progress(n + 1, len(products))
     return items
 
 
-def _make_item(product: Product, image: Image | str, dice: Dice) -> Item:
+def _make_item(product: Product, image: Image | str, dice: Dice, more: Mapping[str, str]) -> Item:
     return Item(
         item_id=product.item_id,
         text={"title": title(product, dice), "description": description(product, dice)},
         image=image,
         attributes={
             "price": product.price, "category": product.kind, "colour": product.colour,
-            "style": product.style, "pattern": product.pattern,
+            "style": product.style, "pattern": product.pattern, **more,
         },
         added_at=product.added_at,
     )

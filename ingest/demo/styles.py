@@ -30,6 +30,17 @@ POLLEN: RGB = (244, 196, 72)
 GLOW: RGB = (255, 232, 160)  # of a lamp that is on
 
 
+# Who makes things of a style, the largest first.
+BRANDS: dict[str, tuple[str, ...]] = {
+    "nordic": ("Nordhus", "Askild", "Vinterlys", "Brisa", "Fenn & Lind"),
+    "retro": ("Orbitron", "Casa Lola", "Twistline", "Radiola", "Sunset Works"),
+    "romantic": ("Maison Lys", "Petal & Co", "Aurelie", "Dove Lane", "Sweetbriar"),
+    "bold": ("Kaboom", "Prisma", "Hullabaloo", "Toucan", "Bright Side"),
+    "minimal": ("Nul", "Plainly", "Tenfold", "Studio Grau", "Axis"),
+    "rustic": ("Oakwell", "Old Mill", "Harrow", "Stonecrop", "Thistle Farm"),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Style:
     """What a style looks like.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,6 +15,7 @@ from mmrec.encoders.base import Vectors
 from mmrec.errors import DataError, MissingExtra
 from mmrec.evaluate import splits
 from mmrec.evaluate.baselines import BASELINES, Baseline, Grid
+from mmrec.evaluate.groups import Fairness, fairness, group_tables, masks_of
 from mmrec.evaluate.logs import Log, Split
 from mmrec.evaluate.run import Result, evaluate, p_value
 
@@ -69,6 +70,7 @@ class Entry:
         results: on test, by setting.
         curves: what that fit reported of its epochs, such as
             `{"stage": "training", "epoch": 3, "loss": 6.1, "seconds": 1.2}`; none if it has none.
+        groups: by setting, where groups were asked for.
     """
 
     model: str
@@ -77,6 +79,7 @@ class Entry:
     seconds: float
     results: Mapping[str, Result]
     curves: Sequence[Mapping[str, Any]] = ()
+    groups: Mapping[str, Fairness] = field(default_factory=dict)
 
 
 def split_of(log: Log, protocol: str, seed: int, parts: str | Path | None = None) -> Split:
@@ -99,6 +102,7 @@ def split_of(log: Log, protocol: str, seed: int, parts: str | Path | None = None
 def contest(
     split: Split, content: Vectors, models: Iterable[str] | None = None, *, heads: Makers | None = None,
     rng: np.random.Generator, progress: Callable[[str], None] | None = None,
+    groups: Mapping[str, Sequence[Any]] | None = None,
 ) -> list[Entry]:
     """Every model, tuned on validation with its grid, then fitted once more and judged on test.
 
@@ -106,6 +110,7 @@ def contest(
         models: names of baselines and heads; None takes all baselines whose libraries are installed.
         heads: further models by name, which take part only if they are named.
         progress: called with the name of each model before its turn.
+        groups: attributes of each item [items], whose values are judged as groups; None judges no groups.
 
     Raises:
         DataError: there is no such model.
@@ -116,7 +121,7 @@ def contest(
         if progress:
             progress(name)
         try:
-            entries.append(_entry(make, split, content, rng))
+            entries.append(_entry(make, split, content, rng, groups))
         except MissingExtra as error:
             if models is not None:
                 raise
@@ -137,7 +142,10 @@ def chosen(models: Iterable[str] | None, heads: Makers | None = None) -> Makers:
     return {name: make for name, make in known.items() if name in names}
 
 
-def _entry(make: Callable[..., Baseline], split: Split, content: Vectors, rng: np.random.Generator) -> Entry:
+def _entry(
+    make: Callable[..., Baseline], split: Split, content: Vectors, rng: np.random.Generator,
+    groups: Mapping[str, Sequence[Any]] | None,
+) -> Entry:
     judge = PROTOCOLS[split.protocol].judge
     settings, tries = tune(make, make().grid, split, content, setting=judge, rng=rng)
     model, reports = make(**settings), list[Mapping[str, Any]]()
@@ -151,7 +159,12 @@ def _entry(make: Callable[..., Baseline], split: Split, content: Vectors, rng: n
         for name, setting in split.test.items()
     }
     curves = [report for report in reports if "epoch" in report]
-    return Entry(model.name, settings, tries, seconds, results, curves)
+    judged = {} if groups is None else {
+        name: fairness(
+            model, results[name], setting, split.validation[name], masks_of(popularity, groups), rng=rng)
+        for name, setting in split.test.items()
+    }
+    return Entry(model.name, settings, tries, seconds, results, curves, judged)
 
 
 def tune(
@@ -188,13 +201,19 @@ def tune(
 
 
 def tables_of(entries: Sequence[Entry]) -> list[Table]:
-    """One table for each setting."""
+    """One table for each setting, then those of its groups, if they were asked for."""
     from rich.table import Table
 
     tables = [Table(*HEADINGS, title=setting) for setting in entries[0].results]
     for table in tables:
         for cells in rows_of(entries, str(table.title)):
             table.add_row(*cells)
+    for setting in entries[0].results:
+        judged = {entry.model: entry.groups[setting] for entry in entries if setting in entry.groups}
+        for title, headings, rows in group_tables(judged):
+            tables.append(Table(*headings, title=f"{setting}: {title}"))
+            for row in rows:
+                tables[-1].add_row(*row)
     return tables
 
 
@@ -236,4 +255,5 @@ def row_of(entry: Entry) -> dict[str, Any]:
             }
             for name, result in entry.results.items()
         },
+        **({"groups": {name: one.as_dict() for name, one in entry.groups.items()}} if entry.groups else {}),
     }

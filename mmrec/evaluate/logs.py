@@ -89,14 +89,29 @@ def log_of_shop(behaviour: Interactions, item_ids: Sequence[str], *, every_kind:
         every_kind: whether interactions of every kind and weight count, dislikes too (as the published
             cold-start protocols take every rating); else those of positive weight alone.
     """
+    return log_and_refused(behaviour, item_ids, every_kind=every_kind)[0]
+
+
+def log_and_refused(
+    behaviour: Interactions, item_ids: Sequence[str], *, every_kind: bool = False
+) -> tuple[Log, NDArray[np.float64]]:
+    """`log_of_shop`, and how many users disliked each item [items]."""
     rows = behaviour.table.scan(["user_id", "item_id", "kind", "weight", "time"])
-    if not every_kind:
-        rows = rows.filter(pa.array(behaviour.weights_of(rows) > 0))
     items = pc.index_in(rows["item_id"], value_set=pa.array(item_ids, pa.string()))
     known = pc.is_valid(items)
-    if lost := rows.num_rows - (pc.sum(known).as_py() or 0):
+    weights = behaviour.weights_of(rows)
+    wanted = pa.array(np.full(len(weights), True) if every_kind else weights > 0)
+    if lost := pc.sum(pc.and_(wanted, pc.invert(known))).as_py():
         log.warning("%d interactions with items outside the catalogue are left out", lost)
-    rows, items = rows.filter(known), items.filter(known)
+    disliked = pc.and_(pa.array(weights < 0), known)
+    refused = _log_of(rows.filter(disliked), items.filter(disliked), item_ids)
+    kept = pc.and_(wanted, known)
+    counts = np.bincount(refused.items, minlength=len(item_ids)).astype(np.float64)
+    return _log_of(rows.filter(kept), items.filter(kept), item_ids), counts
+
+
+def _log_of(rows: pa.Table, items: pa.ChunkedArray, item_ids: Sequence[str]) -> Log:
+    """The log of rows of interactions, whose items are these positions [n]."""
     users = rows["user_id"].combine_chunks().dictionary_encode()
     return log_of_positions(
         users.dictionary.to_pylist(), item_ids, users=users.indices.to_numpy(),

@@ -252,6 +252,20 @@ def mean_intervals(values: Mapping[str, Values], *, rng: np.random.Generator) ->
     }
 
 
+def share_of(mask: NDArray[np.bool_], top: Places) -> Values:
+    """The share of each list [u, k] that is of a group, [u]."""
+    shown = top >= 0
+    shares: Values = (mask[top] & shown).sum(axis=1) / np.maximum(1, shown.sum(axis=1))
+    return shares
+
+
+def ratio_interval(parts: Counts | Values, wholes: Counts | Values, rng: np.random.Generator) -> Interval:
+    """A ratio of sums over users [u], and its 95% bootstrap interval."""
+    sums = resampled(np.stack([parts, wholes], axis=1).astype(np.float64), rng)  # [draws, 2]
+    low, high = np.quantile(sums[:, 0] / np.where(sums[:, 1] != 0, sums[:, 1], np.inf), [0.025, 0.975])
+    return Interval(float(parts.sum() / wholes.sum()), float(low), float(high))
+
+
 def resampled(table: Values, rng: np.random.Generator) -> Values:
     """Sums [draws, m] over the rows of a table [u, m], of users drawn with replacement."""
     n = len(table)

@@ -1,28 +1,21 @@
-"""A contest on a shop's own behaviour, and the HTML report of a contest: its tables, and charts of recall.
-
-No name of a model or a setting goes into a chart: names stand in the page, where they are escaped, may be
-long, and are in any script. A chart holds only numbers and the names of bins.
-"""
+"""A contest on a shop's own behaviour, and the HTML report of a contest: its tables, and charts of recall."""
 
 from __future__ import annotations
 
-import hashlib
-import io
-import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from mmrec.data.files import replacing
-from mmrec.errors import DataError, MissingExtra
+from mmrec.errors import DataError
+from mmrec.evaluate import groups as by_groups
 from mmrec.evaluate import slices
+from mmrec.evaluate.charts import Chart, Look, figure, looks_of, price_chart, svg_of
 from mmrec.evaluate.contest import HEADINGS, PROTOCOLS, Entry, Makers, contest, rows_of, split_of, words_of
 from mmrec.evaluate.logs import Split, check_log, log_of_shop, summary
 from mmrec.evaluate.slices import Dates, Slice
@@ -31,41 +24,17 @@ from mmrec.store.interactions import Interactions
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 Curves = Mapping[str, Sequence[Mapping[str, Any]]]  # figures of each epoch, by the name of the curve
 NOT_DRAWN = "stage", "epoch", "seconds"  # of what is known of an epoch
 K = 20  # length of the lists that charts judge
-SIZE = 4.2, 3.1  # inches of a chart: narrow, so that its words are readable on a phone
-# Colours that are told apart on white with any colour vision, after Okabe & Ito. Each model has a marker too,
-# as matplotlib calls it and as a legend can show it. Their numbers share no factor: 72 models look different.
-COLOURS = "#0072b2", "#d55e00", "#00805c", "#b5478c", "#1a1a1a", "#b07a00", "#3f9fd1", "#6b4fb3", "#7a5c3a"
-MARKERS = ("o", "●"), ("s", "■"), ("^", "▲"), ("D", "◆"), ("v", "▼"), ("*", "★"), ("P", "✚"), ("X", "✖")
-
-
-class Look(NamedTuple):
-    """How a model is drawn: its colour, matplotlib's name of its marker, and a character of that shape."""
-
-    colour: str
-    marker: str
-    sign: str
-
-
-@dataclass(frozen=True, slots=True)
-class Chart:
-    """A picture, a description of it for screen readers, and its figures as a table."""
-
-    title: str
-    alt: str
-    svg: Markup
-    headings: Sequence[str]
-    rows: Sequence[Sequence[str]]
 
 
 def evaluate_shop(
     snapshot: Snapshot, behaviour: Interactions, heads: Makers, *, protocol: str = "item-cold",
     seed: int = 0, models: Sequence[str] | None = None, parts: str | Path | None = None,
-    every_kind: bool = False, page: str | Path | None = None, progress: Callable[[str], None] | None = None,
+    every_kind: bool = False, groups: Sequence[str] | None = None, page: str | Path | None = None,
+    progress: Callable[[str], None] | None = None,
 ) -> list[Entry]:
     """How well models do on a shop's own behaviour, with its content as the features of all models.
 
@@ -76,6 +45,8 @@ def evaluate_shop(
         models: names of baselines, and `mmrec` for the head; None takes all baselines.
         parts: Parquet table user, item, part: a published item-cold split.
         every_kind: whether every interaction counts as positive, dislikes too.
+        groups: attributes whose values are judged as groups, beside cold items, the tail, and users by the
+            length of their history; None judges no groups.
         page: HTML file to write: the tables, and charts of where each model is good.
         progress: called with the name of each model before its turn.
 
@@ -85,6 +56,7 @@ def evaluate_shop(
     """
     if page is not None:
         check_page(page)  # before the work
+    values = _values(snapshot, groups)
     log = log_of_shop(behaviour, snapshot.ids, every_kind=every_kind)
     if protocol in PROTOCOLS:
         check_log(log, behaviour.table.count(), by_time=PROTOCOLS[protocol].ordered)
@@ -92,15 +64,24 @@ def evaluate_shop(
         split = split_of(log, protocol, seed, parts)
     except DataError as error:
         raise DataError(f"{error}. {summary(log)}", field=error.field) from error
-    known = {"spans": snapshot.plan.spans, "ordered": PROTOCOLS[protocol].ordered}
+    given = {"spans": snapshot.plan.spans, "ordered": PROTOCOLS[protocol].ordered}
     entries = contest(
         split, snapshot.content_by(snapshot.plan), models, progress=progress,
-        heads={name: partial(make, **known) for name, make in heads.items()},
+        heads={name: partial(make, **given) for name, make in heads.items()},
         rng=np.random.Generator(np.random.PCG64(seed)),
+        groups=values,
     )
     if page is not None:
         write_page(page, entries, split, added_at=snapshot.facts["added_at"].to_numpy())
     return entries
+
+
+def _values(snapshot: Snapshot, groups: Sequence[str] | None) -> Mapping[str, Sequence[Any]] | None:
+    """The values of some attributes; DataError if there is no such attribute."""
+    known = snapshot.attributes
+    if unknown := sorted(set(groups or ()) - set(known)):
+        raise DataError(f"groups name no attribute {unknown[0]!r}: choose {', '.join(known)}", field="groups")
+    return None if groups is None else {name: snapshot.facts[name].to_pylist() for name in groups}
 
 
 def check_page(path: str | Path) -> None:
@@ -110,7 +91,7 @@ def check_page(path: str | Path) -> None:
         DataError: the path is a folder, or its folder cannot be written to.
         MissingExtra: matplotlib is not installed.
     """
-    _figure()
+    figure()
     path = Path(path)
     if path.is_dir():
         raise DataError(f"cannot write {path}: it is a folder. Name a file in it", field="page")
@@ -140,7 +121,7 @@ def write_page(
     if not entries:
         raise DataError("a report needs the entry of at least one model: there is none", field="entries")
     curves = _curves(entries)
-    looks = _looks([*(entry.model for entry in entries), *curves])
+    looks = looks_of([*(entry.model for entry in entries), *curves])
     pages = Environment(
         loader=PackageLoader("mmrec", "evaluate"), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
@@ -155,13 +136,6 @@ def write_page(
         file.write(html.encode())
 
 
-def _looks(models: Sequence[str]) -> dict[str, Look]:
-    return {
-        model: Look(COLOURS[n % len(COLOURS)], *MARKERS[n % len(MARKERS)])
-        for n, model in enumerate(dict.fromkeys(models))
-    }
-
-
 def _section(
     entries: Sequence[Entry], split: Split, name: str, added_at: Dates | None, looks: Mapping[str, Look]
 ) -> dict[str, Any]:
@@ -174,7 +148,15 @@ def _section(
         }
         if any(len(cells) > 1 for cells in found.values()):  # one bin alone says what the table says
             charts.append(_chart(f"recall@{K} by {what}", name, axis, found, looks))
-    return {"name": name, "question": setting, "rows": rows_of(entries, name), "charts": charts}
+    judged = {entry.model: entry.groups[name] for entry in entries if name in entry.groups}
+    for group in dict.fromkeys(price.group for one in judged.values() for price in one.prices):
+        prices = {model: [p for p in one.prices if p.group == group] for model, one in judged.items()}
+        if any(len(each) > 1 for each in prices.values()):  # else the group has all slots anyway
+            charts.append(price_chart(group, name, prices, looks))
+    return {
+        "name": name, "question": setting, "rows": rows_of(entries, name), "charts": charts,
+        "groups": by_groups.group_tables(judged),
+    }
 
 
 def _cuts(split: Split, added_at: Dates | None) -> Iterator[tuple[str, str, Callable[..., list[Slice]]]]:
@@ -212,7 +194,7 @@ def _chart(
         axes.set(xlabel=axis, ylabel=title.split()[0], xlim=(-0.5, len(bins) - 0.5))
         axes.set_ylim(bottom=0)
 
-    return Chart(title, alt, _svg(draw, f"{setting} {title}"), headings, rows)
+    return Chart(title, alt, svg_of(draw, f"{setting} {title}"), headings, rows)
 
 
 def _curves(entries: Sequence[Entry]) -> Curves:
@@ -254,34 +236,6 @@ def _curve(name: str, points: Mapping[str, Mapping[int, float]], looks: Mapping[
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
     alt = f"{name} at each epoch of training, {len(points)} curves."
-    return Chart(f"{name} by epoch", alt, _svg(draw, name), headings, rows)
+    return Chart(f"{name} by epoch", alt, svg_of(draw, name), headings, rows)
 
 
-def _svg(draw: Callable[[Axes], None], salt: str) -> Markup:
-    """What is drawn on axes, as an SVG element whose ids are unique in a page."""
-    from matplotlib import rc_context
-
-    prefix = f"c{hashlib.sha256(salt.encode()).hexdigest()[:8]}-"
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": prefix, "font.size": 9.5}):
-        figure = _figure()
-        axes = figure.subplots()
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(axis="y", color="#dedbd2", linewidth=0.6)
-        draw(axes)
-        file = io.StringIO()
-        figure.savefig(file, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
-    svg = file.getvalue()
-    svg = svg[svg.index("<svg") :]  # an element of HTML has no XML declaration
-    return Markup(re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}", svg))
-
-
-def _figure() -> Figure:
-    """An empty figure of matplotlib, without pyplot and its global state."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtra(
-            f"the HTML report needs a package that is not installed ({error.name}):"
-            " pip install 'mmrec[evaluate]'"
-        ) from None
-    return Figure(figsize=SIZE, layout="constrained")

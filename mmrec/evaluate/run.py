@@ -6,7 +6,7 @@ compared user by user (`p_value`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -111,14 +111,24 @@ def rank(model: Baseline, setting: Setting, *, k: int, batch: int = 512) -> Plac
     Raises:
         DataError: the model gave NaN, or scores of another shape.
     """
-    users = setting.histories.shape[0]
     candidates = shuffled(setting.candidates)
-    blocks = []
-    for start in range(0, users, batch):
-        histories = setting.histories[start : start + batch]  # [b, items]
-        scores = _scores(model, histories)[:, candidates]  # [b, items] -> [b, n], a copy
-        blocks.append(best_candidates(scores, histories, candidates, k))
-    return np.concatenate(blocks)
+    return np.concatenate([  # scores [b, items] -> [b, n], a copy
+        best_candidates(scores[:, candidates], histories, candidates, k)
+        for histories, scores in scored_batches(model, setting.histories, batch)
+    ])
+
+
+def scored_batches(
+    model: Baseline, histories: csr_matrix, batch: int = 512
+) -> Iterator[tuple[csr_matrix, Vectors]]:
+    """Some histories [b, items] and the model's scores of all items [b, items], until all are scored.
+
+    Raises:
+        DataError: the model gave NaN, or scores of another shape.
+    """
+    for start in range(0, histories.shape[0], batch):
+        some = histories[start : start + batch]
+        yield some, _scores(model, some)
 
 
 def shuffled(candidates: Places) -> Places:

@@ -16,20 +16,16 @@ from torch.nn.functional import normalize, pad
 from mmrec.encoders.base import Vectors
 from mmrec.model.closed_form import Spans, regressions, truncated_svd
 from mmrec.model.contrastive import Contrast, Net, Recipe, Watch, train
+from mmrec.model.metric import learned_metric
 from mmrec.model.parts import SHORT, Behaviour, ItemEmbeddings, Metric
 from mmrec.model.towers import TrainedTowers
 
 RATE = 0.5  # learning rate of a training that goes on from another, against that of one from the start
 INPUT_SCALE = 4.0  # norm of a history that the item embeddings are shown; at 1, small towers learn slowly
-WHITENING = 0.5  # power of the deviations by which the directions of content are divided to begin with
-SCALE = 14.0  # what cosines are multiplied by to begin with, an inverse temperature
-POPULARITY = 0.3  # weight of the popularity prior to begin with
-FIELD_DROPOUT = 0.1  # of each field of an item in each epoch, as items lack fields
 NEW = 0.3  # share of the items that count as new in a step in which both towers learn
 WARM = 2.0  # weight of the loss among known items, against that among all and that among new ones
 SURE = math.log(2.0)  # log of what scores, which deviate by 1, are multiplied by to begin with
 FASTER = 100.0  # times as fast as the rows this scale is learned
-MOST_SAMPLED = 20_000  # items that the directions are estimated on
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,27 +64,37 @@ class Settings:
 
 
 class Start(NamedTuple):
-    """Where to go on from: embeddings and a metric of the same items and content."""
+    """Where to go on from: embeddings and a metric of the same items and content; None begins anew."""
 
     embeddings: ItemEmbeddings
-    metric: Metric
+    metric: Metric | None
 
 
 def behaviour_of(
     histories: csr_matrix, content: Vectors, spans: Spans, settings: Settings, *, seed: int,
-    start: Start | None = None, device: str | None = None, watch: Watch | None = None,
+    weights: Vectors | None = None, start: Start | None = None, device: str | None = None,
+    watch: Watch | None = None,
 ) -> Behaviour:
     """Learns all parts from histories [users, n] of items that all have users, and their content [n, c].
 
     Args:
         histories, seed, device, watch: as of `contrastive.train`; the watch is told of the item embeddings.
         spans: where each field lies in the content.
+        weights: of a choice of each item [n], the inverse of how often it was shown; None: unknown.
+            What users choose is what they like times what they are shown. So linear scores, which predict
+            choices, are divided by the latter, and the embeddings learn beside its logarithm.
+
+    Source: Schnabel et al. 2016, Recommendations as treatments, sect. 3 (inverse propensity); Yi et al. 2019,
+    Sampling-bias-corrected neural modeling, eq. 3 (a logarithm beside the scores, in training alone).
     """
     counts = np.asarray(histories.sum(axis=0), np.float32).ravel()
     inputs, outputs = _linear(histories, counts, settings)
     embeddings = learned_embeddings(
-        histories, settings.recipe, seed=seed, start=start and start.embeddings, device=device, watch=watch
+        histories, settings.recipe, seed=seed, start=start and start.embeddings, weights=weights,
+        device=device, watch=watch,
     )
+    if weights is not None:
+        outputs = outputs * weights[:, None]
     metric = learned_metric(
         histories, content, spans, settings.metric, seed=seed, start=start and start.metric, device=device
     )
@@ -109,17 +115,23 @@ def _linear(histories: csr_matrix, counts: Vectors, settings: Settings) -> tuple
 
 def learned_embeddings(
     histories: csr_matrix, recipe: Recipe, *, seed: int, start: ItemEmbeddings | None = None,
-    device: str | None = None, watch: Watch | None = None,
+    weights: Vectors | None = None, device: str | None = None, watch: Watch | None = None,
 ) -> ItemEmbeddings:
-    """Item embeddings of histories [users, n]; without a start they begin at random, by the seed."""
-    net = _EmbeddingTables(start or _random(histories, recipe.dim, seed), device)
+    """Item embeddings of histories [users, n]; without a start they begin at random, by the seed.
+
+    Args:
+        weights: as of `behaviour_of`.
+    """
+    net = _EmbeddingTables(start or _random(histories, recipe.dim, seed), weights, device)
     train(histories, net, recipe, seed=seed, device=device, watch=watch)
     learned = ItemEmbeddings(*(table.detach().cpu().numpy() for table in net.parameters))
     return learned._replace(input=INPUT_SCALE * learned.input)
 
 
 class _EmbeddingTables(Net):
-    def __init__(self, start: ItemEmbeddings, device: str | None) -> None:
+    def __init__(self, start: ItemEmbeddings, weights: Vectors | None, device: str | None) -> None:
+        weights = np.ones(len(start.bias), np.float32) if weights is None else weights
+        self.shown = torch.tensor(-np.log(weights), device=device or "cpu")
         scaled = start._replace(input=start.input / INPUT_SCALE)
         self.parameters: Sequence[torch.Tensor] = [
             torch.tensor(x, dtype=torch.float32, device=device or "cpu", requires_grad=True) for x in scaled
@@ -131,6 +143,7 @@ class _EmbeddingTables(Net):
     def scores(self, shown: torch.Tensor, columns: torch.Tensor | None) -> torch.Tensor:
         """Scores [b, m] of the candidates, which are these columns or all items, for histories [b, m]."""
         inputs, base, outputs, bias = self.parameters
+        bias = bias + self.shown
         if columns is not None:
             inputs, outputs, bias = inputs[columns], outputs[columns], bias[columns]
         weights = normalize(shown, dim=1)
@@ -146,75 +159,6 @@ def _random(histories: csr_matrix, h: int, seed: int) -> ItemEmbeddings:
     first, second = (deviation * rng.standard_normal((2, n, h), np.float32)).astype(np.float32)
     bias = np.log1p(np.bincount(histories.indices, minlength=n)).astype(np.float32)
     return ItemEmbeddings(INPUT_SCALE * first, np.zeros(h, np.float32), second, bias - bias.mean())
-
-
-def learned_metric(
-    histories: csr_matrix, content: Vectors, spans: Spans, recipe: Recipe, *, seed: int,
-    start: Metric | None = None, device: str | None = None,
-) -> Metric:
-    """The metric of content [n, c] in which items of one history [users, n] lie together.
-
-    Args:
-        spans: where each field lies in the content.
-        recipe: `dim` is the most directions that are kept, p.
-        seed: also of the fields that are dropped.
-        start: None starts from the content's own main directions, whitened in part.
-    """
-    start = start or whitened(content, recipe.dim, np.random.Generator(np.random.PCG64(seed)))
-    net = _MetricNet(start, histories, content, spans, device)
-    train(histories, net, recipe, seed=seed, device=device)
-    projection: Vectors = net.parameters[0].detach().cpu().numpy()
-    return Metric(start.projection @ projection)  # [c, p] @ [p, p]
-
-
-def whitened(content: Vectors, p: int, rng: np.random.Generator) -> Metric:
-    """The p main directions of content [n, c], each divided by a power of its deviation."""
-    some = np.sort(rng.permutation(len(content))[:MOST_SAMPLED])
-    covariance = content[some].T @ content[some] / np.float32(len(some))  # [c, n] @ [n, c]
-    variances, directions = np.linalg.eigh(covariance)
-    variances, directions = variances[::-1][:p], directions[:, ::-1][:, :p]  # [c, p]
-    kept = variances > 1e-8 * max(float(variances[0]), 1e-12)
-    deviations = np.sqrt(variances[kept] / variances[0])
-    return Metric(np.ascontiguousarray(directions[:, kept] / deviations**WHITENING, np.float32))
-
-
-class _MetricNet(Net):
-    """A projection of the starting directions, a scale of cosines, and a prior of popularity."""
-
-    def __init__(
-        self, start: Metric, histories: csr_matrix, content: Vectors, spans: Spans, device: str | None
-    ) -> None:
-        self.device = torch.device(device or "cpu")
-        self.start, self.content, self.spans = start, content, spans
-        counts = np.bincount(histories.indices, minlength=len(content)).astype(np.float32)
-        self.prior = torch.from_numpy(np.log1p(counts)).to(self.device)
-        scale, power = torch.tensor(math.log(SCALE)), torch.tensor(POPULARITY)
-        first = torch.eye(start.projection.shape[1]), scale, power
-        self.parameters: Sequence[torch.Tensor] = [one.to(self.device).requires_grad_() for one in first]
-        self.items = torch.empty(0)
-
-    def begin(self, generator: torch.Generator) -> None:
-        """All items in the starting directions, some of their fields dropped."""
-        content = self.content
-        if len(self.spans) > 1:
-            content = content.copy()
-            for span in self.spans.values():
-                dropped = torch.rand(len(content), generator=generator).numpy() < FIELD_DROPOUT
-                content[dropped, span] = 0
-        self.items = torch.from_numpy(self.start(content)).to(self.device)
-
-    def losses(self, shown: torch.Tensor, columns: torch.Tensor | None, contrast: Contrast) -> torch.Tensor:
-        return contrast(self.scores(shown, columns))
-
-    def scores(self, shown: torch.Tensor, columns: torch.Tensor | None) -> torch.Tensor:
-        """Scores [b, m] of the candidates, which are these columns or all items, for histories [b, m]."""
-        projection, log_scale, power = self.parameters
-        items, prior = self.items, self.prior
-        if columns is not None:
-            items, prior = items[columns], prior[columns]
-        items = normalize(items @ projection, dim=1)  # [m, p] @ [p, p]
-        users = normalize(shown @ items, dim=1)  # [b, m] @ [m, p] -> [b, p]
-        return log_scale.exp() * users @ items.T + power * prior  # [b, p] @ [p, m] -> [b, m]
 
 
 def learned_towers(

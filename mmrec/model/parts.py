@@ -208,6 +208,32 @@ def importance(sums: Vectors, base: Vectors, covariances: ByPart, blend: Blend) 
     return found
 
 
+def embeddings_from(
+    learned: ItemEmbeddings, at: NDArray[np.intp], predicted: Vectors, dims: tuple[int, int]
+) -> ItemEmbeddings:
+    """Embeddings of n items to go on from.
+
+    Args:
+        at: position of each among the learned ones [n]; -1 of an item that is new.
+        predicted: what content predicts of the new ones [new, t].
+    """
+    r, h = dims
+    known = at >= 0
+    _, _, inputs, outputs, bias = np.split(predicted, np.cumsum([r, r, h, h]), axis=1)  # bias [new, 1]
+    old = at[known]
+    return ItemEmbeddings(
+        filled(known, learned.input[old], inputs), learned.base,
+        filled(known, learned.output[old], outputs), filled(known, learned.bias[old], bias[:, 0]),
+    )
+
+
+def filled(known: NDArray[np.bool_], old: Vectors, new: Vectors) -> Vectors:
+    """Rows [n, ...]: old ones where known [n], new ones elsewhere."""
+    rows = np.empty((len(known), *old.shape[1:]), np.float32)
+    rows[known], rows[~known] = old, new
+    return rows
+
+
 def split_targets(targets: Vectors, dims: tuple[int, int]) -> ByPart:
     """Inputs [n, r + h], and outputs of linear part [n, r] and embeddings with their bias [n, h + 1]."""
     r, h = dims

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import ArrayLike, NDArray
 
 from mmrec.errors import DataError
+from mmrec.evaluate.exposure import Z, effective_size, ratio
 from mmrec.evaluate.metrics import Interval, Values
 from mmrec.monitor.figures import Mask
 
@@ -21,7 +22,6 @@ Policy = Callable[[pa.Table], Values]
 COLUMNS = ("request_id", "time", "user", "explore", "slot", "item_id", "propensity", "reward")
 FEW = 100  # effective number of users below which an estimate has a warning
 FEW_CLICKS = 30
-Z = 1.96  # of a 95% interval
 ROUNDING = 1e-9
 
 
@@ -91,12 +91,11 @@ def estimate(policy: str, logged: Logged, target: ArrayLike) -> Estimate:
     parts = (np.ones_like(weight), weight * logged.reward, weight, logged.reward)
     sums: list[Values] = [np.bincount(logged.user, part).astype(np.float64) for part in parts]
     total, gained, weights, plain = sums  # [users] each
-    mean_weight = _ratio(weights, total)
-    scaled = weights / (weights.max() or 1.0)  # so that squares do not underflow
-    effective = float(scaled.sum() ** 2 / (np.square(scaled).sum() or 1.0))
+    mean_weight = ratio(weights, total)
+    effective = effective_size(weights)
     return Estimate(
-        policy, logged=_ratio(plain, total, 0.0), ips=_ratio(gained, total, 0.0),
-        snips=_ratio(gained, weights, 0.0), mean_weight=mean_weight, effective=effective,
+        policy, logged=ratio(plain, total, 0.0), ips=ratio(gained, total, 0.0),
+        snips=ratio(gained, weights, 0.0), mean_weight=mean_weight, effective=effective,
         warnings=_warnings(mean_weight, effective, int(np.count_nonzero(weight * logged.reward))),
     )
 
@@ -165,20 +164,6 @@ def _logged(rows: pa.Table) -> Logged:
 
 def _codes(names: pa.ChunkedArray) -> Codes:
     return names.combine_chunks().dictionary_encode().indices.to_numpy().astype(np.intp)
-
-
-def _ratio(above: Values, below: Values, least: float = -np.inf) -> Interval:
-    """Ratio of the sums of two values [users], with a 95% interval by the delta method.
-
-    Source: Cochran 1977, Sampling Techniques, eq. 6.13.
-    """
-    n, whole = len(above), below.sum()
-    if not whole:
-        return Interval(0.0, 0.0, 0.0)
-    ratio = float(above.sum() / whole)
-    scatter = np.square(above - ratio * below).sum() * n / max(1, n - 1)
-    reach = Z * float(np.sqrt(scatter) / whole)
-    return Interval(ratio, max(least, ratio - reach), ratio + reach)
 
 
 def _warnings(mean_weight: Interval, effective: float, clicks: int) -> tuple[str, ...]:

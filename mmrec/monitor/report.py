@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 from rich.console import RenderableType
 from rich.table import Table
 
-from mmrec.encoders.base import Vectors
-from mmrec.monitor.figures import MOST, Drift, Figures, Mask, Tally, Window, clicked, drift, figures, windows
+from mmrec.check.drift import Drift, contents, drift
+from mmrec.monitor.figures import Figures, Mask, Tally, Window, clicked, figures, windows
 from mmrec.monitor.impressions import CLICKS, CLICKS_FOLDER, IMPRESSIONS, IMPRESSIONS_FOLDER, read
 from mmrec.monitor.offpolicy import Estimate, Policy, estimates, judged
 from mmrec.store import schema
@@ -22,7 +22,6 @@ from mmrec.types import as_utc
 
 if TYPE_CHECKING:
     from mmrec.recommender import Recommender
-    from mmrec.search.snapshot import Snapshot
 
 LATEST_CLICK = timedelta(days=1)  # after the end of the period
 MOST_JUDGED = 1_000_000  # newest slots that policies are judged by
@@ -114,15 +113,8 @@ def _drift(shop: Recommender, since: datetime) -> Drift | None:
         return None
     rng = np.random.default_rng(0)
     new = pc.greater_equal(snapshot.facts["added_at"], pa.scalar(since, schema.TIME)).to_numpy()
-    return drift(_contents(snapshot, ~new, rng), _contents(snapshot, new, rng), rng=rng)
-
-
-def _contents(snapshot: Snapshot, wanted: Mask, rng: np.random.Generator) -> Vectors:
-    """Content [n, c] of some of the wanted items, without those that have none; reads these rows alone."""
-    places = rng.permutation(np.flatnonzero(wanted))[:MOST]
-    columns = schema.field_columns(snapshot.table.schema)
-    x = snapshot.plan.embed(schema.fields_of(snapshot.table.read([snapshot.ids[p] for p in places], columns)))
-    return x[x.any(axis=1)]
+    old, now = (contents(snapshot, some, snapshot.plan, rng) for some in (~new, new))
+    return drift(old, now, rng=rng)
 
 
 def _figures_dict(each: Figures) -> dict[str, Any]:

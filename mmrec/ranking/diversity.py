@@ -7,7 +7,7 @@ Positions here are those among the candidates, from 0 to m - 1.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -38,7 +38,7 @@ class Cap:
 
     def closing(self) -> Closing:
         """Counts what is shown, from 0, and closes the candidates of a value whose count is full."""
-        groups = [_labels(value) for value in self.values]
+        groups = [labels_of(value) for value in self.values]
         members: dict[object, list[int]] = {}
         for position, group in enumerate(groups):
             for value in group:
@@ -85,12 +85,47 @@ class Spread:
     weight: float
 
 
+class Floors:
+    """How many of some groups a page shows, at least and at most, as far as there are candidates.
+
+    The best candidate takes the next slot, unless its group is full, or all slots that are left are needed
+    for floors and it helps with none. Of groups without a common item this is the most relevant page.
+
+    Source: Geyik, Ambler & Kenthapadi 2019, Fairness-aware ranking in search and recommendation systems
+    (DetGreedy), for the page as a whole in place of each prefix, as a page is in the order of relevance.
+
+    Args:
+        members: which groups each candidate is in [m, g].
+        least: results of each group, at least [g].
+        most: at most [g].
+    """
+
+    def __init__(self, members: NDArray[np.bool_], least: ArrayLike, most: ArrayLike) -> None:
+        self.members = members
+        self.needed, self.room = np.array(least, np.intp), np.array(most, np.intp)
+
+    def count(self, shown: int) -> None:
+        """Counts the candidate at a position, which is shown."""
+        self.needed -= self.members[shown]
+        self.room -= self.members[shown]
+
+    def kept(self, gain: Vectors, left: int) -> Vectors:
+        """The gain [m] of candidates that may take the next of the slots that are left; of others -inf."""
+        needed = np.maximum(self.needed, 0)
+        helping = self.members[:, needed > 0].any(axis=1)
+        fitting = ~self.members[:, self.room <= 0].any(axis=1)
+        for mask in [helping, fitting] if needed.sum() >= left else [fitting]:
+            if np.any(gain[mask] > -np.inf):
+                return np.where(mask, gain, np.float32(-np.inf))
+        return gain
+
+
 def label_rows(values: Sequence[AttributeValue | None]) -> Vectors:
     """Unit rows [m, labels] of an attribute: the more labels two items share, the higher their cosine.
 
     Beyond 1,000 labels several share a column, which bounds the memory.
     """
-    groups = [_labels(value) for value in values]
+    groups = [labels_of(value) for value in values]
     labels = dict.fromkeys(chain.from_iterable(groups))
     column = {label: n % MOST_LABELS for n, label in enumerate(labels)}
     rows = np.zeros((len(values), min(len(column), MOST_LABELS)), np.float32)
@@ -99,7 +134,7 @@ def label_rows(values: Sequence[AttributeValue | None]) -> Vectors:
     return unit(rows)
 
 
-def _labels(value: AttributeValue | None) -> Iterable[object]:
+def labels_of(value: AttributeValue | None) -> Collection[object]:
     """The different values of one item's attribute, which may be a list."""
     if value is None:
         return ()
@@ -109,6 +144,7 @@ def _labels(value: AttributeValue | None) -> Iterable[object]:
 def select(
     relevance: ArrayLike, k: int, *, spreads: Sequence[Spread] = (), caps: Sequence[Cap] = (),
     duplicates: Duplicates | None = None, above: Sequence[int] = (),
+    floors: Floors | None = None,
 ) -> Positions:
     """Positions of the k candidates to show, in the order of relevance.
 
@@ -132,24 +168,27 @@ def select(
         relevance: of each candidate [m], on any scale.
         above: positions of candidates that the page shows already: they are not chosen again, but spreads,
             caps and duplicates count them.
+        floors: how many of some groups to show.
     """
     scores = np.asarray(relevance, np.float64)
     closings = [rule.closing() for rule in [*caps, duplicates] if rule is not None]
-    return _greedy(scores, k, [spread for spread in spreads if spread.weight], closings, above)
+    return _greedy(scores, k, [spread for spread in spreads if spread.weight], closings, above, floors)
 
 
 def _greedy(
     scores: NDArray[np.float64], k: int, spreads: Sequence[Spread], closings: Sequence[Closing],
-    above: Sequence[int],
+    above: Sequence[int], floors: Floors | None,
 ) -> Positions:
     order = np.argsort(-scores, kind="stable")
-    if not spreads and not closings and not len(above):
+    if not spreads and not closings and not len(above) and floors is None:
         return order[:k]
     worth = (1 - sum(spread.weight for spread in spreads)) * scaled(scores)  # -inf once taken or closed
     adding = [_Adding(spread, len(above) + k) for spread in spreads]
 
     def gain_after(position: int) -> Vectors:
         worth[position] = -np.inf
+        if floors:
+            floors.count(position)
         for close in closings:
             worth[close(position)] = -np.inf
         return sum((one.after(position) for one in adding), start=worth)
@@ -159,7 +198,8 @@ def _greedy(
         gain = gain_after(position)
     taken: list[int] = []  # ranks by relevance
     while len(taken) < min(k, len(scores)):
-        rank = int(gain[order].argmax())  # the first of the best by relevance
+        allowed = gain if floors is None else floors.kept(gain, k - len(taken))
+        rank = int(allowed[order].argmax())  # the first of the best by relevance
         if worth[order[rank]] == -np.inf:
             break
         taken.append(rank)

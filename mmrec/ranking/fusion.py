@@ -46,15 +46,17 @@ def search(
     if asked[FULL_TEXT] and isinstance(text, str) and snapshot.full_text.numbered(text).size:
         asked[FULL_TEXT] = max(asked[FULL_TEXT], NUMBERED)
     found = _rankings(snapshot, query, user, request)
-    return _fused(snapshot, request, {n: ranks for n, ranks in found.items() if asked[n]}, asked)
+    context = Context(snapshot, request, interactions.popularity)
+    return _fused(context, {n: ranks for n, ranks in found.items() if asked[n]}, asked)
 
 
 def _fused(
-    snapshot: Snapshot, request: Request, rankings: Mapping[str, Ranks], weights: Mapping[str, float]
+    context: Context, rankings: Mapping[str, Ranks], weights: Mapping[str, float]
 ) -> list[Recommendation]:
     """The page of fused rankings, which are read further down while there are fewer than k results."""
+    snapshot, request = context.snapshot, context.request
     depth, hidden = max(DEEP * request.k, DEEPEST), snapshot.known(request.exclude)
-    rrf_k, context = snapshot.catalogue.config.rrf_k, Context(snapshot, request, dict)
+    rrf_k = snapshot.catalogue.config.rrf_k
     while True:
         ranked = {name: ranks(depth) for name, ranks in rankings.items()}
         parts = fuse(ranked, rrf_k, weights)

@@ -13,6 +13,7 @@ from mmrec.encoders.base import Vectors
 from mmrec.errors import DataError
 from mmrec.ranking.diversity import Cap, Duplicates, Spread, label_rows, select
 from mmrec.ranking.exploration import Pool, explore
+from mmrec.ranking.exposure import Exposure, exposure_of
 from mmrec.ranking.request import Exploration, Request
 from mmrec.ranking.signals import Context, check_signals, range_of, with_signals
 from mmrec.search.hits import Hits, Positions
@@ -69,17 +70,25 @@ def page_of(context: Context, sources: Iterable[Source], hidden: Iterable[int] =
     """
     request = context.request
     chooser, page = _Chooser(context), list[Slot]()
+    exposure = exposure_of(context) if request.exposure else None
     out = np.array(sorted(hidden), np.intp)
     for source in sources:
         width, spread = request.pool, 0.0
+        floors, prices = exposure, None
+        if exposure and exposure.prices is not None and source.rung in RELEVANCE:
+            floors, prices = None, exposure.prices
         while len(page) < request.k:
             hits = source.find(width if request.shapes else request.k - len(page), out)
             found, added = len(hits.positions), dict[str, Vectors]()
-            if request.signals and source.rung in RELEVANCE:
+            if request.signals or exposure:
                 spread = spread or range_of(hits)  # the first candidates' range is the scale of all
-                hits, added = with_signals(context, hits, spread)
-            for i in chooser.choose(hits, [slot.position for slot in page], request.k - len(page)):
-                signals = {name: float(part[i]) for name, part in added.items()}
+            if exposure:
+                hits = exposure.with_members(hits, source.find, out, request.k)
+            if spread and source.rung in RELEVANCE:
+                hits, added = with_signals(context, hits, spread, prices)
+            shown = [slot.position for slot in page]
+            for i in chooser.choose(hits, shown, request.k - len(page), floors):
+                signals = {name: float(part[i]) for name, part in added.items() if part[i]}
                 page.append(Slot(int(hits.positions[i]), float(hits.scores[i]), source.rung, signals=signals))
             out = np.concatenate([out, hits.positions])
             if found < width:
@@ -113,7 +122,7 @@ def with_exploration(
 
 
 class _Chooser:
-    """Chooses among candidates by diversity, caps and duplicates, given what the page shows already."""
+    """Chooses candidates by diversity, caps, duplicates and floors, given what the page shows already."""
 
     def __init__(self, context: Context) -> None:
         self.snapshot, self.request = context.snapshot, context.request
@@ -129,8 +138,14 @@ class _Chooser:
         if self.request.weights_of_diversity:
             self._check_diversity()
 
-    def choose(self, hits: Hits, page: Sequence[int], k: int) -> Sequence[int] | Positions:
-        """Which k of the hits to show below the page's positions: indices into the hits, in order."""
+    def choose(
+        self, hits: Hits, page: Sequence[int], k: int, exposure: Exposure | None = None
+    ) -> Sequence[int] | Positions:
+        """Which k of the hits to show below the page's positions: indices into the hits, in order.
+
+        Args:
+            exposure: whose floors the page holds.
+        """
         if not self.request.selects or not len(hits.positions):
             return range(min(k, len(hits.positions)))
         positions = np.concatenate([np.array(page, np.intp), hits.positions])
@@ -144,6 +159,7 @@ class _Chooser:
             spreads=[Spread(self._vectors(name, positions), weight) for name, weight in weights.items()],
             caps=[Cap(self._values(name, positions), most) for name, most in self.caps.items()],
             duplicates=duplicates, above=range(len(page)),
+            floors=None if exposure is None else exposure.floors(positions, self.request.k),
         )
         return chosen - len(page)
 

@@ -18,9 +18,11 @@ MOST_RESULTS = 10_000
 ROUNDING = 1e-6  # of what should be 1: the cosine of two equal vectors, or a sum of weights
 POOL = 200  # candidates from which a page is chosen, at least
 WIDER = 5  # times k candidates for a longer page, up to k + MORE
-DIVERSE = 40  # times k candidates, up to k + MORE, where diversity or signals choose the page
+DIVERSE = 40  # times k candidates, up to k + MORE, where diversity, exposure or signals choose the page
 MORE = 2_000
+COLD, TAIL, EVEN = "cold", "tail", "even"  # groups and a share of `exposure`
 Diversity = float | Mapping[str, float]
+Shares = Mapping[str, str | float | Mapping[str, float]]
 Rng = np.random.Generator | int | None
 
 
@@ -93,6 +95,7 @@ class PageOptions(TypedDict, total=False):
     diversity: Diversity
     max_per: Mapping[str, int] | None
     distinct: float | str | None
+    exposure: Shares | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +115,10 @@ class Request:
         max_per: most results of one value of an attribute, such as `{"brand": 2}`.
         distinct: show one of several nearly equal items: those with the same value of this attribute, or
             whose contents have a cosine of at least this number (above 0, up to 1).
+        exposure: shares of the slots that groups get at least, over all users: `{"cold": 0.2}`, items that
+            the head had no behaviour of; `{"tail": 0.3}`, those that are not popular; `{"brand": {"Acme":
+            0.3}}`, those with a value; `{"brand": "even"}`, all values of an attribute alike. See
+            `mmrec.ranking.exposure`.
         signals: weights of named scores that are added to relevance, such as `{"newness": 0.2}`; see
             `mmrec.ranking.signals`.
         explore: share of the slots that goes to new items, or an `Exploration`.
@@ -131,6 +138,7 @@ class Request:
     diversity: Diversity = 0.0
     max_per: Mapping[str, int] | None = None
     distinct: float | str | None = None
+    exposure: Shares | None = None
     signals: Mapping[str, float] | None = None
     explore: Exploration | float = 0.0
     rng: Rng = field(default=None, compare=False)
@@ -149,6 +157,7 @@ class Request:
         settle(self, "max_per", _checked_caps(self.max_per))
         if self.distinct is not None and not isinstance(self.distinct, str):
             settle(self, "distinct", _checked_threshold(self.distinct))
+        settle(self, "exposure", _checked_exposure(self.exposure))
         signals = _mapping(self.signals, "signals", "names to numbers, as {'newness': 0.2}")
         settle(self, "signals", _weights(signals, "signals"))
         if not isinstance(self.explore, Exploration):
@@ -157,8 +166,8 @@ class Request:
 
     @property
     def selects(self) -> bool:
-        """Whether diversity, caps or duplicates decide which candidates make the page."""
-        return bool(self.diversity or self.max_per or self.distinct is not None)
+        """Whether diversity, caps, duplicates or exposure decide which candidates make the page."""
+        return bool(self.diversity or self.max_per or self.distinct is not None or self.exposure)
 
     @property
     def shapes(self) -> bool:
@@ -168,7 +177,7 @@ class Request:
     @property
     def pool(self) -> int:
         """How many candidates the page is first chosen from."""
-        times = DIVERSE if self.diversity or self.signals else WIDER
+        times = DIVERSE if self.diversity or self.signals or self.exposure else WIDER
         return max(POOL, min(times * self.k, self.k + MORE)) if self.shapes else self.k
 
     @property
@@ -200,9 +209,9 @@ def listed(ids: Sequence[str], name: str) -> list[str]:
     return [normal_id(member) for member in members]
 
 
-def _weights(weights: Mapping[Any, Any], field: str) -> Mapping[str, float]:
+def _weights(weights: Mapping[Any, Any], what: str, field: str | None = None) -> Mapping[str, float]:
     """Those weights that are not 0, each checked to be a number from 0 to 1."""
-    checked = {str(name): check_share(w, f"{field}[{name!r}]", field) for name, w in weights.items()}
+    checked = {str(name): check_share(w, f"{what}[{name!r}]", field or what) for name, w in weights.items()}
     return {name: weight for name, weight in checked.items() if weight}
 
 
@@ -224,6 +233,27 @@ def _checked_diversity(diversity: object) -> Mapping[str, float]:
 def _checked_caps(max_per: object) -> Mapping[str, int]:
     caps = _mapping(max_per, "max_per", "attributes to numbers, as {'brand': 2}")
     return {str(name): check_k(most, f"max_per[{name!r}]", "max_per") for name, most in caps.items()}
+
+
+def _checked_exposure(exposure: object) -> Shares:
+    """Shares above 0 by group: "even", a number for cold and tail, numbers by value for an attribute."""
+    found: dict[str, str | float | Mapping[str, float]] = {}
+    for name, asked in _mapping(exposure, "exposure", "groups to shares, as {'cold': 0.2}").items():
+        what = f"exposure[{name!r}]"
+        if name in (COLD, TAIL) and not isinstance(asked, Mapping) and asked != EVEN:
+            found[name] = check_share(asked, what, "exposure")
+        elif asked == EVEN:
+            found[str(name)] = EVEN
+        elif isinstance(asked, Mapping):
+            found[str(name)] = floors = _weights(asked, what, "exposure")
+            if sum(floors.values()) > 1 + ROUNDING:
+                raise DataError(f"{what} must sum to 1 at most, got {asked!r}"[:200], field="exposure")
+        else:
+            raise DataError(
+                f"{what} must be 'even' or map values to shares, as {{'Acme': 0.3}}; a number goes with"
+                f" {COLD!r} and {TAIL!r} alone; got {asked!r}"[:300], field="exposure",
+            )
+    return {name: asked for name, asked in found.items() if asked}
 
 
 def _checked_threshold(cosine: object) -> float:

@@ -33,22 +33,23 @@ EXPORTED = pa.schema([
 
 
 def recommend(
-    snapshot: Snapshot, requests: Sequence[Request], users: Sequence[User], popularity: Popularity
+    snapshot: Snapshot, requests: Sequence[Request], users: Sequence[User], popularity: Popularity,
+    recorded: Interactions | None = None,
 ) -> list[list[Recommendation]]:
     """Results of each user, from the rungs history -> taste -> popular -> newest until k items are found."""
     return [
         results_of(snapshot, page, by_history(snapshot, user, page))
-        for user, page in zip(users, pages(snapshot, requests, users, popularity), strict=True)
+        for user, page in zip(users, pages(snapshot, requests, users, popularity, recorded), strict=True)
     ]
 
 
 def recommend_many(
-    snapshot: Snapshot, histories: Sequence[Sequence[str]], request: Request, popularity: Popularity
+    snapshot: Snapshot, histories: Sequence[Sequence[str]], request: Request, behaviour: Interactions
 ) -> list[list[Recommendation]]:
     """Results of one request for many histories of liked items, oldest first."""
     request = replace(request, rng=request.generator)  # else one seed would draw the same for every user
     users = users_with(snapshot, _liked(histories))
-    return recommend(snapshot, [request] * len(users), users, popularity)
+    return recommend(snapshot, [request] * len(users), users, behaviour.popularity, behaviour)
 
 
 def export(
@@ -71,7 +72,7 @@ def export(
             some = served[start : start + size]
             acts = behaviour.histories(some)
             known = users_with(snapshot, [acts[user] for user in some])
-            found = pages(snapshot, [request] * len(known), known, behaviour.popularity)
+            found = pages(snapshot, [request] * len(known), known, behaviour.popularity, behaviour)
             rows = [
                 {"user_id": user, "rank": rank, "item_id": snapshot.ids[slot.position], "score": slot.score,
                  "rung": slot.rung}
@@ -104,7 +105,8 @@ def scores_of_many(
 
 
 def pages(
-    snapshot: Snapshot, requests: Sequence[Request], users: Sequence[User], popularity: Popularity
+    snapshot: Snapshot, requests: Sequence[Request], users: Sequence[User], popularity: Popularity,
+    recorded: Interactions | None = None,
 ) -> list[list[Slot]]:
     """The page of each user; users with the same space, condition and pool share one search."""
     hidden = [
@@ -113,13 +115,14 @@ def pages(
     ]
     first = _nearest_of_many(snapshot, requests, users, hidden)
     return [
-        _page(Context(snapshot, request, popularity), user, hidden[i], first.get(i))
+        _page(Context(snapshot, request, popularity, recorded), user, hidden[i], first.get(i))
         for i, (request, user) in enumerate(zip(requests, users, strict=True))
     ]
 
 
 def similar(
-    snapshot: Snapshot, item_id: str | None, query: Query, by: str, request: Request
+    snapshot: Snapshot, item_id: str | None, query: Query, by: str, request: Request,
+    popularity: Popularity = dict,
 ) -> list[Recommendation]:
     """The k items nearest to one of the catalogue, or to a query, in the space `by`."""
     if by == BEHAVIOUR:
@@ -128,17 +131,22 @@ def similar(
         raise DataError("similar takes either an item_id, or text and/or image", field="item_id")
     if item_id is not None:
         position = int(snapshot.positions_of([normal_id(item_id)])[0])
-        return nearest(snapshot, Point(by, snapshot.space(by)[position]), request, exclude=[position])
+        point = Point(by, snapshot.space(by)[position])
+        return nearest(snapshot, point, request, exclude=[position], popularity=popularity)
     snapshot.mask(request.where)  # refuses a condition that cannot be used, even in an empty catalogue
-    return nearest(snapshot, point_of(snapshot, query, by), request) if len(snapshot) else []
+    if not len(snapshot):
+        return []
+    return nearest(snapshot, point_of(snapshot, query, by), request, popularity=popularity)
 
 
 def nearest(
-    snapshot: Snapshot, point: Point, request: Request, *, exclude: Iterable[int] = ()
+    snapshot: Snapshot, point: Point, request: Request, *, exclude: Iterable[int] = (),
+    popularity: Popularity = dict,
 ) -> list[Recommendation]:
     """The k items nearest to a point of a space, without these positions."""
     mask, hidden = snapshot.mask(request.where), snapshot.known(request.exclude) | set(exclude)
-    page = page_of(Context(snapshot, request, dict), [_nearest("similar", snapshot, point, mask)], hidden)
+    context = Context(snapshot, request, popularity)
+    page = page_of(context, [_nearest("similar", snapshot, point, mask)], hidden)
     return results_of(snapshot, page, by_fields(snapshot, point.space, point.vector, page))
 
 

@@ -5,7 +5,8 @@ Every request can name those in `SIGNALS`, as in `recommend(signals={"newness": 
 
     relevance + sum over signals of weight * signal * (highest - lowest relevance of the candidates),
 
-so that a weight means the same on any scale of relevance. Each signal's part is one of the reasons.
+so that a weight means the same on any scale of relevance. Each signal's part is one of the reasons. The
+prices of `mmrec.ranking.exposure` are added in the same way, as the signal `exposure`.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from mmrec.errors import DataError
 from mmrec.ranking.request import Request
 from mmrec.search.hits import Hits
 from mmrec.search.snapshot import Snapshot
+from mmrec.store.interactions import Interactions
 
 HALF_LIFE = 30.0  # days behind the newest item at which newness is 1/2
 Popularity = Callable[[], Mapping[str, float]]  # decayed counts of interactions by item, made when called
@@ -28,11 +30,12 @@ Popularity = Callable[[], Mapping[str, float]]  # decayed counts of interactions
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What pages and signals are made from."""
+    """What pages and signals are made from; `recorded` is whose behaviour `exposure` learns from."""
 
     snapshot: Snapshot
     request: Request
     popularity: Popularity
+    recorded: Interactions | None = None
 
 
 Signal = Callable[[Context, NDArray[np.intp]], Vectors]
@@ -48,6 +51,7 @@ def popularity(context: Context, positions: NDArray[np.intp]) -> Vectors:
     return context.snapshot.popular(context.popularity())[positions]
 
 
+EXPOSURE = "exposure"  # the name of what prices add
 SIGNALS: dict[str, Signal] = {"newness": newness, "popularity": popularity}
 
 
@@ -64,20 +68,25 @@ def range_of(hits: Hits) -> float:
     return float(np.ptp(hits.scores)) or 1.0 if len(hits.scores) else 1.0
 
 
-def with_signals(context: Context, hits: Hits, spread: float) -> tuple[Hits, dict[str, Vectors]]:
+def with_signals(
+    context: Context, hits: Hits, spread: float, prices: Vectors | None = None
+) -> tuple[Hits, dict[str, Vectors]]:
     """Candidates ranked by relevance and signals, and what each signal adds to each [m].
 
     Args:
         hits: candidates by relevance [m].
         spread: range of relevance that a signal of weight 1 adds at most.
+        prices: of all items [n], in such ranges.
     """
     weights = context.request.signals or {}
-    if not weights or not len(hits.positions):
+    if (not weights and prices is None) or not len(hits.positions):
         return hits, {}
     added = {
         name: np.float32(weight * spread) * SIGNALS[name](context, hits.positions)
         for name, weight in weights.items()
     }
+    if prices is not None:
+        added[EXPOSURE] = np.float32(spread) * prices[hits.positions]
     scores = (hits.scores + np.sum(list(added.values()), axis=0)).astype(np.float32)
     order = np.lexsort((hits.positions, -scores))
     return Hits(hits.positions[order], scores[order]), {name: part[order] for name, part in added.items()}

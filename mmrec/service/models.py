@@ -78,6 +78,8 @@ class PageOptions(Body):
     diversity: Share | dict[str, Share] | None = None
     max_per: dict[str, Annotated[int, Field(ge=1, le=MOST_RESULTS)]] | None = None
     distinct: Annotated[float, Field(gt=0, le=1)] | Words | None = None
+    exposure: Annotated[dict[str, Literal["even"] | Share | dict[str, Share]], Field(
+        examples=[{"cold": 0.2}, {"brand": "even"}])] | None = None
 
 
 class SimilarRequest(PageOptions, json_schema_extra={"examples": [{"text": "warm wool blanket", "k": 5}]}):

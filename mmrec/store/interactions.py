@@ -268,6 +268,12 @@ def _tell(ahead: int) -> None:
         )
 
 
+def key_of(user_id: str, item_id: str, kind: str, when: str) -> str:
+    """The key of an interaction's row; `when` is empty of one whose time is not known."""
+    text = "\x1f".join((user_id, item_id, kind, when))
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
 def _parted(rows: Iterable[object]) -> tuple[dict[str, Interaction], list[Rejection]]:
     """Interactions by the key of their rows, of two with one key the last; and what is none."""
     keyed: dict[str, Interaction] = {}
@@ -275,8 +281,7 @@ def _parted(rows: Iterable[object]) -> tuple[dict[str, Interaction], list[Reject
     for row in rows:
         if isinstance(row, Interaction):
             when = "" if row.undated else row.time.isoformat()
-            text = "\x1f".join((row.user_id, row.item_id, row.kind, when))
-            keyed[hashlib.blake2b(text.encode(), digest_size=16).hexdigest()] = row
+            keyed[key_of(row.user_id, row.item_id, row.kind, when)] = row
         elif isinstance(row, Rejection):
             refused.append(row)
         else:

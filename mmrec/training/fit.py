@@ -14,7 +14,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mmrec.errors import DataError, NotFitted
-from mmrec.evaluate.logs import Log, log_of_shop
+from mmrec.evaluate.exposure import exposure_of
+from mmrec.evaluate.logs import Log, log_and_refused
 from mmrec.evaluate.splits import rows_of
 from mmrec.model.saved import Head
 from mmrec.ranking.request import check_whole
@@ -41,6 +42,8 @@ class FitReport:
         served: whether the head serves; plain content does if it does not.
         verdicts: what serves in each situation and why, with figures of users by whom nothing was chosen.
         fields: weight of each field in the content tower.
+        exposure: what told how often items were shown, for which the verdicts are corrected; None if the log
+            does not betray it, and the verdicts are of what is recorded as it stands.
         curves: `stage`, `epoch`, `loss` and `seconds` of each epoch.
     """
 
@@ -53,6 +56,7 @@ class FitReport:
     served: bool
     verdicts: tuple[Verdict, ...]
     fields: Mapping[str, float]
+    exposure: str | None = None
     curves: Sequence[Mapping[str, Any]] = field(default=(), repr=False)
 
     def as_dict(self) -> dict[str, Any]:
@@ -86,13 +90,13 @@ def fit(
     if warm_start and before is None:
         raise NotFitted("warm_start goes on from a trained head, and none serves here: fit without it first")
     version = behaviour.table.frozen().version  # before the log is read: what comes meanwhile is not learned
-    log = log_of_shop(behaviour, snapshot.ids)
+    log, refused = log_and_refused(behaviour, snapshot.ids)
     train = rows_of(log, np.ones(len(log.items), np.bool_))
     _check(log, np.diff(train.indptr))
     plan = before.towers.plan if before else snapshot.plan
     model = TwoTower(
         spans=plan.spans, ids=snapshot.ids, ordered=ordered, even=True, guarded=True, seed=seed,
-        device=device, watch=progress,
+        device=device, watch=progress, exposure=exposure_of(train.getnnz(axis=0).astype(np.float64), refused),
     )
     if before:
         since = _recorded_since(behaviour, log, catalogue.store.facts.get("fitted_version"))
@@ -115,7 +119,8 @@ def _report(model: TwoTower, before: Head | None, log: Log, seconds: float) -> F
     return FitReport(
         users=len(log.user_ids), items=len(model.towers.ids), interactions=len(log.items), seconds=seconds,
         warm_start=before is not None, ordered=model.ordered, served=may_serve(verdicts), verdicts=verdicts,
-        fields=dict(model.kernel.weights), curves=tuple(model.curves),
+        fields=dict(model.kernel.weights), exposure=model.exposure.why if model.exposure else None,
+        curves=tuple(model.curves),
     )
 
 

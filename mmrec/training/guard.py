@@ -152,6 +152,16 @@ def judged(
     return served, found
 
 
+def after_joint(
+    shown: Evidence, verdicts: Mapping[str, Verdict], values: Mapping[str, Values]
+) -> dict[str, Verdict]:
+    """The verdicts on a head whose towers went on learning together, by its ndcg@20 of each user [u]."""
+    return {
+        name: _compared(shown, name, values[name], f"{one.serves}, then both towers together")
+        for name, one in verdicts.items()
+    }
+
+
 def may_serve(verdicts: Iterable[Verdict]) -> bool:
     """Whether the head may serve."""
     return all(one.serves != PLAIN for one in verdicts)
@@ -176,14 +186,19 @@ def _part_or_blend(shown: Evidence, name: str, blend: Blend, sure: bool) -> tupl
 
 def _verdict(shown: Evidence, name: str, blend: Blend) -> Verdict:
     """The figures of the blend in one setting, and that it serves."""
-    values, baselines = shown.head(name, blend), shown.baselines[name]
+    calibration = f"cold items x {blend.cold_gain:g} + {blend.cold_offset:g}"
+    serves = calibration if name == "overall" else _named(getattr(blend, name))
+    return _compared(shown, name, shown.head(name, blend), serves)
+
+
+def _compared(shown: Evidence, name: str, values: Values, serves: str) -> Verdict:
+    """The verdict on what serves, by its ndcg@20 of each user [u] in one setting."""
+    baselines = shown.baselines[name]
     best = max(baselines, key=lambda one: float(baselines[one].mean()))
     difference = _difference(values, baselines[best])
-    calibration = f"cold items x {blend.cold_gain:g} + {blend.cold_offset:g}"
     verdict = Verdict(
         situation=SITUATIONS[name], head=float(values.mean()), difference=difference, why="",
-        baselines={one: float(each.mean()) for one, each in baselines.items()},
-        serves=calibration if name == "overall" else _named(getattr(blend, name)),
+        baselines={one: float(each.mean()) for one, each in baselines.items()}, serves=serves,
     )
     best_of_head = "the best blend of the head's parts, though a baseline is better here"
     return verdict.because(verdict.serves, "the head is best" if difference.mean >= 0 else best_of_head)

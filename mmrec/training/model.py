@@ -14,22 +14,26 @@ from scipy.sparse import csr_matrix
 from mmrec.config import Config
 from mmrec.encoders.base import Vectors
 from mmrec.evaluate.baselines import Baseline, Grid
+from mmrec.evaluate.exposure import Exposure
 from mmrec.model.behaviour import Settings, Start, behaviour_of
 from mmrec.model.closed_form import FieldKernel, Smoother, Spans, smoothed
 from mmrec.model.content import ContentPlan
-from mmrec.model.parts import SHORT, Behaviour, Blend, Compression, ItemEmbeddings, importance
+from mmrec.model.metric import starting
+from mmrec.model.parts import SHORT, Behaviour, Blend, Compression, embeddings_from, filled, importance
 from mmrec.model.saved import Head
 from mmrec.model.towers import TrainedTowers, rows_from
-from mmrec.training.guard import Verdict, evidence, judged
+from mmrec.training.guard import Evidence, Verdict, after_joint, evidence, judged, may_serve
 from mmrec.training.tune import ItemRows, calibrated, chosen_blend, weighed_fields
 from mmrec.training.validation import (
     MOST_USERS,
+    Inner,
     ItemParts,
     columns_of,
     history_sums,
     inner_split,
     kept,
     later_settings,
+    metric_ndcg,
     scores_of,
 )
 
@@ -61,6 +65,7 @@ class TwoTower(Baseline):
             changes it.
         since: which interactions of training [nnz] came after that head; the guard judges it by them.
         guarded: whether the blend is compared with baselines and may be changed, as `fit` does.
+        exposure: how often items were shown, for which the validation is corrected; None corrects nothing.
     """
 
     name: str = "mmrec"
@@ -75,6 +80,7 @@ class TwoTower(Baseline):
     before: Head | None = None
     since: NDArray[np.bool_] | None = None
     guarded: bool = False
+    exposure: Exposure | None = None
     grid: ClassVar[Grid] = ({},)
     towers: TrainedTowers = field(init=False, repr=False)
     behaviour: Behaviour = field(init=False, repr=False)
@@ -89,11 +95,13 @@ class TwoTower(Baseline):
         rng = np.random.Generator(np.random.PCG64(self.seed))
         hot = np.unique(train.indices).astype(np.intp)
         if self.before is None:
-            blend, start = self._validated(train, content, hot, rng)
+            blend, settings, start = self._validated(train, content, hot, rng)
             # The items that the validation held out are yet to be learned. Few users make too few steps of an
             # epoch for that; and where order counts, it held out the last item of everybody, which says most.
-            brief = train.shape[0] >= MANY and not self.ordered
-            settings = self.settings.going_on(FEWER) if brief else self.settings
+            if train.shape[0] >= MANY and not self.ordered:
+                settings = settings.going_on(FEWER)
+            else:
+                start = start._replace(metric=None)  # learned anew: twice as long would be too long
         else:
             self.kernel, settings = self.before.towers.smoother.kernel, self.settings
             blend = self._judged_before(self.before, train, content)
@@ -147,11 +155,15 @@ class TwoTower(Baseline):
 
     def _validated(
         self, train: csr_matrix, content: Vectors, every: NDArray[np.intp], rng: np.random.Generator
-    ) -> tuple[Blend, Start]:
-        """The blend that a validation chose, and where to go on from with the whole log; sets the kernel."""
-        inner = inner_split(train, rng, ordered=self.ordered, even=self.even)
+    ) -> tuple[Blend, Settings, Start]:
+        """What a validation chose, and where to go on from with the whole log; sets the kernel."""
+        inner = inner_split(
+            train, rng, ordered=self.ordered, even=self.even,
+            weights=self.exposure.weights if self.exposure else None,
+        )
         hot = np.unique(inner.train.indices).astype(np.intp)
         behaviour = self._behaviour(inner.train, content, hot, self.settings, "validation")
+        behaviour, settings = self._metric_chosen(inner, content, hot, behaviour)
         self.say("weighing fields")
         spans = self._spans(content)
         # Fields as wide as an embedding weigh 1 to begin with, features of attributes less.
@@ -161,29 +173,59 @@ class TwoTower(Baseline):
         )
         self.say("blending")
         smoother, predicted = self._content_tower(content, hot, behaviour, rng)
-        items_with = partial(_items, hot, behaviour, behaviour.metric(content), predicted)
-        blend = chosen_blend(items_with, inner.settings, ordered=self.ordered, even=self.even)
+        items_with = partial(ItemParts.of, hot, behaviour, behaviour.metric(content), predicted)
+        blend = chosen_blend(
+            items_with, inner.settings, ordered=self.ordered, even=self.even, corrected=bool(self.exposure)
+        )
+        found: Evidence | None = None
         if self.guarded:
-            self.say("comparing with baselines")
-            items = items_with(blend.prior, blend.fade)
-            found = evidence(inner.train, content, inner.judging, items)
-            blend, verdicts = judged(
-                found, blend, lambda changed: calibrated(items, inner.settings, changed, even=self.even)
-            )
-            alike = {name for name, setting in inner.judging.items() if setting is inner.settings[name]}
-            self.verdicts = {
-                name: replace(one, why=one.why + ALIKE) if name in alike else one
-                for name, one in verdicts.items()
-            }
-        if train.shape[0] >= MANY and not self.ordered:
+            blend, found = self._guarded(blend, items_with(blend.prior, blend.fade), inner, content)
+        if train.shape[0] >= MANY and not self.ordered and may_serve(self.verdicts.values()):
             rows = self._item_rows(inner.train, content, hot, behaviour, smoother, predicted, blend)
-            after = rows.together(inner.train, self.settings.towers, seed=self.seed, device=self.device)
-            self.together = after.found(inner.settings) > rows.found(inner.settings)
+            self._try_together(rows, inner, found)
+        alike = {name for name, setting in inner.judging.items() if setting is inner.settings[name]}
+        self.verdicts = {
+            name: replace(one, why=one.why + ALIKE) if name in alike else one
+            for name, one in self.verdicts.items()
+        }
         at = np.full(len(content), -1)
         at[hot] = np.arange(len(hot))
         new = predicted[every[at[every] < 0]]
         embeddings = embeddings_from(behaviour.embeddings, at[every], new, behaviour.dims)
-        return blend, Start(embeddings, behaviour.metric)
+        return blend, settings, Start(embeddings, behaviour.metric)
+
+    def _guarded(
+        self, blend: Blend, items: ItemParts, inner: Inner, content: Vectors
+    ) -> tuple[Blend, Evidence]:
+        """The blend that the guard lets serve, and by what."""
+        self.say("comparing with baselines")
+        found = evidence(inner.train, content, inner.judging, items)
+        recalibrated = partial(
+            calibrated, items, inner.settings, even=self.even, corrected=bool(self.exposure)
+        )
+        blend, self.verdicts = judged(found, blend, recalibrated)
+        return blend, found
+
+    def _metric_chosen(
+        self, inner: Inner, content: Vectors, hot: NDArray[np.intp], learned: Behaviour
+    ) -> tuple[Behaviour, Settings]:
+        """Without the projection of the metric, if a small log's ranks new items no better than its start."""
+        train, settings = columns_of(inner.train, hot), self.settings
+        start = starting(train, content[hot], self._spans(content), settings.metric.dim, seed=self.seed)
+        before, after = (metric_ndcg(one(content), inner.settings["cold"]) for one in (start, learned.metric))
+        if after > before:
+            return learned, settings
+        return replace(learned, metric=start), replace(settings, metric=replace(settings.metric, epochs=0))
+
+    def _try_together(self, rows: ItemRows, inner: Inner, found: Evidence | None) -> None:
+        """Lets both towers learn together if that ranks better for users by whom nothing was chosen."""
+        self.say("both towers")
+        after = rows.together(inner.train, self.settings.towers, seed=self.seed, device=self.device)
+        before, values = rows.found(inner.judging), after.found(inner.judging)
+        gains = [values[name].mean() - before[name].mean() for name in values]
+        self.together = float(np.mean(gains)) > 0
+        if self.together and found:
+            self.verdicts = after_joint(found, self.verdicts, values)
 
     def _judged_before(self, before: Head, train: csr_matrix, content: Vectors) -> Blend:
         """The blend of the head before, judged by what came since, of which it knew nothing.
@@ -200,7 +242,7 @@ class TwoTower(Baseline):
         if not settings:
             return towers.blend
         self.say("comparing with baselines")
-        targets = _filled(at >= 0, towers.targets[at[known]], towers.smoother(content[new]))  # [items, t]
+        targets = filled(at >= 0, towers.targets[at[known]], towers.smoother(content[new]))  # [items, t]
         metric, fade = towers.metric(content), towers.blend.fade
         items = ItemParts(known, targets, metric, towers.base, towers.covariances, fade)
         found = evidence(earlier, content, settings, items, towers.blend.warm)
@@ -225,8 +267,9 @@ class TwoTower(Baseline):
     ) -> Behaviour:
         settings = replace(settings, recipe=replace(settings.recipe, ordered=self.ordered))
         return behaviour_of(
-            columns_of(train, hot), content[hot], self._spans(content), settings, seed=self.seed, start=start,
-            device=self.device, watch=lambda curve: self.say(stage, **curve),
+            columns_of(train, hot), content[hot], self._spans(content), settings, seed=self.seed,
+            weights=self.exposure.weights[hot] if self.exposure else None, start=start, device=self.device,
+            watch=lambda curve: self.say(stage, **curve),
         )
 
     def _start(self, before: Head, content: Vectors, hot: NDArray[np.intp]) -> Start:
@@ -252,41 +295,4 @@ class TwoTower(Baseline):
             self.kernel, content[hot], behaviour.targets, settings.ridge, settings.landmarks, rng
         )
         is_hot = np.isin(np.arange(len(content)), hot)
-        return smoother, _filled(is_hot, left_out, smoother(content[~is_hot]))
-
-
-def _items(
-    hot: NDArray[np.intp], behaviour: Behaviour, metric: Vectors, predicted: Vectors, prior: float,
-    fade: float,
-) -> ItemParts:
-    """All items as the parts score them, by their metric [items, p] and what content predicts [items, t]."""
-    targets = predicted.copy()
-    targets[hot] = behaviour.trusted(predicted[hot], prior)
-    covariances = behaviour.covariances(metric[hot])
-    return ItemParts(hot, targets, metric, behaviour.embeddings.base, covariances, fade)
-
-
-def embeddings_from(
-    learned: ItemEmbeddings, at: NDArray[np.intp], predicted: Vectors, dims: tuple[int, int]
-) -> ItemEmbeddings:
-    """Embeddings of n items to go on from.
-
-    Args:
-        at: position of each among the learned ones [n]; -1 of an item that is new.
-        predicted: what content predicts of the new ones [new, t].
-    """
-    r, h = dims
-    known = at >= 0
-    _, _, inputs, outputs, bias = np.split(predicted, np.cumsum([r, r, h, h]), axis=1)  # bias [new, 1]
-    old = at[known]
-    return ItemEmbeddings(
-        _filled(known, learned.input[old], inputs), learned.base,
-        _filled(known, learned.output[old], outputs), _filled(known, learned.bias[old], bias[:, 0]),
-    )
-
-
-def _filled(known: NDArray[np.bool_], old: Vectors, new: Vectors) -> Vectors:
-    """Rows [n, ...]: old ones where known [n], new ones elsewhere."""
-    rows = np.empty((len(known), *old.shape[1:]), np.float32)
-    rows[known], rows[~known] = old, new
-    return rows
+        return smoother, filled(is_hot, left_out, smoother(content[~is_hot]))

@@ -12,7 +12,7 @@ from scipy.sparse import csr_matrix
 
 from mmrec.encoders.base import Vectors
 from mmrec.evaluate.logs import Setting
-from mmrec.evaluate.metrics import hits_of, ndcg
+from mmrec.evaluate.metrics import Values, hits_of, ndcg
 from mmrec.evaluate.run import best_candidates
 from mmrec.model.behaviour import learned_towers
 from mmrec.model.closed_form import FieldKernel, Spans, folds_left_out
@@ -25,10 +25,12 @@ from mmrec.training.validation import (
     columns_of,
     history_sums,
     ndcg_of,
+    ndcgs_of,
     scores_of,
 )
 
 CLOSE = 0.99  # of the best figure: what comes as near is as good, and the one nearest to `USUAL` is taken
+SURE = 1.96  # standard errors by which parts that learned from the display must help, where it is known
 CALIBRATED = 0.98  # the same for cold items beside warm ones, of whom a validation has few
 USUAL = Blend()
 LIFTED = (USUAL.cold_gain, USUAL.cold_offset)  # gain and offset of cold items by the item-cold protocol
@@ -43,7 +45,7 @@ OFFSETS = (-0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.0, 1.5)
 
 def chosen_blend(
     items_with: Callable[[float, float], ItemParts], settings: Mapping[str, Setting], *, ordered: bool,
-    even: bool,
+    even: bool, corrected: bool = False,
 ) -> Blend:
     """The blend that ranks best in the settings, by ndcg@20.
 
@@ -51,6 +53,9 @@ def chosen_blend(
         items_with: gives all items with a prior and a fade of a `Blend`.
         ordered: whether the order of a history may count.
         even: as of `calibrated`.
+        corrected: whether the settings weigh items by how often they were shown. Then the metric of content
+            alone is the usual choice, as what it learns depends least on that; what learned from the display
+            itself takes part only if the log tells that it helps, by more than chance.
     """
     def usually(prior: float, fade: float) -> float:
         """Ndcg of the usual shares for warm items."""
@@ -59,54 +64,73 @@ def chosen_blend(
     fade = max(FADES if ordered else FADES[:1], key=lambda fade: usually(USUAL.prior, fade))
     prior = max(PRIORS, key=lambda prior: usually(prior, fade))
     items = items_with(prior, fade)
-    warm, short, cold = (_shares(items, settings[name]) for name in ("warm", "short", "cold"))
+    warm, short, cold = (_shares(items, settings[name], corrected) for name in ("warm", "short", "cold"))
     blend = Blend(warm=warm, short=short.within(warm), cold=cold, prior=prior, fade=fade)
     blend = blend if blend.servable else replace(blend, short=warm)
-    return calibrated(items, settings, blend, even=even)
+    return calibrated(items, settings, blend, even=even, corrected=corrected)
 
 
-def calibrated(items: ItemParts, settings: Mapping[str, Setting], blend: Blend, *, even: bool) -> Blend:
+def calibrated(
+    items: ItemParts, settings: Mapping[str, Setting], blend: Blend, *, even: bool, corrected: bool = False
+) -> Blend:
     """The blend with the gain and offset of cold items that rank best beside warm ones.
 
     Args:
         even: whether new items are asked for as often as known ones; then they need no lift as a rule.
+        corrected: as of `chosen_blend`; then it takes more than chance to depart from the rule.
     """
     setting, (gain, offset) = settings["overall"], EVEN if even else LIFTED
+    sure = SURE if corrected else 0.0
     parts, new = items.scores(setting), ~np.isin(setting.candidates, items.known)
     warm, cold = parts.mixed(blend.warm), Parts(*(part[:, new] for part in parts)).mixed(blend.cold)
 
-    def tried(gain: float, offset: float) -> float:
+    def tried(gain: float, offset: float) -> Values:
         scores = warm.copy()
         scores[:, new] = np.float32(gain) * cold + np.float32(offset)
-        return ndcg_of(scores, setting)
+        return ndcgs_of(scores, setting)
 
     by_gain = {
-        gain: usual({one: tried(gain, one) for one in OFFSETS}, offset, CALIBRATED) for gain in GAINS
+        gain: usual({one: tried(gain, one) for one in OFFSETS}, offset, CALIBRATED, sure)
+        for gain in GAINS
     }
-    gain, _ = usual({gain: found for gain, (_, found) in by_gain.items()}, gain, CALIBRATED)
+    gain, _ = usual({gain: found for gain, (_, found) in by_gain.items()}, gain, CALIBRATED, sure)
     return replace(blend, cold_gain=gain, cold_offset=by_gain[gain][0])
 
 
-def usual(figures: Mapping[float, float], wanted: float, close: float = CLOSE) -> tuple[float, float]:
-    """The setting nearest to the wanted one among those whose figure is close to the best, and its figure.
+def usual(
+    figures: Mapping[float, Values], wanted: float, close: float = CLOSE, sure: float = 0.0
+) -> tuple[float, Values]:
+    """The setting nearest to the wanted one among those whose figures are close to the best, and its figures.
 
     A validation of some hundred items cannot tell a difference of one percent from chance.
+
+    Args:
+        figures: of each user [u], by the setting.
+        close: share of the best mean that is close to it.
+        sure: standard errors of the difference to the best within which a setting is close as well.
+
+    Source: Breiman et al. 1984, Classification and regression trees, sect. 3.4.3 (the 1 SE rule).
     """
-    best = max(figures.values())
-    near = [setting for setting, figure in figures.items() if figure >= close * best]
+    best = max(figures.values(), key=lambda one: float(one.mean()))
+    behind = {setting: best - one for setting, one in figures.items()}  # [u] each
+    near = [
+        setting for setting, gap in behind.items()
+        if gap.mean() <= max((1 - close) * best.mean(), sure * gap.std() / len(gap) ** 0.5)
+    ]
     setting = min(near, key=lambda one: abs(one - wanted))
     return setting, figures[setting]
 
 
-def _shares(items: ItemParts, setting: Setting) -> Shares:
+def _shares(items: ItemParts, setting: Setting, corrected: bool) -> Shares:
     """Shares of the parts in a setting: of the embeddings first, then of the metric."""
     parts = items.scores(setting)
 
-    def tried(embeddings: float, metric: float) -> float:
-        return ndcg_of(parts.mixed(Shares.of(embeddings, metric)), setting)
+    def tried(embeddings: float, metric: float) -> Values:
+        return ndcgs_of(parts.mixed(Shares.of(embeddings, metric)), setting)
 
     embeddings, _ = usual({share: tried(share, USUAL_METRIC) for share in EMBEDDINGS}, USUAL_EMBEDDINGS)
-    metric, _ = usual({share: tried(embeddings, share) for share in METRIC}, USUAL_METRIC)
+    wanted, sure = (1.0, SURE) if corrected else (USUAL_METRIC, 0.0)
+    metric, _ = usual({share: tried(embeddings, share) for share in METRIC}, wanted, sure=sure)
     return Shares.of(embeddings, metric)
 
 
@@ -217,10 +241,10 @@ class ItemRows(NamedTuple):
             device=device,
         ))
 
-    def found(self, settings: Mapping[str, Setting]) -> float:
-        """Mean ndcg@20 of settings."""
+    def found(self, settings: Mapping[str, Setting]) -> dict[str, Values]:
+        """Ndcg@20 of each user [u] in settings."""
         rows = self.all
-        return float(np.mean([
-            ndcg_of(scores_of(self.towers, rows, setting.histories)[:, setting.candidates], setting)
-            for setting in settings.values()
-        ]))
+        return {
+            name: ndcgs_of(scores_of(self.towers, rows, one.histories)[:, one.candidates], one)
+            for name, one in settings.items()
+        }

@@ -11,10 +11,11 @@ from scipy.sparse import csr_matrix
 
 from mmrec.encoders.base import Vectors
 from mmrec.errors import DataError
+from mmrec.evaluate.exposure import weighed_ndcg
 from mmrec.evaluate.logs import Places, Setting
-from mmrec.evaluate.metrics import Values, hits_of, ndcg
+from mmrec.evaluate.metrics import Values
 from mmrec.evaluate.run import best_candidates
-from mmrec.model.parts import SHORT, Blend, ByPart, Shares, split_targets, user_parts
+from mmrec.model.parts import SHORT, Behaviour, Blend, ByPart, Shares, split_targets, user_parts
 from mmrec.model.towers import TrainedTowers
 
 COLD_SHARE = 0.2  # of the items that somebody chose
@@ -43,7 +44,8 @@ class Inner(NamedTuple):
 
 
 def inner_split(
-    train: csr_matrix, rng: np.random.Generator, *, ordered: bool = False, even: bool = False
+    train: csr_matrix, rng: np.random.Generator, *, ordered: bool = False, even: bool = False,
+    weights: Vectors | None = None,
 ) -> Inner:
     """Splits histories [users, items]; a fifth of the items are taken out and count as new.
 
@@ -52,6 +54,7 @@ def inner_split(
         ordered: whether the last item of each history is to be found; else a tenth of all interactions.
         even: whether `overall` asks for a new item as often as for a known one, as users of a shop would;
             the item-cold protocol asks for all interactions of the new ones, and so for many more.
+        weights: what finding each item counts [items], as of `Exposure`; None counts all alike.
 
     Raises:
         DataError: a setting has no relevant item, as there are too few interactions.
@@ -73,7 +76,7 @@ def inner_split(
             beside = kept(cold, rng.random(cold.nnz) < FOUND_SHARE)
         else:
             beside = cold.multiply(np.isin(np.arange(train.shape[1]), new[::2])).tocsr()
-        return _settings_of(history, warm, cold, beside, known, new)
+        return _settings_of(history, warm, cold, beside, known, new, weights)
 
     judges = rng.spawn(1)[0]  # apart, so that they change no other draw
     settings, judging = asked(users[:first], rng), asked(users[first : first + most // 2], judges)
@@ -113,7 +116,8 @@ def _most_users(items: int) -> int:
 
 
 def _settings_of(
-    histories: csr_matrix, warm: csr_matrix, cold: csr_matrix, beside: csr_matrix, known: Places, new: Places
+    histories: csr_matrix, warm: csr_matrix, cold: csr_matrix, beside: csr_matrix, known: Places, new: Places,
+    weights: Vectors | None = None,
 ) -> dict[str, Setting]:
     """The four settings for users of these histories [users, items].
 
@@ -121,7 +125,10 @@ def _settings_of(
         warm, cold: what they chose of known and of new items, [users, items] each.
         beside: the part of `cold` that is relevant in `overall` [users, items].
         known, new: positions of the known and of the new items.
+        weights: what finding each item counts [items]; None counts all alike.
     """
+    if weights is not None:
+        warm, cold, beside = (_weighed(part, weights) for part in (warm, cold, beside))
     ranks = np.arange(histories.nnz) - np.repeat(histories.indptr[:-1], np.diff(histories.indptr))
     every, found = np.union1d(known, new).astype(np.int32), {}
     for name, seen, relevant, candidates in (
@@ -131,6 +138,12 @@ def _settings_of(
         asked = np.flatnonzero(np.diff(seen.indptr) * np.diff(relevant.indptr))  # users who have both
         found[name] = Setting(name, seen[asked], relevant[asked], candidates)
     return found
+
+
+def _weighed(relevant: csr_matrix, weights: Vectors) -> csr_matrix:
+    """The same entries, each times the weight of its item [items]."""
+    gains = relevant.data * weights[relevant.indices]
+    return csr_matrix((gains, relevant.indices, relevant.indptr), relevant.shape)
 
 
 def _enough(settings: Mapping[str, Setting]) -> dict[str, Setting]:
@@ -198,6 +211,17 @@ class ItemParts(NamedTuple):
     covariances: ByPart
     fade: float = 1.0
 
+    @classmethod
+    def of(
+        cls, hot: NDArray[np.intp], behaviour: Behaviour, metric: Vectors, predicted: Vectors, prior: float,
+        fade: float,
+    ) -> ItemParts:
+        """All items by their metric [items, p] and what content predicts [items, t], hot ones by parts."""
+        targets = predicted.copy()
+        targets[hot] = behaviour.trusted(predicted[hot], prior)
+        covariances = behaviour.covariances(metric[hot])
+        return cls(hot, targets, metric, behaviour.embeddings.base, covariances, fade)
+
     def scores(self, setting: Setting) -> Parts:
         """The parts' scores of a setting's candidates for its histories."""
         dims = len(self.covariances[0]), len(self.base)
@@ -233,11 +257,21 @@ def scores_of(towers: TrainedTowers, rows: Vectors, histories: csr_matrix) -> Ve
 
 
 def ndcgs_of(scores: Vectors, setting: Setting, k: int = 20) -> Values:
-    """Ndcg [u] of scores [u, n] of a setting's n candidates; what is in a history is never ranked."""
+    """Ndcg [u] of scores [u, n] of a setting's n candidates; what is in a history is never ranked.
+
+    Where relevant items have weights, each user's value is times the user's weight, of mean 1.
+    """
     top = best_candidates(scores, setting.histories, setting.candidates, k)
-    return ndcg(hits_of(top, setting.relevant), np.diff(setting.relevant.indptr))
+    values, weights = weighed_ndcg(top, setting.relevant)
+    return values * weights / weights.mean()
 
 
 def ndcg_of(scores: Vectors, setting: Setting) -> float:
     """Mean ndcg@20 of scores [u, n], as of `ndcgs_of`."""
     return float(ndcgs_of(scores, setting).mean())
+
+
+def metric_ndcg(metric: Vectors, setting: Setting) -> float:
+    """Mean ndcg@20 of a ranking by a metric [items, p] alone."""
+    users = history_sums(setting.histories, metric, 1.0)
+    return ndcg_of(users @ metric[setting.candidates].T, setting)  # [u, p] @ [p, n]

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ingest.demo import make_shop
+from ingest.demo.styles import STYLES
 from mmrec import Interaction, Recommender
 from mmrec.errors import DataError, MissingExtra
 from mmrec.evaluate.baselines import ALS, BASELINES, Baseline, Grid, Popularity
@@ -281,6 +282,17 @@ def test_the_command_prints_lines_or_tables(demo, mmrec):
     shown = mmrec("evaluate", demo.path, *options, "--plain").stdout
     assert all(word in shown for word in ("cold", "warm", "overall", "ndcg@20", "content kNN"))
     assert mmrec("evaluate", demo.path, "--protocol", "best").exit_code == 1
+
+
+def test_the_command_judges_groups_of_attributes_that_exist(demo, mmrec):
+    options = ("--seed", 1, "--baselines", "content kNN", "--groups", "style")
+    [line] = mmrec("evaluate", demo.path, *options).stdout.splitlines()
+    names = {group["name"] for group in json.loads(line)["groups"]["overall"]["items"]}
+    assert names == {"cold", "tail", *(f"style {style}" for style in STYLES)}
+    assert "Groups of users" in mmrec("evaluate", demo.path, *options, "--plain").stdout
+    failed = mmrec("evaluate", demo.path, "--groups", "maker")
+    assert failed.exit_code == 1
+    assert "groups name no attribute 'maker': choose" in failed.stderr
 
 
 def test_behaviour_that_is_too_little_to_split_is_said(tmp_path):

@@ -13,7 +13,7 @@ import pytest
 from mmrec.errors import DataError, MissingExtra
 from mmrec.evaluate.contest import HEADINGS, Entry, contest, rows_of, split_of, tables_of
 from mmrec.evaluate.logs import Split, log_of_positions
-from mmrec.evaluate.page import _looks, check_page, write_page
+from mmrec.evaluate.page import check_page, write_page
 
 HOSTILE = """</h2></svg><script>alert("1")</script><img src="https://bad.example"> & {{ 7*7 }} $x^2$ 靴"""
 VOID = {"meta", "img", "br", "hr", "link", "input"}
@@ -222,12 +222,6 @@ def test_hostile_names_are_words_and_nothing_else(page, full, entries):
 
 def test_the_same_contest_gives_the_same_page(page, full, entries):
     assert page(learned(entries), added_at=ADDED_AT).html == full.html
-
-
-def test_many_models_look_different():
-    looks = _looks([f"model {n}" for n in range(72)])
-    assert len({(look.colour, look.sign) for look in looks.values()}) == 72
-    assert len({look.marker for look in looks.values()}) == len({look.sign for look in looks.values()})
 
 
 def test_without_matplotlib_nothing_is_written_and_the_remedy_is_said(tmp_path, monkeypatch):

@@ -17,8 +17,8 @@ from ingest.demo.dice import Dice
 from ingest.demo.draw import DRAWINGS, draw
 from ingest.demo.kinds import KINDS
 from ingest.demo.patterns import PATTERNS, weave
-from ingest.demo.products import LOG_END, OPENED, TODAY, Product, make_products
-from ingest.demo.styles import COLOURS, STYLES, accents_for, contrast
+from ingest.demo.products import LOG_END, OPENED, TODAY, Product, brand_of, make_products
+from ingest.demo.styles import BRANDS, COLOURS, STYLES, accents_for, contrast
 from ingest.demo.words import ADJECTIVES, PHRASES, with_article
 from mmrec.data.files import read_interactions, read_items
 from mmrec.errors import ConfigError
@@ -72,6 +72,27 @@ def test_two_calls_give_the_same_shop_pixel_for_pixel() -> None:
     for a, b in zip(first.items, second.items, strict=True):
         assert (a.item_id, a.text, a.attributes, a.added_at) == (b.item_id, b.text, b.attributes, b.added_at)
         assert a.images[0].tobytes() == b.images[0].tobytes()
+
+
+def test_brands_are_an_attribute_more_and_change_nothing_else() -> None:
+    plain, branded = (make_shop(products=60, shoppers=10, brands=brands) for brands in (False, True))
+    assert plain.interactions == branded.interactions
+    assert plain.held_out == branded.held_out
+    for a, b in zip(plain.items, branded.items, strict=True):
+        assert (a.item_id, a.text, a.added_at) == (b.item_id, b.text, b.added_at)
+        assert a.images[0].tobytes() == b.images[0].tobytes()
+        assert {**a.attributes, "brand": b.attributes["brand"]} == b.attributes
+        assert b.attributes["brand"] in BRANDS[b.attributes["style"]]
+        assert plain.affinity(plain.shoppers[0], a.item_id) == branded.affinity(plain.shoppers[0], a.item_id)
+
+
+def test_thirty_brands_are_of_unlike_sizes() -> None:
+    products = list(make_products(3_000, Dice(1)))
+    counts = Counter(brand_of(product, Dice(2, n)) for n, product in enumerate(products))
+    assert set(counts) == {brand for brands in BRANDS.values() for brand in brands}
+    assert len(counts) == 30
+    for brands in BRANDS.values():
+        assert counts[brands[0]] > 2 * counts[brands[-1]]
 
 
 def test_another_seed_gives_another_shop() -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mmrec.model.parts import Blend, Compression, Shares, importance
+from mmrec.model.parts import Blend, Compression, ItemEmbeddings, Shares, embeddings_from, importance
 
 N, U, D, M = 60, 40, 9, 7  # items, users, numbers that are searched, and that a history is read from
 
@@ -70,3 +70,14 @@ def test_what_no_score_reads_is_not_kept(rng):
     slope = (1 - np.tanh(sums[:, r : r + h] + base) ** 2).mean(axis=0)
     ratios = np.diag(blended)[r : r + h] / slope**2
     np.testing.assert_allclose(ratios, ratios[0], rtol=1e-5)
+
+
+def test_it_begins_where_the_items_were_learned_and_new_ones_where_their_content_says():
+    rng = np.random.default_rng(0)
+    learned = ItemEmbeddings(*(rng.normal(size=shape).astype(np.float32) for shape in ((5, 3), 3, (5, 3), 5)))
+    predicted = rng.normal(size=(1, 2 + 2 + 3 + 3 + 1)).astype(np.float32)  # of a linear part of rank 2
+    start = embeddings_from(learned, np.array([4, -1, 0]), predicted, (2, 3))
+    np.testing.assert_array_equal(start.input, [learned.input[4], predicted[0, 4:7], learned.input[0]])
+    np.testing.assert_array_equal(start.output, [learned.output[4], predicted[0, 7:10], learned.output[0]])
+    np.testing.assert_array_equal(start.bias, [learned.bias[4], predicted[0, 10], learned.bias[0]])
+    np.testing.assert_array_equal(start.base, learned.base)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mmrec.encoders.base import unit
 from mmrec.errors import DataError
-from mmrec.ranking.diversity import Cap, Duplicates, Spread, label_rows, select
+from mmrec.ranking.diversity import Cap, Duplicates, Floors, Spread, label_rows, select
 from mmrec.ranking.request import Request, check_k
 
 
@@ -282,3 +282,44 @@ def test_bad_input_is_told_what_is_wrong_with_it(call, words):
     with pytest.raises(DataError, match=words) as error:
         call()
     assert error.value.field
+
+
+def floored(relevance, groups, k, least, most=None):
+    """A page with at least and at most so many of two groups, given as the group of each candidate."""
+    members = np.array(groups)[:, None] == np.arange(2)  # [m, 2]
+    return select(relevance, k, floors=Floors(members, least, [k, k] if most is None else most)).tolist()
+
+
+def test_floors_reserve_the_last_slots_for_the_best_of_a_group():
+    assert floored([9, 8, 7, 6, 5, 4], [0, 0, 0, 0, 1, 1], 4, [0, 2]) == [0, 1, 4, 5]
+    assert floored([9, 8, 7, 6, 5, 4], [0, 0, 0, 0, 1, 1], 4, [0, 0]) == [0, 1, 2, 3]
+    assert floored([9, 8, 7, 6], [0, 0, 0, 1], 4, [0, 3]) == [0, 1, 2, 3]  # there is only one
+
+
+def test_full_groups_are_closed_while_others_are_left():
+    assert floored([9, 8, 7, 6, 5], [0, 0, 0, 1, 1], 4, [0, 0], [2, 2]) == [0, 1, 3, 4]
+    assert floored([9, 8, 7], [0, 0, 0], 3, [0, 0], [1, 1]) == [0, 1, 2]
+
+
+@given(st.data())
+def test_no_page_that_holds_the_floors_is_more_relevant(data):
+    m, k = data.draw(st.integers(4, 9)), data.draw(st.integers(1, 4))
+    relevance = data.draw(st.lists(st.integers(0, 9), min_size=m, max_size=m))
+    groups = np.array(data.draw(st.lists(st.integers(0, 2), min_size=m, max_size=m)))  # 2 is in neither
+    least = np.array(data.draw(st.tuples(st.integers(0, 2), st.integers(0, 2))))
+    least = np.minimum(least, [(groups == 0).sum(), (groups == 1).sum()])
+    while least.sum() > k:
+        least = np.maximum(least - 1, 0)
+    worths = [
+        sum(relevance[i] for i in page) for page in itertools.combinations(range(m), k)
+        if all((groups[list(page)] == g).sum() >= least[g] for g in (0, 1))
+    ]
+    page = floored(relevance, groups, k, least)
+    assert sum(relevance[i] for i in page) == max(worths)
+    assert all((groups[page] == g).sum() >= least[g] for g in (0, 1))
+
+
+def test_floors_count_what_is_shown_above():
+    members = np.array([[True], [False], [False], [True]])
+    page = select([5, 4, 3, 2], 2, floors=Floors(members, [1], [4]), above=[0])
+    assert page.tolist() == [1, 2]

@@ -29,6 +29,10 @@ def test_any_other_number_of_results_is_refused(k):
     ("max_per", "brand", "map attributes"), ("distinct", 0, "above 0"), ("distinct", 1.5, "0 to 1"),
     ("distinct", False, "from 0 to 1"), ("exclude", "r0", "list of item ids"), ("exclude", [1], "list of"),
     ("signals", "newness", "map names"), ("signals", {"newness": 2}, r"signals\['newness'\] must be"),
+    ("exposure", "even", "map groups to shares"), ("exposure", {"cold": 1.2}, r"exposure\['cold'\] must be"),
+    ("exposure", {"brand": 0.3}, r"exposure\['brand'\] must be 'even' or map values to shares"),
+    ("exposure", {"tail": {"x": "y"}}, r"exposure\['tail'\]\['x'\] must be a number"),
+    ("exposure", {"brand": {"a": 0.7, "b": 0.6}}, r"exposure\['brand'\] must sum to 1 at most"),
     ("history", "r0", "list of item ids"), ("dislikes", [1], "list of item ids"),
     ("rng", -1, "seed from 0 up"), ("rng", "dice", "numpy Generator"), ("rng", True, "numpy Generator"),
 ])
@@ -55,6 +59,14 @@ def test_a_diverse_page_is_chosen_from_more():
     assert Request(k=10, diversity={"genres": 0}).pool == 10
     nearly = dict(zip("abcd", (0.4, 0.45, 0.05, 0.1), strict=True))  # whose floats sum to 1 + 2e-16
     assert Request(diversity=nearly).weights_of_diversity == nearly
+
+
+def test_exposure_keeps_what_is_asked_and_takes_a_pool():
+    asked = {"cold": 0.2, "tail": 0, "brand": "even", "maker": {"a": 1, "b": 0.0}, "other": {}}
+    request = Request(exposure=asked)
+    assert request.exposure == {"cold": 0.2, "brand": "even", "maker": {"a": 1.0}}
+    assert (request.selects, request.shapes, request.pool) == (True, True, 400)
+    assert (Request(exposure={"cold": 0}).exposure, Request(exposure={"cold": 0}).pool) == ({}, 10)
 
 
 def test_a_share_of_exploration_is_one_with_everything_else_as_usual():

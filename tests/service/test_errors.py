@@ -62,6 +62,7 @@ def test_messages_that_name_folders_of_the_machine_stay_on_it(kind):
     ("POST", "/recommend", {"diversity": {"smell": 0.5}}, 422, "DataError", "diversity"),
     ("POST", "/recommend", {"max_per": {"Shop-Brand": 0}}, 422, "DataError", "max_per.Shop-Brand"),
     ("POST", "/recommend", {"distinct": 1.5}, 422, "DataError", "distinct"),
+    ("POST", "/recommend", {"exposure": {"brand": "even"}}, 422, "DataError", "exposure"),
     ("POST", "/recommend", {"explore": "much"}, 422, "DataError", "explore"),
     ("POST", "/recommend", [], 422, "DataError", None),
     ("POST", "/search", {"text": " "}, 422, "DataError", "text"),

@@ -30,6 +30,7 @@ def in_base64(data):
     {}, {"k": 3}, {"history": ["r0", "r1"]}, {"history": ["r0"], "dislikes": ["b1"], "k": 2},
     {"taste": "blue lamp"}, {"history": ["b2"], "exclude": ["b0"], "where": "price < 7"},
     {"history": ["b2"], "diversity": 0.5, "max_per": {"category": 2}}, {"history": ["r0"], "distinct": 0.99},
+    {"history": ["r0"], "exposure": {"category": {"lamp": 0.5}}, "k": 4}, {"exposure": {"category": "even"}},
     {"taste": "red", "distinct": "category"}, {"history": ["r0"], "signals": {"newness": 0.9}},
 ])
 def test_recommend_answers_as_the_verb_does(client, red_blue_shop, shown, told, asked):

@@ -9,9 +9,8 @@ from mmrec.evaluate.baselines import ContentKNN
 from mmrec.evaluate.run import evaluate
 from mmrec.model.behaviour import Settings
 from mmrec.model.contrastive import Recipe
-from mmrec.model.parts import ItemEmbeddings
 from mmrec.model.saved import Head
-from mmrec.training.model import TwoTower, embeddings_from
+from mmrec.training.model import TwoTower
 from mmrec.training.validation import kept, later_settings, ndcg_of
 
 QUICK = Settings(rank=16, l2=5.0, recipe=Recipe(dim=16, epochs=20, learning_rate=0.01), landmarks=200)
@@ -54,17 +53,6 @@ def test_a_training_that_goes_on_has_fewer_epochs_and_smaller_steps():
     assert (on.recipe.epochs, on.metric.epochs) == (4, 1)  # rounded up
     assert on.recipe.learning_rate == QUICK.recipe.learning_rate / 2
     assert (on.rank, on.recipe.dim, on.ridge) == (QUICK.rank, QUICK.recipe.dim, QUICK.ridge)
-
-
-def test_it_begins_where_the_items_were_learned_and_new_ones_where_their_content_says():
-    rng = np.random.default_rng(0)
-    learned = ItemEmbeddings(*(rng.normal(size=shape).astype(np.float32) for shape in ((5, 3), 3, (5, 3), 5)))
-    predicted = rng.normal(size=(1, 2 + 2 + 3 + 3 + 1)).astype(np.float32)  # of a linear part of rank 2
-    start = embeddings_from(learned, np.array([4, -1, 0]), predicted, (2, 3))
-    np.testing.assert_array_equal(start.input, [learned.input[4], predicted[0, 4:7], learned.input[0]])
-    np.testing.assert_array_equal(start.output, [learned.output[4], predicted[0, 7:10], learned.output[0]])
-    np.testing.assert_array_equal(start.bias, [learned.bias[4], predicted[0, 10], learned.bias[0]])
-    np.testing.assert_array_equal(start.base, learned.base)
 
 
 def test_a_warm_start_is_judged_by_what_came_since_and_the_head_before_knew_nothing_of(split):

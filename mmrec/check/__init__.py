@@ -1,0 +1,1 @@
+"""What in a catalogue and its log would mislead a training: duplicates, faults, bots, drift."""
