@@ -6,6 +6,7 @@ import shlex
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -31,7 +32,8 @@ def folder(tmp_path, monkeypatch):
     items = []
     for i in range(1, 13):
         photo = tmp_path / "photos" / f"b{i:02d}.jpg"
-        Image.new("RGB", (64, 64), (20 * i, 90, 250 - 20 * i)).save(photo)
+        blocks_of_colour = np.random.default_rng(i).integers(0, 256, (8, 8, 3), np.uint8)
+        Image.fromarray(blocks_of_colour).resize((64, 64), Image.Resampling.NEAREST).save(photo)
         thing = THINGS[i % len(THINGS)]
         items.append(Item(
             item_id=f"B{i:02d}", text={"title": f"Red {thing}", "description": f"A warm wool {thing}."},

@@ -21,11 +21,11 @@ from ingest.demo.shop import FEWEST_PRODUCTS
 from mmrec import __version__
 from mmrec.cli_options import errors_to_exit
 from mmrec.data.files import replacing
-from mmrec.errors import StoreError
+from mmrec.errors import DataError, StoreError
 from mmrec.types import Interaction, Item, Recommendation
 
 if TYPE_CHECKING:
-    from ingest.demo.results import Measured
+    from ingest.demo.results import Clicks, Measured
     from mmrec.recommender import Recommender
 
 MARKER = "demo.json"  # tells a folder of the demo from others, and with which settings it was made
@@ -125,9 +125,10 @@ def _run(folder: Path, products: int, shoppers: int, seed: int, encoders: Mappin
 
         shop = Recommender.open(folder / STORE, encoders)
         models = shop.stats()["encoders"]
-        step.outcome = f"{models['text']} for texts, {models['image']} for pictures; nothing is trained"
+        step.outcome = f"{models['text']} for texts, {models['image']} for pictures"
     with shop:
         _fill(shop, shown, steps)
+        _train(shop, steps, seed)
         _answer(shop, shown, steps, folder, seed)
     steps.say(f"All of it took {time.perf_counter() - steps.started:.0f} s.")
     steps.say("Look at it: open ", (str(folder / PAGE), "bold"), " in a browser.")
@@ -145,22 +146,35 @@ def _fill(shop: Recommender, shown: DemoShop, steps: Steps) -> None:
         step.outcome = f"{log.added:,} clicks, likes, purchases and dislikes, {log.unchanged:,} known before"
 
 
+def _train(shop: Recommender, steps: Steps, seed: int) -> None:
+    with steps.step("Fit") as step:
+        try:
+            report = shop.fit(seed=seed)
+            step.outcome = f"{report.interactions:,} wishes learned from; " + (
+                f"corrected for exposure by {report.exposure}" if report.exposure else "as they stand"
+            )
+        except DataError:
+            step.outcome = "too small a log to learn from: content alone serves"
+
+
 def _answer(shop: Recommender, shown: DemoShop, steps: Steps, folder: Path, seed: int) -> None:
-    from ingest.demo.results import TOP, describe, measurable, measure
+    from ingest.demo.results import TOP, click_rates, describe, measurable, measure
     from mmrec.service.gallery import write_gallery
 
     shoppers = measurable(shown)
     with steps.step("Recommend", len(shoppers)) as step:
         results = measure(shop, shown, seed=seed, advance=step.advance)
+        clicks = click_rates(shop, shown, seed=seed)
         step.outcome = f"{TOP} cold items to each of {len(shoppers)} shoppers, and measured"
     with steps.step("Gallery") as step:
-        page = describe(shop, shown, results)
+        page = describe(shop, shown, results, clicks)
         write_gallery(folder / PAGE, page)
         step.outcome = f"a page with {len(page.profiles)} visitors and {len(page.neighbourhoods)} items"
     _show_similar(shop, shown, steps)
     _show_recommended(shop, shown, steps)
     if results:  # a tiny shop may have nobody who would click on something cold
         _show_measured(results, steps)
+    _show_clicks(clicks, steps)
 
 
 def _show_similar(shop: Recommender, shown: DemoShop, steps: Steps) -> None:
@@ -200,4 +214,12 @@ def _show_measured(results: Sequence[Measured], steps: Steps) -> None:
             table.add_section()
             table.add_row(f"[bold]{result.group}[/]")
         table.add_row(f"  {result.ranking}", str(result.recall), str(result.ndcg))
+    steps.console.print(table)
+
+
+def _show_clicks(clicks: Sequence[Clicks], steps: Steps) -> None:
+    steps.say("\nTrue clicks on a product of ten that are shown (mean over all shoppers, 95% interval):")
+    table = Table("", "untrained", "trained", "trained / untrained")
+    for one in clicks:
+        table.add_row(one.among, str(one.before), str(one.after), str(one.gain))
     steps.console.print(table)

@@ -12,7 +12,22 @@ from typer.testing import CliRunner
 
 from ingest.demo import DemoShop, make_shop
 from ingest.demo.command import MARKER, PAGE, SHOP, STORE, claim, plug
-from ingest.demo.results import CEILING, COLD, OURS, QUERIES, TOP, Measured, describe, measurable, measure
+from ingest.demo.results import (
+    ARRIVALS,
+    CEILING,
+    COLD,
+    EVERY,
+    OURS,
+    QUERIES,
+    TOP,
+    UNTRAINED,
+    Measured,
+    click_rates,
+    describe,
+    measurable,
+    measure,
+    untrained,
+)
 from mmrec import Recommender
 from mmrec.errors import StoreError
 from mmrec.service.gallery import GalleryPage
@@ -54,7 +69,7 @@ def results(shop, shown) -> list[Measured]:
 
 @pytest.fixture(scope="module")
 def page(shop, shown, results) -> GalleryPage:
-    return describe(shop, shown, results)
+    return describe(shop, shown, results, click_rates(shop, shown, seed=7))
 
 
 # The command
@@ -67,8 +82,8 @@ def test_it_is_a_command_of_mmrec() -> None:
 def test_it_says_what_it_did_how_well_how_long_and_where_to_look(made) -> None:
     folder, out = made
     lines = out.splitlines()
-    steps = [re.match(r"(\w+) .*  \d+\.\d s$", line) for line in lines[:6]]
-    names = ["Draw", "Load", "Ingest", "Record", "Recommend", "Gallery"]
+    steps = [re.match(r"(\w+) .*  \d+\.\d s$", line) for line in lines[:7]]
+    names = ["Draw", "Load", "Ingest", "Record", "Fit", "Recommend", "Gallery"]
     assert [step and step[1] for step in steps] == names
     assert "180 items added, 0 updated, 0 unchanged, 0 rejected" in out
     for words in ("Most similar to", "New arrivals for", f"recall@{TOP}", f"ndcg@{TOP}", "random order"):
@@ -147,7 +162,7 @@ def test_all_rankings_are_measured_by_the_same_code_on_the_same_shoppers(shop, s
     assert told == [1] * len(people)
     assert 0 < len(people) < 80
     everybody = {r.ranking: r for r in results if r.group == f"all {len(people)} shoppers"}
-    assert list(everybody) == [OURS, "newest first", "random order", CEILING]
+    assert list(everybody) == [OURS, UNTRAINED, "newest first", "random order", CEILING]
     assert everybody["random order"].recall.high < everybody[OURS].recall.low
     assert everybody[OURS].ndcg.high < everybody[CEILING].ndcg.high
     recalls = []
@@ -160,6 +175,25 @@ def test_all_rankings_are_measured_by_the_same_code_on_the_same_shoppers(shop, s
 def test_new_shoppers_are_measured_apart(shown, results) -> None:
     new = [who for who in measurable(shown) if who.new]
     assert f"the {len(new)} new ones" in {result.group for result in results}
+
+
+def test_clicks_are_measured_by_the_true_taste_before_and_after_training(shop, shown) -> None:
+    every, arrivals = click_rates(shop, shown, seed=7)
+    assert (every.among, arrivals.among) == (EVERY, ARRIVALS)
+    rates = [np.mean([shown.affinity(who, r.item_id) for r in shop.recommend(user=who.user_id, k=TOP)])
+             for who in shown.shoppers]
+    assert every.after.mean == pytest.approx(np.mean(rates))
+    assert every.gain.mean == pytest.approx(every.after.mean / every.before.mean)
+    assert max(every.before.mean, every.after.mean) < every.ceiling.mean
+
+
+def test_untrained_lists_are_those_of_a_store_in_which_nothing_was_learned(tmp_path, shown) -> None:
+    plain = Recommender.open(tmp_path / STORE, TOY)
+    plain.ingest(shown.items)
+    plain.record(shown.interactions)
+    some = shown.shoppers[:10]
+    for who, ids in zip(some, untrained(plain, some, None), strict=True):
+        assert ids == [r.item_id for r in plain.recommend(user=who.user_id, k=TOP)]
 
 
 # The page
@@ -185,8 +219,10 @@ def test_the_page_shows_neighbours_searches_and_what_was_measured(page) -> None:
         "by content", "by description", "by image",
     ]
     assert [shelf.title for shelf in page.searches] == list(QUERIES)
-    assert [chart.title.split()[0] for chart in page.charts] == ["recall@10", "ndcg@10"] * 2
-    assert all([bar.ours for bar in chart.bars] == [True, False, False, False] for chart in page.charts)
+    assert [chart.title.split()[0] for chart in page.charts] == ["true"] * 2 + ["recall@10", "ndcg@10"] * 2
+    assert [[bar.ours for bar in chart.bars] for chart in page.charts] == [[True] + [False] * 2] * 2 + [
+        [True] + [False] * 4
+    ] * 4
     assert ("text encoder", "toy-text") in page.facts
 
 
