@@ -160,8 +160,8 @@ def describe(
     return page._replace(
         lead="Every product here was drawn and described by a program, every shopper has a taste, and the log"
         " of clicks follows from it, of products that are shown often above all. mmrec saw the catalogue and"
-        " the log, not the tastes: pretrained encoders read the products, and `fit` learned from the log what"
-        " shoppers like, corrected for what they were shown.",
+        " the log, not the tastes: pretrained encoders read the products, and a training learned from the log"
+        " what shoppers like, corrected for what they were shown.",
         facts=(("products", f"{len(shown.items):,}, {len(shown.cold)} of them cold"), ("shoppers", people),
                *page.facts[1:]),
         charts=[*_click_charts(clicks), *_charts(results)],

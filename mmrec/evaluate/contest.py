@@ -15,9 +15,10 @@ from mmrec.encoders.base import Vectors
 from mmrec.errors import DataError, MissingExtra
 from mmrec.evaluate import splits
 from mmrec.evaluate.baselines import BASELINES, Baseline, Grid
+from mmrec.evaluate.exposure import FEW, Exposure
 from mmrec.evaluate.groups import Fairness, fairness, group_tables, masks_of
 from mmrec.evaluate.logs import Log, Split
-from mmrec.evaluate.run import Result, evaluate, p_value
+from mmrec.evaluate.run import Result, evaluate, holm, p_value
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -26,7 +27,8 @@ logger = logging.getLogger(__name__)
 
 Makers = Mapping[str, Callable[..., Baseline]]  # what makes a model from its settings, by name
 COLUMNS = ("recall@20", "ndcg@20", "hit_rate@10", "mrr@20")
-HEADINGS = ("model", *COLUMNS, "coverage@20", "fit s", "chosen on validation")
+HEADINGS = ("model", *COLUMNS, "ndcg@20 corrected", "coverage@20", "fit s", "chosen on validation")
+UNKNOWN = "not known"  # how often items were shown
 CERTAIN = 0.05  # a p-value above it: the best may be so by chance
 
 
@@ -102,7 +104,7 @@ def split_of(log: Log, protocol: str, seed: int, parts: str | Path | None = None
 def contest(
     split: Split, content: Vectors, models: Iterable[str] | None = None, *, heads: Makers | None = None,
     rng: np.random.Generator, progress: Callable[[str], None] | None = None,
-    groups: Mapping[str, Sequence[Any]] | None = None,
+    groups: Mapping[str, Sequence[Any]] | None = None, exposure: Exposure | None = None,
 ) -> list[Entry]:
     """Every model, tuned on validation with its grid, then fitted once more and judged on test.
 
@@ -111,6 +113,7 @@ def contest(
         heads: further models by name, which take part only if they are named.
         progress: called with the name of each model before its turn.
         groups: attributes of each item [items], whose values are judged as groups; None judges no groups.
+        exposure: how often items were shown, by which test figures are corrected beside the raw ones.
 
     Raises:
         DataError: there is no such model.
@@ -121,7 +124,7 @@ def contest(
         if progress:
             progress(name)
         try:
-            entries.append(_entry(make, split, content, rng, groups))
+            entries.append(_entry(make, split, content, rng, groups, exposure))
         except MissingExtra as error:
             if models is not None:
                 raise
@@ -144,7 +147,7 @@ def chosen(models: Iterable[str] | None, heads: Makers | None = None) -> Makers:
 
 def _entry(
     make: Callable[..., Baseline], split: Split, content: Vectors, rng: np.random.Generator,
-    groups: Mapping[str, Sequence[Any]] | None,
+    groups: Mapping[str, Sequence[Any]] | None, exposure: Exposure | None,
 ) -> Entry:
     judge = PROTOCOLS[split.protocol].judge
     settings, tries = tune(make, make().grid, split, content, setting=judge, rng=rng)
@@ -155,7 +158,8 @@ def _entry(
     seconds = time.perf_counter() - started
     popularity = np.bincount(split.train.indices, minlength=split.train.shape[1])
     results = {
-        name: evaluate(model, setting, content=content, popularity=popularity, rng=rng)
+        name: evaluate(
+            model, setting, content=content, popularity=popularity, exposure=exposure, rng=rng)
         for name, setting in split.test.items()
     }
     curves = [report for report in reports if "epoch" in report]
@@ -218,21 +222,35 @@ def tables_of(entries: Sequence[Entry]) -> list[Table]:
 
 
 def rows_of(entries: Sequence[Entry], setting: str) -> list[list[str]]:
-    """One setting's rows under `HEADINGS`, means with their 95% intervals.
-
-    The best by ndcg@20 is marked `*`; one whose difference from it has p > .05 (paired over users), `=`.
-    """
-    best = max((entry.results[setting] for entry in entries), key=lambda one: one.means["ndcg@20"].mean)
+    """One setting's rows under `HEADINGS`, means with their 95% intervals, and the marks of `_marks`."""
     rows = []
-    for entry in entries:
-        result, mark = entry.results[setting], " *"
-        if result is not best:
-            mark = " =" if p_value(best.values["ndcg@20"] - result.values["ndcg@20"]) > CERTAIN else ""
+    for entry, mark in zip(entries, _marks([entry.results[setting] for entry in entries]), strict=True):
+        result = entry.results[setting]
         rows.append([
             entry.model + mark, *(str(result.means[column]) for column in COLUMNS),
-            f"{result.totals['coverage@20'].mean:.3f}", f"{entry.seconds:.1f}", words_of(entry.settings),
+            str(result.corrected or UNKNOWN), f"{result.totals['coverage@20'].mean:.3f}",
+            f"{entry.seconds:.1f}", words_of(entry.settings),
         ])
     return rows
+
+
+def _marks(results: Sequence[Result]) -> list[str]:
+    """`*` for the best by ndcg@20, `=` for what may be as good: p > .05, paired over users, after Holm.
+
+    Where the figures are corrected for exposure, it is by the corrected ones; and if these rest on too few
+    users, there is no winner.
+    """
+    if any(one.corrected and one.corrected.effective < FEW for one in results):
+        return [""] * len(results)
+    values = [
+        one.values["ndcg@20"] if one.corrected is None else one.corrected.values * one.corrected.weights
+        for one in results
+    ]
+    best = max(range(len(values)), key=lambda n: float(values[n].mean()))
+    others = [n for n in range(len(values)) if n != best]
+    certain = holm([p_value(values[best] - values[n]) for n in others])
+    marks = {n: " =" if p > CERTAIN else "" for n, p in zip(others, certain, strict=True)}
+    return [marks.get(n, " *") for n in range(len(values))]
 
 
 def words_of(settings: Mapping[str, Any]) -> str:
@@ -242,6 +260,10 @@ def words_of(settings: Mapping[str, Any]) -> str:
 
 def row_of(entry: Entry) -> dict[str, Any]:
     """One model, JSON-ready: every figure as mean and ends of its interval, settings and tries."""
+    corrected = {
+        name: {"ndcg@20": list(astuple(one.mean)), "effective_users": round(one.effective, 1)}
+        for name, result in entry.results.items() if (one := result.corrected)
+    }
     return {
         "model": entry.model, "settings": dict(entry.settings), "fit_seconds": round(entry.seconds, 3),
         "tries": [
@@ -255,5 +277,6 @@ def row_of(entry: Entry) -> dict[str, Any]:
             }
             for name, result in entry.results.items()
         },
+        **({"corrected": corrected} if corrected else {}),
         **({"groups": {name: one.as_dict() for name, one in entry.groups.items()}} if entry.groups else {}),
     }

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 Counts = NDArray[np.float64]
 
+FEW = 100  # effective number of users below which no winner is called
 LEAST = 100  # dislikes, without which nothing is said
 SURE = 1.96  # standard errors by which the power must lie above 0
 CLIP = 10.0  # times the mean weight that a choice weighs at most
@@ -92,6 +93,41 @@ def _poisson_slope(x: Counts, y: Counts) -> tuple[float, float]:
             break
     scatter = max(1.0, float(np.sum((y - mean) ** 2 / mean)) / max(1, len(x) - 2))
     return float(beta[1]), float(np.sqrt(scatter * np.linalg.inv(information)[1, 1]))
+
+
+@dataclass(frozen=True, slots=True)
+class Corrected:
+    """Ndcg corrected for exposure, by user.
+
+    Attributes:
+        values: ndcg with the weights of relevant items as gains [u].
+        weights: of the users [u].
+    """
+
+    values: Values
+    weights: Values
+
+    @property
+    def mean(self) -> Interval:
+        """The self-normalised estimate with its 95% interval."""
+        return ratio(self.values * self.weights, self.weights)
+
+    @property
+    def effective(self) -> float:
+        """Effective number of users."""
+        return effective_size(self.weights)
+
+    def __str__(self) -> str:
+        few = ": too few to tell" if self.effective < FEW else ""
+        return f"{self.mean} ({self.effective:.0f} users{few})"
+
+
+def weighed(relevant: csr_matrix, weights: NDArray[np.float32]) -> csr_matrix:
+    """The same entries, each times the weight of its item [items]."""
+    from scipy.sparse import csr_matrix
+
+    gains = relevant.data * weights[relevant.indices]
+    return csr_matrix((gains, relevant.indices, relevant.indptr), relevant.shape)
 
 
 def weighed_ndcg(top: Places, relevant: csr_matrix) -> tuple[Values, Values]:

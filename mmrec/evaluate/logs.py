@@ -95,7 +95,7 @@ def log_of_shop(behaviour: Interactions, item_ids: Sequence[str], *, every_kind:
 def log_and_refused(
     behaviour: Interactions, item_ids: Sequence[str], *, every_kind: bool = False
 ) -> tuple[Log, NDArray[np.float64]]:
-    """`log_of_shop`, and how many users disliked each item [items]."""
+    """`log_of_shop`, and how many users disliked each item [items]; nobody if every kind is positive."""
     rows = behaviour.table.scan(["user_id", "item_id", "kind", "weight", "time"])
     items = pc.index_in(rows["item_id"], value_set=pa.array(item_ids, pa.string()))
     known = pc.is_valid(items)
@@ -103,7 +103,7 @@ def log_and_refused(
     wanted = pa.array(np.full(len(weights), True) if every_kind else weights > 0)
     if lost := pc.sum(pc.and_(wanted, pc.invert(known))).as_py():
         log.warning("%d interactions with items outside the catalogue are left out", lost)
-    disliked = pc.and_(pa.array(weights < 0), known)
+    disliked = pc.and_(pa.array((weights < 0) & (not every_kind)), known)
     refused = _log_of(rows.filter(disliked), items.filter(disliked), item_ids)
     kept = pc.and_(wanted, known)
     counts = np.bincount(refused.items, minlength=len(item_ids)).astype(np.float64)

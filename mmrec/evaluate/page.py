@@ -17,7 +17,8 @@ from mmrec.evaluate import groups as by_groups
 from mmrec.evaluate import slices
 from mmrec.evaluate.charts import Chart, Look, figure, looks_of, price_chart, svg_of
 from mmrec.evaluate.contest import HEADINGS, PROTOCOLS, Entry, Makers, contest, rows_of, split_of, words_of
-from mmrec.evaluate.logs import Split, check_log, log_of_shop, summary
+from mmrec.evaluate.exposure import Counts, Exposure, exposure_of
+from mmrec.evaluate.logs import Places, Split, check_log, log_and_refused, summary
 from mmrec.evaluate.slices import Dates, Slice
 from mmrec.search.snapshot import Snapshot
 from mmrec.store.interactions import Interactions
@@ -57,23 +58,29 @@ def evaluate_shop(
     if page is not None:
         check_page(page)  # before the work
     values = _values(snapshot, groups)
-    log = log_of_shop(behaviour, snapshot.ids, every_kind=every_kind)
+    log, refused = log_and_refused(behaviour, snapshot.ids, every_kind=every_kind)
     if protocol in PROTOCOLS:
         check_log(log, behaviour.table.count(), by_time=PROTOCOLS[protocol].ordered)
     try:
         split = split_of(log, protocol, seed, parts)
     except DataError as error:
         raise DataError(f"{error}. {summary(log)}", field=error.field) from error
-    given = {"spans": snapshot.plan.spans, "ordered": PROTOCOLS[protocol].ordered}
+    given = {"spans": snapshot.plan.spans, "ordered": PROTOCOLS[protocol].ordered,
+             "exposure": _exposure(split.train.indices, refused)}
     entries = contest(
         split, snapshot.content_by(snapshot.plan), models, progress=progress,
         heads={name: partial(make, **given) for name, make in heads.items()},
         rng=np.random.Generator(np.random.PCG64(seed)),
-        groups=values,
+        groups=values, exposure=_exposure(log.items, refused),
     )
     if page is not None:
         write_page(page, entries, split, added_at=snapshot.facts["added_at"].to_numpy())
     return entries
+
+
+def _exposure(items: Places, refused: Counts) -> Exposure | None:
+    """What choices of items [n] and dislikes of each [items] betray of exposure."""
+    return exposure_of(np.bincount(items, minlength=len(refused)).astype(np.float64), refused)
 
 
 def _values(snapshot: Snapshot, groups: Sequence[str] | None) -> Mapping[str, Sequence[Any]] | None:

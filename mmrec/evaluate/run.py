@@ -16,6 +16,7 @@ from mmrec.encoders.base import Vectors
 from mmrec.errors import DataError
 from mmrec.evaluate import metrics
 from mmrec.evaluate.counting import Baseline
+from mmrec.evaluate.exposure import Corrected, Exposure, weighed, weighed_ndcg
 from mmrec.evaluate.logs import Places, Setting, check_setting
 from mmrec.evaluate.metrics import METRICS, Counts, Interval, Values, hits_of, mean_intervals
 
@@ -37,17 +38,19 @@ class Result:
         means: of these, with bootstrap 95% intervals over users.
         totals: figures of all lists together (`coverage`, `gini`), with jackknife intervals over users.
         top: positions of the best items of each user, best first, -1 behind the end of a short list, [u, k].
+        corrected: ndcg at the greatest k, corrected for exposure; None where that is not known.
     """
 
     values: Mapping[str, Values] = field(repr=False)
     means: Mapping[str, Interval]
     totals: Mapping[str, Interval]
     top: Places = field(repr=False)
+    corrected: Corrected | None = None
 
 
 def evaluate(
     model: Baseline, setting: Setting, *, k: Sequence[int] = (10, 20), content: Vectors | None = None,
-    popularity: Counts | None = None, rng: np.random.Generator,
+    popularity: Counts | None = None, exposure: Exposure | None = None, rng: np.random.Generator,
 ) -> Result:
     """A fitted model's result in one setting, by all of `METRICS`.
 
@@ -55,6 +58,7 @@ def evaluate(
         k: lengths of the lists that are judged.
         content: of all items [items, c], for `diversity`; without it there is no such figure.
         popularity: training interactions of each item [items], for `novelty`, `head_share` and `cold_share`.
+        exposure: how often items were shown; None corrects nothing.
         rng: of the bootstrap.
 
     Raises:
@@ -76,7 +80,10 @@ def evaluate(
         for name, statistic in TOTALS.items() for n in k
     }
     means = mean_intervals(values, rng=rng)
-    return Result(values, means, totals, top)
+    if exposure is None:
+        return Result(values, means, totals, top)
+    corrected = Corrected(*weighed_ndcg(top, weighed(setting.relevant, exposure.weights)))
+    return Result(values, means, totals, top, corrected)
 
 
 def exposure_interval(
@@ -184,6 +191,18 @@ def p_value(differences: Values) -> float:
     observed = abs(differences.sum()) * (1 - 1e-9)  # swaps that give the same sum in another order are ties
     farther = sum(abs(_signs(len(differences), rng) @ differences) >= observed for _ in range(SWAPS))
     return float((1 + farther) / (1 + SWAPS))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """P-values of several comparisons at once, so that the chance of any false one is bounded.
+
+    Source: Holm 1979, A simple sequentially rejective multiple test procedure.
+    """
+    adjusted, least, n = [0.0] * len(p_values), 0.0, len(p_values)
+    for place, position in enumerate(np.argsort(p_values, kind="stable").tolist()):
+        least = max(least, min(1.0, (n - place) * p_values[position]))
+        adjusted[position] = least
+    return adjusted
 
 
 def _signs(n: int, rng: np.random.Generator) -> Values:

@@ -11,7 +11,7 @@ from scipy.sparse import csr_matrix
 
 from mmrec.encoders.base import Vectors
 from mmrec.errors import DataError
-from mmrec.evaluate.exposure import weighed_ndcg
+from mmrec.evaluate.exposure import weighed, weighed_ndcg
 from mmrec.evaluate.logs import Places, Setting
 from mmrec.evaluate.metrics import Values
 from mmrec.evaluate.run import best_candidates
@@ -128,7 +128,7 @@ def _settings_of(
         weights: what finding each item counts [items]; None counts all alike.
     """
     if weights is not None:
-        warm, cold, beside = (_weighed(part, weights) for part in (warm, cold, beside))
+        warm, cold, beside = (weighed(part, weights) for part in (warm, cold, beside))
     ranks = np.arange(histories.nnz) - np.repeat(histories.indptr[:-1], np.diff(histories.indptr))
     every, found = np.union1d(known, new).astype(np.int32), {}
     for name, seen, relevant, candidates in (
@@ -138,12 +138,6 @@ def _settings_of(
         asked = np.flatnonzero(np.diff(seen.indptr) * np.diff(relevant.indptr))  # users who have both
         found[name] = Setting(name, seen[asked], relevant[asked], candidates)
     return found
-
-
-def _weighed(relevant: csr_matrix, weights: Vectors) -> csr_matrix:
-    """The same entries, each times the weight of its item [items]."""
-    gains = relevant.data * weights[relevant.indices]
-    return csr_matrix((gains, relevant.indices, relevant.indptr), relevant.shape)
 
 
 def _enough(settings: Mapping[str, Setting]) -> dict[str, Setting]:

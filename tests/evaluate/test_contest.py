@@ -18,7 +18,7 @@ from mmrec import Interaction, Recommender
 from mmrec.errors import DataError, MissingExtra
 from mmrec.evaluate.baselines import ALS, BASELINES, Baseline, Grid, Popularity
 from mmrec.evaluate.contest import PROTOCOLS, chosen, row_of, split_of, tables_of
-from mmrec.evaluate.logs import log_of_shop
+from mmrec.evaluate.logs import log_and_refused, log_of_shop
 from mmrec.training.model import TwoTower
 
 THREE = ["popularity", "content kNN", "EASE"]
@@ -109,7 +109,8 @@ def test_a_contest_is_the_same_again(demo, entries):
         np.testing.assert_array_equal(result.top, before.results[name].top)
 
 
-def test_the_table_marks_the_best_and_the_json_holds_every_figure(entries):
+def test_the_table_marks_the_best_and_the_json_holds_every_figure(entries, monkeypatch):
+    monkeypatch.setattr("mmrec.evaluate.contest.FEW", 1)
     tables = tables_of(entries)
     assert [table.title for table in tables] == ["cold", "warm", "overall"]
     for table in tables:
@@ -120,6 +121,39 @@ def test_the_table_marks_the_best_and_the_json_holds_every_figure(entries):
     assert low <= mean <= high
     assert mean == entries[1].results["cold"].means["ndcg@20"].mean
     assert len(row["tries"]) == len(entries[1].tries)
+
+
+def test_figures_are_corrected_beside_the_raw_ones_and_too_few_users_name_no_winner(entries):
+    """The drawn shop's dislikes betray what it displayed; 120 shoppers are too few to call a winner."""
+    for table in tables_of(entries):
+        assert not any(name.endswith(("*", "=")) for name in table.columns[0].cells)
+        cells = next(column for column in table.columns if column.header == "ndcg@20 corrected").cells
+        assert all("users: too few to tell)" in cell for cell in cells)
+    popularity = entries[0].results["overall"]
+    assert popularity.corrected.mean.mean < 0.8 * popularity.means["ndcg@20"].mean
+    told = row_of(entries[0])["corrected"]["overall"]
+    assert told["ndcg@20"][0] == popularity.corrected.mean.mean
+    assert told["effective_users"] == pytest.approx(popularity.corrected.effective, abs=0.1)
+
+
+def test_a_log_that_betrays_nothing_is_judged_as_it_stands(demo):
+    (entry,) = demo.evaluate(seed=1, models=["popularity"], every_kind=True)
+    assert {result.corrected for result in entry.results.values()} == {None}
+    assert "corrected" not in row_of(entry)
+    names = [next(iter(table.columns[0].cells)) for table in tables_of([entry])]
+    assert names == ["popularity *"] * 3
+
+
+def test_dislikes_are_counted_by_user_and_item_beside_the_wishes(demo):
+    ids = list(demo.snapshot().ids)
+    disliked = {
+        (user, act.item_id) for user in demo.behaviour.users() for act in demo.interactions(user)
+        if act.kind == "dislike"
+    }
+    log, refused = log_and_refused(demo.behaviour, ids)
+    assert refused.tolist() == [sum(item == one for _, item in disliked) for one in ids]
+    np.testing.assert_array_equal(log.items, log_of_shop(demo.behaviour, ids).items)
+    assert not log_and_refused(demo.behaviour, ids, every_kind=True)[1].any()
 
 
 @pytest.mark.parametrize("protocol", sorted(PROTOCOLS))

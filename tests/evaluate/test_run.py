@@ -15,6 +15,7 @@ from mmrec.evaluate.run import (
     Result,
     evaluate,
     exposure_interval,
+    holm,
     p_value,
     rank,
     shuffled,
@@ -221,3 +222,18 @@ def test_p_agrees_with_scipy() -> None:
             permutation_type="samples", vectorized=True,
         )
         assert ours == pytest.approx(theirs.pvalue, abs=0.015)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
+def test_holm_steps_down_and_is_never_less_than_a_single_test(values) -> None:
+    adjusted = holm(values)
+    order = np.argsort(values, kind="stable")
+    steps = [min(1.0, (len(values) - n) * values[i]) for n, i in enumerate(order)]
+    expected = dict(zip(order.tolist(), np.maximum.accumulate(steps).tolist(), strict=True))
+    assert adjusted == pytest.approx([expected[n] for n in range(len(values))])
+    assert all(new >= old for new, old in zip(adjusted, values, strict=True))
+
+
+def test_of_several_comparisons_the_smallest_counts_as_often_as_there_are() -> None:
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])  # Holm's own steps
+    assert holm([]) == []
