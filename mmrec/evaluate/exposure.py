@@ -1,8 +1,8 @@
 """What a log betrays of how often items were shown, and what a choice of each item weighs then.
 
-An item that a shop shows often is chosen often, liked or not. Where impressions are recorded, they tell how
-often. Where dislikes are, they tell as well: if what is chosen often is also disliked often, it was shown
-often; if it is disliked no more than the rest, it is chosen because it is liked.
+An item that a shop shows often is chosen often, liked or not. Dislikes tell both apart: if what is chosen
+often is also disliked often, it was shown often; if it is disliked no more than the rest, it is chosen
+because it is liked.
 """
 
 from __future__ import annotations
@@ -43,16 +43,13 @@ class Exposure:
     why: str
 
 
-def exposure_of(chosen: Counts, refused: Counts, shown: Counts | None = None) -> Exposure | None:
+def exposure_of(chosen: Counts, refused: Counts) -> Exposure | None:
     """The exposure that a log betrays; None if it betrays none.
 
     Args:
         chosen: users who chose each item [items].
         refused: users who disliked it.
-        shown: impressions of it, where they are recorded.
     """
-    if shown is not None and shown.any():
-        return Exposure(_weights(np.maximum(shown, chosen), chosen), f"{shown.sum():,.0f} impressions")
     if refused.sum() < LEAST or np.count_nonzero(chosen) < 2:
         return None
     hot = chosen > 0
@@ -66,10 +63,9 @@ def exposure_of(chosen: Counts, refused: Counts, shown: Counts | None = None) ->
 
 def _weights(shown: Counts, chosen: Counts) -> NDArray[np.float32]:
     """Inverse of how often items were shown [items], clipped, of mean 1 over what was chosen."""
-    weights = 1 / np.maximum(shown, 1.0)
-    mean = np.average(weights, weights=chosen) if chosen.any() else 1.0
-    weights = np.minimum(weights, CLIP * mean)
-    return (weights / (np.average(weights, weights=chosen) if chosen.any() else 1.0)).astype(np.float32)
+    weights = 1 / shown
+    weights = np.minimum(weights, CLIP * np.average(weights, weights=chosen))
+    return (weights / np.average(weights, weights=chosen)).astype(np.float32)
 
 
 def _poisson_slope(x: Counts, y: Counts) -> tuple[float, float]:
