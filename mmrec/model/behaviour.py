@@ -66,7 +66,7 @@ class Settings:
 class Start(NamedTuple):
     """Where to go on from: embeddings and a metric of the same items and content; None begins anew."""
 
-    embeddings: ItemEmbeddings
+    embeddings: ItemEmbeddings | None
     metric: Metric | None
 
 

@@ -23,7 +23,7 @@ from mmrec.model.parts import SHORT, Behaviour, Blend, Compression, embeddings_f
 from mmrec.model.saved import Head
 from mmrec.model.towers import TrainedTowers, rows_from
 from mmrec.training.guard import Evidence, Verdict, after_joint, evidence, judged, may_serve
-from mmrec.training.tune import ItemRows, calibrated, chosen_blend, weighed_fields
+from mmrec.training.tune import ItemRows, calibrated, chosen_blend, weighed_fields, with_metric
 from mmrec.training.validation import (
     MOST_USERS,
     Inner,
@@ -33,7 +33,6 @@ from mmrec.training.validation import (
     inner_split,
     kept,
     later_settings,
-    metric_ndcg,
     scores_of,
 )
 
@@ -162,14 +161,19 @@ class TwoTower(Baseline):
             weights=self.exposure.weights if self.exposure else None,
         )
         hot = np.unique(inner.train.indices).astype(np.intp)
-        behaviour = self._behaviour(inner.train, content, hot, self.settings, "validation")
-        behaviour, settings = self._metric_chosen(inner, content, hot, behaviour)
+        columns, spans = columns_of(inner.train, hot), self._spans(content)
+        metric = starting(columns, content[hot], spans, self.settings.metric.dim, seed=self.seed)
+        learned = self._behaviour(
+            inner.train, content, hot, self.settings, "validation", Start(None, metric)
+        )
+        behaviour = with_metric(metric, learned, content, inner.settings["cold"])
+        epochs = self.settings.metric.epochs if behaviour is learned else 0
+        settings = replace(self.settings, metric=replace(self.settings.metric, epochs=epochs))
         self.say("weighing fields")
-        spans = self._spans(content)
         # Fields as wide as an embedding weigh 1 to begin with, features of attributes less.
         weights = {name: 1.0 if s.stop - s.start > 64 else ATTRIBUTE_START for name, s in spans.items()}
         self.kernel = weighed_fields(
-            content[hot], spans, weights, behaviour, columns_of(inner.train, hot), self.settings.ridge, rng
+            content[hot], spans, weights, behaviour, columns, self.settings.ridge, rng
         )
         self.say("blending")
         smoother, predicted = self._content_tower(content, hot, behaviour, rng)
@@ -205,17 +209,6 @@ class TwoTower(Baseline):
         )
         blend, self.verdicts = judged(found, blend, recalibrated)
         return blend, found
-
-    def _metric_chosen(
-        self, inner: Inner, content: Vectors, hot: NDArray[np.intp], learned: Behaviour
-    ) -> tuple[Behaviour, Settings]:
-        """Without the projection of the metric, if a small log's ranks new items no better than its start."""
-        train, settings = columns_of(inner.train, hot), self.settings
-        start = starting(train, content[hot], self._spans(content), settings.metric.dim, seed=self.seed)
-        before, after = (metric_ndcg(one(content), inner.settings["cold"]) for one in (start, learned.metric))
-        if after > before:
-            return learned, settings
-        return replace(learned, metric=start), replace(settings, metric=replace(settings.metric, epochs=0))
 
     def _try_together(self, rows: ItemRows, inner: Inner, found: Evidence | None) -> None:
         """Lets both towers learn together if that ranks better for users by whom nothing was chosen."""

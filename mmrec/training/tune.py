@@ -17,13 +17,14 @@ from mmrec.evaluate.run import best_candidates
 from mmrec.model.behaviour import learned_towers
 from mmrec.model.closed_form import FieldKernel, Spans, folds_left_out
 from mmrec.model.contrastive import Recipe
-from mmrec.model.parts import USUAL_EMBEDDINGS, USUAL_METRIC, Behaviour, Blend, Shares
+from mmrec.model.parts import USUAL_EMBEDDINGS, USUAL_METRIC, Behaviour, Blend, Metric, Shares
 from mmrec.model.towers import TrainedTowers
 from mmrec.training.validation import (
     ItemParts,
     Parts,
     columns_of,
     history_sums,
+    metric_ndcg,
     ndcg_of,
     ndcgs_of,
     scores_of,
@@ -132,6 +133,17 @@ def _shares(items: ItemParts, setting: Setting, corrected: bool) -> Shares:
     wanted, sure = (1.0, SURE) if corrected else (USUAL_METRIC, 0.0)
     metric, _ = usual({share: tried(embeddings, share) for share in METRIC}, wanted, sure=sure)
     return Shares.of(embeddings, metric)
+
+
+def with_metric(start: Metric, learned: Behaviour, content: Vectors, setting: Setting) -> Behaviour:
+    """What was learned; without the metric's projection, if a small log's ranks no better than its start.
+
+    Args:
+        content: of all items [items, c].
+        setting: one that asks for new items.
+    """
+    before, after = (metric_ndcg(one(content), setting) for one in (start, learned.metric))
+    return learned if after > before else replace(learned, metric=start)
 
 
 MOST_ITEMS = 1_500  # that are predicted
