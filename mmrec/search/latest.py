@@ -6,20 +6,13 @@ import logging
 import threading
 from typing import Any
 
-import numpy as np
-
-from mmrec.encoders.base import Vectors
 from mmrec.errors import MmrecError, StoreError
+from mmrec.search.recall import NEAREST, recall, sample
 from mmrec.search.snapshot import Snapshot
-from mmrec.search.topk import Scorer
 from mmrec.store.catalogue import Catalogue
 
 log = logging.getLogger(__name__)
 
-SAMPLED = 20  # items whose neighbours are searched to measure the recall
-NEAREST = 10
-BLOCK = 65_536  # rows scored at once in float64
-ROUNDING = 1e-6
 PATIENCE = 5  # attempts at a snapshot while another thread or process rewrites the vectors
 
 
@@ -85,20 +78,8 @@ def search_health(catalogue: Catalogue) -> dict[str, Any]:
         scorer = snapshot.scorer(snapshot.serving)
     except MmrecError as error:
         return {"road": "none", "why": str(error)}
-    x, rng = scorer.rows, np.random.default_rng(0)
-    queries = x[rng.integers(0, len(x), SAMPLED)] if len(x) else x[:]
-    shares = [_recall(scorer, query) for query in queries if query.any()]
-    road = "exact: 8-bit codes name the candidates" if scorer.coded else "exact: one matrix product"
+    queries = sample(scorer, snapshot, snapshot.serving)
+    road = f"{scorer.bits}-bit codes name the candidates" if scorer.coded else "one matrix product"
+    road = f"exact: {road}" if scorer.exact else f"{road}, not all of them"
     road += "" if scorer.rows.in_memory else ", the vectors lie in a file"
-    recall = float(np.mean(shares)) if shares else None
-    return {"road": road, "queries": len(shares), f"recall_at_{NEAREST}": recall}
-
-
-def _recall(scorer: Scorer, query: Vectors) -> float:
-    """Share of the nearest rows by float64 scores that a search finds; one that ties with them counts."""
-    scores = np.concatenate([
-        x.astype(np.float64) @ query for _, x in scorer.rows.blocks(BLOCK)  # [block, d] @ [d] -> [block]
-    ])
-    k = min(NEAREST, len(scores))
-    least = np.partition(scores, -k)[-k] - ROUNDING * np.abs(scores).max()
-    return float((scores[scorer.top(query, k).positions] >= least).sum() / k)
+    return {"road": road, "queries": len(queries), f"recall_at_{NEAREST}": recall(scorer, queries)}

@@ -17,6 +17,7 @@ from mmrec.encoders.modality import MODALITIES
 from mmrec.errors import DataError, NotFitted, StoreError, UnknownItem, named
 from mmrec.model.content import ContentPlan
 from mmrec.search.hits import Hits, Mask, Positions, SortedKeys
+from mmrec.search.recall import gated
 from mmrec.search.rows import Rows, norms
 from mmrec.search.text import FullText
 from mmrec.search.topk import Scorer
@@ -258,12 +259,14 @@ class Snapshot:
         if name in (STORED, REMEMBERED):
             return rows
         try:
-            return Scorer(rows) if changes is None else cast(Scorer, held).changed(changes, rows)
+            room = max(0, self.catalogue.store.memory - self.nbytes)
+            made = Scorer(rows, room) if changes is None else cast(Scorer, held).changed(changes, rows)
         except DataError:
             found = (part.start + np.flatnonzero(~np.isfinite(norms(x))) for part, x in rows.blocks())
             ids = [self.ids[row] for row in np.concatenate([*found]).tolist()]
             what = f"{named(ids)} without finite vectors"
             raise StoreError(f"{what}: run `mmrec doctor` on the store, then ingest again") from None
+        return gated(made, self, name)
 
     def _rows(self, name: str, changes: Changes | None, held: Kept | None) -> Rows:
         """The rows of a space: part of what is stored, or made of it for this space."""

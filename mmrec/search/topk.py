@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from mmrec.encoders.base import Vectors
 from mmrec.errors import DataError
-from mmrec.search.codes import Codes
+from mmrec.search.codes import BitCodes, Codes, codes_within
 from mmrec.search.hits import Hits, Mask, Positions, best_of_many, exact_scores
 from mmrec.search.rows import Rows, norms
 from mmrec.search.vectors import Changes
@@ -36,16 +36,19 @@ class Scorer:
 
     Args:
         matrix: [n, d], of which contiguous float32 is not copied.
+        room: bytes for the codes; None for as many as exact results need. Where there is less, fewer bits
+            name the candidates, and some of the nearest may be missed: `exact` says so.
 
     Raises:
         DataError: a value is NaN or infinite.
     """
 
-    def __init__(self, matrix: Vectors | Rows) -> None:
+    def __init__(self, matrix: Vectors | Rows, room: int | None = None) -> None:
         self.rows = matrix if isinstance(matrix, Rows) else Rows.of(matrix)
         self._empty, longest = _checked_norms(self.rows)
         self._rounding = self._error(longest)
-        self._codes = _coded(self.rows)
+        self._room, self._codes = room, _coded(self.rows, room)
+        self.measured = 0  # rows when an inexact search last passed its gate
 
     def _error(self, longest: float) -> float:
         """The most by which two float32 sums of the same d products differ, over the norm of the query."""
@@ -63,7 +66,7 @@ class Scorer:
         now._empty = changes.merged(self._empty, empty)
         now._rounding = max(self._rounding, self._error(longest))
         codes = self._codes.changed(changes, written[:]) if self._codes else None
-        now._codes = codes or _coded(rows)
+        now._codes = codes or _coded(rows, self._room)
         return now
 
     def __len__(self) -> int:
@@ -73,6 +76,16 @@ class Scorer:
     def coded(self) -> bool:
         """Whether 8-bit codes name the candidates, as they do in a large matrix."""
         return self._codes is not None
+
+    @property
+    def exact(self) -> bool:
+        """Whether the nearest rows are certain to be found."""
+        return self._codes is None or self._codes.exact
+
+    @property
+    def bits(self) -> int:
+        """Of each number of the codes; 32 where there are none."""
+        return self._codes.bits if self._codes else 32
 
     @property
     def nbytes(self) -> int:
@@ -119,7 +132,7 @@ class Scorer:
         found: dict[int, Hits] = dict.fromkeys(np.flatnonzero(~Q.any(axis=1)).tolist(), NOTHING)
         left = [i for i in range(len(Q)) if i not in found]
         few = allowed is not None and np.count_nonzero(allowed) <= FEW * len(self)
-        if self._codes and left and not few and len(left) <= self._codes.scan.most:
+        if self._codes and left and not few and len(left) <= self._codes.most:
             for times in WIDTHS:
                 for some in _sharing(left, hidden):
                     wider = times * (1 + len(self) // DENSE)
@@ -135,8 +148,8 @@ class Scorer:
         return [found[i] for i in range(len(Q))]
 
     def _scanned(
-        self, codes: Codes, Q: Vectors, some: Sequence[int], k: int, times: int, allowed: Mask | None,
-        hidden: Sequence[Positions],
+        self, codes: Codes | BitCodes, Q: Vectors, some: Sequence[int], k: int, times: int,
+        allowed: Mask | None, hidden: Sequence[Positions],
     ) -> dict[int, Hits]:
         """The best for some of the queries [b, d], by index; only where the candidates of the codes are
         certain to hold them all."""
@@ -215,8 +228,8 @@ def _sharing(queries: Sequence[int], hidden: Sequence[Positions]) -> list[list[i
     return [[i for i in queries if len(hidden[i]) <= HIDDEN], *alone]
 
 
-def _coded(rows: Rows) -> Codes | None:
-    return Codes(rows) if len(rows) >= SMALL else None
+def _coded(rows: Rows, room: int | None) -> Codes | BitCodes | None:
+    return codes_within(rows, room) if len(rows) >= SMALL else None
 
 
 def _checked_norms(rows: Rows) -> tuple[Mask, float]:

@@ -139,7 +139,7 @@ class Interactions:
 
     def __init__(self, store: Store, config: Config) -> None:
         self.store, self.config = store, config
-        self.table = store.table("interactions", schema.INTERACTIONS.append(WRITTEN), INDEX_CACHE)
+        self.table = table_of(store)
         self._lock = threading.Lock()
         self._histories, self._popularity = Histories(self.table), Popularity()
 
@@ -287,3 +287,8 @@ def _parted(rows: Iterable[object]) -> tuple[dict[str, Interaction], list[Reject
         else:
             refused.append(Rejection(reason=f"expected an mmrec.Interaction, got {type(row).__name__}"))
     return keyed, refused
+
+
+def table_of(store: Store) -> KeyedTable:
+    """The table of a store's interactions."""
+    return store.table("interactions", schema.INTERACTIONS.append(WRITTEN), INDEX_CACHE)

@@ -1,135 +1,91 @@
-"""Both ways of scanning 8-bit numbers against products of whole numbers, one by one."""
+"""Codes of few bits: what they take, what they find, what a change leaves of them."""
 
-import subprocess
-import sys
-
-import faiss
 import numpy as np
 import pytest
-import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from mmrec.search import codes as scan
-from mmrec.search.codes import LANES, FaissScan, IntegerScan, highest, integer_products, quickest
+from mmrec.search import topk as scoring
+from mmrec.search.codes import BitCodes, Codes, codes_within
+from mmrec.search.rows import Rows
+from mmrec.search.topk import Scorer
+from mmrec.search.vectors import Changes, Part
 
-both = pytest.mark.parametrize("kind", [IntegerScan, FaissScan])
+N, D = 12_000, 48
 
 
-def numbers(n, d, seed=0, levels=255):
-    """Codes [n, d], the extremes among them; few levels make rows tie."""
+def world(n=N, seed=0):
+    """Unit rows in clusters, and means of a few of them as queries."""
     rng = np.random.default_rng(seed)
-    return np.linspace(-127, 127, levels).astype(np.int8)[rng.integers(0, levels, (n, d))]
+    x = rng.standard_normal((30, D))[rng.integers(0, 30, n)] + .6 * rng.standard_normal((n, D))
+    x = (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)
+    return x, np.array([x[rng.integers(0, n, 3)].mean(axis=0) for _ in range(20)], np.float32)
 
 
-def scanning(kind, rows, n):
-    """A scan of codes [m, d], of which the first n count, in the bytes that it reads."""
-    return kind(padded(rows).view(np.uint8) ^ kind.flipped, n)
+def share(scorer, x, queries, allowed=None):
+    """Recall of the ten nearest."""
+    shown = np.ones(len(x), bool) if allowed is None else allowed
+    truth = [np.argsort(np.where(shown, x @ q, -np.inf))[-10:] for q in queries]
+    found = [scorer.top(q, 10, allowed=allowed).positions for q in queries]
+    return np.mean([len(np.intersect1d(a, b)) / 10 for a, b in zip(truth, found, strict=True)])
 
 
-def padded(codes):
-    return np.pad(codes, ((0, 0), (0, -codes.shape[1] % LANES)))
+@pytest.mark.parametrize(("room", "bits"), [(None, 8), (64 * N, 8), (64 * N - 1, 4), (43 * N, 3), (1, 2)])
+def test_as_many_bits_are_kept_as_there_is_room_for(room, bits):
+    codes = codes_within(Rows.of(world()[0]), room)
+    assert (codes.bits, codes.exact) == (bits, bits == 8)
+    if room and room > 1:
+        assert codes.nbytes <= room + 4_096 * 64 + 4 * D * D  # and what does not grow with the rows
+    told = Codes.size(N, D) if bits == 8 else BitCodes.size(N, D, bits)
+    assert 0 <= codes.nbytes - told <= 4_096 * 64 + 4 * D * D
 
 
-def products(queries, rows):
-    return queries.astype(np.int64) @ rows.astype(np.int64).T  # [b, d] @ [d, n] -> [b, n]
+@pytest.mark.parametrize("bits", [4, 3, 2])
+def test_few_bits_find_nearly_all_of_the_nearest_with_their_exact_scores(bits):
+    x, queries = world()
+    scorer = Scorer(x, BitCodes.size(N, D, bits))
+    assert (scorer.exact, scorer.bits) == (False, bits)
+    assert share(scorer, x, queries) >= .97
+    hits = scorer.top(queries[0], 10)
+    np.testing.assert_allclose(hits.scores, x[hits.positions] @ queries[0], rtol=1e-5)
+    assert (np.diff(hits.scores) <= 0).all()
 
 
-@settings(max_examples=40)
-@given(
-    st.integers(0, 99), st.integers(1, 400), st.integers(1, 40), st.integers(1, 60), st.integers(1, 6),
-    st.sampled_from([2, 3, 255]), st.sampled_from([None, 0, .02, .5, 1]),
-    st.sampled_from([IntegerScan, FaissScan]), st.sampled_from([0, 2**26]),
-)
-def test_no_allowed_row_beyond_those_named_is_above_the_ceiling(
-    seed, n, d, width, b, levels, share, kind, large
-):
-    rows, queries = numbers(n, d, seed, levels), numbers(b, d, seed + 1, levels)
-    allowed = None if share is None else np.random.default_rng(seed).random(n) < share
-    shown = np.ones(n, bool) if allowed is None else allowed
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scan, "PRODUCTS", 2 * (n + 6))  # two queries at once
-        filled = np.vstack([rows, np.full((n % 7, d), 127, np.int8)])
-        patch.setattr(scan, "LARGE", large)
-        patch.setattr(scan, "cores", lambda: 3)
-        found = scanning(kind, filled, n).best(padded(queries), min(width, n), allowed)
-    for named, scores in zip(found, products(queries, rows), strict=True):
-        left_out = np.setdiff1d(np.flatnonzero(shown), named.rows)
-        assert shown[named.rows].all()
-        assert len(set(named.rows)) == len(named.rows) >= min(width, n, shown.sum())
-        assert (scores[left_out] <= named.ceiling).all()
-        assert not np.isneginf(named.ceiling) or not len(left_out)
+@pytest.mark.parametrize("kept", [.001, .02, .1, .7])
+def test_a_filter_is_exact_however_much_it_keeps(kept):
+    x, queries = world()
+    allowed = np.random.default_rng(3).random(N) < kept
+    scorer = Scorer(x, 1)
+    assert all(allowed[scorer.top(q, 10, allowed=allowed).positions].all() for q in queries)
+    assert share(scorer, x, queries, allowed) >= .97
 
 
-@both
-def test_not_many_more_rows_are_named_than_are_wanted(kind):
-    rows, queries = numbers(20_000, 32), numbers(8, 32, 1)
-    assert all(72 <= len(named.rows) <= 110 for named in scanning(kind, rows, 20_000).best(queries, 72, None))
+def test_hidden_rows_are_not_found_and_others_take_their_places():
+    x, queries = world()
+    scorer = Scorer(x, 1)
+    first = scorer.top(queries[0], 10).positions
+    later = scorer.top(queries[0], 10, exclude=first[:4]).positions
+    assert len(later) == 10
+    assert not np.isin(first[:4], later).any()
+    np.testing.assert_array_equal(later[:6], first[4:])
 
 
-@settings(max_examples=60)
-@given(st.lists(st.integers(-9, 9), min_size=1, max_size=300), st.integers(1, 40))
-def test_the_highest_are_those_of_a_sort(scores, width):
-    scores = np.array(scores, np.int32)
-    named = highest(scores, width)
-    nth = np.sort(scores)[::-1][min(width, len(scores)) - 1]
-    assert set(np.flatnonzero(scores >= nth)) <= set(named.rows)
-    left_out = np.setdiff1d(np.arange(len(scores)), named.rows)
-    assert not len(left_out) or scores[left_out].max() <= named.ceiling
+def test_many_queries_find_what_each_finds_alone():
+    x, queries = world()
+    scorer = Scorer(x, 1)
+    for hits, q in zip(scorer.top_many(queries, 10), queries, strict=True):
+        np.testing.assert_array_equal(hits.positions, scorer.top(q, 10).positions)
 
 
-@pytest.mark.parametrize("d", [31, 128, 500])
-def test_the_sums_of_torch_do_not_saturate(d):
-    rows = np.vstack([numbers(50, d), np.full((1, d), 127), np.full((1, d), -127)]).astype(np.int8)
-    np.testing.assert_array_equal(integer_products(rows, rows), products(rows, rows))
-
-
-@pytest.mark.parametrize("d", [32, 20])
-def test_the_bytes_are_those_that_faiss_would_store(d):
-    rows = numbers(100, d)
-    plain = faiss.IndexScalarQuantizer(
-        32, faiss.ScalarQuantizer.QT_8bit_direct_signed, faiss.METRIC_INNER_PRODUCT
-    )
-    filled = np.zeros((100, 32), np.float32)
-    filled[:, :d] = rows
-    plain.add(filled)
-    scan = scanning(FaissScan, rows, 100)
-    (_, ours), = scan.parts
-    np.testing.assert_array_equal(*(faiss.vector_to_array(index.codes) for index in (ours, plain)))
-    assert ours.ntotal == 100
-    assert not ours.codes.is_owned  # faiss reads them where they are
-
-
-@both
-def test_a_scan_leaves_the_threads_of_the_libraries_as_they_were(kind):
-    rows, before = numbers(100, 8), (faiss.omp_get_max_threads(), torch.get_num_threads())
-    try:
-        faiss.omp_set_num_threads(3)
-        torch.set_num_threads(3)
-        scanning(kind, rows, 100).best(padded(rows[:1]), 5, None)
-        assert (faiss.omp_get_max_threads(), torch.get_num_threads()) == (3, 3)
-    finally:
-        faiss.omp_set_num_threads(before[0])
-        torch.set_num_threads(before[1])
-
-
-@pytest.mark.parametrize(("supported", "kind"), [(True, IntegerScan), (False, FaissScan)])
-def test_torch_scans_where_the_processor_multiplies_bytes(monkeypatch, supported, kind):
-    monkeypatch.setattr(torch.cpu, "_is_vnni_supported", lambda: supported, raising=False)
-    scan._multiplies_integers.cache_clear()
-    try:
-        assert quickest() is kind
-    finally:
-        scan._multiplies_integers.cache_clear()
-
-
-def test_a_process_without_torch_does_not_load_it_for_a_scan():
-    lines = (
-        "import sys, numpy as np", "from mmrec.search.topk import Scorer",
-        "x = np.random.default_rng(0).random((12_000, 8)).astype(np.float32)",
-        "print(Scorer(x).top(x[5], 3).scores.size, 'faiss' in sys.modules, 'torch' in sys.modules)",
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, check=True, timeout=120
-    )
-    assert done.stdout.split() == ["3", "True", "False"]
+def test_changed_rows_are_found_where_they_now_are_and_the_earlier_codes_stay(monkeypatch):
+    monkeypatch.setattr(scoring, "FEW", 0)
+    x, queries = world()
+    scorer, new = Scorer(x, 1), world(50, seed=9)[0]
+    ids = [f"i{n:05d}" for n in range(N)]
+    keys = sorted([*ids[100:], *(f"n{n:02d}" for n in range(50))])
+    kept, stays = np.array([i in set(keys) for i in ids]), np.array([k[0] == "i" for k in keys])
+    changes = Changes(keys, Part(None, []), kept, stays, np.flatnonzero(~stays))
+    now = scorer.changed(changes, scorer.rows.changed(changes, new))
+    assert (now.bits, now.exact, len(now)) == (2, False, N - 50)
+    whole = np.vstack([x[100:], new])
+    assert share(now, whole, [*queries, *new[:5]]) >= .97
+    assert now.top(new[7], 1).positions[0] == N - 100 + 7
+    assert share(scorer, x, queries) >= .97

@@ -12,8 +12,9 @@ from hypothesis.extra.numpy import arrays
 from mmrec.errors import DataError
 from mmrec.search import codes
 from mmrec.search import topk as scoring
-from mmrec.search.codes import Codes, FaissScan, IntegerScan
+from mmrec.search.codes import Codes
 from mmrec.search.rows import Rows
+from mmrec.search.scans import FaissScan, IntegerScan
 from mmrec.search.topk import Scorer
 from mmrec.search.vectors import Changes, Part
 
