@@ -94,8 +94,8 @@ def log_of_shop(behaviour: Interactions, item_ids: Sequence[str], *, every_kind:
 
 def log_and_refused(
     behaviour: Interactions, item_ids: Sequence[str], *, every_kind: bool = False
-) -> tuple[Log, NDArray[np.float64]]:
-    """`log_of_shop`, and how many users disliked each item [items]; nobody if every kind is positive."""
+) -> tuple[Log, Log]:
+    """`log_of_shop`, and the log of dislikes, which is empty if every kind is positive."""
     rows = behaviour.table.scan(["user_id", "item_id", "kind", "weight", "time"])
     items = pc.index_in(rows["item_id"], value_set=pa.array(item_ids, pa.string()))
     known = pc.is_valid(items)
@@ -104,10 +104,10 @@ def log_and_refused(
     if lost := pc.sum(pc.and_(wanted, pc.invert(known))).as_py():
         log.warning("%d interactions with items outside the catalogue are left out", lost)
     disliked = pc.and_(pa.array((weights < 0) & (not every_kind)), known)
-    refused = _log_of(rows.filter(disliked), items.filter(disliked), item_ids)
-    kept = pc.and_(wanted, known)
-    counts = np.bincount(refused.items, minlength=len(item_ids)).astype(np.float64)
-    return _log_of(rows.filter(kept), items.filter(kept), item_ids), counts
+    logs = (
+        _log_of(rows.filter(one), items.filter(one), item_ids) for one in (pc.and_(wanted, known), disliked)
+    )
+    return next(logs), next(logs)
 
 
 def _log_of(rows: pa.Table, items: pa.ChunkedArray, item_ids: Sequence[str]) -> Log:

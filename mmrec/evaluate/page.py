@@ -17,9 +17,10 @@ from mmrec.evaluate import groups as by_groups
 from mmrec.evaluate import slices
 from mmrec.evaluate.charts import Chart, Look, figure, looks_of, price_chart, svg_of
 from mmrec.evaluate.contest import HEADINGS, PROTOCOLS, Entry, Makers, contest, rows_of, split_of, words_of
-from mmrec.evaluate.exposure import Counts, Exposure, exposure_of
-from mmrec.evaluate.logs import Places, Split, check_log, log_and_refused, summary
+from mmrec.evaluate.exposure import Exposure, exposure_of
+from mmrec.evaluate.logs import Log, Places, Split, check_log, log_and_refused, summary
 from mmrec.evaluate.slices import Dates, Slice
+from mmrec.evaluate.splits import refused_beside
 from mmrec.search.snapshot import Snapshot
 from mmrec.store.interactions import Interactions
 
@@ -66,7 +67,8 @@ def evaluate_shop(
     except DataError as error:
         raise DataError(f"{error}. {summary(log)}", field=error.field) from error
     given = {"spans": snapshot.plan.spans, "ordered": PROTOCOLS[protocol].ordered,
-             "exposure": _exposure(split.train.indices, refused)}
+             "exposure": _exposure(split.train.indices, refused),
+             "refused": None if PROTOCOLS[protocol].ordered else refused_beside(log, refused, split.train)}
     entries = contest(
         split, snapshot.content_by(snapshot.plan), models, progress=progress,
         heads={name: partial(make, **given) for name, make in heads.items()},
@@ -78,9 +80,10 @@ def evaluate_shop(
     return entries
 
 
-def _exposure(items: Places, refused: Counts) -> Exposure | None:
-    """What choices of items [n] and dislikes of each [items] betray of exposure."""
-    return exposure_of(np.bincount(items, minlength=len(refused)).astype(np.float64), refused)
+def _exposure(items: Places, refused: Log) -> Exposure | None:
+    """What choices of items [n] and a log of dislikes betray of exposure."""
+    n = len(refused.item_ids)
+    return exposure_of(*(np.bincount(one, minlength=n).astype(np.float64) for one in (items, refused.items)))
 
 
 def _values(snapshot: Snapshot, groups: Sequence[str] | None) -> Mapping[str, Sequence[Any]] | None:

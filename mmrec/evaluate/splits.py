@@ -10,6 +10,7 @@ ranked. Every protocol raises `DataError` for a log that is too small for it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -208,6 +209,22 @@ def rows_of(log: Log, mask: NDArray[np.bool_]) -> csr_matrix:
     np.cumsum(np.bincount(log.users[order], minlength=len(log.user_ids)), out=indptr[1:])
     shape = (len(log.user_ids), len(log.item_ids))
     return csr_matrix((np.ones(len(order), np.float32), log.items[order], indptr), shape)
+
+
+def refused_beside(log: Log, refused: Log, train: csr_matrix | None = None) -> csr_matrix:
+    """Ones [users + others, items] at a log of dislikes: rows of the log's users first, then of others.
+
+    Args:
+        train: training [users, items], where those of its users and items alone shall be seen.
+    """
+    position = {user: row for row, user in enumerate(log.user_ids)}
+    row = np.array([position.setdefault(user, len(position)) for user in refused.user_ids], np.int32)
+    every = replace(refused, user_ids=tuple(position), users=row[refused.users])
+    seen = np.ones(len(every.items), np.bool_)
+    if train is not None:
+        users = np.flatnonzero(np.diff(train.indptr))
+        seen = np.isin(every.users, users) & np.isin(every.items, train.indices)
+    return rows_of(every, seen)
 
 
 def _latest(times: NDArray[np.int64], size: int) -> NDArray[np.bool_]:

@@ -124,6 +124,7 @@ class Blend:
         cold_offset: what is added to them, in deviations of a user's scores, by `overall`.
         prior: an item that n users chose is n / (n + prior) its behaviour, the rest what content predicts.
         fade: weight of an item of a history against the one after it; 1 heeds no order.
+        appeal: what an item that is liked a deviation better than others has on top, for every user.
     """
 
     warm: Shares = USUAL
@@ -133,6 +134,7 @@ class Blend:
     cold_offset: float = 0.5
     prior: float = 0.0
     fade: float = 1.0
+    appeal: float = 0.0
 
     @property
     def servable(self) -> bool:

@@ -21,6 +21,7 @@ import numpy as np
 
 from mmrec.encoders.base import Vectors
 from mmrec.errors import StoreError
+from mmrec.model.appeal import Appeal
 from mmrec.model.closed_form import FieldKernel, Smoother
 from mmrec.model.content import ContentPlan
 from mmrec.model.parts import Blend, Compression, ItemEmbeddings, Metric, Shares
@@ -98,6 +99,7 @@ def _arrays(head: Head) -> dict[str, Vectors]:
     return covariances | embeddings | compression | {
         "landmarks": towers.smoother.landmarks, "coefficients": towers.smoother.coefficients,
         "projection": towers.metric.projection, "rows": towers.rows, "correction": towers.correction,
+        "appeal": np.append(towers.appeal.weights, towers.appeal.centre),
     }
 
 
@@ -124,9 +126,11 @@ def _head(config: Mapping[str, Any], ids: list[str], x: Mapping[str, Vectors], p
     d = len(x["projection"].T) + sum(len(x[f"spread_{n}"]) for n in (0, 1)) + 1
     # the rows of heads of before are whole
     compression = Compression(**stored) if stored else Compression.none(d, x["rows"].shape[1] - d)
+    appeal = x.get("appeal", np.zeros(len(x["projection"]) + 1, np.float32))
     towers = TrainedTowers(
         plan, smoother, Metric(x["projection"]), ids, x["rows"], embeddings.base,
         (x["spread_0"], x["spread_1"], x["spread_2"]), Blend(**blend), config["dislike_weight"],
         compression, x.get("correction", np.zeros((len(x["projection"].T), x["rows"].shape[1]), np.float32)),
+        Appeal(appeal[:-1], float(appeal[-1])),
     )
     return Head(towers, embeddings, config["report"])

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mmrec.encoders.base import Vectors, unit
+from mmrec.model.appeal import Appeal
 from mmrec.model.closed_form import Smoother
 from mmrec.model.content import ContentPlan
 from mmrec.model.parts import SHORT, Blend, ByPart, Compression, Metric, split_targets, user_parts
@@ -124,6 +125,7 @@ class TrainedTowers:
         dislike_weight: how strongly dislikes push away.
         compression: of whole rows [n, d + m] to those that are stored.
         correction: of stored rows, from the metric [p, w]; known items have theirs in `rows`.
+        appeal: that content predicts of items; known ones have theirs in `rows`.
     """
 
     plan: ContentPlan
@@ -137,6 +139,7 @@ class TrainedTowers:
     dislike_weight: float
     compression: Compression
     correction: Vectors
+    appeal: Appeal
     trained: bool = field(default=True, init=False)
 
     @cached_property
@@ -158,6 +161,12 @@ class TrainedTowers:
         inputs = whole[:, len(self.compression.items) :]
         return np.hstack([inputs[:, :r], linear, inputs[:, r : r + h], embedded])
 
+    @property
+    def appeals(self) -> Vectors:
+        """About the appeal that rows were made with [n]; zeros if it has no share."""
+        offset, share = sum(self.dims) + 1, np.float32(self.blend.appeal)
+        return self.compression.whole(self.rows)[:, offset] * (1 / share if share else share)
+
     def items(self, content: Vectors, ids: Sequence[str]) -> Vectors:
         """Rows [n, w]: of known items what behaviour taught, of others what their content [n, c] predicts."""
         positions = self.positions(ids)
@@ -166,7 +175,9 @@ class TrainedTowers:
         rows[known] = self.rows[positions[known]]
         new = content[~known]
         metric = self.metric(new)
-        whole = rows_from(self.smoother(new), metric, self.dims, self.blend, cold=True)
+        whole = rows_from(
+            self.smoother(new), metric, self.dims, self.blend, self.appeal(new), cold=True
+        )
         rows[~known] = self.compression.rows(whole) + metric @ self.correction
         rows[~known & ~content.any(axis=1)] = 0.0  # nothing is known of it
         return rows
@@ -243,14 +254,14 @@ class TrainedTowers:
 
 
 def rows_from(
-    targets: Vectors, metric: Vectors, dims: tuple[int, int], blend: Blend, *, cold: bool
+    targets: Vectors, metric: Vectors, dims: tuple[int, int], blend: Blend, appeal: Vectors, *, cold: bool
 ) -> Vectors:
-    """Rows [n, w] from targets [n, t] and metric [n, p] of items that somebody chose, or of cold ones."""
+    """Rows [n, w] from targets [n, t], metric [n, p] and appeal [n] of items that somebody chose, or cold."""
     shares, gain, offset = blend.warm, 1.0, 0.0
     if cold:
         shares, gain, offset = blend.cold, blend.cold_gain, blend.cold_offset
     inputs, linear, embedded = split_targets(targets, dims)
-    offsets = np.full((len(targets), 1), offset, np.float32)
+    offsets = (np.float32(offset) + np.float32(blend.appeal) * appeal)[:, None]  # [n, 1]
     a, b, c = (np.float32(gain * share) for share in shares)
     return np.hstack([a * linear, b * embedded, offsets, c * metric, inputs, metric])
 

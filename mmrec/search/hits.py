@@ -20,6 +20,7 @@ Mask = NDArray[np.bool_]
 Positions = NDArray[np.intp]
 PAIRS = 65_536  # scored at once, so that copies of their vectors stay small when very many rows tie
 SCORES = 4_194_304  # held at once: they fit the cache, and are enough to keep the threads busy
+AT_ONCE = 65_536  # rows of a file that are looked up at most before their memory is given back
 POOL = 8  # times k candidates of a query are kept before they are ranked, which bounds the memory
 LEAST = np.finfo(np.float32).min  # below every score, and above the minus infinity of a hidden one
 
@@ -99,7 +100,7 @@ def best_of_many(
     """
     best = _Best(matrix, queries, k, slack)
     hidden = _Hidden(exclude)
-    size = min(max(1, SCORES // max(1, len(queries))), len(rows))
+    size = min(max(1, SCORES // max(1, len(queries))), len(rows) if matrix.in_memory else AT_ONCE)
     buffer = np.empty(len(queries) * size, np.float32)  # used by all blocks, as fresh memory costs time
     for start in range(0, len(rows), max(1, size)):
         block = rows[start:start + size]

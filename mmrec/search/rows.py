@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from mmrec.encoders.base import Vectors
 from mmrec.errors import StoreError
-from mmrec.search.hits import Positions
+from mmrec.search.hits import AT_ONCE, Positions
 from mmrec.store.files import StoreFiles
 
 if TYPE_CHECKING:
@@ -190,8 +190,12 @@ class Rows:
 
     def scores(self, query: Vectors) -> Vectors:
         """Inner products [n] with a query [d]."""
-        products: Vectors = self._view @ query  # [m, d] @ [d] -> [m]
-        self.storage.looked_up(len(products))
+        products = np.empty(len(self._view), np.float32)
+        size = len(products) if self.in_memory else AT_ONCE
+        for start in range(0, len(products), size or 1):
+            block = slice(start, start + size)
+            np.matmul(self._view[block], query, out=products[block])  # [b, d] @ [d] -> [b]
+            self.storage.looked_up(size)
         return products if self._slots is None else products[self._slots]
 
     def changed(self, changes: Changes, written: Vectors) -> Rows:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from mmrec.errors import DataError, NotFitted
 from mmrec.evaluate.exposure import exposure_of
 from mmrec.evaluate.logs import Log, log_and_refused
-from mmrec.evaluate.splits import rows_of
+from mmrec.evaluate.splits import refused_beside, rows_of
 from mmrec.model.saved import Head
 from mmrec.ranking.request import check_whole
 from mmrec.search.snapshot import Snapshot
@@ -91,12 +91,13 @@ def fit(
         raise NotFitted("warm_start goes on from a trained head, and none serves here: fit without it first")
     version = behaviour.table.frozen().version  # before the log is read: what comes meanwhile is not learned
     log, refused = log_and_refused(behaviour, snapshot.ids)
-    train = rows_of(log, np.ones(len(log.items), np.bool_))
+    train, disliked = rows_of(log, np.ones(len(log.items), np.bool_)), refused_beside(log, refused)
     _check(log, np.diff(train.indptr))
     plan = before.towers.plan if before else snapshot.plan
     model = TwoTower(
         spans=plan.spans, ids=snapshot.ids, ordered=ordered, even=True, guarded=True, seed=seed,
-        device=device, watch=progress, exposure=exposure_of(train.getnnz(axis=0).astype(np.float64), refused),
+        device=device, watch=progress, refused=disliked,
+        exposure=exposure_of(*(one.getnnz(axis=0).astype(np.float64) for one in (train, disliked))),
     )
     if before:
         since = _recorded_since(behaviour, log, catalogue.store.facts.get("fitted_version"))
@@ -113,9 +114,9 @@ def fit(
 
 def _report(model: TwoTower, before: Head | None, log: Log, seconds: float) -> FitReport:
     """The report of a fitted model; a situation that was not judged keeps the verdict of the head before."""
-    kept = {} if before is None else dict(zip(SITUATIONS, before.report["verdicts"], strict=True))
-    found = {name: Verdict.from_dict(one) for name, one in kept.items()} | dict(model.verdicts)
-    verdicts = tuple(found[name] for name in SITUATIONS)
+    kept = [] if before is None else [Verdict.from_dict(one) for one in before.report["verdicts"]]
+    found = {one.situation: one for one in [*kept, *model.verdicts.values()]}
+    verdicts = tuple(found[words] for words in SITUATIONS.values() if words in found)
     return FitReport(
         users=len(log.user_ids), items=len(model.towers.ids), interactions=len(log.items), seconds=seconds,
         warm_start=before is not None, ordered=model.ordered, served=may_serve(verdicts), verdicts=verdicts,

@@ -16,12 +16,14 @@ from mmrec.evaluate.counting import MOST_ITEMS
 from mmrec.evaluate.logs import Setting
 from mmrec.evaluate.metrics import Interval, Values, mean_interval
 from mmrec.model.parts import Blend, Shares
+from mmrec.training.refusals import Met
 from mmrec.training.validation import ItemParts, Parts, ndcgs_of
 
+MET, NDCG = "met", "ndcg@20"
 PLAIN = "content"  # serves where a head would be worse
 SITUATIONS = {
     "warm": "warm items, long history", "short": "warm items, short history", "cold": "cold items",
-    "overall": "all items",
+    "overall": "all items", MET: "what users met, liked above refused",
 }
 STORED = "EASE (stored factors)"
 # The part of a head that is nearest to a baseline, and serves alone where that baseline is better.
@@ -38,12 +40,13 @@ class Verdict:
 
     Attributes:
         situation: in words, one of `SITUATIONS`.
-        head: ndcg@20 of the blend that was chosen.
-        baselines: ndcg@20 of each, by name.
+        head: figure of the blend that was chosen.
+        baselines: figure of each, by name.
         difference: of the head and the best baseline, with its 95% interval over users; None in a verdict
             that was saved before there were intervals.
         serves: shares of the head's parts, or `content` if the head does not serve.
         why: in words.
+        measure: what the figures are.
     """
 
     situation: str
@@ -52,6 +55,7 @@ class Verdict:
     difference: Interval | None = None
     serves: str
     why: str
+    measure: str = NDCG
 
     @property
     def best(self) -> tuple[str, float]:
@@ -61,7 +65,8 @@ class Verdict:
     def because(self, serves: str, why: str) -> Verdict:
         """The same figures with what serves, and a reason that ends with these figures."""
         compared = "head {:.4f}, best baseline {} {:.4f}".format(self.head, *self.best)
-        return replace(self, serves=serves, why=f"{why}; {compared}, difference {self.difference} (ndcg@20)")
+        why = f"{why}; {compared}, difference {self.difference} ({self.measure})"
+        return replace(self, serves=serves, why=why)
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Verdict:
@@ -76,20 +81,24 @@ class Evidence(NamedTuple):
     Attributes:
         parts: scores by each part of the head.
         new: which candidates nobody has chosen.
-        baselines: ndcg@20 of each user [u], by the baseline's name.
+        baselines: figures of each user [u], by the baseline's name: ndcg@20; of `MET`, shares of pairs.
+        met: the question of that name, if it can be asked.
     """
 
     settings: Mapping[str, Setting]
     parts: Mapping[str, Parts]
     new: Mapping[str, NDArray[np.bool_]]
     baselines: Mapping[str, Mapping[str, Values]]
+    met: Met | None = None
 
     def head(self, name: str, blend: Blend) -> Values:
-        """Ndcg@20 [u] of a blend in one setting."""
+        """Figures [u] of a blend in one setting."""
         parts, setting = self.parts[name], self.settings[name]
+        if self.met and name == MET:
+            return self.met.above(parts.among_all(blend, self.new[name]))
         if name == "overall":
             return ndcgs_of(parts.among_all(blend, self.new[name]), setting)
-        return ndcgs_of(parts.mixed(getattr(blend, name)), setting)
+        return ndcgs_of(parts.mixed(getattr(blend, name), blend.appeal), setting)
 
 
 def rivals(n: int) -> list[Baseline]:
@@ -100,27 +109,30 @@ def rivals(n: int) -> list[Baseline]:
 
 def evidence(
     train: csr_matrix, content: Vectors, settings: Mapping[str, Setting], items: ItemParts,
-    before: Shares | None = None,
+    before: Shares | None = None, met: Met | None = None,
 ) -> Evidence:
     """Fits baselines on histories [users, items] and content [items, c], and ranks with them and the head.
 
     Args:
         before: shares of a head that serves already, for a warm start. It is compared with the baselines that
             cost no training, and for EASE with its own linear part, which is EASE's strongest factors.
+        met: what users met, if that is known.
     """
     baselines: Sequence[Baseline] = rivals(len(content)) if before is None else [Popularity(), ContentKNN()]
     for model in baselines:
         model.fit(train, content)
     parts, new, found = {}, {}, {}
-    for name, setting in settings.items():
+    asked = {**settings, **({MET: met.setting} if met else {})}
+    for name, setting in asked.items():
         parts[name], new[name] = items.scores(setting), ~np.isin(setting.candidates, items.known)
+        scores = {one.name: one.score(setting.histories)[:, setting.candidates] for one in baselines}
         found[name] = {
-            one.name: ndcgs_of(one.score(setting.histories)[:, setting.candidates], setting)
-            for one in baselines
+            baseline: met.above(x) if met and name == MET else ndcgs_of(x, setting)
+            for baseline, x in scores.items()
         }
         if before is not None and before.linear:  # else the head's rows do not hold that part
             found[name][STORED] = ndcgs_of(parts[name].mixed(LINEAR), setting)
-    return Evidence(settings, parts, new, found)
+    return Evidence(asked, parts, new, found, met)
 
 
 def judged(
@@ -130,7 +142,8 @@ def judged(
 
     Where a baseline is better than the blend, the part of the head that is nearest to it serves alone, if it
     is better than the blend as well. The head does not serve at all if content kNN ranks all items better,
-    and that by more than chance: the interval of the difference lies below 0.
+    and that by more than chance: the interval of the difference lies below 0. Where it is known what users
+    met and refused, neither happens to a blend that ranks that better, as a log repeats the display.
 
     Args:
         recalibrated: gives a changed blend a new gain and offset of cold items.
@@ -146,9 +159,13 @@ def judged(
     if "overall" in shown.settings:
         found["overall"] = _verdict(shown, "overall", served)
         plain = shown.baselines["overall"][ContentKNN.name]
-        if _difference(shown.head("overall", served), plain).high < 0:
+        if _difference(shown.head("overall", served), plain).high < 0 and not (
+            MET in shown.settings and _figure(shown, served) >= shown.baselines[MET][ContentKNN.name].mean()
+        ):
             why = "plain content ranks all items better than the head, and serves on"
             found = {name: one.because(PLAIN, why) for name, one in found.items()}
+    if MET in shown.settings:
+        found[MET] = _verdict(shown, MET, served)
     return served, found
 
 
@@ -158,6 +175,7 @@ def after_joint(
     """The verdicts on a head whose towers went on learning together, by its ndcg@20 of each user [u]."""
     return {
         name: _compared(shown, name, values[name], f"{one.serves}, then both towers together")
+        if name in values else one
         for name, one in verdicts.items()
     }
 
@@ -180,6 +198,8 @@ def _part_or_blend(shown: Evidence, name: str, blend: Blend, sure: bool) -> tupl
     reached = float(shown.head(name, alone).mean())
     if reached <= verdict.head or not alone.servable:
         return blend, verdict
+    if MET in shown.settings and _figure(shown, alone) < _figure(shown, blend):
+        return blend, verdict.because(verdict.serves, f"{best} is better, but not for what users met")
     why = f"{best} is better than {verdict.serves}, and so is the head's own part like it ({reached:.4f})"
     return alone, verdict.because(_named(part), why)
 
@@ -187,7 +207,8 @@ def _part_or_blend(shown: Evidence, name: str, blend: Blend, sure: bool) -> tupl
 def _verdict(shown: Evidence, name: str, blend: Blend) -> Verdict:
     """The figures of the blend in one setting, and that it serves."""
     calibration = f"cold items x {blend.cold_gain:g} + {blend.cold_offset:g}"
-    serves = calibration if name == "overall" else _named(getattr(blend, name))
+    shares = getattr(blend, name, blend.warm)
+    serves = calibration if name == "overall" else _named(shares, blend.appeal)
     return _compared(shown, name, shown.head(name, blend), serves)
 
 
@@ -199,6 +220,7 @@ def _compared(shown: Evidence, name: str, values: Values, serves: str) -> Verdic
     verdict = Verdict(
         situation=SITUATIONS[name], head=float(values.mean()), difference=difference, why="",
         baselines={one: float(each.mean()) for one, each in baselines.items()}, serves=serves,
+        measure="share of pairs" if name == MET else NDCG,
     )
     best_of_head = "the best blend of the head's parts, though a baseline is better here"
     return verdict.because(verdict.serves, "the head is best" if difference.mean >= 0 else best_of_head)
@@ -208,5 +230,11 @@ def _difference(head: Values, baseline: Values) -> Interval:
     return mean_interval(head - baseline, rng=np.random.Generator(np.random.PCG64(0)))
 
 
-def _named(shares: Shares) -> str:
-    return " + ".join(f"{share:.2f} {name}" for name, share in shares._asdict().items() if share)
+def _named(shares: Shares, appeal: float = 0.0) -> str:
+    named = shares._asdict() | {"appeal": appeal}
+    return " + ".join(f"{share:.2f} {name}" for name, share in named.items() if share)
+
+
+def _figure(shown: Evidence, blend: Blend) -> float:
+    """How well a blend ranks what users met."""
+    return float(shown.head(MET, blend).mean())

@@ -11,27 +11,24 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from mmrec.config import Config
 from mmrec.encoders.base import Vectors
 from mmrec.evaluate.baselines import Baseline, Grid
 from mmrec.evaluate.exposure import Exposure
 from mmrec.model.behaviour import Settings, Start, behaviour_of
 from mmrec.model.closed_form import FieldKernel, Smoother, Spans, smoothed
-from mmrec.model.content import ContentPlan
 from mmrec.model.metric import starting
-from mmrec.model.parts import SHORT, Behaviour, Blend, Compression, embeddings_from, filled, importance
+from mmrec.model.parts import Behaviour, Blend, embeddings_from, filled
 from mmrec.model.saved import Head
-from mmrec.model.towers import TrainedTowers, rows_from
+from mmrec.model.towers import TrainedTowers
 from mmrec.training.guard import Evidence, Verdict, after_joint, evidence, judged, may_serve
-from mmrec.training.tune import ItemRows, calibrated, chosen_blend, weighed_fields, with_metric
+from mmrec.training.item_rows import ItemRows, Learned
+from mmrec.training.refusals import Met, appeal_from, by_refusals, held_out
+from mmrec.training.tune import calibrated, chosen_blend, weighed_fields, with_metric
 from mmrec.training.validation import (
-    MOST_USERS,
     Inner,
     ItemParts,
     columns_of,
-    history_sums,
     inner_split,
-    kept,
     later_settings,
     scores_of,
 )
@@ -40,7 +37,6 @@ Report = Callable[[Mapping[str, Any]], None]
 FEWER = 5  # times fewer epochs on the whole log than on the validation's part, where they go on from it
 MANY = 2_000  # users from which fewer epochs do; a smaller log is learned in full, which takes seconds
 ALIKE = ", by the users who chose the blend, as there are too few others"
-WIDTH = 256  # numbers of a row that are searched, and that a history is read from
 ATTRIBUTE_START = 0.5  # weight of an attribute in the content tower, before any is tried
 
 
@@ -65,6 +61,7 @@ class TwoTower(Baseline):
         since: which interactions of training [nnz] came after that head; the guard judges it by them.
         guarded: whether the blend is compared with baselines and may be changed, as `fit` does.
         exposure: how often items were shown, for which the validation is corrected; None corrects nothing.
+        refused: what users met and refused [users and others, items]; None if nothing is known of it.
     """
 
     name: str = "mmrec"
@@ -80,6 +77,7 @@ class TwoTower(Baseline):
     since: NDArray[np.bool_] | None = None
     guarded: bool = False
     exposure: Exposure | None = None
+    refused: csr_matrix | None = field(default=None, repr=False)
     grid: ClassVar[Grid] = ({},)
     towers: TrainedTowers = field(init=False, repr=False)
     behaviour: Behaviour = field(init=False, repr=False)
@@ -107,50 +105,13 @@ class TwoTower(Baseline):
             start = self._start(self.before, content, hot)
             self.together = bool(self.before.towers.correction.any())
         self.behaviour = self._behaviour(train, content, hot, settings, "training", start)
-        smoother, predicted = self._content_tower(content, hot, self.behaviour, rng)
-        rows = self._item_rows(train, content, hot, self.behaviour, smoother, predicted, blend)
+        tower = self._content_tower(content, hot, self.behaviour, rng)
+        learned = Learned(self.behaviour, *tower, *appeal_from(train, self.refused, content))
+        rows = ItemRows.of(learned, train, content, hot, self._names(hot), blend, self.seed)
         if self.together:
             self.say("both towers")
             rows = rows.together(train, self.settings.towers, seed=self.seed, device=self.device)
         self.towers, self._rows = rows.towers, rows.all
-
-    def _item_rows(
-        self, train: csr_matrix, content: Vectors, hot: NDArray[np.intp], learned: Behaviour,
-        smoother: Smoother, predicted: Vectors, blend: Blend,
-    ) -> ItemRows:
-        """The blended parts as towers, and the rows of all items."""
-        metric = learned.metric(content)
-        targets = learned.trusted(predicted[hot], blend.prior)
-        whole = rows_from(targets, metric[hot], learned.dims, blend, cold=False)
-        new = rows_from(predicted, metric, learned.dims, blend, cold=True)
-        towers = TrainedTowers(
-            ContentPlan(), smoother, learned.metric, self._names(hot), whole, learned.embeddings.base,
-            learned.covariances(metric[hot]), blend, Config().dislike_weight,
-            Compression.none(sum(learned.dims) + 2 + metric.shape[1], sum(learned.dims) + metric.shape[1]),
-            np.zeros((metric.shape[1], whole.shape[1]), np.float32),
-        )
-        compression = self._compression(towers, columns_of(train, hot), np.vstack([whole, new[hot]]))
-        towers = replace(
-            towers, rows=compression.rows(whole), compression=compression,
-            correction=compression.rows(towers.correction),
-        )
-        return ItemRows(towers, hot, compression.rows(new), metric)
-
-    def _compression(self, towers: TrainedTowers, train: csr_matrix, rows: Vectors) -> Compression:
-        """The compression by which users' scores for whole rows [n, d + m] change least.
-
-        The users are those of training, with their whole histories and with short ones.
-        """
-        rng = np.random.Generator(np.random.PCG64(self.seed))
-        some = train[np.sort(rng.permutation(train.shape[0])[:MOST_USERS])]
-        ranks = np.arange(some.nnz) - np.repeat(some.indptr[:-1], np.diff(some.indptr))
-        inputs, fade = towers.remembered(towers.rows), towers.blend.fade
-        histories = some, kept(some, ranks < SHORT)
-        sums = np.vstack([history_sums(one, inputs, fade) for one in histories])
-        lengths = np.concatenate([np.diff(one.indptr) for one in histories])
-        users, searched = towers.vectors(sums, lengths), towers.searched(rows)
-        weights = importance(sums, towers.base, towers.covariances, towers.blend)
-        return Compression.of(searched, users, sums, weights, WIDTH)
 
     def _validated(
         self, train: csr_matrix, content: Vectors, every: NDArray[np.intp], rng: np.random.Generator
@@ -176,17 +137,24 @@ class TwoTower(Baseline):
             content[hot], spans, weights, behaviour, columns, self.settings.ridge, rng
         )
         self.say("blending")
+        asked = held_out(train, inner.train, self.refused, content, rng.spawn(1)[0])
         smoother, predicted = self._content_tower(content, hot, behaviour, rng)
-        items_with = partial(ItemParts.of, hot, behaviour, behaviour.metric(content), predicted)
+        items_with = partial(ItemParts.of, hot, behaviour, behaviour.metric(content), predicted, asked.values)
         blend = chosen_blend(
             items_with, inner.settings, ordered=self.ordered, even=self.even, corrected=bool(self.exposure)
         )
+        items = items_with(blend.prior, blend.fade)
+        if asked.choosing:
+            corrected = bool(self.exposure)
+            blend = by_refusals(asked.choosing, items, blend, corrected=corrected)
+            blend = calibrated(items, inner.settings, blend, even=self.even, corrected=corrected)
         found: Evidence | None = None
         if self.guarded:
-            blend, found = self._guarded(blend, items_with(blend.prior, blend.fade), inner, content)
+            blend, found = self._guarded(blend, items, inner, content, asked.judging)
         if train.shape[0] >= MANY and not self.ordered and may_serve(self.verdicts.values()):
-            rows = self._item_rows(inner.train, content, hot, behaviour, smoother, predicted, blend)
-            self._try_together(rows, inner, found)
+            parts = Learned(behaviour, smoother, predicted, asked.appeal, asked.values)
+            rows = ItemRows.of(parts, inner.train, content, hot, self._names(hot), blend, self.seed)
+            self._try_together(rows, inner, found, asked.judging)
         alike = {name for name, setting in inner.judging.items() if setting is inner.settings[name]}
         self.verdicts = {
             name: replace(one, why=one.why + ALIKE) if name in alike else one
@@ -199,24 +167,27 @@ class TwoTower(Baseline):
         return blend, settings, Start(embeddings, behaviour.metric)
 
     def _guarded(
-        self, blend: Blend, items: ItemParts, inner: Inner, content: Vectors
+        self, blend: Blend, items: ItemParts, inner: Inner, content: Vectors, met: Met | None
     ) -> tuple[Blend, Evidence]:
         """The blend that the guard lets serve, and by what."""
         self.say("comparing with baselines")
-        found = evidence(inner.train, content, inner.judging, items)
+        found = evidence(inner.train, content, inner.judging, items, met=met)
         recalibrated = partial(
             calibrated, items, inner.settings, even=self.even, corrected=bool(self.exposure)
         )
         blend, self.verdicts = judged(found, blend, recalibrated)
         return blend, found
 
-    def _try_together(self, rows: ItemRows, inner: Inner, found: Evidence | None) -> None:
+    def _try_together(
+        self, rows: ItemRows, inner: Inner, found: Evidence | None, met: Met | None
+    ) -> None:
         """Lets both towers learn together if that ranks better for users by whom nothing was chosen."""
         self.say("both towers")
         after = rows.together(inner.train, self.settings.towers, seed=self.seed, device=self.device)
         before, values = rows.found(inner.judging), after.found(inner.judging)
         gains = [values[name].mean() - before[name].mean() for name in values]
-        self.together = float(np.mean(gains)) > 0
+        worse = met is not None and after.above(met).mean() < rows.above(met).mean()
+        self.together = float(np.mean(gains)) > 0 and not worse
         if self.together and found:
             self.verdicts = after_joint(found, self.verdicts, values)
 
@@ -237,7 +208,8 @@ class TwoTower(Baseline):
         self.say("comparing with baselines")
         targets = filled(at >= 0, towers.targets[at[known]], towers.smoother(content[new]))  # [items, t]
         metric, fade = towers.metric(content), towers.blend.fade
-        items = ItemParts(known, targets, metric, towers.base, towers.covariances, fade)
+        appeal = filled(at >= 0, towers.appeals[at[known]], towers.appeal(content[new]))
+        items = ItemParts(known, targets, metric, towers.base, towers.covariances, appeal, fade)
         found = evidence(earlier, content, settings, items, towers.blend.warm)
         blend, self.verdicts = judged(found, towers.blend, lambda changed: changed, sure=True)
         return blend

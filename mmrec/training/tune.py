@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,20 +13,14 @@ from mmrec.encoders.base import Vectors
 from mmrec.evaluate.logs import Setting
 from mmrec.evaluate.metrics import Values, hits_of, ndcg
 from mmrec.evaluate.run import best_candidates
-from mmrec.model.behaviour import learned_towers
 from mmrec.model.closed_form import FieldKernel, Spans, folds_left_out
-from mmrec.model.contrastive import Recipe
 from mmrec.model.parts import USUAL_EMBEDDINGS, USUAL_METRIC, Behaviour, Blend, Metric, Shares
-from mmrec.model.towers import TrainedTowers
 from mmrec.training.validation import (
     ItemParts,
-    Parts,
-    columns_of,
     history_sums,
     metric_ndcg,
     ndcg_of,
     ndcgs_of,
-    scores_of,
 )
 
 CLOSE = 0.99  # of the best figure: what comes as near is as good, and the one nearest to `USUAL` is taken
@@ -83,11 +76,12 @@ def calibrated(
     setting, (gain, offset) = settings["overall"], EVEN if even else LIFTED
     sure = SURE if corrected else 0.0
     parts, new = items.scores(setting), ~np.isin(setting.candidates, items.known)
-    warm, cold = parts.mixed(blend.warm), Parts(*(part[:, new] for part in parts)).mixed(blend.cold)
+    warm, cold = parts.mixed(blend.warm, blend.appeal), parts.of(new).mixed(blend.cold)
+    lift = np.float32(blend.appeal) * parts.appeal[new]
 
     def tried(gain: float, offset: float) -> Values:
         scores = warm.copy()
-        scores[:, new] = np.float32(gain) * cold + np.float32(offset)
+        scores[:, new] = np.float32(gain) * cold + np.float32(offset) + lift
         return ndcgs_of(scores, setting)
 
     by_gain = {
@@ -221,42 +215,3 @@ def _fold_ndcg(sums: Vectors, chosen: csr_matrix, predicted: Vectors) -> float:
     every, nothing = np.arange(len(predicted), dtype=np.int32), csr_matrix(chosen.shape, dtype=np.float32)
     top = best_candidates(sums @ predicted.T, nothing, every, 20)  # [u, r] @ [r, f]
     return float(ndcg(hits_of(top, chosen), np.diff(chosen.indptr)).mean())
-
-
-class ItemRows(NamedTuple):
-    """Towers with what they make of all items.
-
-    Attributes:
-        towers: whose rows are those of the items that somebody chose.
-        hot: positions of these items.
-        new: rows of all items as content alone predicts them [items, w].
-        metric: of all items [items, p].
-    """
-
-    towers: TrainedTowers
-    hot: NDArray[np.intp]
-    new: Vectors
-    metric: Vectors
-
-    @property
-    def all(self) -> Vectors:
-        """Rows of all items [items, w]."""
-        rows = self.new + self.metric @ self.towers.correction
-        rows[self.hot] = self.towers.rows
-        return rows
-
-    def together(self, train: csr_matrix, recipe: Recipe, *, seed: int, device: str | None) -> ItemRows:
-        """The same after both towers have learned together from histories [users, items]."""
-        hot = self.hot
-        return self._replace(towers=learned_towers(
-            columns_of(train, hot), self.towers, self.new[hot], self.metric[hot], recipe, seed=seed,
-            device=device,
-        ))
-
-    def found(self, settings: Mapping[str, Setting]) -> dict[str, Values]:
-        """Ndcg@20 of each user [u] in settings."""
-        rows = self.all
-        return {
-            name: ndcgs_of(scores_of(self.towers, rows, one.histories)[:, one.candidates], one)
-            for name, one in settings.items()
-        }

@@ -66,7 +66,7 @@ def inner_split(
     left = kept(train, ~is_cold & ~found)
     known = np.unique(left.indices).astype(np.int32)
     parts = left, kept(train, found), kept(train, is_cold)
-    users, most = rng.permutation(train.shape[0]), _most_users(train.shape[1])
+    users, most = rng.permutation(train.shape[0]), most_users(train.shape[1])
     first = min(most, -(-2 * len(users) // 3))
     new = np.setdiff1d(chosen, known).astype(np.int32)
 
@@ -105,13 +105,14 @@ def later_settings(
     new = np.setdiff1d(train.indices[since], known).astype(np.int32)
     later = kept(train, since & is_known), kept(train, since & ~is_known)
     asked = np.flatnonzero(np.diff(earlier.indptr) * np.diff(kept(train, since).indptr))
-    some = np.sort(rng.permutation(asked)[: min(MOST_LATER, _most_users(train.shape[1]) // 2)])
+    some = np.sort(rng.permutation(asked)[: min(MOST_LATER, most_users(train.shape[1]) // 2)])
     history, warm, cold = (part[some] for part in (earlier, *later))
     found = _settings_of(history, warm, cold, cold, np.sort(known).astype(np.int32), new)
     return earlier, _enough(found)
 
 
-def _most_users(items: int) -> int:
+def most_users(items: int) -> int:
+    """Users of a question about so many items."""
     return min(MOST_USERS, max(LEAST_USERS, MOST_SCORES // items))
 
 
@@ -164,26 +165,34 @@ def kept(matrix: csr_matrix, mask: NDArray[np.bool_]) -> csr_matrix:
 
 
 class Parts(NamedTuple):
-    """Scores [u, n] of n candidates by each part of a head, each of deviation 1 for every user."""
+    """Scores [u, n] of n candidates by each part of a head, each of deviation 1 for every user.
+
+    `appeal` [n] is the same for all users.
+    """
 
     linear: Vectors
     embeddings: Vectors
     metric: Vectors
+    appeal: Vectors
 
-    def mixed(self, shares: Shares) -> Vectors:
-        """Scores [u, n] with these shares."""
-        scores = np.zeros_like(self.linear)
-        for share, part in zip(shares, self, strict=True):
+    def mixed(self, shares: Shares, appeal: float = 0.0) -> Vectors:
+        """Scores [u, n] with these shares, and the appeal so many times."""
+        scores = np.tile(np.float32(appeal) * self.appeal, (len(self.linear), 1))
+        for share, part in zip(shares, self, strict=False):
             if share:
                 scores += np.float32(share) * part
         return scores
 
+    def of(self, some: NDArray[np.bool_]) -> Parts:
+        """The scores of some candidates, a mask [n]."""
+        linear, embeddings, metric, appeal = (part[..., some] for part in self)
+        return Parts(linear, embeddings, metric, appeal)
+
     def among_all(self, blend: Blend, new: NDArray[np.bool_]) -> Vectors:
         """Scores [u, n] of known items and of those that are new [n], as a blend brings them together."""
-        scores = self.mixed(blend.warm)
-        cold = Parts(*(part[:, new] for part in self)).mixed(blend.cold)
+        scores, cold = self.mixed(blend.warm), self.of(new).mixed(blend.cold)
         scores[:, new] = np.float32(blend.cold_gain) * cold + np.float32(blend.cold_offset)
-        return scores
+        return scores + np.float32(blend.appeal) * self.appeal
 
 
 class ItemParts(NamedTuple):
@@ -195,6 +204,7 @@ class ItemParts(NamedTuple):
         metric: of all items [items, p].
         base: of the item embeddings [h].
         covariances: of the outputs.
+        appeal: of all items [items].
         fade: weight of an item of a history against the one after it.
     """
 
@@ -203,18 +213,19 @@ class ItemParts(NamedTuple):
     metric: Vectors
     base: Vectors
     covariances: ByPart
+    appeal: Vectors
     fade: float = 1.0
 
     @classmethod
     def of(
-        cls, hot: NDArray[np.intp], behaviour: Behaviour, metric: Vectors, predicted: Vectors, prior: float,
-        fade: float,
+        cls, hot: NDArray[np.intp], behaviour: Behaviour, metric: Vectors, predicted: Vectors,
+        appeal: Vectors, prior: float, fade: float,
     ) -> ItemParts:
-        """All items by their metric [items, p] and what content predicts [items, t], hot ones by parts."""
+        """All items by metric [items, p], what content predicts [items, t] and appeal; hot ones by parts."""
         targets = predicted.copy()
         targets[hot] = behaviour.trusted(predicted[hot], prior)
         covariances = behaviour.covariances(metric[hot])
-        return cls(hot, targets, metric, behaviour.embeddings.base, covariances, fade)
+        return cls(hot, targets, metric, behaviour.embeddings.base, covariances, appeal, fade)
 
     def scores(self, setting: Setting) -> Parts:
         """The parts' scores of a setting's candidates for its histories."""
@@ -223,7 +234,8 @@ class ItemParts(NamedTuple):
         sums = history_sums(setting.histories, np.hstack([inputs, self.metric]), self.fade)
         users = user_parts(sums, self.base, self.covariances)
         items = (linear, embedded, self.metric)
-        return Parts(*(u @ x[setting.candidates].T for u, x in zip(users, items, strict=True)))  # [u, n] each
+        a, b, c = (u @ x[setting.candidates].T for u, x in zip(users, items, strict=True))  # [u, n] each
+        return Parts(a, b, c, self.appeal[setting.candidates])
 
 
 def history_sums(histories: csr_matrix, inputs: Vectors, fade: float) -> Vectors:

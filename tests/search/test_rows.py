@@ -76,6 +76,14 @@ def test_some_of_the_numbers_are_a_view(files):
     np.testing.assert_allclose(some.scores(x[0, 1:3]), x[:, 1:3] @ x[0, 1:3], rtol=1e-5)
 
 
+def test_scores_are_those_of_all_rows_however_few_are_read_at_once(files, monkeypatch):
+    monkeypatch.setattr("mmrec.search.rows.AT_ONCE", 3)
+    x = numbers(10)
+    rows = Rows.read(batches(x, np.random.default_rng(1).permutation(10)), x.shape, files)
+    np.testing.assert_allclose(rows.scores(x[0]), x @ x[0], rtol=1e-5)
+    assert Rows.of(x[:0]).scores(x[0]).shape == (0,)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @given(data=st.data())
 def test_after_any_changes_the_rows_are_those_of_a_whole_matrix_and_earlier_ones_stay(kind, data):
