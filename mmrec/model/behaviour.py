@@ -15,7 +15,7 @@ from torch.nn.functional import normalize, pad
 
 from mmrec.encoders.base import Vectors
 from mmrec.model.closed_form import Spans, regressions, truncated_svd
-from mmrec.model.contrastive import Contrast, Net, Recipe, Watch, train
+from mmrec.model.contrastive import Contrast, Net, Recipe, Watch, rows_at, train
 from mmrec.model.metric import learned_metric
 from mmrec.model.parts import SHORT, Behaviour, ItemEmbeddings, Metric
 from mmrec.model.towers import TrainedTowers
@@ -137,15 +137,19 @@ class _EmbeddingTables(Net):
             torch.tensor(x, dtype=torch.float32, device=device or "cpu", requires_grad=True) for x in scaled
         ]
 
+    @property
+    def tables(self) -> Sequence[torch.Tensor]:
+        """Inputs and outputs."""
+        return self.parameters[0], self.parameters[2]
+
     def losses(self, shown: torch.Tensor, columns: torch.Tensor | None, contrast: Contrast) -> torch.Tensor:
         return contrast(self.scores(shown, columns))
 
     def scores(self, shown: torch.Tensor, columns: torch.Tensor | None) -> torch.Tensor:
         """Scores [b, m] of the candidates, which are these columns or all items, for histories [b, m]."""
         inputs, base, outputs, bias = self.parameters
-        bias = bias + self.shown
-        if columns is not None:
-            inputs, outputs, bias = inputs[columns], outputs[columns], bias[columns]
+        inputs, outputs = rows_at(inputs, columns), rows_at(outputs, columns)
+        bias = bias + self.shown if columns is None else (bias + self.shown)[columns]
         weights = normalize(shown, dim=1)
         users = torch.tanh(INPUT_SCALE * weights @ inputs + base)  # [b, m] @ [m, h] -> [b, h]
         return users @ outputs.T + bias  # [b, h] @ [h, m] -> [b, m]
@@ -197,6 +201,11 @@ class _TowersNet(Net):
         self.parameters: Sequence[torch.Tensor] = [held(one).requires_grad_() for one in first]
         self.generator = torch.Generator()
 
+    @property
+    def tables(self) -> Sequence[torch.Tensor]:
+        """The change of each item."""
+        return (self.parameters[1],)
+
     def begin(self, generator: torch.Generator) -> None:
         """Which items count as new is drawn anew in each step."""
         self.generator = generator
@@ -207,7 +216,7 @@ class _TowersNet(Net):
         fresh = torch.rand(shown.shape[1], generator=self.generator).to(shown.device) < NEW  # [m]
         shown = shown * ~fresh  # as nobody has a new item in his history
         before = torch.where(fresh[:, None], self.new[some], self.known[some])  # [m, w]
-        now = before + self.metric[some] @ correction + change[some] * ~fresh[:, None]
+        now = before + self.metric[some] @ correction + rows_at(change, columns) * ~fresh[:, None]
         scores = (FASTER * scale).exp() * self._products(shown, now)
         with torch.no_grad():
             taught = math.exp(SURE) * self._products(shown, before)

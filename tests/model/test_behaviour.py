@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from mmrec.model.appeal import Appeal
 from mmrec.model.behaviour import _TowersNet, learned_towers
 from mmrec.model.closed_form import FieldKernel, Smoother
 from mmrec.model.content import ContentPlan
@@ -37,7 +38,7 @@ def towers_of(content, seed=0):
         Metric(np.eye(c, dtype=np.float32)), [str(i) for i in range(n)], x(n, K + L), x(H),
         (covariance(R), covariance(H + 1), covariance(P)), blend, 0.25,
         Compression(x(R + H + 2 + P, K), x(R + H + 2 + P, K), x(R + H + P, L), x(L, R + H + P)),
-        np.zeros((P, K + L), np.float32),
+        np.zeros((P, K + L), np.float32), Appeal.none(c),
     )
     return towers, x(n, K + L)
 

@@ -9,6 +9,7 @@ from safetensors.numpy import load as unpacked
 from safetensors.numpy import save as packed
 
 from mmrec.errors import StoreError
+from mmrec.model.appeal import Appeal
 from mmrec.model.closed_form import FieldKernel, Smoother
 from mmrec.model.content import ContentPlan
 from mmrec.model.parts import Blend, Compression, ItemEmbeddings, Metric, Shares
@@ -30,8 +31,9 @@ def head():
     towers = TrainedTowers(
         ContentPlan(), Smoother(kernel, x(N, C), x(N, 2 * R + 2 * H + 1)), Metric(x(C, P)),
         [f"i{n}" for n in range(N)], x(N, 2 * (R + H + P) + 2), embeddings.base,
-        (x(R, R), x(H + 1, H + 1), x(P, P)), Blend(warm=Shares(0.2, 0.7, 0.1), cold_gain=1.2), 0.25,
-        Compression.none(R + H + 2 + P, R + H + P), x(P, 2 * (R + H + P) + 2),
+        (x(R, R), x(H + 1, H + 1), x(P, P)),
+        Blend(warm=Shares(0.2, 0.7, 0.1), cold_gain=1.2, appeal=0.5), 0.25,
+        Compression.none(R + H + 2 + P, R + H + P), x(P, 2 * (R + H + P) + 2), Appeal(x(C), 0.3),
     )
     return Head(towers, embeddings, {"served": True})
 
@@ -52,12 +54,14 @@ def test_the_names_in_the_files_are_those_of_heads_that_stores_hold(head):
     assert set(unpacked(files["towers.safetensors"])) == {
         "places_given", "places_base", "places_taken", "places_bias", "spread_0", "spread_1", "spread_2",
         "landmarks", "coefficients", "projection", "rows", "compression_items", "compression_users",
-        "compression_inputs", "compression_restored", "correction",
+        "compression_inputs", "compression_restored", "correction", "appeal",
     }
     config = json.loads(files["config.json"])
     assert set(config) == {"blend", "dislike_weight", "report", "kernel"}
     assert config["blend"]["warm"] == [0.2, 0.7, 0.1]  # linear part, item embeddings, metric
-    assert set(config["blend"]) == {"warm", "short", "cold", "cold_gain", "cold_offset", "prior", "fade"}
+    assert set(config["blend"]) == {
+        "warm", "short", "cold", "cold_gain", "cold_offset", "prior", "fade", "appeal",
+    }
 
 
 def test_a_head_from_before_rows_were_compressed_has_them_whole(head):
@@ -77,8 +81,34 @@ def test_a_head_without_a_file_is_an_error_that_names_it(head, name):
 
 def test_rows_tell_what_they_were_made_of(head):
     targets = np.random.default_rng(2).normal(size=(N, 2 * R + 2 * H + 1)).astype(np.float32)
-    rows = rows_from(targets, np.zeros((N, P), np.float32), (R, H), head.towers.blend, cold=False)
-    np.testing.assert_allclose(replace(head.towers, rows=rows).targets, targets, rtol=1e-5)
+    appeal = np.arange(N, dtype=np.float32)
+    rows = rows_from(targets, np.zeros((N, P), np.float32), (R, H), head.towers.blend, appeal, cold=False)
+    again = replace(head.towers, rows=rows)
+    np.testing.assert_allclose(again.targets, targets, rtol=1e-5)
+    np.testing.assert_allclose(again.appeals, appeal, rtol=1e-5)
+    none = replace(again, blend=replace(again.blend, appeal=0.0))
+    np.testing.assert_array_equal(none.appeals, np.zeros(N))
+
+
+def test_a_new_item_that_content_says_is_liked_scores_higher_for_everybody_by_its_share(head):
+    content = np.random.default_rng(1).normal(size=(2, C)).astype(np.float32)
+    liked = Appeal(head.towers.appeal.weights, head.towers.appeal.centre - 2)
+    towers = head.towers, replace(head.towers, appeal=liked)
+    before, after = (one.items(content, ["", ""]) for one in towers)
+    history = head.towers.remembered(head.towers.rows[:2])
+    user = head.towers.user(history, np.ones(2, np.float32))
+    gained = head.towers.searched(after - before) @ user
+    np.testing.assert_allclose(gained, [1.0, 1.0], rtol=1e-4)  # half a deviation for each of two
+
+
+def test_a_head_from_before_there_was_an_appeal_finds_all_items_alike(head):
+    files = save(head)
+    arrays = {name: x for name, x in unpacked(files["towers.safetensors"]).items() if name != "appeal"}
+    config = json.loads(files["config.json"])
+    del config["blend"]["appeal"]
+    again = load(files | {"towers.safetensors": packed(arrays), "config.json": json.dumps(config)}, "head-1")
+    assert again.towers.blend.appeal == 0
+    assert not again.towers.appeal(np.ones((2, C), np.float32)).any()
 
 
 def test_arrays_that_are_cut_off_or_of_another_type_are_an_error_that_names_the_head(head):

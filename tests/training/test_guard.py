@@ -38,7 +38,10 @@ def scores(wanted, right):
 def asked(who, right):
     """Settings of some users, and the parts' scores for them; `right` says how often each part is."""
     settings = {name: setting(name, WANTED[who]) for name in ("warm", "short", "cold", "overall")}
-    return settings, {name: Parts(*(scores(WANTED[who], one) for one in right)) for name in settings}
+    alike = np.zeros(N, np.float32)
+    return settings, {
+        name: Parts(*(scores(WANTED[who], one) for one in right), appeal=alike) for name in settings
+    }
 
 
 def shown(right, **baselines):
