@@ -9,6 +9,8 @@ from scipy.sparse import csr_matrix
 from scipy.special import log_softmax
 
 from mmrec.errors import DataError
+from mmrec.model import contrastive
+from mmrec.model.behaviour import _EmbeddingTables, _random
 from mmrec.model.behaviour import learned_embeddings as learn
 from mmrec.model.contrastive import (
     LOSSES,
@@ -186,6 +188,35 @@ def test_one_item_tells_the_taste(full):
     said = scores(learned, np.eye(20, dtype=np.float32))
     same = np.arange(20)[:, None] // 10 == np.arange(20)[None] // 10
     assert said[same].mean() > said[~same].mean() + 1
+
+
+def test_a_step_with_few_candidates_changes_the_rows_of_these_alone():
+    seen, items = [], 400
+
+    class Tables(_EmbeddingTables):
+        def losses(self, shown, columns, contrast):
+            seen.append(columns)
+            return super().losses(shown, columns, contrast)
+
+    start = _random(two_tastes(items=items), 8, 0)
+    net = Tables(start, None, None)
+    before = [table.detach().clone() for table in net.tables]
+    recipe = Recipe(full=10, negatives=20, dim=8, epochs=1, learning_rate=0.1)
+    train(two_tastes(users=16, items=items), net, recipe, seed=0)
+    read = torch.unique(torch.cat(seen))
+    assert len(read) < items
+    for table, old in zip(net.tables, before, strict=True):
+        changed = (table != old).any(dim=1).nonzero()[:, 0]
+        assert 0 < len(changed) <= len(read)
+        assert set(changed.tolist()) <= set(read.tolist())
+
+
+def test_a_large_log_has_fewer_epochs_and_one_at_least(monkeypatch):
+    for most, epochs in ((10_000, 30), (15 * 7, 7), (3, 1)):
+        monkeypatch.setattr(contrastive, "MOST_STEPS", most)
+        curve = []
+        learn(two_tastes(), Recipe(**SMALL | {"batch_size": 8}), seed=3, watch=curve.append)
+        assert [one["epoch"] for one in curve] == list(range(1, epochs + 1))
 
 
 def test_a_seed_gives_the_same_and_the_loss_falls():
