@@ -8,20 +8,23 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mmrec.config import Config
     from mmrec.data.files import read_interactions, read_items, write_items
+    from mmrec.data.impressions import Impression, read_impressions
     from mmrec.errors import MmrecError, Rejection
     from mmrec.recommender import Recommender
     from mmrec.types import IngestReport, Interaction, Item, Recommendation
 
 __version__ = "0.1.0"
 __all__ = [
-    "Config", "IngestReport", "Interaction", "Item", "MmrecError", "Recommendation", "Recommender",
-    "Rejection", "__version__", "read_interactions", "read_items", "write_items",
+    "Config", "Impression", "IngestReport", "Interaction", "Item", "MmrecError", "Recommendation",
+    "Recommender", "Rejection", "__version__", "read_impressions", "read_interactions", "read_items",
+    "write_items",
 ]
 
 _HOME = {
-    "Config": "config", "IngestReport": "types", "Interaction": "types", "Item": "types",
-    "MmrecError": "errors", "Recommendation": "types", "Recommender": "recommender", "Rejection": "errors",
-    "read_interactions": "data.files", "read_items": "data.files", "write_items": "data.files",
+    "Config": "config", "Impression": "data.impressions", "IngestReport": "types", "Interaction": "types",
+    "Item": "types", "MmrecError": "errors", "Recommendation": "types", "Recommender": "recommender",
+    "Rejection": "errors", "read_impressions": "data.impressions", "read_interactions": "data.files",
+    "read_items": "data.files", "write_items": "data.files",
 }
 
 

@@ -20,7 +20,7 @@ from mmrec.search.vectors import CONTENT
 from mmrec.store.catalogue import Catalogue
 from mmrec.store.doctor import census, examine, retype
 from mmrec.store.ingest import Intake, Progress
-from mmrec.store.interactions import Interactions
+from mmrec.store.interactions import Interactions, Recorded
 from mmrec.store.open import Store, open_store
 from mmrec.threads import set_threads
 from mmrec.types import ImageSource, IngestReport, Interaction, Item, Recommendation, RecordReport, normal_id
@@ -111,10 +111,9 @@ class Recommender:
             return self.catalogue.table.delete(listed(item_ids, "item_ids"))
 
     def record(
-        self, interactions: Iterable[Interaction | Rejection], *, strict: bool = False,
-        progress: Progress | None = None,
+        self, interactions: Iterable[Recorded], *, strict: bool = False, progress: Progress | None = None
     ) -> RecordReport:
-        """Keeps behaviour; an interaction that is recorded already is not doubled."""
+        """Keeps behaviour, and what was shown; what is recorded already is not doubled."""
         return self.behaviour.record(interactions, strict=strict, progress=progress)
 
     def record_many(self, batches: Sequence[Sequence[Interaction | Rejection]]) -> list[RecordReport]:

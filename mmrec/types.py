@@ -62,14 +62,14 @@ def is_url(image: object) -> bool:
     return isinstance(image, str) and re.match(r"[a-z][a-z0-9+.-]*://", image, re.IGNORECASE) is not None
 
 
-def _check_id(value: object, what: str) -> str:
+def check_id(value: object, what: str) -> str:
+    """The id as it is kept; DataError, which says `what` it is, if it is none."""
     value = normal_id(value)
     if not isinstance(value, str):
         raise DataError(f"{what} must be a string, got {type(value).__name__} {value!r}", field=what)
     if 1 <= len(value) <= MAX_ID and not _UNPRINTABLE.search(value):
         return value
-    got = f"{value[:80]!r} ({len(value)} characters)"
-    raise DataError(f"{what} must be 1 to {MAX_ID} printable characters, got {got}", field=what)
+    raise DataError(f"{what} must be 1 to {MAX_ID} printable characters, got {value[:80]!r}", field=what)
 
 
 @lru_cache(maxsize=4_096)  # names come again with every item
@@ -179,7 +179,7 @@ class Item:
 
     def __post_init__(self) -> None:
         settle = object.__setattr__  # the one moment a frozen value may still be settled
-        settle(self, "item_id", _check_id(self.item_id, "item_id"))
+        settle(self, "item_id", check_id(self.item_id, "item_id"))
         settle(self, "text", _check_text(self.text))
         settle(self, "image", _check_images(self.image))
         settle(self, "attributes", _check_attributes(self.attributes))
@@ -229,8 +229,8 @@ class Interaction:
 
     def __post_init__(self) -> None:
         settle = object.__setattr__
-        settle(self, "user_id", _check_id(self.user_id, "user_id"))
-        settle(self, "item_id", _check_id(self.item_id, "item_id"))
+        settle(self, "user_id", check_id(self.user_id, "user_id"))
+        settle(self, "item_id", check_id(self.item_id, "item_id"))
         settle(self, "kind", _check_kind(self.kind))
         number = isinstance(self.weight, int | float) and not isinstance(self.weight, bool)
         if not (number and 0 <= self.weight <= 2**53):

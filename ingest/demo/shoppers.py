@@ -79,7 +79,7 @@ def shop_around(shopper: Shopper, products: Sequence[Product], dice: Dice) -> It
     A product is seen in proportion to its popularity and to the time that it shared with the shopper.
     """
     likes = affinities(shopper, products)
-    seen = np.array([p.popularity * _shared_days(shopper, p) for p in products])
+    seen = np.array([p.popularity * shared_days(shopper, p) for p in products])
     wanted = min(_appetite(shopper, dice), max(1, int(np.sum(seen > 0)) // 5))
     clicked = dice.sample(seen * likes, wanted)
     for i in clicked:
@@ -130,7 +130,7 @@ def _warmth(like: float, dice: Dice) -> str:
     return "purchase" if u < 0.35 * like else "like" if u < 0.7 * like else "click"
 
 
-def _shared_days(shopper: Shopper, product: Product) -> float:
+def shared_days(shopper: Shopper, product: Product) -> float:
     """Days of the log in which both were there; 0 for a cold product."""
     return max(0.0, (LOG_END - max(shopper.joined, product.added_at)) / timedelta(days=1))
 

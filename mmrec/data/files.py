@@ -74,7 +74,7 @@ def read_items(
             notes.extend(f"{what}: {count:,} times" for what, count in mended.items())
             notes.extend(paths.notes())
 
-    return items(_read(path, rows.ITEM_KEYS, item, paths))
+    return items(read_rows(path, rows.ITEM_KEYS, item, paths))
 
 
 def read_interactions(path: str | Path) -> Iterator[Interaction | Rejection]:
@@ -86,7 +86,7 @@ def read_interactions(path: str | Path) -> Iterator[Interaction | Rejection]:
     Raises:
         DataError: the file as a whole cannot be read: absent, of an unknown kind, damaged.
     """
-    return _read(path, rows.INTERACTION_KEYS, partial(rows.interaction_from_dict, live=False))
+    return read_rows(path, rows.INTERACTION_KEYS, partial(rows.interaction_from_dict, live=False))
 
 
 def write_items(path: str | Path, items: Iterable[Item]) -> int:
@@ -168,9 +168,10 @@ def _readable(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _read(
+def read_rows(
     path: str | Path, keys: Sequence[str], make: Callable[..., T], paths: ImagePaths | None = None
 ) -> Iterator[T | Rejection]:
+    """What is made of each row of a canonical file with these columns, or why it cannot be."""
     path = Path(path)
     numbered = formats.parquet_rows(path, keys) if _is_parquet(path) else formats.json_rows(path)
     with _readable(path), path.open("rb"):  # an absent file is an error of this call, not of the first row

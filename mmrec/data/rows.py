@@ -94,7 +94,7 @@ def interaction_from_dict(row: Row, *, line: int | None = None, live: bool = Tru
     given = checked(row, INTERACTION_KEYS)
     given |= {name: identifier(plain(given[name])) for name in ("user_id", "item_id")}
     if "time" in given:
-        given["time"] = _moment("time", given["time"])
+        given["time"] = moment("time", given["time"])
     return Interaction(**given, line=line, undated=not live and "time" not in given)
 
 
@@ -229,7 +229,7 @@ def _parts(row: Row, paths: ImagePaths | None) -> dict[str, Any]:
         several = given[IMAGE] if isinstance(given[IMAGE], list | tuple) else [given[IMAGE]]
         given[IMAGE] = [_picture(one, paths) for one in several if one not in (None, "", b"")]
     if "added_at" in given:
-        given["added_at"] = _moment("added_at", given["added_at"])
+        given["added_at"] = moment("added_at", given["added_at"])
     return given
 
 
@@ -263,10 +263,10 @@ def _reason(error: Exception) -> str:
 
 def _attribute(name: str, value: Any) -> Any:
     a_time = isinstance(value, date) or (isinstance(value, Mapping) and set(value) == {"datetime"})
-    return _moment(name, value) if a_time else value
+    return moment(name, value) if a_time else value
 
 
-def _moment(name: str, value: Any) -> datetime:
+def moment(name: str, value: Any) -> datetime:
     """A time in UTC from ISO 8601, seconds since 1970, a date (its midnight) or a datetime."""
     if isinstance(value, Mapping) and set(value) == {"datetime"}:
         value = value["datetime"]

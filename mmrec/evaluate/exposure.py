@@ -61,6 +61,15 @@ def exposure_of(chosen: Counts, refused: Counts) -> Exposure | None:
     return Exposure(_weights(np.maximum(chosen, 1.0) ** power, chosen), why)
 
 
+def exposure_by(shown: Counts, chosen: Counts, why: str) -> Exposure:
+    """The exposure of items that were shown so often [items], by what it was told.
+
+    Args:
+        chosen: users who chose each item [items]; it was shown to as many at least.
+    """
+    return Exposure(_weights(np.maximum(np.maximum(shown, chosen), 1.0), chosen), why)
+
+
 def _weights(shown: Counts, chosen: Counts) -> NDArray[np.float32]:
     """Inverse of how often items were shown [items], clipped, of mean 1 over what was chosen."""
     weights = 1 / shown

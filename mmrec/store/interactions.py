@@ -18,8 +18,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mmrec.config import Config, weight_of
+from mmrec.data.impressions import Impression
 from mmrec.errors import DataError, Rejection
 from mmrec.store import schema
+from mmrec.store.impressions import Impressions
 from mmrec.store.open import Store
 from mmrec.store.tables import WRITTEN, KeyedTable, literals
 from mmrec.types import Interaction, RecordReport
@@ -33,6 +35,7 @@ INDEX_CACHE = 24 * 2**20  # bytes; of an index a page at a time is looked up, an
 OLDEST_FIRST = [("time", "ascending"), ("item_id", "ascending")]
 KEEP = timedelta(minutes=1)  # of versions: a click each makes thousands, and a scan is done in seconds
 Rows = Sequence[Mapping[str, Any]]
+Recorded = Interaction | Impression | Rejection
 Weigh = Callable[[pa.Table], NDArray[np.float64]]
 
 
@@ -139,15 +142,15 @@ class Interactions:
 
     def __init__(self, store: Store, config: Config) -> None:
         self.store, self.config = store, config
-        self.table = table_of(store)
+        self.table, self.impressions = table_of(store), Impressions(store)
         self._lock = threading.Lock()
         self._histories, self._popularity = Histories(self.table), Popularity()
 
     def record(
-        self, rows: Iterable[Interaction | Rejection], *, strict: bool = False,
+        self, rows: Iterable[Recorded], *, strict: bool = False,
         progress: Callable[[int], None] | None = None,
     ) -> RecordReport:
-        """Appends interactions; the same user, item, kind and time again is known, not new.
+        """Appends interactions and impressions; the same user, item, kind and time again is known, not new.
 
         What is dated in the future, by a clock that is wrong, is kept and told in the log, and makes no item
         popular.
@@ -159,10 +162,13 @@ class Interactions:
         rejections: list[Rejection] = []
         source = iter(rows)
         while chunk := list(islice(source, CHUNK)):
-            keyed, refused = _parted(chunk)
+            shown = [one for one in chunk if isinstance(one, Impression)]
+            keyed, refused = _parted(one for one in chunk if not isinstance(one, Impression))
             ahead += schema.ahead(one.time for one in keyed.values())
-            new = self._append(keyed) if keyed else 0
-            added, unchanged = added + new, unchanged + len(chunk) - len(refused) - new
+            new, rows_of_pages = self._append(keyed) if keyed else 0, sum(len(one.items) for one in shown)
+            seen = self.impressions.append(shown)
+            added += new + seen
+            unchanged += len(chunk) - len(shown) - len(refused) - new + rows_of_pages - seen
             rejections += refused
             if progress:
                 progress(len(chunk))

@@ -24,6 +24,7 @@ from mmrec.store.catalogue import Catalogue
 from mmrec.store.interactions import Interactions
 from mmrec.training.guard import SITUATIONS, Verdict, may_serve
 from mmrec.training.model import MANY, Report, TwoTower
+from mmrec.training.shown import shown_of, together
 
 WARM = 10  # times fewer epochs of a warm start than of a whole training
 LEAST = 10  # users with two items or more, and items, without which nothing can be validated
@@ -92,12 +93,15 @@ def fit(
     version = behaviour.table.frozen().version  # before the log is read: what comes meanwhile is not learned
     log, refused = log_and_refused(behaviour, snapshot.ids)
     train, disliked = rows_of(log, np.ones(len(log.items), np.bool_)), refused_beside(log, refused)
+    shown = shown_of(behaviour.impressions.shown(snapshot.ids), log)
     _check(log, np.diff(train.indptr))
     plan = before.towers.plan if before else snapshot.plan
     model = TwoTower(
         spans=plan.spans, ids=snapshot.ids, ordered=ordered, even=True, guarded=True, seed=seed,
-        device=device, watch=progress, refused=disliked,
-        exposure=exposure_of(*(one.getnnz(axis=0).astype(np.float64) for one in (train, disliked))),
+        device=device, watch=progress, refused=together(disliked, shown.refused) if shown else disliked,
+        exposure=shown.exposure if shown else exposure_of(
+            *(one.getnnz(axis=0).astype(np.float64) for one in (train, disliked))
+        ),
     )
     if before:
         since = _recorded_since(behaviour, log, catalogue.store.facts.get("fitted_version"))

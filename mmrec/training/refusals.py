@@ -99,7 +99,7 @@ def appeal_from(chosen: csr_matrix, refused: csr_matrix | None, content: Vectors
     """The appeal of items by what users chose and refused [users, items]; all alike if nothing is known."""
     if refused is None:
         return Appeal.none(content.shape[1]), np.zeros(len(content), np.float32)
-    liked, disliked = (one.getnnz(axis=0).astype(np.float64) for one in (chosen, refused))
+    liked, disliked = (np.asarray(one.sum(axis=0), np.float64).ravel() for one in (chosen, refused))
     return appeal_of(liked, disliked, content)
 
 
