@@ -26,6 +26,7 @@ from ingest.telling import (
     tell_notes,
 )
 from mmrec.cli_options import errors_to_exit
+from mmrec.data.impressions import read_impressions
 from mmrec.errors import DataError
 
 
@@ -35,6 +36,7 @@ class Behaviour(StrEnum):
     auto = "auto"
     interactions = "interactions"
     movielens = "movielens"
+    impressions = "impressions"
 
 
 def record(
@@ -62,7 +64,10 @@ def record(
     strict: Strict = False,
     plain: Plain = False,
 ) -> None:
-    """Keep what users did: clicks, purchases, likes, dislikes. Columns that are not named are guessed."""
+    """Keep what users did: clicks, purchases, likes, dislikes. Columns that are not named are guessed.
+
+    With `--format impressions`, what they were shown: rows of user_id, items, propensities and time.
+    """
     _record(**locals())
 
 
@@ -82,6 +87,11 @@ def _record(
         noting = unread if sources[1:] and not strict else None
         given = sources_of(sources, allow_urls=allow_urls, unread=noting)
         noting = unread if given[1:] and not strict else noting
+        if format is Behaviour.impressions:
+            with Recommender.open(store, create=False) as shop, bar(lambda: None) as progress:
+                shown = chain.from_iterable(map(read_impressions, sources))
+                tell(shop.record(shown, strict=strict, progress=progress), plain=plain, unread=unread)
+            return
         with Recommender.open(store, create=False) as shop, bar(lambda: None) as progress:
             logs = open_logs(
                 given, format=format.value, columns=None if columns == LogColumns() else columns,

@@ -48,8 +48,14 @@ def fit(
     curves: Annotated[bool, typer.Option("--curves", help="Print the loss of each epoch too.")] = False,
     plain: Plain = False,
 ) -> None:
-    """Aligns content with behaviour: trains on all recorded wishes; the old head serves until it is done."""
+    """Aligns content with behaviour: trains on all recorded wishes; the old head serves until it is done.
+
+    What `mmrec serve` showed to users whom it knew counts as shown.
+    """
+    from mmrec.monitor.shown import keep_shown
+
     with opened(store) as shop, _status() as progress:
+        keep_shown(shop)
         report = shop.fit(
             warm_start=warm_start, ordered=ordered, epochs=epochs, seed=seed, device=device,
             progress=progress,

@@ -18,6 +18,7 @@ from starlette.types import Receive, Scope, Send
 from mmrec.data.rows import located
 from mmrec.errors import Rejection, UnknownItem
 from mmrec.monitor.impressions import ImpressionLog
+from mmrec.monitor.shown import keep_shown
 from mmrec.recommender import Recommender
 from mmrec.service import errors, models, page_data, uploads
 from mmrec.service.core import Call, Core, Service
@@ -148,6 +149,7 @@ async def fit(request: Request, core: Service, body: models.FitRequest | None = 
     options = body.options() if body else {}
 
     def work(progress: Progress) -> dict[str, Any]:
+        keep_shown(core.shop)
         return core.shop.fit(**options, device=core.settings.device, progress=progress).as_dict()
 
     return Json(core.jobs.start("fit", work, request.scope["mmrec.request_id"]).as_dict(), 202)

@@ -351,6 +351,24 @@ def test_interactions_are_recorded_once(mmrec, shop, red_blue, clicks):
     assert mmrec("record", shop.path, clicks, "--plain").stdout.startswith("0 added, 3 unchanged")
 
 
+def test_what_was_shown_is_recorded_by_its_format(mmrec, open_shop, tmp_path):
+    shown = tmp_path / "shown.jsonl"
+    rows = [{"user_id": "u1", "items": ["a", "b", "c"]}, {"user_id": "u2", "items": []}]
+    shown.write_text("\n".join(json.dumps(row | {"time": "2026-05-01T12:00:00+00:00"}) for row in rows))
+    with open_shop() as shop:
+        result = mmrec("record", shop.path, shown, "--format", "impressions")
+        told = json.loads(result.stdout)
+        assert {name: told[name] for name in ("added", "unchanged", "rejected")} == {
+            "added": 3, "unchanged": 0, "rejected": 1,
+        }
+        assert "1 to 1,000 ids that were shown" in result.stdout + result.stderr
+        assert shop.behaviour.impressions.count() == 3
+        absent = mmrec("record", shop.path, tmp_path / "no.jsonl", "--format", "impressions")
+        assert absent.exit_code != 0
+        assert "does not exist" in absent.stderr
+
+
+
 def test_bad_interactions_are_rejected_and_code_three(mmrec, shop, clicks):
     bad = '{"user_id": "u"}\n{"user_id": "u", "item_id": "x", "weight": -1}\n'
     clicks.write_text(clicks.read_text() + bad)
