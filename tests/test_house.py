@@ -15,7 +15,7 @@ from mmrec import errors
 
 ROOT = Path(mmrec.__file__).parents[1]
 LONGEST, LONGEST_FUNCTION = 300, 45  # lines
-MOST_FILES, MOST_LINES, MOST_LOOSE = 111, 21_200, 9
+MOST_FILES, MOST_LINES, MOST_LOOSE = 119, 21_900, 9
 # A package is one floor, and imports only what lies on it or above it in this list.
 FLOORS = [
     {"mmrec.errors", "mmrec.config", "mmrec.types", "mmrec.threads", "mmrec"},
@@ -161,7 +161,7 @@ def test_importing_mmrec_costs_at_most_three_times_pydantic():
 
 def test_the_public_names_are_all_there_and_few():
     assert mmrec.__all__ == sorted(mmrec.__all__)
-    assert len(mmrec.__all__) == len(set(mmrec.__all__)) <= 12
+    assert len(mmrec.__all__) == len(set(mmrec.__all__)) <= 14
     assert set(dir(mmrec)) == set(mmrec.__all__)
     for name in mmrec.__all__:
         assert getattr(mmrec, name) is not None

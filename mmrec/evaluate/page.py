@@ -66,18 +66,24 @@ def evaluate_shop(
         split = split_of(log, protocol, seed, parts)
     except DataError as error:
         raise DataError(f"{error}. {summary(log)}", field=error.field) from error
-    given = {"spans": snapshot.plan.spans, "ordered": PROTOCOLS[protocol].ordered,
-             "exposure": _exposure(split.train.indices, refused),
-             "refused": None if PROTOCOLS[protocol].ordered else refused_beside(log, refused, split.train)}
+    given = _given(split, log, refused, ordered=PROTOCOLS[protocol].ordered)
     entries = contest(
         split, snapshot.content_by(snapshot.plan), models, progress=progress,
-        heads={name: partial(make, **given) for name, make in heads.items()},
+        heads={name: partial(make, spans=snapshot.plan.spans, **given) for name, make in heads.items()},
         rng=np.random.Generator(np.random.PCG64(seed)),
         groups=values, exposure=_exposure(log.items, refused),
     )
     if page is not None:
         write_page(page, entries, split, added_at=snapshot.facts["added_at"].to_numpy())
     return entries
+
+
+def _given(split: Split, log: Log, refused: Log, *, ordered: bool) -> dict[str, Any]:
+    """What a head is told beside training; nothing of dislikes where these may be later than what is asked."""
+    return {
+        "ordered": ordered, "exposure": _exposure(split.train.indices, refused),
+        "refused": None if ordered else refused_beside(log, refused, split.train),
+    }
 
 
 def _exposure(items: Places, refused: Log) -> Exposure | None:

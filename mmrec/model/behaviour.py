@@ -14,8 +14,9 @@ from scipy.sparse import csr_matrix
 from torch.nn.functional import normalize, pad
 
 from mmrec.encoders.base import Vectors
-from mmrec.model.closed_form import Spans, regressions, truncated_svd
+from mmrec.model.closed_form import regressions, truncated_svd
 from mmrec.model.contrastive import Contrast, Net, Recipe, Watch, rows_at, train
+from mmrec.model.kernel_ridge import Spans
 from mmrec.model.metric import learned_metric
 from mmrec.model.parts import SHORT, Behaviour, ItemEmbeddings, Metric
 from mmrec.model.towers import TrainedTowers

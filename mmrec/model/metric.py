@@ -17,8 +17,8 @@ from scipy.sparse import csr_matrix
 from torch.nn.functional import normalize
 
 from mmrec.encoders.base import Vectors
-from mmrec.model.closed_form import Spans
 from mmrec.model.contrastive import Contrast, Net, Recipe, train
+from mmrec.model.kernel_ridge import Spans
 from mmrec.model.parts import Metric
 
 WHITENING = (0.0, 0.25, 0.5)  # powers of the deviations by which the directions of content may be divided

@@ -22,8 +22,8 @@ import numpy as np
 from mmrec.encoders.base import Vectors
 from mmrec.errors import StoreError
 from mmrec.model.appeal import Appeal
-from mmrec.model.closed_form import FieldKernel, Smoother
 from mmrec.model.content import ContentPlan
+from mmrec.model.kernel_ridge import FieldKernel, Reduction, Smoother
 from mmrec.model.parts import Blend, Compression, ItemEmbeddings, Metric, Shares
 from mmrec.model.towers import TrainedTowers
 
@@ -99,26 +99,33 @@ def _arrays(head: Head) -> dict[str, Vectors]:
     return covariances | embeddings | compression | {
         "landmarks": towers.smoother.landmarks, "coefficients": towers.smoother.coefficients,
         "projection": towers.metric.projection, "rows": towers.rows, "correction": towers.correction,
+        **({"reduction": reduction.directions} if (reduction := towers.smoother.reduction) else {}),
         "appeal": np.append(towers.appeal.weights, towers.appeal.centre),
     }
 
 
 def _config(head: Head) -> dict[str, Any]:
     towers, kernel = head.towers, head.towers.smoother.kernel
+    reduction = towers.smoother.reduction
     return {
         "blend": asdict(towers.blend), "dislike_weight": towers.dislike_weight, "report": head.report,
         "kernel": {
             "spans": {name: [span.start, span.stop] for name, span in kernel.spans.items()},
             "weights": dict(kernel.weights), "widths": dict(kernel.widths),
         },
+        "reduction": reduction and {
+            "spans": {name: [span.start, span.stop] for name, span in reduction.spans.items()},
+            "widths": dict(reduction.widths),
+        },
     }
 
 
 def _head(config: Mapping[str, Any], ids: list[str], x: Mapping[str, Vectors], plan: ContentPlan) -> Head:
-    kernel = config["kernel"]
-    spans = {name: slice(*ends) for name, ends in kernel["spans"].items()}
+    kernel, reduced = config["kernel"], config.get("reduction")
     smoother = Smoother(
-        FieldKernel(spans, kernel["weights"], kernel["widths"]), x["landmarks"], x["coefficients"]
+        FieldKernel(_slices(kernel["spans"]), kernel["weights"], kernel["widths"]),
+        x["landmarks"], x["coefficients"],
+        Reduction(x["reduction"], _slices(reduced["spans"]), reduced["widths"]) if reduced else None,
     )
     embeddings = ItemEmbeddings(*(x[name] for name in EMBEDDINGS))
     blend = config["blend"] | {name: Shares(*config["blend"][name]) for name in ("warm", "short", "cold")}
@@ -134,3 +141,7 @@ def _head(config: Mapping[str, Any], ids: list[str], x: Mapping[str, Vectors], p
         Appeal(appeal[:-1], float(appeal[-1])),
     )
     return Head(towers, embeddings, config["report"])
+
+
+def _slices(ends: Mapping[str, list[int]]) -> dict[str, slice]:
+    return {name: slice(*pair) for name, pair in ends.items()}

@@ -15,8 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from mmrec.encoders.base import Vectors, unit
 from mmrec.model.appeal import Appeal
-from mmrec.model.closed_form import Smoother
 from mmrec.model.content import ContentPlan
+from mmrec.model.kernel_ridge import Smoother
 from mmrec.model.parts import SHORT, Blend, ByPart, Compression, Metric, split_targets, user_parts
 
 

@@ -92,16 +92,12 @@ def fit(
         raise NotFitted("warm_start goes on from a trained head, and none serves here: fit without it first")
     version = behaviour.table.frozen().version  # before the log is read: what comes meanwhile is not learned
     log, refused = log_and_refused(behaviour, snapshot.ids)
-    train, disliked = rows_of(log, np.ones(len(log.items), np.bool_)), refused_beside(log, refused)
-    shown = shown_of(behaviour.impressions.shown(snapshot.ids), log)
+    train = rows_of(log, np.ones(len(log.items), np.bool_))
     _check(log, np.diff(train.indptr))
     plan = before.towers.plan if before else snapshot.plan
     model = TwoTower(
         spans=plan.spans, ids=snapshot.ids, ordered=ordered, even=True, guarded=True, seed=seed,
-        device=device, watch=progress, refused=together(disliked, shown.refused) if shown else disliked,
-        exposure=shown.exposure if shown else exposure_of(
-            *(one.getnnz(axis=0).astype(np.float64) for one in (train, disliked))
-        ),
+        device=device, watch=progress, **_met(behaviour, snapshot, log, refused),
     )
     if before:
         since = _recorded_since(behaviour, log, catalogue.store.facts.get("fitted_version"))
@@ -114,6 +110,18 @@ def fit(
     head = Head(towers, model.behaviour.embeddings, report.as_dict()) if report.served else None
     catalogue.adopt(head, fitted_at=datetime.now(UTC).isoformat(), fitted_version=version)
     return replace(report, seconds=time.perf_counter() - began)
+
+
+def _met(behaviour: Interactions, snapshot: Snapshot, log: Log, refused: Log) -> dict[str, Any]:
+    """What users met and refused, and how often items were shown: by dislikes, else by impressions."""
+    disliked = refused_beside(log, refused)
+    shown = shown_of(behaviour.impressions.shown(snapshot.ids), log)
+    exposure = exposure_of(*(
+        np.bincount(one.items, minlength=len(log.item_ids)).astype(np.float64) for one in (log, refused)
+    ))
+    if shown is None:
+        return {"refused": disliked, "exposure": exposure}
+    return {"refused": together(disliked, shown.refused), "exposure": exposure or shown.exposure}
 
 
 def _report(model: TwoTower, before: Head | None, log: Log, seconds: float) -> FitReport:

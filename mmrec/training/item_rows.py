@@ -16,9 +16,9 @@ from mmrec.evaluate.logs import Setting
 from mmrec.evaluate.metrics import Values
 from mmrec.model.appeal import Appeal
 from mmrec.model.behaviour import learned_towers
-from mmrec.model.closed_form import Smoother
 from mmrec.model.content import ContentPlan
 from mmrec.model.contrastive import Recipe
+from mmrec.model.kernel_ridge import Smoother
 from mmrec.model.parts import SHORT, Behaviour, Blend, Compression, importance
 from mmrec.model.towers import TrainedTowers, rows_from
 from mmrec.training.refusals import Met

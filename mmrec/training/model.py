@@ -15,14 +15,14 @@ from mmrec.encoders.base import Vectors
 from mmrec.evaluate.baselines import Baseline, Grid
 from mmrec.evaluate.exposure import Exposure
 from mmrec.model.behaviour import Settings, Start, behaviour_of
-from mmrec.model.closed_form import FieldKernel, Smoother, Spans, smoothed
+from mmrec.model.kernel_ridge import FieldKernel, Smoother, Spans, smoothed
 from mmrec.model.metric import starting
 from mmrec.model.parts import Behaviour, Blend, embeddings_from, filled
 from mmrec.model.saved import Head
 from mmrec.model.towers import TrainedTowers
-from mmrec.training.guard import Evidence, Verdict, after_joint, evidence, judged, may_serve
+from mmrec.training.guard import MET, Evidence, Verdict, after_joint, evidence, judged, may_serve
 from mmrec.training.item_rows import ItemRows, Learned
-from mmrec.training.refusals import Met, appeal_from, by_refusals, held_out
+from mmrec.training.refusals import Met, Refusals, appeal_from, by_refusals, held_out
 from mmrec.training.tune import calibrated, chosen_blend, weighed_fields, with_metric
 from mmrec.training.validation import (
     Inner,
@@ -82,7 +82,7 @@ class TwoTower(Baseline):
     towers: TrainedTowers = field(init=False, repr=False)
     behaviour: Behaviour = field(init=False, repr=False)
     together: bool = field(default=False, init=False)
-    verdicts: Mapping[str, Verdict] = field(default_factory=dict, init=False, repr=False)
+    verdicts: dict[str, Verdict] = field(default_factory=dict, init=False, repr=False)
     curves: list[Mapping[str, Any]] = field(default_factory=list, init=False, repr=False)
     kernel: FieldKernel = field(init=False, repr=False)
     _rows: Vectors = field(init=False, repr=False)
@@ -145,9 +145,8 @@ class TwoTower(Baseline):
         )
         items = items_with(blend.prior, blend.fade)
         if asked.choosing:
-            corrected = bool(self.exposure)
-            blend = by_refusals(asked.choosing, items, blend, corrected=corrected)
-            blend = calibrated(items, inner.settings, blend, even=self.even, corrected=corrected)
+            blend = by_refusals(asked.choosing, items, blend, corrected=bool(self.exposure))
+            blend = self._calibrated(items, inner, blend)
         found: Evidence | None = None
         if self.guarded:
             blend, found = self._guarded(blend, items, inner, content, asked.judging)
@@ -155,16 +154,21 @@ class TwoTower(Baseline):
             parts = Learned(behaviour, smoother, predicted, asked.appeal, asked.values)
             rows = ItemRows.of(parts, inner.train, content, hot, self._names(hot), blend, self.seed)
             self._try_together(rows, inner, found, asked.judging)
-        alike = {name for name, setting in inner.judging.items() if setting is inner.settings[name]}
-        self.verdicts = {
-            name: replace(one, why=one.why + ALIKE) if name in alike else one
-            for name, one in self.verdicts.items()
-        }
+        self._tell_who_judged(inner, asked)
         at = np.full(len(content), -1)
         at[hot] = np.arange(len(hot))
         new = predicted[every[at[every] < 0]]
         embeddings = embeddings_from(behaviour.embeddings, at[every], new, behaviour.dims)
         return blend, settings, Start(embeddings, behaviour.metric)
+
+    def _tell_who_judged(self, inner: Inner, asked: Refusals) -> None:
+        """Adds to verdicts that the users who judged are those who chose, where they are."""
+        alike = {name for name, setting in inner.judging.items() if setting is inner.settings[name]}
+        alike |= {MET} if asked.judging is asked.choosing else set()
+        self.verdicts |= {
+            name: replace(self.verdicts[name], why=self.verdicts[name].why + ALIKE)
+            for name in alike & set(self.verdicts)
+        }
 
     def _guarded(
         self, blend: Blend, items: ItemParts, inner: Inner, content: Vectors, met: Met | None
@@ -172,11 +176,11 @@ class TwoTower(Baseline):
         """The blend that the guard lets serve, and by what."""
         self.say("comparing with baselines")
         found = evidence(inner.train, content, inner.judging, items, met=met)
-        recalibrated = partial(
-            calibrated, items, inner.settings, even=self.even, corrected=bool(self.exposure)
-        )
-        blend, self.verdicts = judged(found, blend, recalibrated)
+        blend, self.verdicts = judged(found, blend, partial(self._calibrated, items, inner))
         return blend, found
+
+    def _calibrated(self, items: ItemParts, inner: Inner, blend: Blend) -> Blend:
+        return calibrated(items, inner.settings, blend, even=self.even, corrected=bool(self.exposure))
 
     def _try_together(
         self, rows: ItemRows, inner: Inner, found: Evidence | None, met: Met | None

@@ -17,6 +17,7 @@ STEPS, CLOSE = 500, 1e-5  # turns at most, and the change after which there are 
 POSITIONS = 50  # of a page; those below are looked at as often as the last of these
 FEW = 100  # items shown, without which nothing is learned of them
 LEAST = 0.01  # probability that a position is looked at
+COVERED = 0.5  # share of what was chosen that must have been seen being shown
 PRIOR = 2.0  # views of an average item that each item begins with
 Counts = NDArray[np.float64]
 Codes = NDArray[np.intp]
@@ -27,11 +28,12 @@ class Shown(NamedTuple):
 
     Attributes:
         refused: how likely users looked at what they did not choose [users and others, items].
-        exposure: how often items were looked at.
+        exposure: how often items were looked at; None if most of what was chosen was not seen being shown, as
+            where the log is older than the impressions, so that these do not speak for it.
     """
 
     refused: csr_matrix
-    exposure: Exposure
+    exposure: Exposure | None
 
 
 def shown_of(rows: pa.Table, log: Log) -> Shown | None:
@@ -54,7 +56,8 @@ def shown_of(rows: pa.Table, log: Log) -> Shown | None:
     passed.data = np.minimum(passed.data, 1.0).astype(np.float32)  # seen again and again is refused once
     counts = np.bincount(log.items, minlength=n).astype(np.float64)
     why = f"{rows.num_rows:,} items that were shown"
-    return Shown(passed, exposure_by(views.astype(np.float64), counts, why))
+    covered = len(np.unique((users * n + items)[chosen])) >= COVERED * len(log.items)
+    return Shown(passed, exposure_by(views.astype(np.float64), counts, why) if covered else None)
 
 
 def examination(items: Codes, positions: Codes, chosen: NDArray[np.bool_]) -> Counts:

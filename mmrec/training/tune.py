@@ -13,7 +13,7 @@ from mmrec.encoders.base import Vectors
 from mmrec.evaluate.logs import Setting
 from mmrec.evaluate.metrics import Values, hits_of, ndcg
 from mmrec.evaluate.run import best_candidates
-from mmrec.model.closed_form import FieldKernel, Spans, folds_left_out
+from mmrec.model.kernel_ridge import FieldKernel, Spans, folds_left_out
 from mmrec.model.parts import USUAL_EMBEDDINGS, USUAL_METRIC, Behaviour, Blend, Metric, Shares
 from mmrec.training.validation import (
     ItemParts,

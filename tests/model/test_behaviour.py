@@ -8,9 +8,9 @@ import torch
 
 from mmrec.model.appeal import Appeal
 from mmrec.model.behaviour import _TowersNet, learned_towers
-from mmrec.model.closed_form import FieldKernel, Smoother
 from mmrec.model.content import ContentPlan
 from mmrec.model.contrastive import Recipe
+from mmrec.model.kernel_ridge import FieldKernel, Smoother
 from mmrec.model.parts import Blend, Compression, Metric, Shares
 from mmrec.model.towers import TrainedTowers
 

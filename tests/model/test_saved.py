@@ -10,8 +10,8 @@ from safetensors.numpy import save as packed
 
 from mmrec.errors import StoreError
 from mmrec.model.appeal import Appeal
-from mmrec.model.closed_form import FieldKernel, Smoother
 from mmrec.model.content import ContentPlan
+from mmrec.model.kernel_ridge import FieldKernel, Smoother, smoothed
 from mmrec.model.parts import Blend, Compression, ItemEmbeddings, Metric, Shares
 from mmrec.model.saved import Head, load, save
 from mmrec.model.towers import TrainedTowers, rows_from
@@ -57,7 +57,7 @@ def test_the_names_in_the_files_are_those_of_heads_that_stores_hold(head):
         "compression_inputs", "compression_restored", "correction", "appeal",
     }
     config = json.loads(files["config.json"])
-    assert set(config) == {"blend", "dislike_weight", "report", "kernel"}
+    assert set(config) == {"blend", "dislike_weight", "report", "kernel", "reduction"}
     assert config["blend"]["warm"] == [0.2, 0.7, 0.1]  # linear part, item embeddings, metric
     assert set(config["blend"]) == {
         "warm", "short", "cold", "cold_gain", "cold_offset", "prior", "fade", "appeal",
@@ -99,6 +99,16 @@ def test_a_new_item_that_content_says_is_liked_scores_higher_for_everybody_by_it
     user = head.towers.user(history, np.ones(2, np.float32))
     gained = head.towers.searched(after - before) @ user
     np.testing.assert_allclose(gained, [1.0, 1.0], rtol=1e-4)  # half a deviation for each of two
+
+
+def test_a_content_tower_of_reduced_fields_predicts_the_same_after_saving(head):
+    content = np.random.default_rng(1).normal(size=(60, C)).astype(np.float32)
+    targets = np.random.default_rng(2).normal(size=(60, 2 * R + 2 * H + 1)).astype(np.float32)
+    kernel = head.towers.smoother.kernel
+    smoother, _ = smoothed(kernel, content, targets, 0.1, 20, np.random.default_rng(0))
+    again = load(save(head._replace(towers=replace(head.towers, smoother=smoother))), "head-1")
+    assert again.towers.smoother.reduction is not None
+    np.testing.assert_array_equal(again.towers.smoother(content), smoother(content))
 
 
 def test_a_head_from_before_there_was_an_appeal_finds_all_items_alike(head):

@@ -69,6 +69,15 @@ def test_exposure_is_how_often_items_were_looked_at():
     assert np.corrcoef(np.log(found.exposure.weights), -np.log(display))[0, 1] > 0.9
 
 
+def test_impressions_of_a_small_part_of_the_log_tell_no_exposure():
+    rows, log, _, _ = shop()
+    users = rows["user_id"].to_pylist()
+    few = rows.filter(pa.array([int(user[1:]) < USERS // 3 for user in users]))
+    found = shown_of(few, log)
+    assert found.exposure is None
+    assert found.refused.nnz
+
+
 def test_what_was_chosen_is_never_refused_and_the_top_more_than_the_bottom():
     rows, log, _, _ = shop()
     passed = shown_of(rows, log).refused
