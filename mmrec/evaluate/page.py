@@ -79,7 +79,7 @@ def evaluate_shop(
 
 
 def _given(split: Split, log: Log, refused: Log, *, ordered: bool) -> dict[str, Any]:
-    """What a head is told beside training; nothing of dislikes where these may be later than what is asked."""
+    """What a head is told beside training; no dislikes where they may be later than what is asked."""
     return {
         "ordered": ordered, "exposure": _exposure(split.train.indices, refused),
         "refused": None if ordered else refused_beside(log, refused, split.train),

@@ -131,10 +131,8 @@ class TwoTower(Baseline):
         epochs = self.settings.metric.epochs if behaviour is learned else 0
         settings = replace(self.settings, metric=replace(self.settings.metric, epochs=epochs))
         self.say("weighing fields")
-        # Fields as wide as an embedding weigh 1 to begin with, features of attributes less.
-        weights = {name: 1.0 if s.stop - s.start > 64 else ATTRIBUTE_START for name, s in spans.items()}
         self.kernel = weighed_fields(
-            content[hot], spans, weights, behaviour, columns, self.settings.ridge, rng
+            content[hot], spans, _first_weights(spans), behaviour, columns, self.settings.ridge, rng
         )
         self.say("blending")
         asked = held_out(train, inner.train, self.refused, content, rng.spawn(1)[0])
@@ -265,3 +263,8 @@ class TwoTower(Baseline):
         )
         is_hot = np.isin(np.arange(len(content)), hot)
         return smoother, filled(is_hot, left_out, smoother(content[~is_hot]))
+
+
+def _first_weights(spans: Spans) -> dict[str, float]:
+    """Fields as wide as an embedding weigh 1 to begin with, features of attributes less."""
+    return {name: 1.0 if s.stop - s.start > 64 else ATTRIBUTE_START for name, s in spans.items()}
