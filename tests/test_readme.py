@@ -1,6 +1,7 @@
 """The README stays true: its commands and its Python run, word for word, on a small shop."""
 
 import csv
+import json
 import re
 import shlex
 from datetime import UTC, datetime
@@ -53,6 +54,9 @@ def folder(tmp_path, monkeypatch):
         Interaction(user_id=f"u{n}", item_id=items[(n + 5 * step) % 12].item_id, time=clicked)
         for n in range(24) for step in range(6)
     ])
+    pages = [{"user_id": f"u{n}", "items": [f"B{1 + (n + i) % 12:02d}" for i in range(4)]} for n in range(24)]
+    when = {"time": clicked.isoformat()}
+    (tmp_path / "shown.jsonl").write_text("\n".join(json.dumps(page | when) for page in pages))
     return tmp_path
 
 

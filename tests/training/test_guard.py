@@ -13,7 +13,19 @@ from mmrec.evaluate.logs import Setting
 from mmrec.evaluate.metrics import Interval
 from mmrec.model.parts import Blend, Shares
 from mmrec.training import guard
-from mmrec.training.guard import LINEAR, METRIC, PLAIN, STORED, Evidence, Verdict, judged, may_serve, rivals
+from mmrec.training.guard import (
+    LINEAR,
+    MET,
+    METRIC,
+    PLAIN,
+    STORED,
+    Evidence,
+    Verdict,
+    judged,
+    may_serve,
+    rivals,
+)
+from mmrec.training.refusals import Met
 from mmrec.training.tune import chosen_blend
 from mmrec.training.validation import Parts, ndcgs_of
 
@@ -127,6 +139,45 @@ def test_a_head_that_is_worse_than_plain_content_by_chance_serves():
     assert verdicts["overall"].head < verdicts["overall"].best[1]
     assert verdicts["overall"].difference.low < 0 < verdicts["overall"].difference.high
     assert may_serve(verdicts.values())
+
+
+def with_met(evidence, right, **baselines):
+    """The same evidence, and of what users met how often each part and baseline is right."""
+    wanted = WANTED["judging"]
+    liked = setting(MET, wanted)
+    against = csr_matrix((np.ones(USERS), ((wanted + 1) % N, np.arange(USERS))), (N, USERS)).T.tocsr()
+    met = Met(liked, against.astype(np.float32))
+    found = {
+        called.replace("_", " "): met.above(scores(wanted, share)) for called, share in baselines.items()
+    }
+    parts = Parts(*(scores(wanted, one) for one in right), appeal=np.zeros(N, np.float32))
+    return evidence._replace(
+        settings={**evidence.settings, MET: liked}, parts={**evidence.parts, MET: parts},
+        new={**evidence.new, MET: np.zeros(N, bool)}, baselines={**evidence.baselines, MET: found}, met=met,
+    )
+
+
+def test_no_part_takes_over_that_ranks_what_users_met_worse():
+    blend = chosen()
+    plain = shown((0.9, 0.4, 0.2), EASE=0.9, content_kNN=0.1)
+    met = with_met(plain, (0.2, 0.9, 0.2), EASE=0.3, content_kNN=0.3)
+    served, verdicts = judged(met, blend, lambda one: one)
+    assert served.warm == blend.warm
+    assert "EASE is better, but not for what users met" in verdicts["warm"].why
+    met = verdicts[MET]
+    assert (met.situation, met.measure) == ("what users met, liked above refused", "share of pairs")
+    assert "(share of pairs)" in met.why
+    assert met.head > met.baselines["EASE"]
+    served, _ = judged(with_met(plain, (0.9, 0.4, 0.2), EASE=0.9, content_kNN=0.1), blend, lambda one: one)
+    assert served.warm == LINEAR
+
+
+def test_plain_content_does_not_push_a_head_out_that_ranks_better_what_users_met():
+    plain = shown((0.1, 0.3, 0.1), content_kNN=0.9)
+    _, verdicts = judged(with_met(plain, (0.1, 0.9, 0.1), content_kNN=0.4), chosen(), lambda one: one)
+    assert may_serve(verdicts.values())
+    _, verdicts = judged(with_met(plain, (0.1, 0.3, 0.1), content_kNN=0.9), chosen(), lambda one: one)
+    assert not may_serve(verdicts.values())
 
 
 def test_only_what_there_is_evidence_of_is_judged():
