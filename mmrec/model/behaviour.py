@@ -51,7 +51,7 @@ class Settings:
     most_regressed: int = 8_000
     recipe: Recipe = field(default_factory=Recipe)
     metric: Recipe = field(default_factory=lambda: Recipe(dim=384, epochs=4, learning_rate=5e-4, kept=0.7))
-    towers: Recipe = field(default_factory=lambda: Recipe(epochs=3, learning_rate=1e-4))
+    towers: Recipe = field(default_factory=lambda: Recipe(epochs=3, most_steps=1_000, learning_rate=1e-4))
     ridge: float = 0.15
     landmarks: int = 4_096
 

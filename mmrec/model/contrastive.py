@@ -70,7 +70,6 @@ def presence(counts: torch.Tensor, users: int, batch: int, negatives: int) -> to
 Watch = Callable[[Mapping[str, float]], None]
 USUAL_SIZE = 100  # items of a history at which a user counts 1
 LEAST_STEPS = 20  # of an epoch: a small shop has smaller batches, or it would learn nothing in so few
-MOST_STEPS = 4_000  # of a training, by which a large log has taught what it can, whatever its epochs
 TAUGHT = 2.0  # weight of a teacher's choices against those of the user
 NEXT = 10  # items after the cut that are to be found, where order counts
 
@@ -82,7 +81,8 @@ class Recipe:
     Attributes:
         loss: a name in `LOSSES`.
         dim: of the towers' vectors, h.
-        epochs: passes over all users; fewer where they would take more than `MOST_STEPS` steps.
+        epochs: passes over all users; fewer where they would take more than `most_steps`.
+        most_steps: by which a large log has taught what it can.
         learning_rate: of Adam at the start; it falls to 0 along a cosine.
         batch_size: users of a step at most.
         kept: share of a history that a step shows; the rest is to be found.
@@ -99,6 +99,7 @@ class Recipe:
     loss: str = "contrastive"
     dim: int = 200
     epochs: int = 20
+    most_steps: int = 4_000
     learning_rate: float = 2e-3
     batch_size: int = 256
     kept: float = 0.5
@@ -162,7 +163,7 @@ def train(
     objective = _Objective(histories, users, recipe, size, generator, device)
     optimisers = _optimisers(net, recipe, sampled=objective.log_q is not None)
     each = math.ceil(len(users) / size)  # steps of an epoch
-    epochs = min(recipe.epochs, max(1, MOST_STEPS // max(each, 1)))
+    epochs = min(recipe.epochs, max(1, recipe.most_steps // max(each, 1)))
     schedules = [torch.optim.lr_scheduler.CosineAnnealingLR(one, max(epochs * each, 1)) for one in optimisers]
     began = time.perf_counter()
     for epoch in range(1, epochs + 1 if len(users) else 1):

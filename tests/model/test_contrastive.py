@@ -9,7 +9,6 @@ from scipy.sparse import csr_matrix
 from scipy.special import log_softmax
 
 from mmrec.errors import DataError
-from mmrec.model import contrastive
 from mmrec.model.behaviour import _EmbeddingTables, _random
 from mmrec.model.behaviour import learned_embeddings as learn
 from mmrec.model.contrastive import (
@@ -211,12 +210,11 @@ def test_a_step_with_few_candidates_changes_the_rows_of_these_alone():
         assert set(changed.tolist()) <= set(read.tolist())
 
 
-def test_a_large_log_has_fewer_epochs_and_one_at_least(monkeypatch):
-    for most, epochs in ((10_000, 30), (15 * 7, 7), (3, 1)):
-        monkeypatch.setattr(contrastive, "MOST_STEPS", most)
-        curve = []
-        learn(two_tastes(), Recipe(**SMALL | {"batch_size": 8}), seed=3, watch=curve.append)
-        assert [one["epoch"] for one in curve] == list(range(1, epochs + 1))
+@pytest.mark.parametrize(("most", "epochs"), [(10_000, 30), (15 * 7, 7), (3, 1)])
+def test_a_large_log_has_fewer_epochs_and_one_at_least(most, epochs):
+    curve = []
+    learn(two_tastes(), Recipe(**SMALL | {"batch_size": 8}, most_steps=most), seed=3, watch=curve.append)
+    assert [one["epoch"] for one in curve] == list(range(1, epochs + 1))
 
 
 def test_a_seed_gives_the_same_and_the_loss_falls():
