@@ -89,7 +89,7 @@ def _record(
         noting = unread if given[1:] and not strict else noting
         if format is Behaviour.impressions:
             with Recommender.open(store, create=False) as shop, bar(lambda: None) as progress:
-                shown = chain.from_iterable(map(read_impressions, sources))
+                shown = chain.from_iterable(read_impressions(one.path) for one in given)
                 tell(shop.record(shown, strict=strict, progress=progress), plain=plain, unread=unread)
             return
         with Recommender.open(store, create=False) as shop, bar(lambda: None) as progress:

@@ -23,7 +23,7 @@ from mmrec.encoders.base import Vectors
 from mmrec.errors import StoreError
 from mmrec.model.appeal import Appeal
 from mmrec.model.content import ContentPlan
-from mmrec.model.kernel_ridge import FieldKernel, Reduction, Smoother
+from mmrec.model.kernel_ridge import FieldKernel, Reduction, Smoother, Spans
 from mmrec.model.parts import Blend, Compression, ItemEmbeddings, Metric, Shares
 from mmrec.model.towers import TrainedTowers
 
@@ -110,13 +110,10 @@ def _config(head: Head) -> dict[str, Any]:
     return {
         "blend": asdict(towers.blend), "dislike_weight": towers.dislike_weight, "report": head.report,
         "kernel": {
-            "spans": {name: [span.start, span.stop] for name, span in kernel.spans.items()},
+            "spans": _ends(kernel.spans),
             "weights": dict(kernel.weights), "widths": dict(kernel.widths),
         },
-        "reduction": reduction and {
-            "spans": {name: [span.start, span.stop] for name, span in reduction.spans.items()},
-            "widths": dict(reduction.widths),
-        },
+        "reduction": reduction and {"spans": _ends(reduction.spans), "widths": dict(reduction.widths)},
     }
 
 
@@ -141,6 +138,10 @@ def _head(config: Mapping[str, Any], ids: list[str], x: Mapping[str, Vectors], p
         Appeal(appeal[:-1], float(appeal[-1])),
     )
     return Head(towers, embeddings, config["report"])
+
+
+def _ends(spans: Spans) -> dict[str, list[int]]:
+    return {name: [span.start, span.stop] for name, span in spans.items()}
 
 
 def _slices(ends: Mapping[str, list[int]]) -> dict[str, slice]:
