@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from mmrec.check.findings import SHOWN, Finding, Row, found
 from mmrec.check.items import id_key
+from mmrec.evaluate.logs import usual_most
 from mmrec.evaluate.metrics import gini
 from mmrec.search.snapshot import Snapshot
 from mmrec.store.interactions import Interactions, key_of
@@ -148,10 +149,7 @@ def bots(acts: Acts, dated: Acts) -> Iterator[Finding]:
     n, m = len(acts.users), len(acts.user_ids)
     counts, why = np.bincount(acts.users, minlength=m), dict[int, str]()
     busiest, awake = _paces(dated, m)
-    often, fast = (
-        max(2 * FEWEST, TIMES * float(np.quantile(one, NEARLY)))
-        for one in (counts, np.append(busiest[busiest > 0], 0))
-    )
+    often, fast = usual_most(counts), usual_most(busiest)
     for user in np.flatnonzero(counts >= FEWEST).tolist():
         if counts[user] > often:
             why[user] = "far more than others"

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 
 Places = NDArray[np.int32]
 
+USUAL, TIMES, FEWEST = 0.95, 10, 100  # quantile of users, times of what they have, and items at least
+
 
 @dataclass(frozen=True, slots=True)
 class Log:
@@ -34,7 +36,7 @@ class Log:
     Attributes:
         user_ids: of all users; a position in it is a user.
         item_ids: of all items of the catalogue; a position in it is an item.
-        users, items: of each interaction [n].
+        users, items: of each interaction [n], in the order of users.
         times: microseconds since 1970 of each interaction [n].
     """
 
@@ -133,6 +135,27 @@ def log_of_positions(
     order = order[np.sort(np.unique(keys, return_index=True)[1])]  # the first of each pair, in order of time
     positions = who[order].astype(np.int32), what[order].astype(np.int32)
     return Log(tuple(user_ids), tuple(item_ids), *positions, when[order])
+
+
+def usual_most(counts: NDArray[Any]) -> int:
+    """More interactions than any ordinary user has: so many times what nearly all have.
+
+    Args:
+        counts: interactions of each user [users]; those without any do not count.
+    """
+    some = counts[counts > 0]
+    return max(FEWEST, int(TIMES * np.quantile(some, USUAL))) if len(some) else FEWEST
+
+
+def bounded(log: Log) -> Log:
+    """A log in which no user has more than `usual_most` items: of those who have, their latest.
+
+    So one account, be it a bot's, a reseller's or a family's, weighs no more than that in what is learned.
+    """
+    counts = np.bincount(log.users, minlength=len(log.user_ids))
+    later = np.cumsum(counts)[log.users] - 1 - np.arange(len(log.users))  # [n], of the same user
+    kept = later < usual_most(counts)
+    return replace(log, users=log.users[kept], items=log.items[kept], times=log.times[kept])
 
 
 def check_log(log: Log, recorded: int, *, by_time: bool = False) -> None:

@@ -155,6 +155,16 @@ async def fit(request: Request, core: Service, body: models.FitRequest | None = 
     return Json(core.jobs.start("fit", work, request.scope["mmrec.request_id"]).as_dict(), 202)
 
 
+@router.post("/check", status_code=202, response_model=models.JobShown)
+async def check(request: Request, core: Service) -> Response:
+    """Starts to look for what would mislead a training; the job's result is the report."""
+    def work(progress: Progress) -> dict[str, Any]:
+        progress({"stage": "reading the data"})
+        return core.shop.check().as_dict()
+
+    return Json(core.jobs.start("check", work, request.scope["mmrec.request_id"]).as_dict(), 202)
+
+
 @router.get("/jobs/{job_id}", response_model=models.JobShown)
 async def get_job(core: Service, job_id: str) -> Response:
     """A job: its state, its progress, and its result or error."""

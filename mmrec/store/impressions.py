@@ -20,6 +20,9 @@ SCHEMA = pa.schema([
     ("propensity", pa.float64()),  # null if it is not known
     ("time", TIME),
 ])
+SHOWN = pa.schema([  # as a fit reads them
+    ("user_id", pa.string()), ("item", pa.int32()), ("position", pa.int32()), ("propensity", pa.float64()),
+])
 
 
 class Impressions:
@@ -51,13 +54,13 @@ class Impressions:
         return self.table.count() if KeyedTable.exists(self.store.files, NAME) else 0
 
     def shown(self, item_ids: Sequence[str]) -> pa.Table:
-        """`user_id`, `item` (its position in the ids) and `position` of what was shown of these items."""
+        """What was shown of these items: `user_id`, `item` (its position in the ids), `position`, `propensity`."""
+        columns = [*SHOWN.names]
         if not self.count():
-            return pa.table({"user_id": pa.array([], pa.string()), "item": pa.array([], pa.int32()),
-                             "position": pa.array([], pa.int32())})
-        rows = self.table.scan(["user_id", "item_id", "position"])
+            return SHOWN.empty_table()
+        rows = self.table.scan(["user_id", "item_id", *columns[2:]])
         items = pc.index_in(rows["item_id"], value_set=pa.array(item_ids, pa.string()))
-        rows = rows.append_column("item", items).select(["user_id", "item", "position"])
+        rows = rows.append_column("item", items).select(columns)
         return rows.filter(pc.is_valid(rows["item"]))
 
 

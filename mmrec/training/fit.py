@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from mmrec.errors import DataError, NotFitted
 from mmrec.evaluate.exposure import exposure_of
-from mmrec.evaluate.logs import Log, log_and_refused
+from mmrec.evaluate.logs import Log, bounded, log_and_refused
 from mmrec.evaluate.splits import refused_beside, rows_of
 from mmrec.model.saved import Head
 from mmrec.ranking.request import check_whole
@@ -37,6 +37,7 @@ class FitReport:
     Attributes:
         users, items: with interactions.
         interactions: that were learned from, one for each user and item.
+        left_out: earlier ones of users who have far more than others, as `bounded` leaves them out.
         seconds: wall time.
         warm_start: whether it went on from the head before.
         ordered: whether it learned which items come next in a history.
@@ -51,6 +52,7 @@ class FitReport:
     users: int
     items: int
     interactions: int
+    left_out: int
     seconds: float
     warm_start: bool
     ordered: bool
@@ -91,20 +93,21 @@ def fit(
     if warm_start and before is None:
         raise NotFitted("warm_start goes on from a trained head, and none serves here: fit without it first")
     version = behaviour.table.frozen().version  # before the log is read: what comes meanwhile is not learned
-    log, refused = log_and_refused(behaviour, snapshot.ids)
+    whole, refused = log_and_refused(behaviour, snapshot.ids)
+    log = bounded(whole)
     train = rows_of(log, np.ones(len(log.items), np.bool_))
     _check(log, np.diff(train.indptr))
     plan = before.towers.plan if before else snapshot.plan
     model = TwoTower(
         spans=plan.spans, ids=snapshot.ids, ordered=ordered, even=True, guarded=True, seed=seed,
-        device=device, watch=progress, **_met(behaviour, snapshot, log, refused),
+        device=device, watch=progress, **_met(behaviour, snapshot, whole, refused),
     )
     if before:
         since = _recorded_since(behaviour, log, catalogue.store.facts.get("fitted_version"))
         model = replace(refining(before, model, train.shape[0]), since=since)
     model = model if epochs is None else _with_epochs(model, epochs)
     model.fit(train, snapshot.content_by(plan))
-    report = _report(model, before, log, time.perf_counter() - began)
+    report = _report(model, before, log, len(whole.items), time.perf_counter() - began)
     model.say("writing vectors")
     towers = replace(model.towers, plan=plan, dislike_weight=catalogue.config.dislike_weight)
     head = Head(towers, model.behaviour.embeddings, report.as_dict()) if report.served else None
@@ -124,14 +127,16 @@ def _met(behaviour: Interactions, snapshot: Snapshot, log: Log, refused: Log) ->
     return {"refused": together(disliked, shown.refused), "exposure": exposure or shown.exposure}
 
 
-def _report(model: TwoTower, before: Head | None, log: Log, seconds: float) -> FitReport:
+def _report(
+    model: TwoTower, before: Head | None, log: Log, recorded: int, seconds: float
+) -> FitReport:
     """The report of a fitted model; a situation that was not judged keeps the verdict of the head before."""
     kept = [] if before is None else [Verdict.from_dict(one) for one in before.report["verdicts"]]
     found = {one.situation: one for one in [*kept, *model.verdicts.values()]}
     verdicts = tuple(found[words] for words in SITUATIONS.values() if words in found)
     return FitReport(
-        users=len(log.user_ids), items=len(model.towers.ids), interactions=len(log.items), seconds=seconds,
-        warm_start=before is not None, ordered=model.ordered, served=may_serve(verdicts), verdicts=verdicts,
+        users=len(log.user_ids), items=len(model.towers.ids), interactions=len(log.items),
+        left_out=recorded - len(log.items), seconds=seconds, warm_start=before is not None, ordered=model.ordered, served=may_serve(verdicts), verdicts=verdicts,
         fields=dict(model.kernel.weights), exposure=model.exposure.why if model.exposure else None,
         curves=tuple(model.curves),
     )

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.sparse import coo_matrix, csr_matrix
 
-from mmrec.evaluate.exposure import Exposure, exposure_by
+from mmrec.evaluate.exposure import CLIP, Exposure, exposure_by
 from mmrec.evaluate.logs import Log
 
 STEPS, CLOSE = 500, 1e-5  # turns at most, and the change after which there are no more
@@ -51,13 +51,42 @@ def shown_of(rows: pa.Table, log: Log) -> Shown | None:
     n = len(log.item_ids)
     chosen = np.isin(users * n + items, log.users.astype(np.int64) * n + log.items)
     looked = examination(items, positions, chosen)[positions]  # [rows]
-    views = np.bincount(items, looked, n)
+    chances = rows["propensity"].to_numpy()
+    views = average_views(items, looked, chosen, chances, n)
     passed = coo_matrix((looked[~chosen], (users[~chosen], items[~chosen])), (n_users, n)).tocsr()
     passed.data = np.minimum(passed.data, 1.0).astype(np.float32)  # seen again and again is refused once
     counts = np.bincount(log.items, minlength=n).astype(np.float64)
-    why = f"{rows.num_rows:,} items that were shown"
+    known = int(np.isfinite(chances).sum())
+    why = f"{rows.num_rows:,} items that were shown" + (f", {known:,} with known chances" if known else "")
     covered = len(np.unique((users * n + items)[chosen])) >= COVERED * len(log.items)
-    return Shown(passed, exposure_by(views.astype(np.float64), counts, why) if covered else None)
+    return Shown(passed, exposure_by(views, counts, why) if covered else None)
+
+
+def average_views(
+    items: Codes, looked: Counts, chosen: NDArray[np.bool_], propensities: Counts, n: int
+) -> Counts:
+    """How often each item was looked at [n], in looks of an average user.
+
+    An item that is shown to those whom it fits is chosen more often by each look than others would choose it.
+    So its choices are divided by the rate at which an average user chooses it: the self-normalised estimate,
+    in which each look weighs the inverse of the chance that the item was shown, clipped.
+
+    Args:
+        items: positions of what was shown [rows].
+        looked: probability that it was looked at [rows].
+        propensities: the chance that it was shown [rows]; what is no number is not known, and weighs 1.
+
+    Source: Swaminathan & Joachims 2015, The self-normalized estimator for counterfactual learning, eq. 8.
+    """
+    views, choices = np.bincount(items, looked, n), np.bincount(items, chosen, n)
+    if np.isnan(propensities).all() or not chosen.any():
+        return views.astype(np.float64)
+    weights = np.nan_to_num(1 / propensities, nan=1.0)
+    weights = np.minimum(weights, CLIP * weights.mean())
+    rate = np.average(chosen, weights=looked * weights)
+    found = np.bincount(items, chosen * weights, n) + PRIOR * rate
+    rates = found / (np.bincount(items, looked * weights, n) + PRIOR)
+    return np.where(choices > 0, choices / rates, views).astype(np.float64)
 
 
 def examination(items: Codes, positions: Codes, chosen: NDArray[np.bool_]) -> Counts:

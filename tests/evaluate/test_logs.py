@@ -16,10 +16,12 @@ from mmrec.evaluate.logs import (
     Log,
     Setting,
     Split,
+    bounded,
     check,
     check_setting,
     log_of_positions,
     log_of_shop,
+    usual_most,
 )
 
 DAY = datetime(2024, 1, 1, tzinfo=UTC)
@@ -197,3 +199,25 @@ def test_a_check_leaves_the_order_of_a_history_alone() -> None:
     ordered = csr_matrix((np.ones(2, np.float32), [1, 0], [0, 2]), (1, 6))
     check_setting(setting("x", rows([3]), [3], ordered))
     assert ordered.indices.tolist() == [1, 0]
+
+
+def test_one_account_counts_no_more_than_its_latest_items():
+    people = [(user, item) for user in range(40) for item in range(20)]
+    crawler = [(40, item) for item in range(999, -1, -1)]
+    users, items = np.array(people + crawler).T
+    log = log_of_positions(list(map(str, range(41))), list(map(str, range(1_000))), users=users, items=items,
+                           times=np.arange(len(users)))
+    found = bounded(log)
+    assert (np.bincount(found.users) == [20] * 40 + [200]).all()
+    assert found.items[found.users == 40].tolist() == list(range(199, -1, -1))
+    assert set(pairs(found)) <= set(pairs(log))
+    assert pairs(bounded(found)) == pairs(found)
+    assert (found.user_ids, len(found.times)) == (log.user_ids, len(found.items))
+
+
+@given(st.lists(st.integers(0, 5_000), min_size=1, max_size=50))
+def test_what_is_usual_bounds_no_more_than_a_twentieth_of_users(counts):
+    counts = np.array(counts)
+    some = counts[counts > 0]
+    assert usual_most(counts) >= 100
+    assert (some > usual_most(counts)).sum() <= max(1, 0.05 * len(some))

@@ -285,6 +285,35 @@ def test_the_quarantine_is_shown(open_page):
     expect(page.get_by_role("row").nth(1)).to_contain_text("taken without picture")
 
 
+def test_the_check_of_the_data_is_shown_with_what_to_do_and_where(open_page):
+    page = open_page()
+    told = []
+    page.on("request", lambda request: told.append(request.url) if request.method == "POST" else None)
+    page.get_by_role("link", name="Data").click()
+    expect(page.locator(".told")).to_contain_text("training")
+    finding = {
+        "name": "same-item", "severity": "error", "what": "2 of 8 items are another", "count": 2, "of": 8,
+        "unit": "items", "why": "Lists show both.", "todo": "Delete one.",
+        "rows": [{"ids": ["r0", *"abcdefg"], "detail": "alike"}],
+    }
+    job = {"job_id": "j", "state": "done", "error": None,
+           "result": {"misleading": True, "figures": {}, "findings": [finding]}}
+    page.route("**/check", lambda route: route.fulfill(status=202, json=job))
+    page.get_by_role("button", name="Look again").click()
+    shown = page.locator(".finding.error")
+    expect(shown).to_contain_text("Delete one.")
+    shown.get_by_text("Which").click()
+    expect(shown.get_by_role("listitem")).to_have_text("r0, a, b, c, d, e and 2 more: alike")
+    expect(page.locator(".told.alarm")).to_contain_text("misled")
+    page.get_by_role("link", name="Monitoring").click()
+    page.get_by_role("link", name="Data").click()
+    expect(shown).to_contain_text("Lists show both.")  # what was found is not looked for again
+    assert sum(url.endswith("/check") for url in told) == 2
+    shown.get_by_text("Which").click()
+    shown.get_by_role("link", name="r0").click()
+    expect(page).to_have_title("red mug · mmrec")
+
+
 def test_monitoring_draws_what_it_is_told_and_says_if_there_is_none(open_page):
     page = open_page()
     missing = {"error": {"message": "not found"}}
@@ -336,7 +365,7 @@ def test_monitoring_shows_what_this_page_was_shown(open_page, store, running):
         expect(charts.filter(has_text="Coverage")).to_be_visible()
 
 
-@pytest.mark.parametrize("view", ["", "item/r0", "search?text=red+mug", "shopper", "quarantine", "monitor"])
+@pytest.mark.parametrize("view", ["", "item/r0", "search?text=red+mug", "shopper", "quarantine", "monitor", "check"])
 def test_a_phone_shows_all_of_it(open_page, view):
     page = open_page(view, width=375)
     expect(page.get_by_role("heading", level=1)).to_be_visible()

@@ -1,5 +1,6 @@
 """The life of a job, with real functions as its work, and the job that `POST /fit` starts."""
 
+import json
 import threading
 import time
 
@@ -136,6 +137,14 @@ def test_fit_is_a_job_that_tells_how_far_it_is_and_what_came_of_it(serve, crowd,
     assert len(near.json()["results"]) == 7
     warm = client.post("/fit", json={"epochs": 1, "warm_start": True})
     assert ended(client, warm)[1]["result"]["warm_start"] is True
+
+
+def test_a_check_is_a_job_whose_result_is_the_report(serve, crowd, ended):
+    client = serve(crowd)
+    _, job = ended(client, client.post("/check"))
+    assert (job["kind"], job["state"], job["error"]) == ("check", "done", None)
+    assert job["result"] == json.loads(json.dumps(crowd.check().as_dict()))
+    assert job["result"]["figures"]["users"] == 30
 
 
 def test_one_fit_at_a_time_and_nobody_waits_for_it(serve, crowd, ended):

@@ -6,7 +6,7 @@ import pytest
 from scipy.sparse import csr_matrix
 
 from mmrec.evaluate.logs import log_of_positions
-from mmrec.training.shown import FEW, examination, shown_of, together
+from mmrec.training.shown import FEW, average_views, examination, shown_of, together
 
 ITEMS, USERS, PAGE = 40, 400, 8
 LOOKED = 1 / np.sqrt(np.arange(1, PAGE + 1))
@@ -35,7 +35,7 @@ def shop(seed=0):
                            times=np.arange(int(chosen.sum())))
     rows = pa.table({
         "user_id": [f"u{n}" for n in users], "item": pa.array(items, pa.int32()),
-        "position": pa.array(positions, pa.int32()),
+        "position": pa.array(positions, pa.int32()), "propensity": pa.nulls(len(items), pa.float64()),
     })
     return rows, log, like, display
 
@@ -69,6 +69,36 @@ def test_exposure_is_how_often_items_were_looked_at():
     assert np.corrcoef(np.log(found.exposure.weights), -np.log(display))[0, 1] > 0.9
 
 
+def test_known_chances_undo_that_items_are_shown_to_those_whom_they_fit():
+    rng = np.random.default_rng(1)
+    fits = rng.random((4_000, ITEMS)) < 0.3  # users whom an item fits choose it five times as often
+    like = np.where(fits, 5, 1) * rng.uniform(0.05, 0.15, ITEMS)
+    aimed = np.arange(ITEMS) < ITEMS // 2  # these are shown to those above all, the others to anybody
+    chance = np.where(aimed & fits, 0.8, np.where(aimed, 0.1, 0.3))
+    users, items = np.nonzero(rng.random(chance.shape) < chance)
+    chosen = rng.random(len(items)) < like[users, items]
+    looked, known = np.ones(len(items)), chance[users, items]
+    choices, truth = np.bincount(items, chosen), like.mean(axis=0)
+
+    def error(propensities):
+        rates = choices / average_views(items, looked, chosen, propensities, ITEMS)
+        return np.abs(np.log(rates / truth)).max()
+
+    unknown = np.full(len(items), np.nan)
+    assert error(known) < 0.2 < 0.4 < error(unknown)
+    np.testing.assert_array_equal(
+        average_views(items, looked, chosen, unknown, ITEMS), np.bincount(items, minlength=ITEMS))
+    alike = average_views(items, looked, chosen, np.full(len(items), 0.25), ITEMS)
+    np.testing.assert_allclose(alike, np.bincount(items), rtol=0.05)  # equal chances change next to nothing
+
+
+def test_that_chances_are_known_is_told():
+    rows, log, _, _ = shop()
+    chances = pa.array(np.full(rows.num_rows, 0.5))
+    found = shown_of(rows.set_column(3, "propensity", chances), log)
+    assert found.exposure.why.endswith(f"shown, {rows.num_rows:,} with known chances")
+
+
 def test_impressions_of_a_small_part_of_the_log_tell_no_exposure():
     rows, log, _, _ = shop()
     users = rows["user_id"].to_pylist()
@@ -86,7 +116,7 @@ def test_what_was_chosen_is_never_refused_and_the_top_more_than_the_bottom():
     assert passed.data.min() > 0
     assert passed.data.max() <= 1
     one = pa.table({"user_id": ["x"] * FEW, "item": pa.array([0] * FEW, pa.int32()),
-                    "position": pa.array([0] * FEW, pa.int32())})
+                    "position": pa.array([0] * FEW, pa.int32()), "propensity": pa.nulls(FEW, pa.float64())})
     more = shown_of(pa.concat_tables([rows, one]), log).refused
     assert more.shape == (USERS + 1, ITEMS)
     assert more[USERS, 0] == 1  # who is not in the log is somebody beside it

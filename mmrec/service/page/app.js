@@ -2,6 +2,7 @@
 
 import { get, ready } from "/static/api.js";
 import { catalogue } from "/static/catalogue.js";
+import { check } from "/static/check.js";
 import { h, trouble } from "/static/dom.js";
 import { item } from "/static/item.js";
 import { monitor } from "/static/monitor.js";
@@ -10,7 +11,7 @@ import { search } from "/static/search.js";
 import { onChange, visitor } from "/static/session.js";
 import { shopper } from "/static/shopper.js";
 
-const VIEWS = { "": catalogue, item, search, shopper, monitor, quarantine };
+const VIEWS = { "": catalogue, item, search, shopper, monitor, check, quarantine };
 const main = document.getElementById("main");
 let leaving = new AbortController();
 
