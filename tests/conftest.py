@@ -11,12 +11,14 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 from click.testing import Result
 from hypothesis import HealthCheck, settings
 from PIL import Image
+from scipy.sparse import csr_matrix
 
 from mmrec import Item, Recommender
 from mmrec.config import Config
@@ -175,3 +177,45 @@ def mmrec() -> Callable[..., Result]:
         return CliRunner().invoke(app, [str(argument) for argument in arguments], input=stdin)
 
     return run
+
+
+class Ordered(NamedTuple):
+    """A model of histories in which one item is mostly followed by a certain other [users, items]."""
+
+    model: Any
+    histories: csr_matrix
+    content: np.ndarray
+
+
+@pytest.fixture(scope="session")
+def ordered() -> Ordered:
+    """A head that heeds order, of 24 items whose content tells them apart."""
+    from mmrec.training.model import TwoTower
+
+    content = np.eye(24) + 0.1 * np.random.default_rng(0).normal(size=(24, 24))
+    made = Ordered(TwoTower(ordered=True), chain(120, 24)[0], content.astype(np.float32))
+    made.model.fit(made.histories, made.content)
+    return made
+
+
+@pytest.fixture(scope="session")
+def chained() -> Callable[..., tuple[csr_matrix, np.ndarray]]:
+    """Makes histories in which one item is mostly followed by a certain other, and tells by which."""
+    return chain
+
+
+def chain(users: int = 300, n: int = 30, seed: int = 0) -> tuple[csr_matrix, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    order, rows = rng.permutation(n), []
+    follower = np.empty(n, int)
+    follower[order] = np.roll(order, -1)  # one circle
+    for _ in range(users):
+        row = [int(rng.integers(n))]
+        for _ in range(rng.integers(3, 14)):
+            item = int(follower[row[-1]] if rng.random() < 0.9 else rng.integers(n))
+            if item not in row:
+                row.append(item)
+        rows.append(row)
+    ends = np.cumsum([0, *map(len, rows)])
+    items = np.concatenate(rows).astype(np.int32)
+    return csr_matrix((np.ones(ends[-1], np.float32), items, ends), (users, n)), follower

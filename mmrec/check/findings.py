@@ -221,8 +221,8 @@ KINDS: dict[str, Kind] = {
     "bots": Kind(
         "are of users that act like no human",
         "A crawler's clicks are no taste, and weigh as much as those of hundreds of shoppers.",
-        "Leave these users out of the log; `fit` bounds them, and learns from the latest of their interactions"
-        " alone, ten times as many as nearly all users have.", unit="interactions",
+        "Leave these users out of the log; `fit` bounds them, and learns from their latest ones alone, ten"
+        " times as many as nearly all users have.", unit="interactions",
     ),
     "burst": Kind(
         "lie in one hour",

@@ -19,6 +19,7 @@ from mmrec.model.contrastive import Contrast, Net, Recipe, Watch, rows_at, train
 from mmrec.model.kernel_ridge import Spans
 from mmrec.model.metric import learned_metric
 from mmrec.model.parts import SHORT, Behaviour, ItemEmbeddings, Metric
+from mmrec.model.sequence import SequenceRecipe
 from mmrec.model.towers import TrainedTowers
 
 RATE = 0.5  # learning rate of a training that goes on from another, against that of one from the start
@@ -40,6 +41,7 @@ class Settings:
         recipe: of the item embeddings.
         metric: recipe of the metric.
         towers: recipe of both towers together, which begin with what the parts have learned.
+        sequence: of the sequence tower, where order counts.
         ridge: of the content tower.
         landmarks: of the content tower, at most.
     """
@@ -52,6 +54,7 @@ class Settings:
     recipe: Recipe = field(default_factory=Recipe)
     metric: Recipe = field(default_factory=lambda: Recipe(dim=384, epochs=4, learning_rate=5e-4, kept=0.7))
     towers: Recipe = field(default_factory=lambda: Recipe(epochs=3, most_steps=1_000, learning_rate=1e-4))
+    sequence: SequenceRecipe = field(default_factory=SequenceRecipe)
     ridge: float = 0.15
     landmarks: int = 4_096
 
@@ -61,7 +64,7 @@ class Settings:
             replace(one, epochs=-(-one.epochs // times), learning_rate=RATE * one.learning_rate)
             for one in (self.recipe, self.metric)
         )
-        return replace(self, recipe=recipe, metric=metric)
+        return replace(self, recipe=recipe, metric=metric, sequence=self.sequence.going_on(times))
 
 
 class Start(NamedTuple):

@@ -24,10 +24,13 @@ from mmrec.errors import StoreError
 from mmrec.model.appeal import Appeal
 from mmrec.model.content import ContentPlan
 from mmrec.model.kernel_ridge import FieldKernel, Reduction, Smoother, Spans
+from mmrec.model.ordered_towers import OrderedTowers, SequencePart
 from mmrec.model.parts import Blend, Compression, ItemEmbeddings, Metric, Shares
+from mmrec.model.sequence_tower import SequenceTower
 from mmrec.model.towers import TrainedTowers
 
 ARRAYS = "towers.safetensors"
+NET = "sequence."  # before the names of the weights of a sequence tower
 # Names of the arrays of `ItemEmbeddings` in the file, which outlive those in the code.
 EMBEDDINGS = ("places_given", "places_base", "places_taken", "places_bias")
 
@@ -36,14 +39,21 @@ class Head(NamedTuple):
     """A trained head.
 
     Attributes:
-        towers: that serve.
+        towers: that heed no order, or little.
         embeddings: of the items of `towers.ids`, as they were learned; training can go on from them.
         report: what `fit` said of it, JSON-ready.
+        sequence: what heeds the order of a history; None if nothing does.
     """
 
     towers: TrainedTowers
     embeddings: ItemEmbeddings
     report: Mapping[str, Any]
+    sequence: SequencePart | None = None
+
+    @property
+    def serving(self) -> TrainedTowers | OrderedTowers:
+        """The towers that serve."""
+        return self.towers if self.sequence is None else OrderedTowers(self.towers, self.sequence)
 
 
 def save(head: Head) -> dict[str, bytes]:
@@ -100,8 +110,15 @@ def _arrays(head: Head) -> dict[str, Vectors]:
         "landmarks": towers.smoother.landmarks, "coefficients": towers.smoother.coefficients,
         "projection": towers.metric.projection, "rows": towers.rows, "correction": towers.correction,
         **({"reduction": reduction.directions} if (reduction := towers.smoother.reduction) else {}),
-        "appeal": np.append(towers.appeal.weights, towers.appeal.centre),
+        "appeal": np.append(towers.appeal.weights, towers.appeal.centre), **_of_sequence(head.sequence),
     }
+
+
+def _of_sequence(part: SequencePart | None) -> dict[str, Vectors]:
+    if part is None:
+        return {}
+    weights = {f"{NET}{name}": x for name, x in part.tower.weights.items()}
+    return weights | {"sequence_items": part.items, "sequence_coefficients": part.coefficients}
 
 
 def _config(head: Head) -> dict[str, Any]:
@@ -114,6 +131,9 @@ def _config(head: Head) -> dict[str, Any]:
             "weights": dict(kernel.weights), "widths": dict(kernel.widths),
         },
         "reduction": reduction and {"spans": _ends(reduction.spans), "widths": dict(reduction.widths)},
+        "sequence": (part := head.sequence) and {
+            "heads": part.tower.heads, "share": part.share, "cold_gain": part.cold_gain,
+        },
     }
 
 
@@ -137,7 +157,17 @@ def _head(config: Mapping[str, Any], ids: list[str], x: Mapping[str, Vectors], p
         compression, x.get("correction", np.zeros((len(x["projection"].T), x["rows"].shape[1]), np.float32)),
         Appeal(appeal[:-1], float(appeal[-1])),
     )
-    return Head(towers, embeddings, config["report"])
+    return Head(towers, embeddings, config["report"], _sequence(config.get("sequence"), x))
+
+
+def _sequence(config: Mapping[str, Any] | None, x: Mapping[str, Vectors]) -> SequencePart | None:
+    if config is None:
+        return None
+    weights = {name.removeprefix(NET): one for name, one in x.items() if name.startswith(NET)}
+    return SequencePart(
+        SequenceTower(weights, config["heads"]), x["sequence_items"], x["sequence_coefficients"],
+        config["share"], config["cold_gain"],
+    )
 
 
 def _ends(spans: Spans) -> dict[str, list[int]]:

@@ -169,17 +169,20 @@ class TrainedTowers:
 
     def items(self, content: Vectors, ids: Sequence[str]) -> Vectors:
         """Rows [n, w]: of known items what behaviour taught, of others what their content [n, c] predicts."""
+        new = content[self.positions(ids) < 0]
+        return self.items_with(self.smoother(new), new, ids)
+
+    def items_with(self, predicted: Vectors, new: Vectors, ids: Sequence[str]) -> Vectors:
+        """The same with what the smoother predicts [m, t] of the content [m, c] of the items that are new."""
         positions = self.positions(ids)
         rows = np.empty((len(ids), self.rows.shape[1]), np.float32)
         known = positions >= 0
         rows[known] = self.rows[positions[known]]
-        new = content[~known]
         metric = self.metric(new)
-        whole = rows_from(
-            self.smoother(new), metric, self.dims, self.blend, self.appeal(new), cold=True
-        )
-        rows[~known] = self.compression.rows(whole) + metric @ self.correction
-        rows[~known & ~content.any(axis=1)] = 0.0  # nothing is known of it
+        whole = rows_from(predicted, metric, self.dims, self.blend, self.appeal(new), cold=True)
+        unknown = self.compression.rows(whole) + metric @ self.correction
+        unknown[~new.any(axis=1)] = 0.0  # nothing is known of it
+        rows[~known] = unknown
         return rows
 
     def positions(self, ids: Sequence[str]) -> NDArray[np.intp]:

@@ -29,6 +29,7 @@ import numpy as np
 
 from mmrec.encoders.base import Vectors
 from mmrec.errors import DataError
+from mmrec.model.ordered_towers import OrderedTowers
 from mmrec.model.towers import TrainedTowers
 from mmrec.ranking.diversity import Floors
 from mmrec.ranking.groups import Group, Groups, Name, by_value, learned, tail_of
@@ -128,7 +129,7 @@ def groups_of(snapshot: Snapshot, request: Request, popularity: Mapping[str, flo
 
 def cold_of(snapshot: Snapshot, popularity: Vectors) -> Mask:
     """Which items [n] the head had no behaviour of; before a `fit`, those without any [n] by now."""
-    if isinstance(snapshot.towers, TrainedTowers):
+    if isinstance(snapshot.towers, TrainedTowers | OrderedTowers):
         return snapshot.towers.positions(snapshot.ids) < 0
     return popularity == 0
 

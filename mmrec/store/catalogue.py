@@ -179,7 +179,7 @@ class Catalogue:
             if head is not None:
                 self.store.models.write_head(serial, head)
                 facts["head"] = serial
-            self._rewrite(serial, plan, head.towers if head else self.towers, **{"head": 0} | facts)
+            self._rewrite(serial, plan, head.serving if head else self.towers, **{"head": 0} | facts)
 
     def mend(self) -> bool:
         """Rebuilds the vectors if a killed process left a new field or setting out; says whether it did."""

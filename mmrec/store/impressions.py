@@ -54,7 +54,7 @@ class Impressions:
         return self.table.count() if KeyedTable.exists(self.store.files, NAME) else 0
 
     def shown(self, item_ids: Sequence[str]) -> pa.Table:
-        """What was shown of these items: `user_id`, `item` (its position in the ids), `position`, `propensity`."""
+        """What was shown of these items, as `SHOWN`; an item is told by its position in the ids."""
         columns = [*SHOWN.names]
         if not self.count():
             return SHOWN.empty_table()

@@ -58,7 +58,7 @@ class Models:
         """The towers of a head; errors as of `head`."""
         towers = self._towers.get(number)
         if towers is None:
-            towers = self.head(number).towers
+            towers = self.head(number).serving
             self._towers = {number: towers}
         return towers
 

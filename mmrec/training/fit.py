@@ -110,8 +110,9 @@ def fit(
     report = _report(model, before, log, len(whole.items), time.perf_counter() - began)
     model.say("writing vectors")
     towers = replace(model.towers, plan=plan, dislike_weight=catalogue.config.dislike_weight)
-    head = Head(towers, model.behaviour.embeddings, report.as_dict()) if report.served else None
-    catalogue.adopt(head, fitted_at=datetime.now(UTC).isoformat(), fitted_version=version)
+    head = Head(towers, model.behaviour.embeddings, report.as_dict(), model.sequence)
+    now = datetime.now(UTC).isoformat()
+    catalogue.adopt(head if report.served else None, fitted_at=now, fitted_version=version)
     return replace(report, seconds=time.perf_counter() - began)
 
 
@@ -136,7 +137,8 @@ def _report(
     verdicts = tuple(found[words] for words in SITUATIONS.values() if words in found)
     return FitReport(
         users=len(log.user_ids), items=len(model.towers.ids), interactions=len(log.items),
-        left_out=recorded - len(log.items), seconds=seconds, warm_start=before is not None, ordered=model.ordered, served=may_serve(verdicts), verdicts=verdicts,
+        left_out=recorded - len(log.items), seconds=seconds, warm_start=before is not None,
+        ordered=model.ordered, served=may_serve(verdicts), verdicts=verdicts,
         fields=dict(model.kernel.weights), exposure=model.exposure.why if model.exposure else None,
         curves=tuple(model.curves),
     )

@@ -17,9 +17,10 @@ from mmrec.evaluate.logs import Setting
 from mmrec.evaluate.metrics import Interval, Values, mean_interval
 from mmrec.model.parts import Blend, Shares
 from mmrec.training.refusals import Met
-from mmrec.training.validation import ItemParts, Parts, ndcgs_of
+from mmrec.training.validation import Inner, ItemParts, Parts, ndcgs_of
 
 MET, NDCG = "met", "ndcg@20"
+ALIKE = ", by the users who chose the blend, as there are too few others"
 PLAIN = "content"  # serves where a head would be worse
 SITUATIONS = {
     "warm": "warm items, long history", "short": "warm items, short history", "cold": "cold items",
@@ -169,13 +170,24 @@ def judged(
     return served, found
 
 
-def after_joint(
-    shown: Evidence, verdicts: Mapping[str, Verdict], values: Mapping[str, Values]
+def after_change(
+    shown: Evidence, verdicts: Mapping[str, Verdict], values: Mapping[str, Values], change: str
 ) -> dict[str, Verdict]:
-    """The verdicts on a head whose towers went on learning together, by its ndcg@20 of each user [u]."""
+    """The verdicts on a head after a change, in words, by its ndcg@20 of each user [u]."""
     return {
-        name: _compared(shown, name, values[name], f"{one.serves}, then both towers together")
+        name: _compared(shown, name, values[name], f"{one.serves}, then {change}")
         if name in values else one
+        for name, one in verdicts.items()
+    }
+
+
+def told_who_judged(
+    verdicts: Mapping[str, Verdict], inner: Inner, alike: Iterable[str]
+) -> dict[str, Verdict]:
+    """The verdicts; those by users who chose, of these names or as `Inner` has them, say so."""
+    shared = {name for name, setting in inner.judging.items() if setting is inner.settings[name]}
+    return {
+        name: replace(one, why=one.why + ALIKE) if name in {*shared, *alike} else one
         for name, one in verdicts.items()
     }
 

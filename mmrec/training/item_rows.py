@@ -77,20 +77,23 @@ class ItemRows(NamedTuple):
 
     def found(self, settings: Mapping[str, Setting]) -> dict[str, Values]:
         """Ndcg@20 of each user [u] in settings."""
-        rows = self.all
         return {
-            name: ndcgs_of(scores_of(self.towers, rows, one.histories)[:, one.candidates], one)
+            name: ndcgs_of(self.scores(one.histories)[:, one.candidates], one)
             for name, one in settings.items()
         }
 
+    def scores(self, histories: csr_matrix) -> Vectors:
+        """Scores [u, items] for histories [u, items]."""
+        return scores_of(self.towers, self.all, histories)
+
     def above(self, met: Met) -> Values:
         """How each user [u] would rank what was met, as of `Met.above`."""
-        return met.above(scores_of(self.towers, self.all, met.setting.histories))
+        return met.above(self.scores(met.setting.histories))
 
     @classmethod
     def of(
         cls, learned: Learned, train: csr_matrix, content: Vectors, hot: NDArray[np.intp],
-        ids: Sequence[str], blend: Blend, seed: int,
+        ids: Sequence[str], blend: Blend, seed: int, width: int = WIDTH,
     ) -> ItemRows:
         """Blends what was learned of the hot items, whose ids these are, and compresses it.
 
@@ -98,6 +101,7 @@ class ItemRows(NamedTuple):
             train: histories [users, items].
             content: of all items [items, c].
             seed: of the users for whose scores the compression is made.
+            width: numbers that are searched, and that a history is read from.
         """
         behaviour, metric = learned.behaviour, learned.behaviour.metric(content)
         targets = behaviour.trusted(learned.predicted[hot], blend.prior)
@@ -111,7 +115,7 @@ class ItemRows(NamedTuple):
             Compression.none(d + 2 + p, d + p), np.zeros((p, whole.shape[1]), np.float32), learned.appeal,
         )
         rng = np.random.Generator(np.random.PCG64(seed))
-        compression = _compression(towers, columns_of(train, hot), np.vstack([whole, new[hot]]), rng)
+        compression = _compression(towers, columns_of(train, hot), np.vstack([whole, new[hot]]), width, rng)
         towers = replace(
             towers, rows=compression.rows(whole), compression=compression,
             correction=compression.rows(towers.correction),
@@ -120,7 +124,7 @@ class ItemRows(NamedTuple):
 
 
 def _compression(
-    towers: TrainedTowers, train: csr_matrix, rows: Vectors, rng: np.random.Generator
+    towers: TrainedTowers, train: csr_matrix, rows: Vectors, width: int, rng: np.random.Generator
 ) -> Compression:
     """The compression by which users' scores for whole rows [n, d + m] change least.
 
@@ -134,4 +138,4 @@ def _compression(
     lengths = np.concatenate([np.diff(one.indptr) for one in histories])
     users, searched = towers.vectors(sums, lengths), towers.searched(rows)
     weights = importance(sums, towers.base, towers.covariances, towers.blend)
-    return Compression.of(searched, users, sums, weights, WIDTH)
+    return Compression.of(searched, users, sums, weights, width)

@@ -17,27 +17,37 @@ from mmrec.evaluate.exposure import Exposure
 from mmrec.model.behaviour import Settings, Start, behaviour_of
 from mmrec.model.kernel_ridge import FieldKernel, Smoother, Spans, smoothed
 from mmrec.model.metric import starting
+from mmrec.model.ordered_towers import SequencePart
 from mmrec.model.parts import Behaviour, Blend, embeddings_from, filled
 from mmrec.model.saved import Head
+from mmrec.model.sequence import train_sequences
 from mmrec.model.towers import TrainedTowers
-from mmrec.training.guard import MET, Evidence, Verdict, after_joint, evidence, judged, may_serve
-from mmrec.training.item_rows import ItemRows, Learned
-from mmrec.training.refusals import Met, Refusals, appeal_from, by_refusals, held_out
-from mmrec.training.tune import calibrated, chosen_blend, weighed_fields, with_metric
+from mmrec.training.guard import (
+    MET,
+    Evidence,
+    Verdict,
+    after_change,
+    evidence,
+    judged,
+    may_serve,
+    told_who_judged,
+)
+from mmrec.training.item_rows import WIDTH, ItemRows, Learned
+from mmrec.training.refusals import Met, appeal_from, by_refusals, held_out
+from mmrec.training.sequences import OrderedRows, Predicted, Sequenced, going_on, parted
+from mmrec.training.tune import calibrated, chosen_blend, first_weights, weighed_fields, with_metric
 from mmrec.training.validation import (
     Inner,
     ItemParts,
     columns_of,
     inner_split,
     later_settings,
-    scores_of,
 )
 
 Report = Callable[[Mapping[str, Any]], None]
 FEWER = 5  # times fewer epochs on the whole log than on the validation's part, where they go on from it
+NEXT = "next items"  # the stage in which a sequence tower learns from the whole log
 MANY = 2_000  # users from which fewer epochs do; a smaller log is learned in full, which takes seconds
-ALIKE = ", by the users who chose the blend, as there are too few others"
-ATTRIBUTE_START = 0.5  # weight of an attribute in the content tower, before any is tried
 
 
 @dataclass(kw_only=True)
@@ -47,8 +57,8 @@ class TwoTower(Baseline):
     Args:
         spans: where each field lies in the content; None takes it as one field.
         ids: of all items; None takes their positions.
-        ordered: whether the item embeddings learn which items come next in a history; else which items occur
-            in the same histories, in whatever order.
+        ordered: whether the item embeddings and a sequence tower learn which items come next in a history;
+            else which items occur in the same histories, in whatever order.
         even: whether cold items are calibrated for a shop, where a new item is asked for as often as a known
             one; else as the item-cold protocol asks.
         settings: what all parts and the content tower are learned with.
@@ -85,37 +95,46 @@ class TwoTower(Baseline):
     verdicts: dict[str, Verdict] = field(default_factory=dict, init=False, repr=False)
     curves: list[Mapping[str, Any]] = field(default_factory=list, init=False, repr=False)
     kernel: FieldKernel = field(init=False, repr=False)
-    _rows: Vectors = field(init=False, repr=False)
+    sequence: SequencePart | None = field(default=None, init=False, repr=False)
+    _rows: ItemRows | OrderedRows = field(init=False, repr=False)
 
     def fit(self, train: csr_matrix, content: Vectors, /) -> None:
         """Validates, or goes on from the head before; then learns all parts and the content tower."""
         rng = np.random.Generator(np.random.PCG64(self.seed))
         hot = np.unique(train.indices).astype(np.intp)
         if self.before is None:
-            blend, settings, start = self._validated(train, content, hot, rng)
+            blend, settings, start, ordered = self._validated(train, content, hot, rng)
             # The items that the validation held out are yet to be learned. Few users make too few steps of an
             # epoch for that; and where order counts, it held out the last item of everybody, which says most.
             if train.shape[0] >= MANY and not self.ordered:
                 settings = settings.going_on(FEWER)
             else:
                 start = start._replace(metric=None)  # learned anew: twice as long would be too long
+            if self.sequence is not None:
+                settings = replace(settings, sequence=settings.sequence.going_on(FEWER))
         else:
             self.kernel, settings = self.before.towers.smoother.kernel, self.settings
             blend = self._judged_before(self.before, train, content)
-            start = self._start(self.before, content, hot)
+            start, ordered = going_on(self.before, self._names(hot), content[hot])
             self.together = bool(self.before.towers.correction.any())
+            self.sequence = self.before.sequence
         self.behaviour = self._behaviour(train, content, hot, settings, "training", start)
-        tower = self._content_tower(content, hot, self.behaviour, rng)
-        learned = Learned(self.behaviour, *tower, *appeal_from(train, self.refused, content))
-        rows = ItemRows.of(learned, train, content, hot, self._names(hot), blend, self.seed)
+        sequence = self._sequence(train, hot, settings, NEXT, ordered)
+        smoother, predicted, beside = self._content_tower(content, hot, self.behaviour, rng, sequence)
+        learned = Learned(self.behaviour, smoother, predicted, *appeal_from(train, self.refused, content))
+        rows = self._item_rows(learned, train, content, hot, blend, sequence)
         if self.together:
             self.say("both towers")
             rows = rows.together(train, self.settings.towers, seed=self.seed, device=self.device)
-        self.towers, self._rows = rows.towers, rows.all
+        self.towers, self._rows = rows.towers, rows
+        if self.sequence is not None and sequence is not None and beside is not None:
+            share, gain = self.sequence.share, self.sequence.cold_gain
+            self._rows = OrderedRows.of(rows, sequence, beside).having(share, gain)
+            self.sequence = self._rows.part
 
     def _validated(
         self, train: csr_matrix, content: Vectors, every: NDArray[np.intp], rng: np.random.Generator
-    ) -> tuple[Blend, Settings, Start]:
+    ) -> tuple[Blend, Settings, Start, Sequenced | None]:
         """What a validation chose, and where to go on from with the whole log; sets the kernel."""
         inner = inner_split(
             train, rng, ordered=self.ordered, even=self.even,
@@ -132,11 +151,12 @@ class TwoTower(Baseline):
         settings = replace(self.settings, metric=replace(self.settings.metric, epochs=epochs))
         self.say("weighing fields")
         self.kernel = weighed_fields(
-            content[hot], spans, _first_weights(spans), behaviour, columns, self.settings.ridge, rng
+            content[hot], spans, first_weights(spans), behaviour, columns, self.settings.ridge, rng
         )
         self.say("blending")
         asked = held_out(train, inner.train, self.refused, content, rng.spawn(1)[0])
-        smoother, predicted = self._content_tower(content, hot, behaviour, rng)
+        sequence = self._sequence(inner.train, hot, settings, "validation of next items")
+        smoother, predicted, beside = self._content_tower(content, hot, behaviour, rng, sequence)
         items_with = partial(ItemParts.of, hot, behaviour, behaviour.metric(content), predicted, asked.values)
         blend = chosen_blend(
             items_with, inner.settings, ordered=self.ordered, even=self.even, corrected=bool(self.exposure)
@@ -148,25 +168,32 @@ class TwoTower(Baseline):
         found: Evidence | None = None
         if self.guarded:
             blend, found = self._guarded(blend, items, inner, content, asked.judging)
+        parts = Learned(behaviour, smoother, predicted, asked.appeal, asked.values)
+        make = partial(self._item_rows, parts, inner.train, content, hot, blend, sequence)
         if train.shape[0] >= MANY and not self.ordered and may_serve(self.verdicts.values()):
-            parts = Learned(behaviour, smoother, predicted, asked.appeal, asked.values)
-            rows = ItemRows.of(parts, inner.train, content, hot, self._names(hot), blend, self.seed)
-            self._try_together(rows, inner, found, asked.judging)
-        self._tell_who_judged(inner, asked)
+            self._try_together(make(), inner, found, asked.judging)
+        if sequence is not None and beside is not None and may_serve(self.verdicts.values()):
+            self._try_ordered(OrderedRows.of(make(), sequence, beside), inner, found)
+        alike = {MET} if asked.judging is asked.choosing else set()
+        self.verdicts = told_who_judged(self.verdicts, inner, alike)
         at = np.full(len(content), -1)
         at[hot] = np.arange(len(hot))
         new = predicted[every[at[every] < 0]]
         embeddings = embeddings_from(behaviour.embeddings, at[every], new, behaviour.dims)
-        return blend, settings, Start(embeddings, behaviour.metric)
+        if self.sequence is None or sequence is None or beside is None:
+            return blend, settings, Start(embeddings, behaviour.metric), None
+        vectors = filled(at[every] >= 0, sequence.items, beside.items[every[at[every] < 0]])
+        return blend, settings, Start(embeddings, behaviour.metric), sequence._replace(items=vectors)
 
-    def _tell_who_judged(self, inner: Inner, asked: Refusals) -> None:
-        """Adds to verdicts that the users who judged are those who chose, where they are."""
-        alike = {name for name, setting in inner.judging.items() if setting is inner.settings[name]}
-        alike |= {MET} if asked.judging is asked.choosing else set()
-        self.verdicts |= {
-            name: replace(self.verdicts[name], why=self.verdicts[name].why + ALIKE)
-            for name in alike & set(self.verdicts)
-        }
+    def _try_ordered(self, rows: OrderedRows, inner: Inner, found: Evidence | None) -> None:
+        """Lets the sequence tower serve beside the head, or alone, if that ranks better."""
+        self.say("comparing with the order of histories")
+        rows = rows.chosen(inner.settings)
+        if rows.part.share:
+            self.sequence = rows.part
+            if found:
+                words = f"{rows.part.share:.1f} of a sequence tower"
+                self.verdicts = after_change(found, self.verdicts, rows.found(inner.judging), words)
 
     def _guarded(
         self, blend: Blend, items: ItemParts, inner: Inner, content: Vectors, met: Met | None
@@ -191,7 +218,7 @@ class TwoTower(Baseline):
         worse = met is not None and after.above(met).mean() < rows.above(met).mean()
         self.together = float(np.mean(gains)) > 0 and not worse
         if self.together and found:
-            self.verdicts = after_joint(found, self.verdicts, values)
+            self.verdicts = after_change(found, self.verdicts, values, "both towers together")
 
     def _judged_before(self, before: Head, train: csr_matrix, content: Vectors) -> Blend:
         """The blend of the head before, judged by what came since, of which it knew nothing.
@@ -226,7 +253,27 @@ class TwoTower(Baseline):
 
     def score(self, histories: csr_matrix, /) -> Vectors:
         """Inner products of users and items [u, items]."""
-        return scores_of(self.towers, self._rows, histories)
+        return self._rows.scores(histories)
+
+    def _sequence(
+        self, train: csr_matrix, hot: NDArray[np.intp], settings: Settings, stage: str,
+        start: Sequenced | None = None,
+    ) -> Sequenced | None:
+        """What a sequence tower learns of the hot items; None where order does not count, or none serves."""
+        if not self.ordered or (stage == NEXT and self.sequence is None):
+            return None
+        return Sequenced(*train_sequences(
+            columns_of(train, hot), settings.sequence, seed=self.seed, start=start, device=self.device,
+            watch=lambda curve: self.say(stage, **curve),
+        ))
+
+    def _item_rows(
+        self, learned: Learned, train: csr_matrix, content: Vectors, hot: NDArray[np.intp], blend: Blend,
+        sequence: Sequenced | None,
+    ) -> ItemRows:
+        """Rows of the head, which leave room for the vectors of a sequence tower."""
+        width = WIDTH - (0 if sequence is None else sequence.items.shape[1])
+        return ItemRows.of(learned, train, content, hot, self._names(hot), blend, self.seed, width)
 
     def _behaviour(
         self, train: csr_matrix, content: Vectors, hot: NDArray[np.intp], settings: Settings, stage: str,
@@ -239,13 +286,6 @@ class TwoTower(Baseline):
             watch=lambda curve: self.say(stage, **curve),
         )
 
-    def _start(self, before: Head, content: Vectors, hot: NDArray[np.intp]) -> Start:
-        """What the head before knew of these items; of new ones, what their content predicted."""
-        at = before.towers.positions(self._names(hot))
-        predicted = before.towers.smoother(content[hot[at < 0]])
-        embeddings = embeddings_from(before.embeddings, at, predicted, before.towers.dims)
-        return Start(embeddings, before.towers.metric)
-
     def _names(self, positions: Iterable[int]) -> list[str]:
         """Ids of the items at these positions."""
         return [self.ids[n] if self.ids else str(n) for n in positions]
@@ -254,17 +294,15 @@ class TwoTower(Baseline):
         return self.spans or {"content": slice(0, content.shape[1])}
 
     def _content_tower(
-        self, content: Vectors, hot: NDArray[np.intp], behaviour: Behaviour, rng: np.random.Generator
-    ) -> tuple[Smoother, Vectors]:
+        self, content: Vectors, hot: NDArray[np.intp], behaviour: Behaviour, rng: np.random.Generator,
+        sequence: Sequenced | None,
+    ) -> tuple[Smoother, Vectors, Predicted | None]:
         """The content tower, and what it predicts of all items [items, t]; of a hot one, from the others."""
-        settings = self.settings
+        settings, targets = self.settings, behaviour.targets
+        both = targets if sequence is None else np.hstack([targets, sequence.items])
         smoother, left_out = smoothed(
-            self.kernel, content[hot], behaviour.targets, settings.ridge, settings.landmarks, rng
-        )
+            self.kernel, content[hot], both, settings.ridge, settings.landmarks, rng)
         is_hot = np.isin(np.arange(len(content)), hot)
-        return smoother, filled(is_hot, left_out, smoother(content[~is_hot]))
-
-
-def _first_weights(spans: Spans) -> dict[str, float]:
-    """Fields as wide as an embedding weigh 1 to begin with, features of attributes less."""
-    return {name: 1.0 if s.stop - s.start > 64 else ATTRIBUTE_START for name, s in spans.items()}
+        predicted = filled(is_hot, left_out, smoother(content[~is_hot]))
+        return (smoother, predicted, None) if sequence is None else parted(
+            smoother, predicted, sequence.items.shape[1])

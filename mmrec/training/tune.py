@@ -145,7 +145,13 @@ MOST_USERS = 2_000  # for whom they are ranked
 FOLDS = 5  # of items that take turns in being new
 FACTORS = (2.0, 0.5)  # by which a weight is tried, again and again while it helps
 STEPS = 2
+ATTRIBUTE_START = 0.5  # weight of an attribute in the content tower, before any is tried
 LEAST_GAIN = 1.002  # less is chance
+
+
+def first_weights(spans: Spans) -> dict[str, float]:
+    """Fields as wide as an embedding weigh 1 to begin with, features of attributes less."""
+    return {name: 1.0 if s.stop - s.start > 64 else ATTRIBUTE_START for name, s in spans.items()}
 
 
 def weighed_fields(

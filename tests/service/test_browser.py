@@ -365,7 +365,8 @@ def test_monitoring_shows_what_this_page_was_shown(open_page, store, running):
         expect(charts.filter(has_text="Coverage")).to_be_visible()
 
 
-@pytest.mark.parametrize("view", ["", "item/r0", "search?text=red+mug", "shopper", "quarantine", "monitor", "check"])
+@pytest.mark.parametrize(
+    "view", ["", "item/r0", "search?text=red+mug", "shopper", "quarantine", "monitor", "check"])
 def test_a_phone_shows_all_of_it(open_page, view):
     page = open_page(view, width=375)
     expect(page.get_by_role("heading", level=1)).to_be_visible()

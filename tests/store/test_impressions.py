@@ -32,7 +32,8 @@ def test_impressions_and_interactions_come_by_the_same_road(shop):
 def test_what_was_shown_is_told_by_position_in_the_catalogue(shop):
     shop.record([page(items=("a", "gone", "c"))])
     shown = shop.behaviour.impressions.shown(["c", "a"])
-    assert sorted(tuple(row.values()) for row in shown.to_pylist()) == [("u1", 0, 2, None), ("u1", 1, 0, None)]
+    assert sorted(tuple(row.values()) for row in shown.to_pylist()) == [
+        ("u1", 0, 2, None), ("u1", 1, 0, None)]
 
 
 def test_a_store_without_impressions_has_no_table_of_them(shop):

@@ -1,0 +1,131 @@
+"""The sequence tower of a fit: what it learns, and the share by which it ranks best beside the head."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from mmrec.encoders.base import Vectors
+from mmrec.evaluate.logs import Setting
+from mmrec.evaluate.metrics import Values
+from mmrec.model.behaviour import Start
+from mmrec.model.kernel_ridge import Smoother
+from mmrec.model.ordered_towers import OrderedTowers, SequencePart
+from mmrec.model.parts import embeddings_from, filled
+from mmrec.model.saved import Head
+from mmrec.model.sequence_tower import SequenceTower
+from mmrec.training.item_rows import ItemRows
+from mmrec.training.tune import usual
+from mmrec.training.validation import ndcgs_of
+
+SHARES, USUAL_SHARE = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0), 0.8
+COLD_GAINS, USUAL_GAIN = (0.0, 0.5, 1.0, 1.5, 2.0), 1.0
+
+
+class Sequenced(NamedTuple):
+    """A tower, and vectors and biases of the hot items that it was learned with [n, d + 1]."""
+
+    tower: SequenceTower
+    items: Vectors
+
+
+class Predicted(NamedTuple):
+    """What content tells of vectors and biases: coefficients [l, d + 1], and of all items [items, d + 1]."""
+
+    coefficients: Vectors
+    items: Vectors
+
+
+class OrderedRows(NamedTuple):
+    """Rows of a head beside vectors of a sequence tower.
+
+    Attributes:
+        rows: of the head.
+        part: of the sequence tower.
+        predicted: vectors and biases of all items by their content [items, d + 1].
+    """
+
+    rows: ItemRows
+    part: SequencePart
+    predicted: Vectors
+
+    @classmethod
+    def of(cls, rows: ItemRows, learned: Sequenced, predicted: Predicted) -> OrderedRows:
+        """In usual shares."""
+        part = SequencePart(*learned, predicted.coefficients, USUAL_SHARE, USUAL_GAIN)
+        return cls(rows, part, predicted.items)
+
+    @property
+    def towers(self) -> OrderedTowers:
+        """Those that serve."""
+        return OrderedTowers(self.rows.towers, self.part)
+
+    @property
+    def vectors(self) -> Vectors:
+        """Vectors and biases of all items [items, d + 1]."""
+        vectors = np.float32(self.part.cold_gain) * self.predicted
+        vectors[self.rows.hot] = self.part.items
+        return vectors
+
+    def scores(self, histories: csr_matrix) -> Vectors:
+        """Scores [u, items] for histories [u, items], each row oldest first."""
+        share = np.float32(self.part.share)
+        return (1 - share) * self.rows.scores(histories) + share * self._ordered(histories)
+
+    def _ordered(self, histories: csr_matrix) -> Vectors:
+        """Scores [u, items] by the sequence tower alone, of deviation 1."""
+        vectors, ends = self.vectors, histories.indptr
+        parts = [histories.indices[a:b] for a, b in zip(ends[:-1], ends[1:], strict=True)]
+        scores: Vectors = self.part.users([vectors[one, :-1] for one in parts]) @ vectors.T  # -> [u, items]
+        return scores
+
+    def found(self, settings: Mapping[str, Setting]) -> dict[str, Values]:
+        """Ndcg@20 of each user [u] in settings."""
+        return {
+            name: ndcgs_of(self.scores(one.histories)[:, one.candidates], one)
+            for name, one in settings.items()
+        }
+
+    def chosen(self, settings: Mapping[str, Setting]) -> OrderedRows:
+        """With the share that ranks warm items best, and then the gain of cold ones that ranks all best."""
+        warm, both = settings["warm"], {"overall": settings["overall"]}
+        head, ordered = (one(warm.histories)[:, warm.candidates] for one in (self.rows.scores, self._ordered))
+        share, _ = usual({
+            share: ndcgs_of((1 - np.float32(share)) * head + np.float32(share) * ordered, warm)
+            for share in SHARES
+        }, USUAL_SHARE)
+        gains = COLD_GAINS if share else (USUAL_GAIN,)
+        gain, _ = usual({
+            gain: self.having(share, gain).found(both)["overall"] for gain in gains
+        }, USUAL_GAIN)
+        return self.having(share, gain)
+
+    def having(self, share: float, gain: float) -> OrderedRows:
+        """With another share, and another gain of cold items."""
+        return self._replace(part=replace(self.part, share=share, cold_gain=gain))
+
+
+def parted(smoother: Smoother, predicted: Vectors, width: int) -> tuple[Smoother, Vectors, Predicted]:
+    """A content tower of a head and of vectors, the last so many numbers, as that of either."""
+    coefficients, ours = np.split(smoother.coefficients, [-width], axis=1)
+    targets, vectors = np.split(predicted, [-width], axis=1)
+    return replace(smoother, coefficients=coefficients), targets, Predicted(ours, vectors)
+
+
+def going_on(before: Head, ids: list[str], content: Vectors) -> tuple[Start, Sequenced | None]:
+    """What a head knows of hot items with these ids and content [n, c]; of new ones, what content predicts.
+
+    The second is of its sequence tower, if it has one.
+    """
+    towers, part = before.towers, before.sequence
+    at = towers.positions(ids)
+    known, new = at >= 0, content[at < 0]
+    start = Start(embeddings_from(before.embeddings, at, towers.smoother(new), towers.dims), towers.metric)
+    if part is None:
+        return start, None
+    predicted = replace(towers.smoother, coefficients=part.coefficients)(new)
+    return start, Sequenced(part.tower, filled(known, part.items[at[known]], predicted))
