@@ -13,10 +13,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from mmrec.config import Config
 from mmrec.errors import DataError, NotFitted
 from mmrec.evaluate.exposure import exposure_of
 from mmrec.evaluate.logs import Log, bounded, log_and_refused
 from mmrec.evaluate.splits import refused_beside, rows_of
+from mmrec.model.content import ContentPlan
 from mmrec.model.saved import Head
 from mmrec.ranking.request import check_whole
 from mmrec.search.snapshot import Snapshot
@@ -105,15 +107,20 @@ def fit(
     if before:
         since = _recorded_since(behaviour, log, catalogue.store.facts.get("fitted_version"))
         model = replace(refining(before, model, train.shape[0]), since=since)
-    model = model if epochs is None else _with_epochs(model, epochs)
+    model = _with_epochs(model, epochs)
     model.fit(train, snapshot.content_by(plan))
     report = _report(model, before, log, len(whole.items), time.perf_counter() - began)
     model.say("writing vectors")
-    towers = replace(model.towers, plan=plan, dislike_weight=catalogue.config.dislike_weight)
-    head = Head(towers, model.behaviour.embeddings, report.as_dict(), model.sequence)
-    now = datetime.now(UTC).isoformat()
-    catalogue.adopt(head if report.served else None, fitted_at=now, fitted_version=version)
+    head, now = _head(model, plan, catalogue.config, report), datetime.now(UTC).isoformat()
+    catalogue.adopt(head, fitted_at=now, fitted_version=version)
     return replace(report, seconds=time.perf_counter() - began)
+
+
+def _head(model: TwoTower, plan: ContentPlan, config: Config, report: FitReport) -> Head | None:
+    """The head that serves; None if plain content does."""
+    towers = replace(model.towers, plan=plan, dislike_weight=config.dislike_weight)
+    head = Head(towers, model.behaviour.embeddings, report.as_dict(), model.sequence)
+    return head if report.served else None
 
 
 def _met(behaviour: Interactions, snapshot: Snapshot, log: Log, refused: Log) -> dict[str, Any]:
@@ -169,9 +176,14 @@ def refining(before: Head, model: TwoTower, users: int) -> TwoTower:
     return replace(model, before=before, ordered=ordered, settings=settings)
 
 
-def _with_epochs(model: TwoTower, epochs: int) -> TwoTower:
-    recipe = replace(model.settings.recipe, epochs=check_whole(epochs, "epochs", 1))
-    return replace(model, settings=replace(model.settings, recipe=recipe))
+def _with_epochs(model: TwoTower, epochs: int | None) -> TwoTower:
+    if epochs is None:
+        return model
+    settings, epochs = model.settings, check_whole(epochs, "epochs", 1)
+    return replace(model, settings=replace(
+        settings, recipe=replace(settings.recipe, epochs=epochs),
+        sequence=replace(settings.sequence, epochs=epochs),
+    ))
 
 
 def _recorded_since(behaviour: Interactions, log: Log, version: int | None) -> NDArray[np.bool_] | None:

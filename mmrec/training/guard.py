@@ -182,12 +182,13 @@ def after_change(
 
 
 def told_who_judged(
-    verdicts: Mapping[str, Verdict], inner: Inner, alike: Iterable[str]
+    verdicts: Mapping[str, Verdict], inner: Inner, met_alike: bool
 ) -> dict[str, Verdict]:
-    """The verdicts; those by users who chose, of these names or as `Inner` has them, say so."""
-    shared = {name for name, setting in inner.judging.items() if setting is inner.settings[name]}
+    """The verdicts; those by the users who chose the blend say so, as of `MET` it is told."""
+    alike = {name for name, setting in inner.judging.items() if setting is inner.settings[name]}
+    alike |= {MET} if met_alike else set()
     return {
-        name: replace(one, why=one.why + ALIKE) if name in {*shared, *alike} else one
+        name: replace(one, why=one.why + ALIKE) if name in alike else one
         for name, one in verdicts.items()
     }
 

@@ -15,15 +15,14 @@ from mmrec.encoders.base import Vectors
 from mmrec.evaluate.baselines import Baseline, Grid
 from mmrec.evaluate.exposure import Exposure
 from mmrec.model.behaviour import Settings, Start, behaviour_of
-from mmrec.model.kernel_ridge import FieldKernel, Smoother, Spans, smoothed
+from mmrec.model.kernel_ridge import FieldKernel, Spans
 from mmrec.model.metric import starting
 from mmrec.model.ordered_towers import SequencePart
-from mmrec.model.parts import Behaviour, Blend, embeddings_from, filled
+from mmrec.model.parts import Behaviour, Blend, filled
 from mmrec.model.saved import Head
 from mmrec.model.sequence import train_sequences
 from mmrec.model.towers import TrainedTowers
 from mmrec.training.guard import (
-    MET,
     Evidence,
     Verdict,
     after_change,
@@ -34,7 +33,7 @@ from mmrec.training.guard import (
 )
 from mmrec.training.item_rows import WIDTH, ItemRows, Learned
 from mmrec.training.refusals import Met, appeal_from, by_refusals, held_out
-from mmrec.training.sequences import OrderedRows, Predicted, Sequenced, going_on, parted
+from mmrec.training.sequences import OrderedRows, Sequenced, content_tower, going_on, handed_on
 from mmrec.training.tune import calibrated, chosen_blend, first_weights, weighed_fields, with_metric
 from mmrec.training.validation import (
     Inner,
@@ -120,7 +119,8 @@ class TwoTower(Baseline):
             self.sequence = self.before.sequence
         self.behaviour = self._behaviour(train, content, hot, settings, "training", start)
         sequence = self._sequence(train, hot, settings, NEXT, ordered)
-        smoother, predicted, beside = self._content_tower(content, hot, self.behaviour, rng, sequence)
+        smoother, predicted, beside = content_tower(
+            self.kernel, self.settings, content, hot, self.behaviour, sequence, rng)
         learned = Learned(self.behaviour, smoother, predicted, *appeal_from(train, self.refused, content))
         rows = self._item_rows(learned, train, content, hot, blend, sequence)
         if self.together:
@@ -135,32 +135,28 @@ class TwoTower(Baseline):
     def _validated(
         self, train: csr_matrix, content: Vectors, every: NDArray[np.intp], rng: np.random.Generator
     ) -> tuple[Blend, Settings, Start, Sequenced | None]:
-        """What a validation chose, and where to go on from with the whole log; sets the kernel."""
-        inner = inner_split(
-            train, rng, ordered=self.ordered, even=self.even,
-            weights=self.exposure.weights if self.exposure else None,
-        )
+        """What a validation chose, and where to go on from with the whole log; sets kernel and verdicts."""
+        weights = self.exposure.weights if self.exposure else None
+        inner = inner_split(train, rng, ordered=self.ordered, even=self.even, weights=weights)
         hot = np.unique(inner.train.indices).astype(np.intp)
         columns, spans = columns_of(inner.train, hot), self._spans(content)
         metric = starting(columns, content[hot], spans, self.settings.metric.dim, seed=self.seed)
-        learned = self._behaviour(
-            inner.train, content, hot, self.settings, "validation", Start(None, metric)
-        )
+        first = Start(None, metric)
+        learned = self._behaviour(inner.train, content, hot, self.settings, "validation", first)
         behaviour = with_metric(metric, learned, content, inner.settings["cold"])
         epochs = self.settings.metric.epochs if behaviour is learned else 0
         settings = replace(self.settings, metric=replace(self.settings.metric, epochs=epochs))
         self.say("weighing fields")
         self.kernel = weighed_fields(
-            content[hot], spans, first_weights(spans), behaviour, columns, self.settings.ridge, rng
-        )
+            content[hot], spans, first_weights(spans), behaviour, columns, settings.ridge, rng)
         self.say("blending")
         asked = held_out(train, inner.train, self.refused, content, rng.spawn(1)[0])
         sequence = self._sequence(inner.train, hot, settings, "validation of next items")
-        smoother, predicted, beside = self._content_tower(content, hot, behaviour, rng, sequence)
+        smoother, predicted, beside = content_tower(
+            self.kernel, settings, content, hot, behaviour, sequence, rng)
         items_with = partial(ItemParts.of, hot, behaviour, behaviour.metric(content), predicted, asked.values)
         blend = chosen_blend(
-            items_with, inner.settings, ordered=self.ordered, even=self.even, corrected=bool(self.exposure)
-        )
+            items_with, inner.settings, ordered=self.ordered, even=self.even, corrected=bool(self.exposure))
         items = items_with(blend.prior, blend.fade)
         if asked.choosing:
             blend = by_refusals(asked.choosing, items, blend, corrected=bool(self.exposure))
@@ -170,20 +166,15 @@ class TwoTower(Baseline):
             blend, found = self._guarded(blend, items, inner, content, asked.judging)
         parts = Learned(behaviour, smoother, predicted, asked.appeal, asked.values)
         make = partial(self._item_rows, parts, inner.train, content, hot, blend, sequence)
-        if train.shape[0] >= MANY and not self.ordered and may_serve(self.verdicts.values()):
+        may = may_serve(self.verdicts.values())
+        if may and train.shape[0] >= MANY and not self.ordered:
             self._try_together(make(), inner, found, asked.judging)
-        if sequence is not None and beside is not None and may_serve(self.verdicts.values()):
+        if may and sequence is not None and beside is not None:
             self._try_ordered(OrderedRows.of(make(), sequence, beside), inner, found)
-        alike = {MET} if asked.judging is asked.choosing else set()
-        self.verdicts = told_who_judged(self.verdicts, inner, alike)
-        at = np.full(len(content), -1)
-        at[hot] = np.arange(len(hot))
-        new = predicted[every[at[every] < 0]]
-        embeddings = embeddings_from(behaviour.embeddings, at[every], new, behaviour.dims)
-        if self.sequence is None or sequence is None or beside is None:
-            return blend, settings, Start(embeddings, behaviour.metric), None
-        vectors = filled(at[every] >= 0, sequence.items, beside.items[every[at[every] < 0]])
-        return blend, settings, Start(embeddings, behaviour.metric), sequence._replace(items=vectors)
+        self.verdicts = told_who_judged(self.verdicts, inner, asked.judging is asked.choosing)
+        beside = beside and beside._replace(items=beside.items[every])
+        handed = handed_on(np.isin(every, hot), behaviour, predicted[every], sequence, beside)
+        return blend, settings, *handed
 
     def _try_ordered(self, rows: OrderedRows, inner: Inner, found: Evidence | None) -> None:
         """Lets the sequence tower serve beside the head, or alone, if that ranks better."""
@@ -292,17 +283,3 @@ class TwoTower(Baseline):
 
     def _spans(self, content: Vectors) -> Spans:
         return self.spans or {"content": slice(0, content.shape[1])}
-
-    def _content_tower(
-        self, content: Vectors, hot: NDArray[np.intp], behaviour: Behaviour, rng: np.random.Generator,
-        sequence: Sequenced | None,
-    ) -> tuple[Smoother, Vectors, Predicted | None]:
-        """The content tower, and what it predicts of all items [items, t]; of a hot one, from the others."""
-        settings, targets = self.settings, behaviour.targets
-        both = targets if sequence is None else np.hstack([targets, sequence.items])
-        smoother, left_out = smoothed(
-            self.kernel, content[hot], both, settings.ridge, settings.landmarks, rng)
-        is_hot = np.isin(np.arange(len(content)), hot)
-        predicted = filled(is_hot, left_out, smoother(content[~is_hot]))
-        return (smoother, predicted, None) if sequence is None else parted(
-            smoother, predicted, sequence.items.shape[1])

@@ -7,15 +7,16 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from mmrec.encoders.base import Vectors
 from mmrec.evaluate.logs import Setting
 from mmrec.evaluate.metrics import Values
-from mmrec.model.behaviour import Start
-from mmrec.model.kernel_ridge import Smoother
+from mmrec.model.behaviour import Settings, Start
+from mmrec.model.kernel_ridge import FieldKernel, Smoother, smoothed
 from mmrec.model.ordered_towers import OrderedTowers, SequencePart
-from mmrec.model.parts import embeddings_from, filled
+from mmrec.model.parts import Behaviour, embeddings_from, filled
 from mmrec.model.saved import Head
 from mmrec.model.sequence_tower import SequenceTower
 from mmrec.training.item_rows import ItemRows
@@ -109,11 +110,51 @@ class OrderedRows(NamedTuple):
         return self._replace(part=replace(self.part, share=share, cold_gain=gain))
 
 
+def content_tower(
+    kernel: FieldKernel, settings: Settings, content: Vectors, hot: NDArray[np.intp], behaviour: Behaviour,
+    sequence: Sequenced | None, rng: np.random.Generator,
+) -> tuple[Smoother, Vectors, Predicted | None]:
+    """The content tower, and what it predicts of all items [items, t]; of a hot one, from the others.
+
+    Beside the targets of behaviour it predicts vectors and biases of a sequence tower, if there is one.
+
+    Args:
+        content: of all items [items, c].
+        hot: positions of those that somebody chose.
+    """
+    targets = behaviour.targets
+    both = targets if sequence is None else np.hstack([targets, sequence.items])
+    smoother, left_out = smoothed(kernel, content[hot], both, settings.ridge, settings.landmarks, rng)
+    is_hot = np.isin(np.arange(len(content)), hot)
+    predicted = filled(is_hot, left_out, smoother(content[~is_hot]))
+    if sequence is None:
+        return smoother, predicted, None
+    return parted(smoother, predicted, sequence.items.shape[1])
+
+
 def parted(smoother: Smoother, predicted: Vectors, width: int) -> tuple[Smoother, Vectors, Predicted]:
     """A content tower of a head and of vectors, the last so many numbers, as that of either."""
     coefficients, ours = np.split(smoother.coefficients, [-width], axis=1)
     targets, vectors = np.split(predicted, [-width], axis=1)
     return replace(smoother, coefficients=coefficients), targets, Predicted(ours, vectors)
+
+
+def handed_on(
+    known: NDArray[np.bool_], behaviour: Behaviour, predicted: Vectors, sequence: Sequenced | None,
+    beside: Predicted | None,
+) -> tuple[Start, Sequenced | None]:
+    """Where a training of n items goes on from one of a part of them, the known ones [n]; as of `going_on`.
+
+    Args:
+        predicted: targets of behaviour that content tells of the items [n, t].
+        beside: what it tells of them for the sequence tower.
+    """
+    at = np.where(known, np.cumsum(known) - 1, -1)
+    embeddings = embeddings_from(behaviour.embeddings, at, predicted[~known], behaviour.dims)
+    start = Start(embeddings, behaviour.metric)
+    if sequence is None or beside is None:
+        return start, None
+    return start, Sequenced(sequence.tower, filled(known, sequence.items, beside.items[~known]))
 
 
 def going_on(before: Head, ids: list[str], content: Vectors) -> tuple[Start, Sequenced | None]:

@@ -4,7 +4,8 @@ Cases, one configuration for all; figures are of test unless `--part validation`
 
 item-cold      MovieLens-1M, the published splits, beside EASE and the content ridge
 user-cold      five items of a new user revealed, beside EASE tuned for just that
-next-item      leave-last-out, hit rate at 10
+next-item      leave-last-out, hit rate and ndcg at 10; with `--beauty` of Amazon-Beauty
+next-cold      the same with a fifth of the films in nobody's training, cold and warm next items apart
 missing-field  item-cold, half of the items without one of their fields, for each field, beside content kNN
 sparse         item-cold on Amazon-Beauty (titles alone), beside all baselines that can rank cold items
 artists        the same on Last.fm-2K (names and song titles)
@@ -21,10 +22,11 @@ import resource
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 import quality
 from dropoutnet import DropoutNet
@@ -32,12 +34,15 @@ from mmrec import Item, Recommender
 from mmrec.encoders.base import Vectors, unit
 from mmrec.evaluate.baselines import ALS, EASE, Baseline, ContentKNN, ContentRidge, Popularity
 from mmrec.evaluate.contest import tune
-from mmrec.evaluate.logs import Log, Split, log_of_positions
+from mmrec.evaluate.logs import Log, Setting, Split, log_of_positions
 from mmrec.evaluate.run import evaluate
 from mmrec.evaluate.splits import item_cold, item_cold_from, leave_last_out, user_cold
 from mmrec.model.saved import Head
 from mmrec.training.fit import refining
 from mmrec.training.model import TwoTower
+from mmrec.training.validation import kept
+
+SHOWN = ("recall@20", "ndcg@20", "hit_rate@10", "ndcg@10")
 
 
 class World(NamedTuple):
@@ -113,7 +118,7 @@ def judged(model: Baseline, split: Split, content: Vectors, part: str) -> dict[s
     for name, setting in getattr(split, part).items():
         means = evaluate(model, setting, rng=np.random.default_rng(0)).means
         found[name] = {figure: interval.mean for figure, interval in means.items()}
-        shown = [f"{figure} {means[figure]}" for figure in ("recall@20", "ndcg@20", "hit_rate@10")]
+        shown = [f"{figure} {means[figure]}" for figure in SHOWN]
         print(f"  {model.name}, {name}: {', '.join(shown)}", flush=True)
     print(f"  {model.name} fitted in {seconds:.1f} s", flush=True)
     return found
@@ -154,10 +159,54 @@ def case_user_cold(asked: argparse.Namespace) -> None:
 
 def case_next_item(asked: argparse.Namespace) -> None:
     """The next item of every user."""
-    world = films(asked)
+    world = beauty(asked) if asked.beauty else films(asked)
     split = leave_last_out(world.log)
-    for model in (EASE(), TwoTower(spans=world.spans, ordered=True)):
+    for model in (EASE(), TwoTower(spans=world.spans, ordered=True, watch=told)):
         judged(model, split, world.content, asked.part)
+
+
+def told(report: Mapping[str, Any]) -> None:
+    """Prints how far a training is."""
+    if "epoch" not in report or report["epoch"] % 5 == 0:
+        figures = (f"{name} {x:.4g}" for name, x in report.items() if name != "stage")
+        print("   ", report["stage"], *figures, flush=True)
+
+
+def case_next_cold(asked: argparse.Namespace) -> None:
+    """The next item of every user, where a fifth of the films is new."""
+    world = films(asked)
+    whole = leave_last_out(world.log)
+    films_rated = np.unique(world.log.items)
+    cold = np.random.default_rng(asked.seeds[0]).permutation(films_rated)[: len(films_rated) // 5]
+    split = without(whole, cold.astype(np.int32))
+    head = TwoTower(spans=world.spans, ordered=True, watch=told)
+    for model in (Popularity(), ContentKNN(), ContentRidge(), head):
+        judged(model, split, world.content, asked.part)
+
+
+def without(split: Split, cold: NDArray[np.int32]) -> Split:
+    """A split of which training knows nothing of some items; by whether these are what comes next.
+
+    `cold` and `warm` rank all items, `warm alone` the others, as if there were no cold ones.
+    """
+    train, known = split.train.copy(), ~np.isin(np.arange(split.train.shape[1]), cold)
+    every = np.arange(len(known), dtype=np.int32)
+
+    def parts(setting: Setting) -> dict[str, Setting]:
+        new = ~known[setting.relevant.indices]
+        histories = setting.histories.copy()
+        histories.data = histories.data * known[histories.indices]
+        histories = kept(histories, histories.data > 0)
+        some = np.diff(histories.indptr) > 0
+        return {
+            name: Setting(name, histories[rows & some], setting.relevant[rows & some], candidates)
+            for name, rows, candidates in (
+                ("cold", new, every), ("warm", ~new, every), ("warm alone", ~new, every[known]))
+        }
+
+    (validation,), (test,) = split.validation.values(), split.test.values()
+    train = kept(train, known[train.indices])
+    return Split(split.protocol, split.seed, train, cold, parts(validation), parts(test))
 
 
 def case_missing_field(asked: argparse.Namespace) -> None:
@@ -246,6 +295,7 @@ def _seconds(model: Baseline, train: object, content: Vectors) -> float:
 
 CASES = {
     "item-cold": case_item_cold, "user-cold": case_user_cold, "next-item": case_next_item,
+    "next-cold": case_next_cold,
     "missing-field": case_missing_field, "sparse": case_sparse, "artists": case_artists, "time": case_time,
 }
 
@@ -257,6 +307,7 @@ def main() -> None:
     )
     parser.add_argument("case", choices=CASES)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--beauty", action="store_true", help="next-item of Amazon-Beauty")
     parser.add_argument("--stores", type=Path, default=Path("stores"), help="kept for the next run")
     parser.add_argument("--part", choices=["validation", "test"], default="test")
     parser.add_argument("--seeds", type=int, nargs="+", default=[42, 43, 44])

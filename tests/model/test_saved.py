@@ -57,7 +57,7 @@ def test_the_names_in_the_files_are_those_of_heads_that_stores_hold(head):
         "compression_inputs", "compression_restored", "correction", "appeal",
     }
     config = json.loads(files["config.json"])
-    assert set(config) == {"blend", "dislike_weight", "report", "kernel", "reduction"}
+    assert set(config) == {"blend", "dislike_weight", "report", "kernel", "reduction", "sequence"}
     assert config["blend"]["warm"] == [0.2, 0.7, 0.1]  # linear part, item embeddings, metric
     assert set(config["blend"]) == {
         "warm", "short", "cold", "cold_gain", "cold_offset", "prior", "fade", "appeal",
@@ -133,3 +133,18 @@ def test_arrays_are_not_copied_out_of_the_file(head):
     files = save(head)
     rows = load(files, "head-1").towers.rows
     assert np.shares_memory(rows, np.frombuffer(files["towers.safetensors"], np.uint8))
+
+
+def test_a_sequence_tower_is_written_with_the_head_and_serves_alike(ordered):
+    model = ordered.model
+    part = replace(model.sequence, share=0.6, cold_gain=1.5)
+    head = Head(model.towers, model.behaviour.embeddings, {}, part)
+    again = load(save(head), "head-1")
+    ids = [*(str(n) for n in range(20)), "", "new", "newer", "newest"]
+    rows, back = (one.serving.items(ordered.content, ids) for one in (head, again))
+    np.testing.assert_array_equal(rows, back)
+    _, remembered = head.serving.spans(rows.shape[1])
+    user, same = (one.serving.user(rows[:5, remembered], np.ones(5, np.float32)) for one in (head, again))
+    np.testing.assert_array_equal(user, same)
+    assert (again.sequence.share, again.sequence.cold_gain) == (0.6, 1.5)
+    assert head._replace(sequence=None).serving is head.towers
