@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from torch import nn
-from torch.nn.functional import dropout, scaled_dot_product_attention, silu
+from torch.nn.functional import scaled_dot_product_attention, silu
 
 from mmrec.encoders.base import Vectors
 from mmrec.model.sequence_tower import SequenceTower
@@ -65,6 +65,24 @@ class SequenceRecipe:
         return replace(self, epochs=-(-self.epochs // times), learning_rate=RATE * self.learning_rate)
 
 
+class Dropped(nn.Module):
+    """Dropout that leaves out the same numbers of all items of a history, and so draws few.
+
+    Source: Gal & Ghahramani 2016, A theoretically grounded application of dropout in recurrent networks.
+    """
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Histories [b, L, d] from histories."""
+        if not self.training or not self.share:
+            return x
+        kept = 1 - self.share
+        return x * (torch.bernoulli(torch.full_like(x[:, :1], kept)) / kept)  # [b, L, d] * [b, 1, d]
+
+
 class Block(nn.Module):
     """Attention to what came before, nearer items told from farther ones, then a feed-forward net.
 
@@ -76,7 +94,7 @@ class Block(nn.Module):
     def __init__(self, recipe: SequenceRecipe) -> None:
         super().__init__()
         d, wide = recipe.dim, recipe.widening * recipe.dim
-        self.heads, self.dropout = recipe.heads, recipe.dropout
+        self.heads, self.dropped = recipe.heads, Dropped(recipe.dropout)
         self.norm, self.norm_hidden = nn.LayerNorm(d), nn.LayerNorm(d)
         self.attention, self.joined = nn.Linear(d, 3 * d, bias=False), nn.Linear(d, d, bias=False)
         self.hidden, self.out = nn.Linear(d, 2 * wide), nn.Linear(wide, d)
@@ -90,12 +108,11 @@ class Block(nn.Module):
             for part in self.attention(self.norm(x)).chunk(3, dim=-1)
         )
         bias = self.nearness[:, distance.clamp(min=0)].masked_fill(distance < 0, float("-inf"))
-        drop = self.dropout if self.training else 0.0
-        mixed = scaled_dot_product_attention(q, k, v, attn_mask=bias, dropout_p=drop)
+        mixed = scaled_dot_product_attention(q, k, v, attn_mask=bias)
         mixed = mixed.transpose(1, 2).reshape(b, length, d)  # [b, heads, L, d / heads] -> [b, L, d]
-        x = x + dropout(self.joined(mixed), self.dropout, self.training)
+        x = x + self.dropped(self.joined(mixed))
         gate, value = self.hidden(self.norm_hidden(x)).chunk(2, dim=-1)
-        return x + dropout(self.out(silu(gate) * value), self.dropout, self.training)
+        return x + self.dropped(self.out(silu(gate) * value))
 
 
 class SequenceNet(nn.Module):
@@ -105,6 +122,7 @@ class SequenceNet(nn.Module):
         super().__init__()
         self.recipe = recipe
         self.items, self.bias = nn.Embedding(n, recipe.dim), nn.Parameter(torch.zeros(n))
+        self.dropped = Dropped(recipe.dropout)
         self.first, self.last = nn.LayerNorm(recipe.dim), nn.LayerNorm(recipe.dim)
         self.blocks = nn.ModuleList(Block(recipe) for _ in range(recipe.blocks))
         for one in self.modules():
@@ -127,7 +145,7 @@ class SequenceNet(nn.Module):
         length = x.shape[1]
         place = torch.arange(length, device=x.device)
         distance = place[:, None] - place[None, :]
-        x = dropout(self.first(x), self.recipe.dropout, self.training)
+        x = self.dropped(self.first(x))
         for block in self.blocks:
             x = block(x, distance)
         return self.last(x)

@@ -24,6 +24,7 @@ from mmrec.model.towers import TrainedTowers, rows_from
 from mmrec.training.refusals import Met
 from mmrec.training.validation import MOST_USERS, columns_of, history_sums, kept, ndcgs_of, scores_of
 
+MOST_ROWS = 20_000  # items whose rows tell what a compression keeps
 WIDTH = 256  # numbers of a row that are searched, and that a history is read from
 
 
@@ -115,7 +116,9 @@ class ItemRows(NamedTuple):
             Compression.none(d + 2 + p, d + p), np.zeros((p, whole.shape[1]), np.float32), learned.appeal,
         )
         rng = np.random.Generator(np.random.PCG64(seed))
-        compression = _compression(towers, columns_of(train, hot), np.vstack([whole, new[hot]]), width, rng)
+        some = np.sort(rng.spawn(1)[0].permutation(len(hot))[:MOST_ROWS])
+        both = np.vstack([whole[some], new[hot[some]]])
+        compression = _compression(towers, columns_of(train, hot), both, width, rng)
         towers = replace(
             towers, rows=compression.rows(whole), compression=compression,
             correction=compression.rows(towers.correction),

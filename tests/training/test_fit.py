@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
@@ -226,6 +227,71 @@ def test_order_is_learned_where_asked_and_kept_by_a_warm_start(recorded, copy):
         assert shop.fit(epochs=3, ordered=True).ordered
         assert shop.fit(warm_start=True, epochs=1).ordered
         assert titles(shop.recommend(history=["tr-pr-0"], k=10)).count("r") >= 8
+
+
+@pytest.fixture(scope="module")
+def rows_in_order(tmp_path_factory, chained):
+    """A shop in which an item is mostly followed by a certain other, fitted for order; and by which."""
+    histories, follower = chained(300, 40)
+    shop = Recommender.open(tmp_path_factory.mktemp("order") / "shop.mmrec", TOY)
+    shop.ingest(Item(item_id=f"i{n}", text={"title": f"thing number{n}"}) for n in range(40))
+    noon = datetime(2026, 5, 1, 12, tzinfo=UTC)
+    shop.record(
+        Interaction(user_id=f"u{user}", item_id=f"i{item}", time=noon + timedelta(minutes=n))
+        for user in range(300)
+        for n, item in enumerate(histories.indices[slice(*histories.indptr[user : user + 2])])
+    )
+    return shop, shop.fit(ordered=True), follower
+
+
+def test_what_comes_next_is_recommended_and_a_new_click_counts_at_once(rows_in_order):
+    shop, report, follower = rows_in_order
+    assert report.served
+    assert "of a sequence tower" in report.verdicts[0].serves
+    walk = [0]
+    for _ in range(4):
+        walk.append(int(follower[walk[-1]]))
+
+    def next_of(items):
+        return shop.recommend(history=[f"i{n}" for n in items], k=1)[0].item_id
+
+    right = [next_of([n, int(follower[n])]) == f"i{follower[follower[n]]}" for n in range(40)]
+    assert np.mean(right) > 0.8
+    assert next_of(walk[:4]) == f"i{walk[4]}"
+    noon = datetime(2026, 5, 2, 12, tzinfo=UTC)
+    for n, item in enumerate(walk[:4]):
+        shop.record([Interaction(user_id="new", item_id=f"i{item}", time=noon + timedelta(minutes=n))])
+    assert shop.recommend(user="new", k=1)[0].item_id == f"i{walk[4]}"
+    reasons = shop.recommend(history=[f"i{n}" for n in walk[:4]], k=1)[0].reasons
+    assert reasons[0].name == f"i{walk[3]}"  # the last one leads to it
+
+
+def test_a_head_that_heeds_order_outlives_its_process(rows_in_order):
+    shop, _, _ = rows_in_order
+    asked = [["i1", "i2", "i3"], ["i3", "i2", "i1"]]
+    found = [shop.recommend(history=one, k=5) for one in asked]
+    assert found[0] != found[1]
+    with Recommender.open(shop.path) as again:
+        assert [again.recommend(history=one, k=5) for one in asked] == found
+        assert again.recommend_many(asked, k=5) == found
+
+
+def test_a_new_item_is_served_by_its_content_where_order_counts(rows_in_order):
+    shop, _, _ = rows_in_order
+    shop.ingest([Item(item_id="twin", text={"title": "thing number7"})])
+    assert shop.similar("twin", by="behaviour", k=1)[0].item_id == "i7"
+    shop.delete(["twin"])
+
+
+def test_one_account_cannot_outweigh_all_others(tmp_path):
+    shop = Recommender.open(tmp_path / "shop.mmrec", {"text_encoder": "toy-text", "image_encoder": "none"})
+    shop.ingest(Item(item_id=f"i{n}", text={"title": f"thing {n}"}) for n in range(150))
+    rng = np.random.default_rng(0)
+    people = [(f"u{user}", n) for user in range(40) for n in rng.choice(150, 5, replace=False)]
+    acts = [*people, *(("bot", n) for n in range(150))]
+    shop.record(Interaction(user_id=user, item_id=f"i{n}") for user, n in acts)
+    report = shop.fit(epochs=1)
+    assert (report.interactions, report.left_out) == (300, 50)
 
 
 def test_what_cannot_be_learned_is_refused(recorded, copy, red_blue, open_shop):
