@@ -16,7 +16,7 @@ from mmrec.model.parts import filled
 from mmrec.model.sequence_tower import SequenceTower
 from mmrec.model.towers import TrainedTowers
 
-EXPLAINED = 20  # latest items of a history whose parts in a user's vector are told
+EXPLAINED = 3  # latest items whose part is told: each costs the tower once more, and older ones say little
 
 
 @dataclass(frozen=True)

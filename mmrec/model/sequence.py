@@ -21,6 +21,7 @@ Watch = Callable[[Mapping[str, float]], None]
 RATE = 0.5  # learning rate of a training that goes on from another, against that of one from the start
 SCALE = 0.02  # deviation of initial weights
 BETAS, LARGEST = (0.9, 0.98), 1.0  # of Adam; norm of a gradient at most
+MANY, LARGEST_BATCH = 2_500, 256  # users for one history more of a step, and histories of a step at most
 POOL = 16  # batches whose histories are sorted by length, so that little is padding
 
 
@@ -39,25 +40,25 @@ class SequenceRecipe:
         most_steps: by which a large log has taught what it can.
         learning_rate: of Adam, at its highest.
         warm_up: share of all steps in which it rises to there.
-        batch_size: histories of a step.
+        batch_size: histories of a step; more of a log of more than `MANY` of them.
         negatives: items drawn for a step, besides its users' own, where not all items are candidates.
         full: catalogues of at most so many items are candidates as a whole.
         weight_decay: of Adam, of the matrices of the net.
     """
 
-    dim: int = 128
+    dim: int = 64
     blocks: int = 2
-    heads: int = 2
+    heads: int = 1
     widening: int = 2
     longest: int = 200
     dropout: float = 0.2
-    epochs: int = 40
+    epochs: int = 33
     most_steps: int = 20_000
-    learning_rate: float = 2e-3
+    learning_rate: float = 3e-3
     warm_up: float = 0.05
-    batch_size: int = 64
-    negatives: int = 1024
-    full: int = 0
+    batch_size: int = 16
+    negatives: int = 256
+    full: int = 256
     weight_decay: float = 0.01
 
     def going_on(self, times: int) -> SequenceRecipe:
@@ -221,13 +222,14 @@ class Batches:
         self.lengths = np.diff(histories.indptr).astype(np.int64)
         self.users = np.flatnonzero(self.lengths > 1)
         self.recipe, self.generator = recipe, generator
+        self.size = max(recipe.batch_size, min(len(self.users) // MANY, LARGEST_BATCH))
 
     def __len__(self) -> int:
-        return -(-len(self.users) // self.recipe.batch_size)
+        return -(-len(self.users) // self.size)
 
     def __iter__(self) -> Iterator[torch.Tensor]:
         """Batches [b, L + 1] of positions of items, -1 behind the end."""
-        size, most = self.recipe.batch_size, self.recipe.longest + 1
+        size, most = self.size, self.recipe.longest + 1
         order = self.users[torch.randperm(len(self.users), generator=self.generator).numpy()]
         pools = [order[at : at + POOL * size] for at in range(0, len(order), POOL * size)]
         groups = [

@@ -44,6 +44,7 @@ from mmrec.training.validation import (
 )
 
 Report = Callable[[Mapping[str, Any]], None]
+TRIED = 3  # times fewer epochs of a sequence tower by which its share is chosen
 FEWER = 5  # times fewer epochs on the whole log than on the validation's part, where they go on from it
 NEXT = "next items"  # the stage in which a sequence tower learns from the whole log
 MANY = 2_000  # users from which fewer epochs do; a smaller log is learned in full, which takes seconds
@@ -109,8 +110,6 @@ class TwoTower(Baseline):
                 settings = settings.going_on(FEWER)
             else:
                 start = start._replace(metric=None)  # learned anew: twice as long would be too long
-            if self.sequence is not None:
-                settings = replace(settings, sequence=settings.sequence.going_on(FEWER))
         else:
             self.kernel, settings = self.before.towers.smoother.kernel, self.settings
             blend = self._judged_before(self.before, train, content)
@@ -151,7 +150,7 @@ class TwoTower(Baseline):
             content[hot], spans, first_weights(spans), behaviour, columns, settings.ridge, rng)
         self.say("blending")
         asked = held_out(train, inner.train, self.refused, content, rng.spawn(1)[0])
-        sequence = self._sequence(inner.train, hot, settings, "validation of next items")
+        sequence = self._sequence(inner.train, hot, settings.tried(TRIED), "validation of next items")
         smoother, predicted, beside = content_tower(
             self.kernel, settings, content, hot, behaviour, sequence, rng)
         items_with = partial(ItemParts.of, hot, behaviour, behaviour.metric(content), predicted, asked.values)

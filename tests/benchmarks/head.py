@@ -121,6 +121,8 @@ def judged(model: Baseline, split: Split, content: Vectors, part: str) -> dict[s
         shown = [f"{figure} {means[figure]}" for figure in SHOWN]
         print(f"  {model.name}, {name}: {', '.join(shown)}", flush=True)
     print(f"  {model.name} fitted in {seconds:.1f} s", flush=True)
+    if isinstance(model, TwoTower) and (part_of := model.sequence):
+        print(f"  of a sequence tower {part_of.share:.1f}, cold items x {part_of.cold_gain:g}", flush=True)
     return found
 
 
