@@ -181,7 +181,7 @@ def case_next_cold(asked: argparse.Namespace) -> None:
     films_rated = np.unique(world.log.items)
     cold = np.random.default_rng(asked.seeds[0]).permutation(films_rated)[: len(films_rated) // 5]
     split = without(whole, cold.astype(np.int32))
-    head = TwoTower(spans=world.spans, ordered=True, watch=told)
+    head = TwoTower(spans=world.spans, ordered=True, even=True, watch=told)  # as `fit` learns
     for model in (Popularity(), ContentKNN(), ContentRidge(), head):
         judged(model, split, world.content, asked.part)
 

@@ -13,7 +13,7 @@ export async function check(place, { signal }) {
   const again = h("button", { onclick: () => (job = null, fill(list, () => findings(signal))) }, "Look again");
   place.replaceChildren(h("h1", { tabindex: -1 }, "Data"), h("p", { class: "intro" },
     "Duplicates, dead pictures, odd values, bots and drift, as ", h("code", {}, "mmrec check STORE"),
-    " finds them. A large catalogue takes minutes. "), again, list);
+    " finds them. A large catalogue takes minutes. "), h("p", {}, again), list);
   await fill(list, () => findings(signal));
 }
 
@@ -41,9 +41,12 @@ async function checked(signal) {
 function finding(one) {
   return h("section", { class: `finding ${one.severity}` },
     h("p", { class: "severity" }, SEVERITY[one.severity]), h("h2", {}, one.what),
-    h("p", {}, one.why), h("p", { class: "quiet" }, one.todo),
+    h("p", {}, coded(one.why)), h("p", { class: "quiet" }, coded(one.todo)),
     one.rows.length > 0 && h("details", {}, h("summary", {}, "Which"), h("ul", {}, one.rows.map(row))));
 }
+
+/** Words with what stands between backquotes as code. */
+const coded = (words) => words.split("`").map((part, n) => n % 2 ? h("code", {}, part) : part);
 
 function row({ ids, detail }) {
   const more = ids.length > IDS && ` and ${ids.length - IDS} more`;
