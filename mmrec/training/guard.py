@@ -229,14 +229,14 @@ def _compared(shown: Evidence, name: str, values: Values, serves: str) -> Verdic
     """The verdict on what serves, by its ndcg@20 of each user [u] in one setting."""
     baselines = shown.baselines[name]
     best = max(baselines, key=lambda one: float(baselines[one].mean()))
-    difference = _difference(values, baselines[best])
+    ahead = _difference(values, baselines[best])
     verdict = Verdict(
-        situation=SITUATIONS[name], head=float(values.mean()), difference=difference, why="",
+        situation=SITUATIONS[name], head=float(values.mean()), difference=ahead, why="",
         baselines={one: float(each.mean()) for one, each in baselines.items()}, serves=serves,
         measure="share of pairs" if name == MET else NDCG,
     )
     best_of_head = "the best blend of the head's parts, though a baseline is better here"
-    return verdict.because(verdict.serves, "the head is best" if difference.mean >= 0 else best_of_head)
+    return verdict.because(verdict.serves, "the head is best" if ahead.mean >= 0 else best_of_head)
 
 
 def _difference(head: Values, baseline: Values) -> Interval:

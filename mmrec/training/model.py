@@ -176,14 +176,16 @@ class TwoTower(Baseline):
         return blend, settings, *handed
 
     def _try_ordered(self, rows: OrderedRows, inner: Inner, found: Evidence | None) -> None:
-        """Lets the sequence tower serve beside the head, or alone, if that ranks better."""
+        """Lets the sequence tower serve if that ranks better for users by whom nothing was chosen."""
         self.say("comparing with the order of histories")
         rows = rows.chosen(inner.settings)
-        if rows.part.share:
-            self.sequence = rows.part
-            if found:
-                words = f"{rows.part.share:.1f} of a sequence tower"
-                self.verdicts = after_change(found, self.verdicts, rows.found(inner.judging), words)
+        values, before = rows.found(inner.judging), rows.having(0.0, 1.0).found(inner.judging)
+        if values["warm"].mean() <= before["warm"].mean():
+            return
+        self.sequence = rows.part
+        if found:
+            words = f"{rows.part.share:.1f} of a sequence tower"
+            self.verdicts = after_change(found, self.verdicts, values, words)
 
     def _guarded(
         self, blend: Blend, items: ItemParts, inner: Inner, content: Vectors, met: Met | None

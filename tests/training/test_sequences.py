@@ -41,7 +41,7 @@ def test_where_order_says_nothing_the_head_serves_alone():
     rows = [rng.choice(np.flatnonzero(kind == t), 8, replace=False) for t in taste]
     ends, items = np.arange(0, 2_401, 8), np.concatenate(rows).astype(np.int32)
     histories = csr_matrix((np.ones(2_400, np.float32), items, ends), (300, 90))
-    few = Settings(sequence=SequenceRecipe(dim=8, epochs=1))  # has learned nothing
+    few = Settings(sequence=SequenceRecipe(dim=8, epochs=1, learning_rate=0.0))  # learns nothing
     model = TwoTower(ordered=True, settings=few)
     model.fit(histories, np.eye(90, dtype=np.float32))
     assert model.sequence is None
