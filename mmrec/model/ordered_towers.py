@@ -46,10 +46,10 @@ class SequencePart:
 
     def users(self, histories: Sequence[Vectors]) -> Vectors:
         """Vectors [u, d + 1] of histories [L, d] each, whose scores deviate by 1 over the items."""
-        users = np.pad(self.tower.users(histories), ((0, 0), (0, 1)), constant_values=1.0)
-        variances = np.einsum("ud,de,ue->u", users, self.covariance, users, optimize=True)
-        users = users / np.sqrt(np.maximum(variances, 1e-12))[:, None]
-        return users.astype(np.float32)
+        users = np.hstack([self.tower.users(histories), np.ones((len(histories), 1), np.float32)])
+        variances = (users @ self.covariance * users).sum(axis=1)
+        scaled: Vectors = users / np.sqrt(np.maximum(variances, np.float32(1e-12)))[:, None]
+        return scaled
 
 
 @dataclass(frozen=True)
@@ -130,11 +130,10 @@ class OrderedTowers:
         without an item; told of the latest `EXPLAINED` items, as what is older says little there.
         """
         d, k = self.sequence.tower.dim, len(user) - self.sequence.tower.dim - 1
-        share = np.float32(self.sequence.share)
-        found = np.zeros((len(history), len(user)), np.float32)
-        plain = self.head.user(history[:, :-d], weights)
-        found[:, :k] = (1 - share) * self.head.attributions(history[:, :-d], weights, plain)
         liked = np.flatnonzero(weights > 0)
+        share = np.float32(self.sequence.share if len(liked) else 0)
+        found = np.zeros((len(history), len(user)), np.float32)
+        found[:, :k] = (1 - share) * self.head.attributions(history[:, :-d], weights, user[:k])
         told = liked[-EXPLAINED:] if len(liked) > 1 else liked[:0]
         theirs = history[:, -d:]
         without = self.sequence.users([theirs[liked[liked != n]] for n in told.tolist()])

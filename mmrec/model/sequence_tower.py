@@ -95,6 +95,7 @@ class SequenceTower:
         return active @ self.weights[f"{name}.out.weight"].T + self.weights[f"{name}.out.bias"]
 
     def _normed(self, x: Vectors, name: str) -> Vectors:
-        centred = x - x.mean(axis=-1, keepdims=True)
-        deviation = np.sqrt(np.square(centred).mean(axis=-1, keepdims=True) + EPSILON)
-        return centred / deviation * self.weights[f"{name}.weight"] + self.weights[f"{name}.bias"]
+        centred = x - x.sum(axis=-1, keepdims=True) / np.float32(x.shape[-1])
+        variance = np.einsum("...d,...d->...", centred, centred)[..., None] / np.float32(x.shape[-1])
+        scaled = centred / np.sqrt(variance + np.float32(EPSILON))
+        return scaled * self.weights[f"{name}.weight"] + self.weights[f"{name}.bias"]

@@ -64,6 +64,10 @@ def test_dislikes_are_the_heads_and_who_only_dislikes_is_served_by_it(towers, ro
     d = towers.sequence.tower.dim
     plain = ours @ head.user(rows[[5]][:, remembered][:, :-d], np.array([-1], np.float32))
     np.testing.assert_allclose(scored(towers, rows, [5], [-1]), plain, atol=1e-5)
+    history, given = rows[[5]][:, remembered], np.array([-1], np.float32)
+    parts = towers.attributions(history, given, towers.user(history, given))
+    ours = head.attributions(history[:, :-d], given, head.user(history[:, :-d], given))
+    np.testing.assert_allclose(parts[:, : ours.shape[1]], ours, atol=1e-5)
 
 
 def test_an_item_that_nobody_chose_is_where_its_content_says(towers, ordered):
