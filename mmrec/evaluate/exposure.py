@@ -7,7 +7,7 @@ because it is liked.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,10 +37,13 @@ class Exposure:
         weights: of a choice of each item [items]: the inverse of how often it was shown, clipped; their mean
             over all choices is 1.
         why: what this was told by, in words.
+        near: the same weights, had what told them been a standard error less, and more; none if it is no
+            estimate.
     """
 
     weights: NDArray[np.float32]
     why: str
+    near: tuple[NDArray[np.float32], ...] = ()
 
 
 def exposure_of(chosen: Counts, refused: Counts) -> Exposure | None:
@@ -58,7 +61,9 @@ def exposure_of(chosen: Counts, refused: Counts) -> Exposure | None:
         return None
     power = min(power, 1.0)
     why = f"{refused.sum():,.0f} dislikes, which grow as popularity to the power of {power:.2f}"
-    return Exposure(_weights(np.maximum(chosen, 1.0) ** power, chosen), why)
+    weights, *near = (
+        _weights(np.maximum(chosen, 1.0) ** one, chosen) for one in (power, power - error, power + error))
+    return Exposure(weights, why, tuple(near))
 
 
 def exposure_by(shown: Counts, chosen: Counts, why: str) -> Exposure:
@@ -107,15 +112,31 @@ class Corrected:
     Attributes:
         values: ndcg with the weights of relevant items as gains [u].
         weights: of the users [u].
+        doubt: standard error of the mean that comes from the weights, which are estimated themselves.
     """
 
     values: Values
     weights: Values
+    doubt: float = 0.0
+
+    @classmethod
+    def of(cls, top: Places, relevant: csr_matrix, exposure: Exposure) -> Corrected:
+        """Of lists [u, k] for what is relevant [u, items]."""
+        found, *near = (
+            cls(*weighed_ndcg(top, weighed(relevant, one))) for one in (exposure.weights, *exposure.near))
+        ends = [one.mean.mean for one in near]
+        return replace(found, doubt=(max(ends) - min(ends)) / 2 if ends else 0.0)
 
     @property
     def mean(self) -> Interval:
-        """The self-normalised estimate with its 95% interval."""
-        return ratio(self.values * self.weights, self.weights)
+        """The self-normalised estimate with its 95% interval, over users and over what told the weights.
+
+        Source: Murphy & Topel 1985, Estimation and inference in two-step econometric models, the variance of
+        a second step by the slope along what the first estimated, here by differences.
+        """
+        mean, low, high = astuple(ratio(self.values * self.weights, self.weights))
+        reach = float(np.hypot((high - low) / 2, Z * self.doubt))
+        return Interval(mean, mean - reach, mean + reach)
 
     @property
     def effective(self) -> float:

@@ -16,7 +16,7 @@ from mmrec.encoders.base import Vectors
 from mmrec.errors import DataError
 from mmrec.evaluate import metrics
 from mmrec.evaluate.counting import Baseline
-from mmrec.evaluate.exposure import Corrected, Exposure, weighed, weighed_ndcg
+from mmrec.evaluate.exposure import Corrected, Exposure
 from mmrec.evaluate.logs import Places, Setting, check_setting
 from mmrec.evaluate.metrics import METRICS, Counts, Interval, Values, hits_of, mean_intervals
 
@@ -82,7 +82,7 @@ def evaluate(
     means = mean_intervals(values, rng=rng)
     if exposure is None:
         return Result(values, means, totals, top)
-    corrected = Corrected(*weighed_ndcg(top, weighed(setting.relevant, exposure.weights)))
+    corrected = Corrected.of(top, setting.relevant, exposure)
     return Result(values, means, totals, top, corrected)
 
 

@@ -101,7 +101,7 @@ class TwoTower(Baseline):
     def fit(self, train: csr_matrix, content: Vectors, /) -> None:
         """Validates, or goes on from the head before; then learns all parts and the content tower."""
         rng = np.random.Generator(np.random.PCG64(self.seed))
-        hot = np.unique(train.indices).astype(np.intp)
+        hot, self.sequence = np.unique(train.indices).astype(np.intp), None
         if self.before is None:
             blend, settings, start, ordered = self._validated(train, content, hot, rng)
             # The items that the validation held out are yet to be learned. Few users make too few steps of an

@@ -30,7 +30,7 @@ from scipy.stats import norm
 from threadpoolctl import threadpool_limits
 
 from mmrec.evaluate.baselines import EASE, Baseline, ContentKNN, Popularity
-from mmrec.evaluate.exposure import Corrected, exposure_of, weighed, weighed_ndcg
+from mmrec.evaluate.exposure import Corrected, Exposure, exposure_of
 from mmrec.evaluate.metrics import Interval
 from mmrec.evaluate.run import best_candidates
 
@@ -111,23 +111,23 @@ def one_run(true: World, rng: np.random.Generator) -> Mapping[str, Judged]:
     held = rng.random(chosen.nnz) < HELD_OUT
     train, test = (_kept(chosen, mask) for mask in (~held, held))
     exposure = exposure_of(*(np.asarray(one.sum(axis=0), np.float64).ravel() for one in (train, disliked)))
-    weights = np.ones(ITEMS, np.float32) if exposure is None else exposure.weights
+    plain = Exposure(np.ones(ITEMS, np.float32), "")
     models: list[Baseline] = [Popularity(), EASE(), ContentKNN()]
     tops = {}
     for model in models:
         model.fit(train, true.content)
         scores = np.asarray(model.score(train), np.float32)
         tops[model.name] = best_candidates(scores, train, np.arange(ITEMS, dtype=np.int32), K)
-    relevant = [weighed(test, one) for one in (np.ones_like(weights), weights)]
     truths = _truths(true, tops, train, rng)
     return {
-        name: Judged(*(_figure(top, one) for one in relevant), truths[name]) for name, top in tops.items()
+        name: Judged(*(_figure(top, test, one) for one in (plain, exposure or plain)), truths[name])
+        for name, top in tops.items()
     }
 
 
-def _figure(top: NDArray[np.int32], relevant: csr_matrix) -> Interval:
+def _figure(top: NDArray[np.int32], relevant: csr_matrix, exposure: Exposure) -> Interval:
     asked = np.flatnonzero(np.diff(relevant.indptr))
-    return Corrected(*weighed_ndcg(top[asked], relevant[asked])).mean
+    return Corrected.of(top[asked], relevant[asked], exposure).mean
 
 
 def _truths(
@@ -140,10 +140,11 @@ def _truths(
     share = HELD_OUT * PAGES * PAGE * LOOKED_AT.mean() / ITEMS
     chance = (share * true.likes * (train.toarray() == 0)).astype(np.float32)
     found: dict[str, list[float]] = {name: [] for name in tops}
+    plain = Exposure(np.ones(ITEMS, np.float32), "")
     for _ in range(TRUE_DRAWS):
         relevant = csr_matrix((rng.random(chance.shape, np.float32) < chance).astype(np.float32))
         for name, top in tops.items():
-            found[name].append(_figure(top, relevant).mean)
+            found[name].append(_figure(top, relevant, plain).mean)
     return {name: float(np.mean(values)) for name, values in found.items()}
 
 

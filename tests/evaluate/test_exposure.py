@@ -1,5 +1,7 @@
 """What a log betrays of exposure, and metrics that are corrected for it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,6 +11,8 @@ from scipy.sparse import csr_matrix
 from mmrec.evaluate.exposure import (
     CLIP,
     LEAST,
+    Corrected,
+    Exposure,
     _poisson_slope,
     _weights,
     effective_size,
@@ -114,3 +118,20 @@ def test_the_effective_size_lies_between_one_and_all(weights):
     assert 1 - 1e-9 <= size <= len(weights) + 1e-9
     assert effective_size(np.full(7, 3.0)) == pytest.approx(7)
     assert effective_size(np.zeros(3)) == 0
+
+
+def test_weights_that_are_estimated_make_the_interval_wider():
+    rng = np.random.default_rng(1)
+    chosen = rng.integers(1, 200, 60).astype(float)
+    exposure = exposure_of(chosen, rng.poisson(0.2 * chosen**0.6).astype(float))
+    less, more = exposure.near
+    assert np.corrcoef(np.log(less), np.log(more))[0, 1] > 0.9
+    assert np.ptp(np.log(less)) < np.ptp(np.log(exposure.weights)) < np.ptp(np.log(more))
+    relevant = csr_matrix((np.ones(300, np.float32), rng.integers(0, 60, 300), np.arange(301)), (300, 60))
+    top = np.tile(np.arange(20, dtype=np.int32), (300, 1))
+    known, found = (Corrected.of(top, relevant, one) for one in (replace(exposure, near=()), exposure))
+    assert (known.doubt, found.mean.mean) == (0.0, known.mean.mean)
+    means = [Corrected.of(top, relevant, Exposure(one, "")).mean.mean for one in (less, more)]
+    assert found.doubt == pytest.approx(abs(means[0] - means[1]) / 2)
+    reach = [one.mean.high - one.mean.mean for one in (known, found)]
+    assert reach[1] == pytest.approx(np.hypot(reach[0], 1.96 * found.doubt))
