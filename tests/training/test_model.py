@@ -63,6 +63,7 @@ def test_a_warm_start_is_judged_by_what_came_since_and_the_head_before_knew_noth
     first.fit(kept(train, ~since), content)
     blend = replace(first.towers.blend, short=first.towers.blend.warm)  # serves all alike
     first.towers = replace(first.towers, blend=blend)
+    first._rows = first._rows._replace(towers=first.towers)
     before = Head(first.towers, first.behaviour.embeddings, {})
     on = TwoTower(spans=SPANS, settings=QUICK, before=before, since=since, guarded=True)
     on.fit(train, content)
