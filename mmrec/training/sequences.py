@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -79,9 +80,9 @@ class OrderedRows(NamedTuple):
 
     def _ordered(self, histories: csr_matrix) -> Vectors:
         """Scores [u, items] by the sequence tower alone, of deviation 1."""
-        vectors, ends = self.vectors, histories.indptr
-        parts = [histories.indices[a:b] for a, b in zip(ends[:-1], ends[1:], strict=True)]
-        scores: Vectors = self.part.users([vectors[one, :-1] for one in parts]) @ vectors.T  # -> [u, items]
+        vectors, items = self.vectors, histories.indices
+        parts = [vectors[items[start:end], :-1] for start, end in pairwise(histories.indptr)]
+        scores: Vectors = self.part.users(parts) @ vectors.T  # [u, d + 1] @ [d + 1, items] -> [u, items]
         return scores
 
     def found(self, settings: Mapping[str, Setting]) -> dict[str, Values]:

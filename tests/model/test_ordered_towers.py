@@ -103,7 +103,7 @@ def test_reasons_are_what_a_score_loses_without_an_item(towers, rows):
 
 def test_only_the_latest_items_are_explained_by_order(towers, rows):
     history = np.tile(np.arange(24), 2)[: EXPLAINED + 5]
-    searched, remembered = towers.spans(rows.shape[1])
+    _, remembered = towers.spans(rows.shape[1])
     d, ones = towers.sequence.tower.dim, np.ones(len(history), np.float32)
     user = towers.user(rows[history][:, remembered], ones)
     parts = towers.attributions(rows[history][:, remembered], ones, user)[:, -d - 1:]
