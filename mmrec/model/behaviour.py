@@ -19,10 +19,9 @@ from mmrec.model.contrastive import Contrast, Net, Recipe, Watch, rows_at, train
 from mmrec.model.kernel_ridge import Spans
 from mmrec.model.metric import learned_metric
 from mmrec.model.parts import SHORT, Behaviour, ItemEmbeddings, Metric
-from mmrec.model.sequence import SequenceRecipe
+from mmrec.model.sequence import RATE, SequenceRecipe
 from mmrec.model.towers import TrainedTowers
 
-RATE = 0.5  # learning rate of a training that goes on from another, against that of one from the start
 INPUT_SCALE = 4.0  # norm of a history that the item embeddings are shown; at 1, small towers learn slowly
 NEW = 0.3  # share of the items that count as new in a step in which both towers learn
 WARM = 2.0  # weight of the loss among known items, against that among all and that among new ones

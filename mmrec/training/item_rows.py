@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -78,10 +78,7 @@ class ItemRows(NamedTuple):
 
     def found(self, settings: Mapping[str, Setting]) -> dict[str, Values]:
         """Ndcg@20 of each user [u] in settings."""
-        return {
-            name: ndcgs_of(self.scores(one.histories)[:, one.candidates], one)
-            for name, one in settings.items()
-        }
+        return found_by(self.scores, settings)
 
     def scores(self, histories: csr_matrix) -> Vectors:
         """Scores [u, items] for histories [u, items]."""
@@ -124,6 +121,13 @@ class ItemRows(NamedTuple):
             correction=compression.rows(towers.correction),
         )
         return cls(towers, hot, compression.rows(new), metric)
+
+
+def found_by(
+    scores: Callable[[csr_matrix], Vectors], settings: Mapping[str, Setting]
+) -> dict[str, Values]:
+    """Ndcg@20 of each user [u] in settings, by what scores all items for histories [u, items]."""
+    return {name: ndcgs_of(scores(one.histories)[:, one.candidates], one) for name, one in settings.items()}
 
 
 def _compression(

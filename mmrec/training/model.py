@@ -35,13 +35,7 @@ from mmrec.training.item_rows import WIDTH, ItemRows, Learned
 from mmrec.training.refusals import Met, appeal_from, by_refusals, held_out
 from mmrec.training.sequences import OrderedRows, Sequenced, content_tower, going_on, handed_on
 from mmrec.training.tune import calibrated, chosen_blend, first_weights, weighed_fields, with_metric
-from mmrec.training.validation import (
-    Inner,
-    ItemParts,
-    columns_of,
-    inner_split,
-    later_settings,
-)
+from mmrec.training.validation import Inner, ItemParts, columns_of, inner_split, later_settings
 
 Report = Callable[[Mapping[str, Any]], None]
 TRIED = 3  # times fewer epochs of a sequence tower by which its share is chosen
@@ -169,18 +163,21 @@ class TwoTower(Baseline):
         if may and train.shape[0] >= MANY and not self.ordered:
             self._try_together(make(), inner, found, asked.judging)
         if may and sequence is not None and beside is not None:
-            self._try_ordered(OrderedRows.of(make(), sequence, beside), inner, found)
+            self._try_ordered(OrderedRows.of(make(), sequence, beside), inner, found, asked.judging)
         self.verdicts = told_who_judged(self.verdicts, inner, asked.judging is asked.choosing)
         beside = beside and beside._replace(items=beside.items[every])
         handed = handed_on(np.isin(every, hot), behaviour, predicted[every], sequence, beside)
         return blend, settings, *handed
 
-    def _try_ordered(self, rows: OrderedRows, inner: Inner, found: Evidence | None) -> None:
+    def _try_ordered(
+        self, rows: OrderedRows, inner: Inner, found: Evidence | None, met: Met | None
+    ) -> None:
         """Lets the sequence tower serve if that ranks better for users by whom nothing was chosen."""
         self.say("comparing with the order of histories")
         rows = rows.chosen(inner.settings)
-        values, before = rows.found(inner.judging), rows.having(0.0, 1.0).found(inner.judging)
-        if values["warm"].mean() <= before["warm"].mean():
+        values, before = rows.found(inner.judging), rows.rows.found(inner.judging)
+        worse = met is not None and rows.above(met).mean() < rows.rows.above(met).mean()
+        if worse or values["warm"].mean() <= before["warm"].mean():
             return
         self.sequence = rows.part
         if found:

@@ -20,7 +20,8 @@ from mmrec.model.ordered_towers import OrderedTowers, SequencePart
 from mmrec.model.parts import Behaviour, embeddings_from, filled
 from mmrec.model.saved import Head
 from mmrec.model.sequence_tower import SequenceTower
-from mmrec.training.item_rows import ItemRows
+from mmrec.training.item_rows import ItemRows, found_by
+from mmrec.training.refusals import Met
 from mmrec.training.tune import usual
 from mmrec.training.validation import ndcgs_of
 
@@ -80,29 +81,41 @@ class OrderedRows(NamedTuple):
 
     def _ordered(self, histories: csr_matrix) -> Vectors:
         """Scores [u, items] by the sequence tower alone, of deviation 1."""
-        vectors, items = self.vectors, histories.indices
-        parts = [vectors[items[start:end], :-1] for start, end in pairwise(histories.indptr)]
-        scores: Vectors = self.part.users(parts) @ vectors.T  # [u, d + 1] @ [d + 1, items] -> [u, items]
+        scores: Vectors = self._users(histories) @ self.vectors.T  # [u, d + 1] @ [d + 1, items] -> [u, items]
         return scores
+
+    def _users(self, histories: csr_matrix) -> Vectors:
+        """Users of the sequence tower [u, d + 1]."""
+        vectors, items = self.vectors, histories.indices
+        return self.part.users([vectors[items[a:b], :-1] for a, b in pairwise(histories.indptr)])
 
     def found(self, settings: Mapping[str, Setting]) -> dict[str, Values]:
         """Ndcg@20 of each user [u] in settings."""
-        return {
-            name: ndcgs_of(self.scores(one.histories)[:, one.candidates], one)
-            for name, one in settings.items()
-        }
+        return found_by(self.scores, settings)
+
+    def above(self, met: Met) -> Values:
+        """How each user [u] would rank what was met, as of `Met.above`."""
+        return met.above(self.scores(met.setting.histories))
 
     def chosen(self, settings: Mapping[str, Setting]) -> OrderedRows:
-        """With the share that ranks warm items best, and then the gain of cold ones that ranks all best."""
-        warm, both = settings["warm"], {"overall": settings["overall"]}
-        head, ordered = (one(warm.histories)[:, warm.candidates] for one in (self.rows.scores, self._ordered))
-        share, _ = usual({
-            share: ndcgs_of((1 - np.float32(share)) * head + np.float32(share) * ordered, warm)
-            for share in SHARES
-        }, USUAL_SHARE)
-        gains = COLD_GAINS if share else (USUAL_GAIN,)
+        """With the share that ranks warm items best, and then the gain of cold ones that ranks all best.
+
+        Args:
+            settings: of a validation, in whose histories there are no cold items.
+        """
+        warm, both = settings["warm"], settings["overall"]
+
+        def mixed(setting: Setting, head: Vectors, ordered: Vectors, share: float) -> Values:
+            scores = (1 - np.float32(share)) * head + np.float32(share) * ordered
+            return ndcgs_of(scores[:, setting.candidates], setting)
+
+        head, ordered = self.rows.scores(warm.histories), self._ordered(warm.histories)
+        share, _ = usual({share: mixed(warm, head, ordered, share) for share in SHARES}, USUAL_SHARE)
+        if not share:
+            return self.having(share, USUAL_GAIN)
+        head, users = self.rows.scores(both.histories), self._users(both.histories)
         gain, _ = usual({
-            gain: self.having(share, gain).found(both)["overall"] for gain in gains
+            gain: mixed(both, head, users @ self.having(share, gain).vectors.T, share) for gain in COLD_GAINS
         }, USUAL_GAIN)
         return self.having(share, gain)
 

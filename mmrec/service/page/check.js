@@ -1,6 +1,6 @@
 // What is wrong with the shop's own data, and what to do about it.
 
-import { get, post } from "/static/api.js";
+import { get, post, Problem } from "/static/api.js";
 import { fill, h, say } from "/static/dom.js";
 
 const SEVERITY = { error: "Misleads a training", warning: "Worth mending", note: "Worth knowing" };
@@ -35,7 +35,7 @@ async function checked(signal) {
   const { result, error } = job;
   if (!error) return result;
   job = null;
-  throw { message: error.message, advice: error.what_to_do };
+  throw new Problem(0, error);
 }
 
 function finding(one) {
