@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from imagehash import ImageHash
 
 SIDE, BLOCKS = 48, 8  # pixels of a thumbnail's sides, and blocks along each
+READ = 2 * SIDE  # pixels of the longest side at which a file is read: a JPEG is decoded at about that size
 FLAT = 3.0  # largest deviation of a picture's pixels, of 255, that shows nothing
 NEAREST = 5  # candidates of each picture
 WIDTH = 64  # numbers in which candidates are looked for
@@ -51,28 +52,34 @@ class Look(NamedTuple):
         pixels: its thumbnail [s, s, 3].
         thing: which pixels are not of the colour of its edges [s, s]; all, if none is.
         tone: mean and deviation of the colours of these [6].
+        flat: whether it shows nothing.
     """
 
     outline: ImageHash
-    pixels: Vectors
+    pixels: NDArray[np.uint8]
     thing: Mask
     tone: Vectors
+    flat: bool
 
     @classmethod
     def of(cls, picture: Image.Image) -> Look:
         """The look of a picture in RGB."""
         from imagehash import phash
 
-        x = np.asarray(picture.resize((SIDE, SIDE), Image.Resampling.BOX), np.float32)
+        pixels = np.asarray(picture.resize((SIDE, SIDE), Image.Resampling.BOX))
+        x = pixels.astype(np.float32)
         ground = np.median(np.concatenate([x[0], x[-1], x[:, 0], x[:, -1]]), axis=0)
         thing = np.abs(x - ground).max(axis=-1) > GROUND
         thing = thing if thing.any() else ~thing
-        return cls(phash(picture), x, thing, np.concatenate([x[thing].mean(axis=0), x[thing].std(axis=0)]))
+        flat = bool(_tone(x.reshape(-1, 3))[3:].max() < FLAT)  # [s, s, 3] -> [s * s, 3]
+        return cls(phash(picture), pixels, thing, _tone(x[thing]), flat)
 
-    @property
-    def flat(self) -> bool:
-        """Whether it shows nothing."""
-        return bool(self.pixels.std(axis=(0, 1)).max() < FLAT)
+
+def _tone(x: Vectors) -> Vectors:
+    """Mean and deviation [6] of colours [p, 3]; by sums, as NumPy's own are slow along the longer axis."""
+    mean = np.einsum("pc->c", x) / len(x)
+    square = np.einsum("pc,pc->c", x, x) / len(x)
+    return np.concatenate([mean, np.sqrt(np.maximum(square - mean * mean, 0))])
 
 
 def looks(files: Mapping[int, str]) -> dict[int, Look]:
@@ -84,7 +91,7 @@ def looks(files: Mapping[int, str]) -> dict[int, Look]:
 
 def _look(file: str) -> Look | None:
     try:
-        return Look.of(images.decode(file, side=256))
+        return Look.of(images.decode(file, side=READ))
     except DataError:
         return None
 
@@ -95,6 +102,7 @@ def candidates(x: Rows, positions: Sequence[int]) -> tuple[Pairs, Vectors]:
     Neighbours are looked for along the directions in which the pictures vary most, which makes none farther.
     """
     import faiss
+    from scipy.linalg import eigh
 
     present, rng = np.zeros(len(x), np.bool_), np.random.default_rng(0)
     for part, block in x.blocks():
@@ -104,7 +112,8 @@ def candidates(x: Rows, positions: Sequence[int]) -> tuple[Pairs, Vectors]:
     if len(of) < 2:
         return np.zeros((0, 2), np.int64), np.zeros(0, np.float32)
     sample = x[rng.permutation(of)[:SAMPLE]]
-    directions = np.linalg.eigh(sample.T @ sample)[1][:, -WIDTH:].astype(np.float32)  # [d, w]
+    d = sample.shape[1]
+    directions = eigh(sample.T @ sample, subset_by_index=[max(0, d - WIDTH), d - 1])[1]  # [d, w]
     z = np.concatenate([x[part] @ directions for part in np.array_split(of, 1 + len(of) // 4_096)])
     cells = f"IVF{int(4 * len(of) ** 0.5)}" if len(of) > SAMPLE else ""
     index: Any = faiss.index_factory(z.shape[1], f"{cells},Flat".lstrip(","))
@@ -150,7 +159,8 @@ def misfit(a: Look, b: Look) -> tuple[float, float]:
     """
     from scipy.ndimage import gaussian_filter
 
-    soft, target = (gaussian_filter(one.pixels, (1, 1, 0)) for one in (a, b))
+    first, second = (one.pixels.astype(np.float32) for one in (a, b))
+    soft, target = (gaussian_filter(one, (1, 1, 0)) for one in (first, second))
     place = np.array([1.0, 0.0, 1.0, 0.0])  # scale and shift (of the side) along y, then along x
     for _ in range(STEPS):
         laid, inside = _laid(soft, place)
@@ -165,8 +175,8 @@ def misfit(a: Look, b: Look) -> tuple[float, float]:
         place = np.clip(place + step, _LEAST, _MOST)
         if np.abs(step).max() < 1e-4:
             break
-    laid, inside = _laid(a.pixels, place)
-    difference = _blocks((b.pixels - laid) * inside[..., None])  # [b, b, 3]
+    laid, inside = _laid(first, place)
+    difference = _blocks((second - laid) * inside[..., None])  # [b, b, 3]
     shares, things = _blocks(inside), _blocks(inside & b.thing)  # [b, b]
     difference /= np.maximum(shares, 0.3)[..., None]
     most = things > min(0.5, things.max() - 1e-6)  # blocks that show the thing

@@ -26,7 +26,7 @@ from mmrec.training.tune import usual
 from mmrec.training.validation import ndcgs_of
 
 SHARES, USUAL_SHARE = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0), 0.8
-COLD_GAINS, USUAL_GAIN = (0.0, 0.5, 1.0, 1.5, 2.0), 1.0
+COLD_GAINS, USUAL_GAIN = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0), 1.0
 
 
 class Sequenced(NamedTuple):

@@ -66,6 +66,7 @@ def inner_split(
     left = kept(train, ~is_cold & ~found)
     known = np.unique(left.indices).astype(np.int32)
     parts = left, kept(train, found), kept(train, is_cold)
+    share = FOUND_SHARE if not ordered else found.sum() / (~is_cold).sum()
     users, most = rng.permutation(train.shape[0]), most_users(train.shape[1])
     first = min(most, -(-2 * len(users) // 3))
     new = np.setdiff1d(chosen, known).astype(np.int32)
@@ -73,7 +74,7 @@ def inner_split(
     def asked(some: NDArray[np.intp], rng: np.random.Generator) -> dict[str, Setting]:
         history, warm, cold = (part[np.sort(some)] for part in parts)
         if even:
-            beside = kept(cold, rng.random(cold.nnz) < FOUND_SHARE)
+            beside = kept(cold, rng.random(cold.nnz) < share)  # as much of them as is asked of known ones
         else:
             beside = cold.multiply(np.isin(np.arange(train.shape[1]), new[::2])).tocsr()
         return _settings_of(history, warm, cold, beside, known, new, weights)

@@ -3,32 +3,40 @@
 Faults are planted in demo shops (see `planting`): items under two ids, photos encoded, resized and cropped
 anew, other colours of a design, placeholders, broken texts, bots. Printed by the fault: how many were planted
 and found; then how many findings were false. Thresholds were chosen on seed 101; report others.
-`--large DIR` also prints the seconds of a check of the store that `tests/benchmarks/large.py` made there, and
-of comparing pictures from their files, a thousand.
+`--photos FOLDER --large DIR` also prints the seconds of a check of a large store: it is made in DIR, if it is
+not there, of as many files as `--items`, each a window of a photo of FOLDER in its own colours. Its pictures
+have 1,280 numbers and its texts 384, so that there are as many bytes to compare as in a shop.
 """
 
 from __future__ import annotations
 
 import argparse
+import colorsys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from large import MadeUp, peak
 from PIL import Image
 from planting import Planted, plant
 from rich.console import Console
 from rich.table import Table
 
-from mmrec import Recommender
+from mmrec import Item, Recommender
 from mmrec.check.pictures import looks
 from mmrec.check.report import CheckReport
+from mmrec.data import images
+from mmrec.encoders.base import Encoder, Fingerprint, Vectors
 
 OFFLINE = {"text_encoder": "all-MiniLM-L6-v2", "image_encoder": "efficientnet-lite0"}
 DRAWN_ALIKE = 12  # of 255
+WINDOW, PIXELS = 0.6, (256, 384)  # share of a photo's sides that a file shows, and its size
 OF_ITEMS = (
     "same-item", "same-picture", "near-pictures", "placeholder-pictures", "empty-texts", "stock-texts",
     "markup", "encoding", "odd-numbers", "spellings", "like-ids", "future-items",
@@ -125,7 +133,9 @@ def main() -> None:
     )
     parser.add_argument("--seeds", type=int, nargs="*", default=[1, 2, 3], help="of the shops")
     parser.add_argument("--products", type=int, default=600)
-    parser.add_argument("--large", type=Path, help="a store of `large.py`, to measure the time")
+    parser.add_argument("--photos", type=Path, help="a folder of JPEGs, for `--large`")
+    parser.add_argument("--large", type=Path, help="a folder for a large store, to measure the time")
+    parser.add_argument("--items", type=int, default=100_000, help="of the large store")
     asked, console = parser.parse_args(), Console(width=130)
     total: Counter[tuple[str, str]] = Counter()
     for seed in asked.seeds:
@@ -141,7 +151,7 @@ def main() -> None:
     if total:
         console.print(table_of(total))
     if asked.large:
-        console.print(f"{asked.large}: {large(asked.large)}")
+        console.print(large(asked.large, asked.photos, asked.items))
 
 
 def table_of(total: Counter[tuple[str, str]]) -> Table:
@@ -154,11 +164,54 @@ def table_of(total: Counter[tuple[str, str]]) -> Table:
     return table
 
 
-def large(path: Path) -> str:
-    """The time of a check of a large store."""
-    from large import ENCODERS, peak
+class Thumbnails(Encoder):
+    """A picture's 12 x 12 colours, turned into 1,280 numbers: near for pictures that look alike."""
 
-    with Recommender.open(path, encoders=ENCODERS, create=False) as shop:
+    batch_size, decodes = 256, True
+
+    def __init__(self) -> None:
+        self.axes = np.random.default_rng(0).standard_normal((12 * 12 * 3, 1280)).astype(np.float32)
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        return Fingerprint(
+            model="thumbnails-1280", modality="image", dim=1280, revision="1", preprocessing="none",
+            sha256="none",
+        )
+
+    def pieces(self, value: Any) -> list[Any]:
+        return [np.asarray(images.decode(value, side=48).resize((12, 12)), np.float32).ravel() - 128]
+
+    def forward(self, pieces: Sequence[Any]) -> Vectors:
+        return np.stack(pieces) @ self.axes
+
+
+def photos(folder: Path, made: Path, n: int) -> Iterator[Path]:
+    """Files of n different pictures: windows of the photos of a folder, in colours of their own."""
+    made.mkdir(parents=True, exist_ok=True)
+    sources, rng = sorted(folder.glob("*.jpg")), np.random.default_rng(3)
+    for number in range(n):
+        left, top = rng.uniform(0, 1 - WINDOW, 2)
+        colour = colorsys.hsv_to_rgb(rng.random(), 0.4, 1.0)
+        path = made / f"{number}.jpg"
+        if not path.exists():
+            with Image.open(sources[number % len(sources)]) as photo:
+                box = (np.array([left, top, left + WINDOW, top + WINDOW]) * (photo.size * 2)).tolist()
+                x = np.asarray(photo.convert("RGB").resize(PIXELS, box=box), np.float32) * colour
+            Image.fromarray(x.astype(np.uint8)).save(path, quality=90)
+        yield path
+
+
+def large(path: Path, folder: Path | None, n: int) -> str:
+    """The time of a check of a large store whose picture files are there."""
+    encoders = {"text": MadeUp("text", 384), "image": Thumbnails()}
+    with Recommender.open(path / "shop.mmrec", encoders=encoders) as shop:
+        if folder and not len(shop):
+            shop.ingest(
+                Item(item_id=f"i{number:06d}", image=file, attributes={"price": 1.0 + number % 997}, text={
+                    "title": f"{number % 300}-{number}", "description": f"{number % 300}-words {number}",
+                }) for number, file in enumerate(photos(folder, path / "files", n))
+            )
         started = time.perf_counter()
         report = shop.check()
         seconds = time.perf_counter() - started

@@ -63,7 +63,7 @@ def test_laying_one_over_the_other_finds_shift_and_scale(shift, scale):
     def waves(y, x, light=0):
         red = light + 120 + 80 * np.sin(x / 4) * np.cos(y / 5)
         picture = np.stack([red, light + 90 + y, light + 200 - 2 * x], -1).astype(np.float32)
-        return Look(None, picture, np.ones((SIDE, SIDE), bool), np.zeros(6))
+        return Look(None, picture, np.ones((SIDE, SIDE), bool), np.zeros(6), flat=False)
 
     one, middle = waves(y, x), (SIDE - 1) / 2
     y, x = (middle + scale * (at - middle) + by for at, by in zip((y, x), shift, strict=True))

@@ -19,11 +19,12 @@ def test_nothing_of_what_is_asked_is_learned_from(split):
     assert np.diff(inner.settings["short"].histories.indptr).max() <= 5
 
 
-def test_evenly_asked_a_new_item_is_wanted_as_often_as_a_known_one(split):
+@pytest.mark.parametrize("ordered", [False, True])
+def test_evenly_asked_a_new_item_is_wanted_as_often_as_a_known_one(split, ordered):
     train = split[0].train
     rates = {}
     for even in (False, True):
-        inner = inner_split(train, np.random.default_rng(0), even=even)
+        inner = inner_split(train, np.random.default_rng(0), ordered=ordered, even=even)
         asked = inner.settings["overall"].relevant
         new = np.isin(asked.indices, inner.settings["cold"].candidates)
         cold, warm = len(inner.settings["cold"].candidates), len(inner.settings["warm"].candidates)
