@@ -43,6 +43,7 @@ class SequenceRecipe:
         batch_size: histories of a step; more of a log of more than `MANY` of them.
         negatives: items drawn for a step, besides its users' own, where not all items are candidates.
         full: catalogues of at most so many items are candidates as a whole.
+        dense: in larger catalogues a step changes only the items that it has read, or it would take seconds.
         weight_decay: of Adam, of the matrices of the net.
     """
 
@@ -59,6 +60,7 @@ class SequenceRecipe:
     batch_size: int = 16
     negatives: int = 256
     full: int = 256
+    dense: int = 20_000
     weight_decay: float = 0.01
 
     def going_on(self, times: int) -> SequenceRecipe:
@@ -121,24 +123,26 @@ class SequenceNet(nn.Module):
 
     def __init__(self, n: int, recipe: SequenceRecipe) -> None:
         super().__init__()
-        self.recipe = recipe
-        self.items, self.bias = nn.Embedding(n, recipe.dim), nn.Parameter(torch.zeros(n))
+        self.recipe, sparse = recipe, n > recipe.dense
+        self.items = nn.Embedding(n, recipe.dim, sparse=sparse)
+        self.bias = nn.Embedding.from_pretrained(  # type: ignore[no-untyped-call]
+            torch.zeros(n, 1), freeze=False, sparse=sparse)
         self.dropped = Dropped(recipe.dropout)
         self.first, self.last = nn.LayerNorm(recipe.dim), nn.LayerNorm(recipe.dim)
         self.blocks = nn.ModuleList(Block(recipe) for _ in range(recipe.blocks))
         for one in self.modules():
-            if isinstance(one, nn.Linear | nn.Embedding):
+            if isinstance(one, nn.Linear) or one is self.items:
                 nn.init.normal_(one.weight, std=SCALE)
 
     def served(self) -> tuple[SequenceTower, Vectors]:
         """The tower as it serves, and vectors and biases of the items [n, d + 1]."""
         arrays = {name: one.detach().numpy().copy() for name, one in self.state_dict().items()}
-        items, bias = arrays.pop("items.weight"), arrays.pop("bias")
-        return SequenceTower(arrays, self.recipe.heads), np.hstack([items, bias[:, None]])
+        items, bias = arrays.pop("items.weight"), arrays.pop("bias.weight")
+        return SequenceTower(arrays, self.recipe.heads), np.hstack([items, bias])
 
     def go_on_from(self, tower: SequenceTower, items: Vectors) -> None:
         """Takes the weights of a tower, and vectors and biases of the items [n, d + 1]."""
-        arrays = {**tower.weights, "items.weight": items[:, :-1], "bias": items[:, -1]}
+        arrays = {**tower.weights, "items.weight": items[:, :-1], "bias.weight": items[:, -1:]}
         self.load_state_dict({name: torch.from_numpy(np.array(one)) for name, one in arrays.items()})
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -184,27 +188,43 @@ def _learn(
     net: SequenceNet, batches: Batches, recipe: SequenceRecipe, generator: torch.Generator,
     watch: Watch | None,
 ) -> None:
-    matrices = [one for name, one in net.blocks.named_parameters() if one.ndim > 1 and "nearness" not in name]
-    others = [one for one in net.parameters() if all(one is not matrix for matrix in matrices)]
-    optimiser = torch.optim.AdamW([
-        {"params": matrices, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0},
-    ], lr=recipe.learning_rate, betas=BETAS)
+    optimisers, dense = _optimisers(net, recipe)
     epochs = min(recipe.epochs, max(1, recipe.most_steps // max(len(batches), 1)))
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimiser, lambda step: rate(step / max(1, epochs * len(batches)), recipe.warm_up))
+    steps = max(1, epochs * len(batches))
+    schedules = [
+        torch.optim.lr_scheduler.LambdaLR(one, lambda step: rate(step / steps, recipe.warm_up))
+        for one in optimisers
+    ]
     began = time.perf_counter()
     for epoch in range(1, epochs + 1):
         total = 0.0
         for batch in batches:
-            loss = next_item_loss(net, batch.to(net.bias.device), recipe, generator)
-            optimiser.zero_grad()
+            loss = next_item_loss(net, batch.to(net.items.weight.device), recipe, generator)
+            net.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(net.parameters(), LARGEST)
-            optimiser.step()
-            schedule.step()
+            nn.utils.clip_grad_norm_(dense, LARGEST)
+            for optimiser, schedule in zip(optimisers, schedules, strict=True):
+                optimiser.step()
+                schedule.step()
             total += float(loss.detach())
         if watch:
             watch({"epoch": epoch, "loss": total / len(batches), "seconds": time.perf_counter() - began})
+
+
+def _optimisers(
+    net: SequenceNet, recipe: SequenceRecipe
+) -> tuple[list[torch.optim.Optimizer], list[nn.Parameter]]:
+    """Adam for all parameters, tables of a large catalogue apart; and those whose gradients are whole."""
+    matrices = [one for name, one in net.blocks.named_parameters() if one.ndim > 1 and "nearness" not in name]
+    tables = [net.items.weight, net.bias.weight] if net.items.sparse else []
+    dense = [one for one in net.parameters() if all(one is not table for table in tables)]
+    others = [one for one in dense if all(one is not matrix for matrix in matrices)]
+    found: list[torch.optim.Optimizer] = [torch.optim.AdamW([
+        {"params": matrices, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0},
+    ], lr=recipe.learning_rate, betas=BETAS)]
+    if tables:
+        found.append(torch.optim.SparseAdam(tables, lr=recipe.learning_rate, betas=BETAS))
+    return found, dense
 
 
 def rate(done: float, warm_up: float) -> float:
@@ -258,18 +278,16 @@ def next_item_loss(
     The candidates are all items, or some drawn at random, each of which stands for as many as there are for
     one drawn. Other items of the same history are neither right nor wrong.
     """
-    n, shown, asked = len(net.bias), batch[:, :-1], batch[:, 1:]  # [b, L] both
+    n, shown, asked = net.items.num_embeddings, batch[:, :-1], batch[:, 1:]  # [b, L] both
     there = asked >= 0
     users, wanted = net(net.items(shown.clamp(min=0)))[there], asked[there]  # [m, d], [m]
-    right = (users * net.items(wanted)).sum(dim=-1) + net.bias[wanted]  # [m]
-    if n <= recipe.full:
-        scores, stands_for = users @ net.items.weight.T + net.bias, 1.0  # [m, n]
-        columns = torch.arange(n, device=batch.device)
-    else:
+    right = (users * net.items(wanted)).sum(dim=-1) + net.bias(wanted)[:, 0]  # [m]
+    columns, stands_for = torch.arange(n, device=batch.device), 1.0
+    if n > recipe.full:
         columns = torch.randint(n, (recipe.negatives,), generator=generator).to(batch.device)
-        scores, stands_for = users @ net.items(columns).T + net.bias[columns], n / recipe.negatives  # [m, k]
-    own = torch.zeros(len(batch), n + 1, dtype=torch.bool, device=batch.device)
-    own.scatter_(1, batch % (n + 1), True)  # -1 is the last column, which is no item
-    scores = scores.masked_fill(own[:, columns][there.nonzero(as_tuple=True)[0]], float("-inf"))
+        stands_for = n / recipe.negatives
+    scores = users @ net.items(columns).T + net.bias(columns).T  # [m, d] @ [d, k] -> [m, k]
+    own = (batch[:, :, None] == columns).any(dim=1)  # [b, L + 1, k] -> [b, k]
+    scores = scores.masked_fill(own[there.nonzero(as_tuple=True)[0]], float("-inf"))
     total = torch.logaddexp(scores.logsumexp(dim=1) + math.log(stands_for), right)
     return (total - right).mean()

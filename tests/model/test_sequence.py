@@ -24,7 +24,7 @@ def net():
     torch.manual_seed(0)
     net = SequenceNet(9, replace(SMALL, dropout=0.0)).eval()
     torch.nn.init.normal_(net.items.weight)
-    torch.nn.init.normal_(net.bias)
+    torch.nn.init.normal_(net.bias.weight)
     return net
 
 
@@ -34,7 +34,7 @@ def test_the_loss_is_cross_entropy_without_the_rest_of_the_history(net):
     for row in rows:
         users = net(net.items(torch.tensor([row[:-1]])))[0]
         for user, wanted in zip(users, row[1:], strict=True):
-            scores = net.items.weight @ user + net.bias
+            scores = net.items.weight @ user + net.bias.weight[:, 0]
             others = [n for n in range(9) if n == wanted or n not in row]
             expected.append((scores[others].logsumexp(0) - scores[wanted]).item())
     found = next_item_loss(net, batch_of(*rows), net.recipe, torch.Generator())
@@ -48,6 +48,17 @@ def test_drawn_candidates_stand_for_all(net):
     assert next_item_loss(net, batch, some, generator).item() == pytest.approx(whole, rel=0.03)
 
 
+def test_a_step_in_a_large_catalogue_changes_what_it_has_read_alone():
+    rows = csr_matrix((np.ones(6, np.float32), [0, 1, 2, 3, 4, 5], [0, 3, 6]), (2, 1_000))
+    recipe = replace(SMALL, full=0, negatives=10, dense=0, epochs=2)  # the first step of all has a rate of 0
+    torch.manual_seed(0)
+    start = SequenceNet(1_000, recipe).served()
+    after = train_sequences(rows, recipe, seed=0, start=start)[1]
+    changed = np.flatnonzero((after != start[1]).any(axis=1))
+    assert {0, 1, 2, 3, 4, 5} <= set(changed.tolist())
+    assert len(changed) <= 6 + 2 * 10
+
+
 def test_nothing_is_seen_of_what_comes_later(net):
     rows = net.items(torch.tensor([[1, 2, 3, 4], [1, 2, 8, 0]]))
     users = net(rows)
@@ -55,9 +66,10 @@ def test_nothing_is_seen_of_what_comes_later(net):
     assert (users[0, 2] - users[1, 2]).abs().max() > 1e-3
 
 
-def test_order_is_learned(chained):
+@pytest.mark.parametrize("recipe", [SMALL, replace(SMALL, full=0, negatives=20, dense=0)])
+def test_order_is_learned(chained, recipe):
     histories, follower = chained()
-    tower, items = train_sequences(histories, SMALL, seed=0)
+    tower, items = train_sequences(histories, recipe, seed=0)
     asked = [[n, int(follower[n])] for n in range(30)]
     scores = tower.users([items[row, :-1] for row in asked]) @ items[:, :-1].T + items[:, -1]
     np.put_along_axis(scores, np.array(asked), -np.inf, axis=1)  # what one has is never wrong in training
