@@ -15,7 +15,8 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mmrec.data.rows import BAD, INTERACTION_KEYS, Row, checked, json_ready, portable, rejected
+from mmrec.data.media import portable
+from mmrec.data.rows import BAD, INTERACTION_KEYS, Row, checked, json_ready, rejected
 from mmrec.errors import DataError, Rejection
 from mmrec.types import Interaction, Item
 

@@ -15,7 +15,7 @@ from prometheus_client import generate_latest
 from pydantic import AfterValidator, ValidationError
 from starlette.types import Receive, Scope, Send
 
-from mmrec.data.rows import located
+from mmrec.data.media import located
 from mmrec.errors import Rejection, UnknownItem
 from mmrec.monitor.impressions import ImpressionLog
 from mmrec.monitor.shown import keep_shown

@@ -19,15 +19,8 @@ from mmrec.data import images
 from mmrec.data.cleaning import tidied
 from mmrec.data.files import replacing
 from mmrec.data.image_formats import format_of
-from mmrec.data.rows import (
-    BAD,
-    Refused,
-    interaction_from_dict,
-    item_as_dict,
-    item_from_dict,
-    located,
-    rejected,
-)
+from mmrec.data.media import Refused, located
+from mmrec.data.rows import BAD, interaction_from_dict, item_as_dict, item_from_dict, rejected
 from mmrec.errors import DataError, Rejection, UnknownItem
 from mmrec.recommender import Recommender
 from mmrec.types import IMAGE, MAX_IMAGES, Interaction, Item, is_url

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from mmrec.data.rows import Refused, together
+from mmrec.data.media import Refused
+from mmrec.data.rows import together
 from mmrec.encoders.base import Vectors
 from mmrec.encoders.modality import MODALITIES, TEXT, Modality, modality_of
 from mmrec.errors import DataError, Rejection

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mmrec import Item, Recommender, Rejection
-from mmrec.data.rows import Refused, item_from_dict
+from mmrec.data.media import Refused
+from mmrec.data.rows import item_from_dict
 from mmrec.encoders.base import ToyImage, ToyText
 from mmrec.errors import DataError, StoreMismatch
 from mmrec.store import ingest as intake
