@@ -31,6 +31,8 @@ else:
     ImageSource = Any
 AttributeValue = str | int | float | bool | datetime | list[str]
 AudioSource = str | Path | bytes
+Images = ImageSource | Sequence[ImageSource] | None
+Sounds = AudioSource | Sequence[AudioSource] | None
 IMAGE = "image"  # the field of an item's pictures; no text field or attribute may take the name
 AUDIO = "audio"  # that of its sounds
 NOUNS = {IMAGE: "picture", AUDIO: "sound"}
@@ -216,8 +218,8 @@ class Item:
 
     item_id: str
     text: Mapping[str, str] = field(default_factory=dict)
-    image: ImageSource | Sequence[ImageSource] | None = None
-    audio: AudioSource | Sequence[AudioSource] | None = None
+    image: Images = None
+    audio: Sounds = None
     embeddings: Mapping[str, Iterable[float]] = field(default_factory=dict)
     attributes: Mapping[str, AttributeValue] = field(default_factory=dict)
     added_at: datetime | None = None

@@ -1,4 +1,4 @@
-"""Where the paths of pictures and sounds lead: not out of their folders, and to names that differ a little, too."""
+"""Where paths of pictures and sounds lead: not out of their folders; names may differ a little."""
 
 from __future__ import annotations
 
@@ -46,17 +46,18 @@ class ImagePaths:
         Raises:
             DataError: it is a `file:` URL, or leads out of the folders.
         """
+        noun = NOUNS[field]
         if isinstance(image, str) and ":" not in image and (known := self._among_known(image)):
             return known
         if str(image).lower().startswith("file:"):
-            raise DataError(f"{NOUNS[field]} {str(image)[:300]!r} is a file: URL: write its path", field=field)
+            raise DataError(f"{noun} {str(image)[:300]!r} is a file: URL: write its path", field=field)
         if is_url(image):
             return str(image)
         paths = [folder / image for folder in self.folders]
         path = next(filter(os.path.exists, paths), None) or self._near(str(image)) or paths[0]
         if not (self.allow_outside or self._holds(path)):
             raise DataError(
-                f"{NOUNS[field]} {str(path)[:300]!r} lies outside the folder of its file: move it there, or allow it"
+                f"{noun} {str(path)[:300]!r} lies outside the folder of its file: move it there, or allow it"
                 " by --image-root DIR or --allow-outside (in Python: image_root=, allow_outside=True)",
                 field=field,
             )

@@ -131,13 +131,13 @@ def decode(source: AudioSource | Encoded, rate: int = RATE) -> Sound:
             given, parts = file.samplerate, [_part(file, *span, deadline) for span in _spans(file)]
         found = sum(map(len, parts)) / given
         if found < SHORTEST:
-            raise DataError(f"lasts {found:.3g} seconds, expected {SHORTEST} or more: give a longer part of it")
+            raise DataError(f"lasts {found:.3g} seconds, expected {SHORTEST} or more: give a longer part")
         samples = np.concatenate([
             soxr.resample(part, given, rate)[: round(WINDOW * WINDOWS * rate)] for part in parts if len(part)
         ])
         if not np.isfinite(samples).all():
             raise DataError("has samples that are not finite numbers: save it with 16 or 24 bits")
-        return Sound(samples / np.float32(max(1, np.abs(samples).max())), rate)
+        return Sound((samples / max(1.0, np.abs(samples).max())).astype(np.float32), rate)
 
 
 def _spans(file: SoundFile) -> list[tuple[int, int]]:

@@ -101,13 +101,17 @@ class Media(Modality):
 class Pictures(Media):
     """The pictures of an item."""
 
-    name, fields, gate = IMAGE, frozenset({IMAGE}), images
+    name = IMAGE
+    fields = frozenset({IMAGE})
+    gate: ClassVar[Any] = images
 
 
 class Sounds(Media):
     """The sounds of an item."""
 
-    name, fields, gate = AUDIO, frozenset({AUDIO}), sounds
+    name = AUDIO
+    fields = frozenset({AUDIO})
+    gate: ClassVar[Any] = sounds
 
 
 TEXT = Text()

@@ -117,8 +117,8 @@ def fetch(model: Model) -> Location:
 def choose(modality: str) -> Model:
     """The model that `"auto"` means: the best of those that can be had here and now.
 
-    For text all-MiniLM-L6-v2; for sounds the descriptor; for images one that learned without labels from the cache, else from the hub,
-    else the supervised one from its wheel.
+    For text all-MiniLM-L6-v2; for sounds the descriptor; for images one that learned without labels from
+    the cache, else from the hub, else the supervised one from its wheel.
 
     Raises:
         EncodeError: none can be had.

@@ -187,7 +187,8 @@ def tones() -> list[bytes]:
     at, rng = np.arange(16_000) / 16_000, np.random.default_rng(0)
     beat = np.sin(2 * np.pi * 300 * at) * np.exp(-20 * (at % 0.25))
     long = np.sin(2 * np.pi * 700 * np.arange(200_000) / 16_000) * np.linspace(0, 1, 200_000)
-    waves = [np.sin(2 * np.pi * 110 * at), np.sin(2 * np.pi * 1_760 * at), beat, rng.normal(0, 0.2, 16_000), long]
+    low, high = (np.sin(2 * np.pi * hertz * at) for hertz in (110, 1_760))
+    waves = [low, high, beat, rng.normal(0, 0.2, 16_000), long]
     files = [io.BytesIO() for _ in waves]
     for file, wave in zip(files, waves, strict=True):
         soundfile.write(file, wave / 2, 16_000, format="WAV")

@@ -33,14 +33,16 @@ def test_ast_is_pooled(load, ast_folder, tones):
     samples = sounds.decode(tones[1]).samples
     with torch.inference_mode():
         pooled = net(**extractor(samples, sampling_rate=16_000, return_tensors="pt")).pooler_output
-    np.testing.assert_allclose(load("ast_folder", "audio").embed([[tones[1]]]), unit(pooled.numpy()), atol=1e-5)
+    expected = unit(pooled.numpy())
+    np.testing.assert_allclose(load("ast_folder", "audio").embed([[tones[1]]]), expected, atol=1e-5)
 
 
 def test_clap_embeds_sounds_and_texts_as_its_library_does(load, clap_folder, tones):
     from transformers import AutoTokenizer, ClapFeatureExtractor, ClapModel
 
     net = ClapModel.from_pretrained(clap_folder).eval()
-    extractor, tokenizer = ClapFeatureExtractor.from_pretrained(clap_folder), AutoTokenizer.from_pretrained(clap_folder)
+    extractor = ClapFeatureExtractor.from_pretrained(clap_folder)
+    tokenizer = AutoTokenizer.from_pretrained(clap_folder)
     samples = sounds.decode(tones[2], 48_000).samples
     with torch.inference_mode():
         output = net(

@@ -80,14 +80,15 @@ def test_no_block_outweighs_the_others():
         *(beat(rng.uniform(60, 200)) + rng.random() * tone(rng.uniform(80, 900)) for _ in range(12)),
     ]
     features = np.stack([describe(sound.astype(np.float32)) for sound in sounds])
-    shares = [part.var(axis=0).sum() for part in np.split(features, np.cumsum([*SIZES.values()])[:-1], axis=1)]
+    parts = np.split(features, np.cumsum([*SIZES.values()])[:-1], axis=1)
+    shares = [part.var(axis=0).sum() for part in parts]
     assert max(shares) < sum(shares) / 3
     assert min(shares) > sum(shares) / 50
 
 
 def test_alike_sounds_are_near():
-    names = {"low": [tone(110, 6), tone(116, 6)], "high": [tone(1_500), tone(1_600)], "beat": [beat(100), beat(105)]}
-    x = unit(np.stack([describe(one.astype(np.float32)) for several in names.values() for one in several]))
+    pairs = [tone(110, 6), tone(116, 6), tone(1_500), tone(1_600), beat(100), beat(105)]
+    x = unit(np.stack([describe(one.astype(np.float32)) for one in pairs]))
     x = unit(x - x.mean(axis=0))
     nearest = (x @ x.T - 2 * np.eye(6)).argmax(axis=1)
     assert nearest.tolist() == [1, 0, 3, 2, 5, 4]
