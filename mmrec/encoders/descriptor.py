@@ -83,12 +83,12 @@ def _power(samples: NDArray[np.float32]) -> NDArray[np.float64]:
     padded = np.pad(samples.astype(np.float64), (0, max(0, SIZE + HOP - len(samples))))
     frames = np.lib.stride_tricks.sliding_window_view(padded, SIZE)[::HOP]  # [frames, size]
     power: NDArray[np.float64] = np.square(np.abs(np.fft.rfft(frames * get_window("hann", SIZE), axis=1)))
-    return power / max(float(power.sum(axis=1).mean()), 1e-12)
+    return np.divide(power, max(power.sum(axis=1).mean(), 1e-12), out=power)
 
 
 @cache
 def _hertz() -> NDArray[np.float64]:
-    return np.fft.rfftfreq(SIZE, 1 / RATE)
+    return np.arange(SIZE // 2 + 1) * (RATE / SIZE)
 
 
 @cache
