@@ -88,7 +88,7 @@ def _power(samples: NDArray[np.float32]) -> NDArray[np.float64]:
 
 @cache
 def _hertz() -> NDArray[np.float64]:
-    return np.arange(SIZE // 2 + 1) * (RATE / SIZE)
+    return np.linspace(0, RATE / 2, SIZE // 2 + 1)
 
 
 @cache
