@@ -74,6 +74,12 @@ ImageRoot = Annotated[Path | None, typer.Option(
 Types = Annotated[str | None, typer.Option(
     help="What columns hold, by commas: NAME=bool, number, date, list or category."
 )]
+Embeddings = Annotated[str | None, typer.Option(
+    help="Columns of vectors that another model made, by commas: NAME=FIELD, such as vggish=audio."
+)]
+Language = Annotated[str | None, typer.Option(
+    help="Language of the words, such as german, for full text; told by them, if not said."
+)]
 Variants = Annotated[Mode | None, typer.Option(
     help="Whether a product's variants are one item (merge, if not said) or an item each (split)."
 )]
@@ -89,6 +95,8 @@ def ingest(
     id: Annotated[str | None, typer.Option(help="Column of the item's id.")] = None,
     text: Annotated[str | None, typer.Option(help="Columns of texts, by commas.")] = None,
     image: Annotated[str | None, typer.Option(help="Columns of picture paths or URLs, by commas.")] = None,
+    audio: Annotated[str | None, typer.Option(help="Columns of paths of sounds, by commas.")] = None,
+    embeddings: Embeddings = None,
     attributes: Annotated[str | None, typer.Option(help="Columns of attributes, by commas.")] = None,
     added_at: Annotated[str | None, typer.Option(help="Column of the date of joining.")] = None,
     delimiter: Delimiter = None,
@@ -108,8 +116,7 @@ def ingest(
     strict: Strict = False,
     retry: Annotated[bool, typer.Option("--retry", help="Take the mended rows of the quarantine.")] = False,
     config: Annotated[Path | None, typer.Option(help="Settings of a new store (TOML).")] = None,
-    language: Annotated[str | None, typer.Option(
-        help="Language of the words, such as german, for full text; told by them, if not said.")] = None,
+    language: Language = None,
     plain: Plain = False,
 ) -> None:
     """Take items into a store. Rows that cannot be taken go to STORE/quarantine.jsonl.
@@ -242,13 +249,15 @@ class _Run:
 
 
 def _columns(
-    text: str | None, image: str | None, attributes: str | None, delimiter: str | None,
-    dates: Order | None, types: str | None, **said: Any,
+    text: str | None, image: str | None, audio: str | None, embeddings: str | None, attributes: str | None,
+    delimiter: str | None, dates: Order | None, types: str | None, **said: Any,
 ) -> Columns | None:
     options = {
-        **said, "text": _names(text), "image": _names(image), "attributes": _names(attributes),
+        **said, "text": _names(text), "image": _names(image), "audio": _names(audio),
+        "attributes": _names(attributes),
         "delimiter": delimiter_of(delimiter), "dates": None if dates is None else dates.value,
         "types": pairs_of(types, "--types"),
+        "embeddings": None if embeddings is None else pairs_of(embeddings, "--embeddings"),
     }
     return Columns(**options) if any(options.values()) else None
 

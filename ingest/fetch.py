@@ -25,7 +25,7 @@ from ingest.sources.several import Given, temporary
 from mmrec.data import images
 from mmrec.data.files import replacing
 from mmrec.data.image_formats import FORMATS, format_of
-from mmrec.data.rows import Refused
+from mmrec.data.media import Refused
 from mmrec.errors import DataError, Rejection
 from mmrec.types import ImageSource, Item, is_url
 

@@ -19,8 +19,9 @@ from mmrec.data.cleaning import BLANKS, tidied
 from mmrec.data.image_paths import ImagePaths
 from mmrec.data.rows import ITEM_KEYS
 from mmrec.errors import DataError
-from mmrec.types import MAX_CATEGORY, MAX_IMAGES, MAX_TEXT, Item, as_utc
+from mmrec.types import AUDIO, MAX_CATEGORY, MAX_IMAGES, MAX_TEXT, Item, as_utc
 
+_NONE: Mapping[str, Any] = MappingProxyType({})
 REMEMBERED = 8_192  # values of a column
 LIKE_THEMSELVES = frozenset({str, int, bool, date})  # types whose equal values are the same value
 _ID = re.compile(r"[\w.:/-]{1,512}", re.ASCII)
@@ -98,7 +99,7 @@ def plain_item(
     if len(images) > MAX_IMAGES:
         raise Odd(images)
     return Item.settled(
-        item_id=item_id, text=MappingProxyType(text), image=tuple(images),
+        item_id=item_id, text=MappingProxyType(text), image=tuple(images), audio=(), embeddings=_NONE,
         attributes=MappingProxyType(attributes), added_at=added_at, line=line,
     )
 
@@ -114,6 +115,8 @@ def canonical_item(row: Mapping[str, Any], paths: ImagePaths | None, line: int |
         for name, empty in (("text", {}), ("attributes", {}), ("image", []))
     )
     mappings = type(text) is dict and type(attributes) is dict
+    if row.get(AUDIO) is not None or row.get("embeddings") is not None:
+        raise Odd(row)
     if not (mappings and _are_names((*row,), (*text, *attributes))):
         raise Odd(row)
     return plain_item(

@@ -215,11 +215,11 @@ def _canonical(given: Given, manner: Manner, lined: bool) -> Opened:
 def _how(name: str, source: Source) -> str:
     """As what a source is read."""
     what = _FORMATS.get(source.format, f"a table ({_KINDS.get(getattr(source, 'kind', ''), 'frame')})")
-    columns = source.columns
-    if columns is None:
+    if (columns := source.columns) is None:
         return f"read {name} as {what}"
     parts = {
-        "id": (columns.id,), "text": columns.text, "pictures": columns.image,
+        "id": (columns.id,), "text": columns.text, "pictures": columns.image, "sounds": columns.audio,
+        "embeddings": [*(columns.embeddings or ())],
         "attributes": columns.attributes, "date": (columns.added_at,),
     }
     told = [f"{part} {_listing(names)}" for part, names in parts.items() if names and any(names)]

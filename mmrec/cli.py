@@ -51,14 +51,15 @@ def similar(
     item_id: Annotated[str | None, typer.Argument(help="An item of the catalogue.")] = None,
     text: Annotated[str | None, typer.Option(help="Words in place of an item.")] = None,
     image: Annotated[list[Path] | None, typer.Option(help="A picture in place of an item.")] = None,
+    audio: Annotated[list[Path] | None, typer.Option(help="A sound in place of an item.")] = None,
     by: Annotated[str, typer.Option(help="content, behaviour, or one field such as image.")] = "content",
     k: Results = 10, where: Where = None, exclude: Ids = None, diversity: Diversity = None,
     max_per: MaxPer = None, distinct: Distinct = None, exposure: Exposure = None, plain: Plain = False,
 ) -> None:
-    """Items like one of the catalogue, or like words and pictures."""
+    """Items like one of the catalogue, or like words, pictures and sounds."""
     with opened(store) as shop:
         show(shop, shop.similar(
-            item_id, text=text, image=image, by=by,
+            item_id, text=text, image=image, audio=audio, by=by,
             **result_options(k, where, exclude, diversity, max_per, distinct, exposure),
         ), plain)
 
@@ -68,16 +69,17 @@ def search(
     store: StorePath,
     words: Annotated[str | None, typer.Argument(help="Words to search for.")] = None,
     image: Annotated[list[Path] | None, typer.Option(help="A picture; may be given several times.")] = None,
+    audio: Annotated[list[Path] | None, typer.Option(help="A sound; may be given several times.")] = None,
     history: Ids = None,
     weight: Annotated[list[str] | None, typer.Option(
         help="Weight of a ranking, such as taste=0.5; may be given several times.")] = None,
     k: Results = 10, where: Where = None, exclude: Ids = None, diversity: Diversity = None,
     max_per: MaxPer = None, distinct: Distinct = None, exposure: Exposure = None, plain: Plain = False,
 ) -> None:
-    """Items for words, a picture and a taste: full text and vectors together."""
+    """Items for words, a picture, a sound and a taste: full text and vectors together."""
     with opened(store) as shop:
         show(shop, shop.search(
-            words, image=image, history=history, weights=pairs(weight, "weight"),
+            words, image=image, audio=audio, history=history, weights=pairs(weight, "weight"),
             **result_options(k, where, exclude, diversity, max_per, distinct, exposure),
         ), plain)
 

@@ -115,6 +115,7 @@ class Config(BaseModel):
     Attributes:
         text_encoder: a name from `mmrec encoders`, a hub name, a folder, `"auto"` or `"none"`.
         image_encoder: the same for pictures.
+        audio_encoder: the same for sounds.
         weights: weight of each content field by name (text field, `"image"`, attribute); a field that is
             not named weighs 1, an attribute `attribute_weight`; 0 leaves it out of the content.
         attribute_weight: weight of an attribute that `weights` does not name.
@@ -137,6 +138,7 @@ class Config(BaseModel):
 
     text_encoder: str = "auto"
     image_encoder: str = "auto"
+    audio_encoder: str = "auto"
     weights: Mapping[str, Weight] = {}
     attribute_weight: Weight = 0.25
     kind_weights: Mapping[str, Annotated[float, Field(ge=-1000, le=1000)]] = dict(WEIGHTS)

@@ -14,6 +14,7 @@ from mmrec.model.towers import IdentityTowers
 from mmrec.ranking import fusion, retrieve
 from mmrec.ranking.request import Exploration, PageOptions, Request, Rng, check_whole, listed
 from mmrec.ranking.users import Query, users_of
+from mmrec.results import IngestReport, Recommendation, RecordReport
 from mmrec.search.latest import LatestSnapshot, search_health
 from mmrec.search.snapshot import Snapshot
 from mmrec.search.vectors import CONTENT
@@ -23,7 +24,7 @@ from mmrec.store.ingest import Intake, Progress
 from mmrec.store.interactions import Interactions, Recorded
 from mmrec.store.open import Store, open_store
 from mmrec.threads import set_threads
-from mmrec.types import ImageSource, IngestReport, Interaction, Item, Recommendation, RecordReport, normal_id
+from mmrec.types import Images, Interaction, Item, Sounds, normal_id
 
 if TYPE_CHECKING:
     from mmrec.check.report import CheckReport
@@ -58,7 +59,7 @@ class Recommender:
         Args:
             path: folder of the store, such as `shop.mmrec`.
             config: settings; of an existing store, weights may change, encoders may not.
-            encoders: your own encoders by modality (`"text"`, `"image"`) in place of named ones.
+            encoders: your own encoders by modality (`"text"`, `"image"`, `"audio"`) in place of named ones.
             device: torch device of the encoders; None takes the best there is.
             wait: seconds to wait for another process's write.
             create: whether to make a store that does not exist.
@@ -155,10 +156,10 @@ class Recommender:
 
     def similar(
         self, item_id: str | None = None, *, text: str | Mapping[str, str] | None = None,
-        image: ImageSource | Sequence[ImageSource] | None = None, by: str = CONTENT,
+        image: Images = None, audio: Sounds = None, by: str = CONTENT,
         **options: Unpack[PageOptions],
     ) -> list[Recommendation]:
-        """Items like one of the catalogue, or like words and pictures that are not in it.
+        """Items like one of the catalogue, or like words, pictures and sounds that are not in it.
 
         Args:
             item_id: an item of the catalogue; it is not among its own results.
@@ -171,28 +172,28 @@ class Recommender:
             DataError: nothing to compare with, or an argument cannot be used.
             NotFitted: `by="behaviour"` before `fit`.
         """
-        query, request = Query(text, image), Request(**options)
+        query, request = Query(text, image, audio), Request(**options)
         return retrieve.similar(self.snapshot(), item_id, query, by, request, self.behaviour.popularity)
 
     def search(
-        self, text: str | None = None, *, image: ImageSource | Sequence[ImageSource] | None = None,
+        self, text: str | None = None, *, image: Images = None, audio: Sounds = None,
         history: Sequence[str] | None = None, weights: Mapping[str, float] | None = None,
         **options: Unpack[PageOptions],
     ) -> list[Recommendation]:
-        """Items for words, a picture and a taste together: rankings, fused by reciprocal rank.
+        """Items for words, a picture, a sound and a taste together: rankings, fused by reciprocal rank.
 
         Args:
             history: item ids, oldest first; found by words or picture they may come up themselves.
             weights: of the rankings `full text` (BM25), `words` (vectors of all words of an item), `words to
-                image` (words compared with pictures, with CLIP), `image` and `taste` (the history). 0 leaves
-                one out; one that is not named weighs 1, full text `config.full_text_weight`.
+                image` (with CLIP), `words to audio` (CLAP), `image`, `audio` and `taste` (the history). 0
+                leaves one out; one that is not named weighs 1, full text `config.full_text_weight`.
 
         Raises:
             DataError: there is nothing to search for, or an argument cannot be used.
             UnknownItem: none of the history is in the catalogue.
         """
-        request = Request(history=history, **options)
-        return fusion.search(self.snapshot(), self.behaviour, Query(text, image), request, weights)
+        query, request = Query(text, image, audio), Request(history=history, **options)
+        return fusion.search(self.snapshot(), self.behaviour, query, request, weights)
 
     def recommend(
         self, *, user: str | None = None, history: Sequence[str] | None = None,

@@ -1,19 +1,27 @@
-"""What goes in and what comes out: frozen values, validated at birth."""
+"""What goes in and, from `mmrec.results`, what comes out: frozen values, validated at birth."""
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, Self, get_args
+from typing import TYPE_CHECKING, Any, Self
 
 from mmrec.config import spelling
 from mmrec.errors import DataError, Rejection
+from mmrec.results import RUNGS as RUNGS
+from mmrec.results import IngestReport as IngestReport
+from mmrec.results import Reason as Reason
+from mmrec.results import Recommendation as Recommendation
+from mmrec.results import RecordReport as RecordReport
+from mmrec.results import Rung as Rung
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -22,16 +30,20 @@ if TYPE_CHECKING:
 else:
     ImageSource = Any
 AttributeValue = str | int | float | bool | datetime | list[str]
-Rung = Literal["history", "taste", "popular", "newest"]
-RUNGS: tuple[Rung, ...] = get_args(Rung)
+AudioSource = str | Path | bytes
+Images = ImageSource | Sequence[ImageSource] | None
+Sounds = AudioSource | Sequence[AudioSource] | None
 IMAGE = "image"  # the field of an item's pictures; no text field or attribute may take the name
+AUDIO = "audio"  # that of its sounds
+NOUNS = {IMAGE: "picture", AUDIO: "sound"}
 LABELS = "_labels"  # the field of an item's categories as words
 WORDS = "words"  # the space of all words of an item
-RESERVED = frozenset({IMAGE, LABELS, WORDS, "item_id", "added_at", "content", "behaviour", "vector"})
+RESERVED = frozenset({*NOUNS, LABELS, WORDS, "item_id", "added_at", "content", "behaviour", "vector"})
 MAX_ID = 512  # characters
 MAX_TEXT = 1_000_000  # characters of one field
 MAX_CATEGORY = 10_000  # characters of an attribute, or of one string of its list
-MAX_IMAGES = 32  # pictures of one item
+MAX_IMAGES = 32  # pictures of one item, and sounds
+MAX_DIM = 8_192  # numbers of a given embedding
 MAX_NAME = 64  # characters of a field's or attribute's name
 _INVISIBLE = re.compile(r"[\xad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
@@ -143,14 +155,46 @@ def _check_attributes(attributes: object) -> Mapping[str, AttributeValue]:
     })
 
 
-def _check_images(image: object) -> tuple[ImageSource, ...]:
-    sources = () if image in (None, "", b"") else (*image,) if isinstance(image, list | tuple) else (image,)
+def _check_sources(field: str, given: object) -> tuple[Any, ...]:
+    """The pictures or sounds of an item, always as a tuple."""
+    sources = () if given in (None, "", b"") else (*given,) if isinstance(given, list | tuple) else (given,)
     if len(sources) > MAX_IMAGES:
-        raise DataError(f"an item may have {MAX_IMAGES} pictures, got {len(sources)}", field=IMAGE)
+        raise DataError(f"an item may have {MAX_IMAGES} {NOUNS[field]}s, got {len(sources)}", field=field)
     for source in sources:
-        if not (isinstance(source, str | Path | bytes) or hasattr(source, "convert")):
-            raise DataError(f"image must be a path, URL, bytes or PIL image, got {type(source)}", field=IMAGE)
+        check_source(field, source)
     return sources
+
+
+def check_source(field: str, source: object) -> None:
+    """DataError if this is nothing that a picture, or a sound, may be given as."""
+    if not (isinstance(source, str | Path | bytes) or (field == IMAGE and hasattr(source, "convert"))):
+        may = "path, URL, bytes or PIL image" if field == IMAGE else "path or bytes"
+        raise DataError(
+            f"{field} must be a {may}, got {type(source).__name__}: {source!r}"[:300], field=field
+        )
+
+
+def _check_embeddings(embeddings: object) -> Mapping[str, array[float]]:
+    if not isinstance(embeddings, Mapping):
+        got = type(embeddings).__name__
+        raise DataError(f"embeddings must map fields to vectors, got {got}", field="embeddings")
+    return MappingProxyType({
+        name if name in NOUNS else _check_name(name, "embedding"): _check_embedding(name, vector)
+        for name, vector in embeddings.items() if vector is not None
+    })
+
+
+def _check_embedding(name: str, vector: Any) -> array[float]:
+    try:
+        kept = array("f", [] if isinstance(vector, bytes | bytearray) else vector)
+    except (TypeError, OverflowError):  # OverflowError: a number beyond what 32 bits hold
+        kept = array("f")
+    if 1 <= len(kept) <= MAX_DIM and all(map(math.isfinite, kept)) and any(kept):
+        return kept
+    raise DataError(
+        f"the embedding of {name!r} must be a list of 1 to {MAX_DIM:,} finite numbers, not all of them 0,"
+        f" got {vector!r}"[:300], field=name,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,6 +205,9 @@ class Item:
         item_id: the caller's own id, 1 to 512 printable characters, as `normal_id` writes it.
         text: named text fields (`{"title": ..., "description": ...}`); blank ones count as absent.
         image: no, one or several pictures: path, `https://` URL, encoded bytes or PIL image.
+        audio: no, one or several sounds: path or encoded bytes (WAV, FLAC, OGG or MP3).
+        embeddings: vectors by field that somebody else's model made, such as `{"audio": [...]}`: no encoder
+            reads such a field. They are kept as 32-bit floats, at norm 1 in a store.
         attributes: typed values for filters and content: category, number, bool, date, list of strings.
         added_at: when it joined the catalogue (UTC); `None` means at ingest, and keeps what is stored.
         lost: what its source holds and the item lacks, as it cannot be used; `row` is whole.
@@ -171,7 +218,9 @@ class Item:
 
     item_id: str
     text: Mapping[str, str] = field(default_factory=dict)
-    image: ImageSource | Sequence[ImageSource] | None = None
+    image: Images = None
+    audio: Sounds = None
+    embeddings: Mapping[str, Iterable[float]] = field(default_factory=dict)
     attributes: Mapping[str, AttributeValue] = field(default_factory=dict)
     added_at: datetime | None = None
     line: int | None = field(default=None, compare=False, repr=False)
@@ -181,7 +230,9 @@ class Item:
         settle = object.__setattr__  # the one moment a frozen value may still be settled
         settle(self, "item_id", check_id(self.item_id, "item_id"))
         settle(self, "text", _check_text(self.text))
-        settle(self, "image", _check_images(self.image))
+        settle(self, "image", _check_sources(IMAGE, self.image))
+        settle(self, "audio", _check_sources(AUDIO, self.audio))
+        settle(self, "embeddings", _check_embeddings(self.embeddings))
         settle(self, "attributes", _check_attributes(self.attributes))
         if self.added_at is not None:
             settle(self, "added_at", _check_time("added_at", self.added_at))
@@ -198,6 +249,16 @@ class Item:
     def images(self) -> tuple[ImageSource, ...]:
         """The pictures, always as a tuple."""
         return self.image  # type: ignore[return-value]  # settled in __post_init__
+
+    @property
+    def sounds(self) -> tuple[AudioSource, ...]:
+        """The sounds, always as a tuple."""
+        return self.audio  # type: ignore[return-value]  # settled in __post_init__
+
+    @property
+    def vectors(self) -> Mapping[str, array[float]]:
+        """The given embeddings, as they are kept."""
+        return self.embeddings  # type: ignore[return-value]  # settled in __post_init__
 
     @property
     def title(self) -> str:
@@ -237,64 +298,3 @@ class Interaction:
             raise DataError("weight must be a number from 0 to 2**53", field="weight")
         settle(self, "weight", float(self.weight))
         settle(self, "time", _check_time("time", self.time))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reason:
-    """One contribution to a score: the parts of one recommendation's reasons sum to its score."""
-
-    source: Literal["item", "field", "words", "other"]
-    name: str
-    contribution: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recommendation:
-    """One result, from `recommend`, `similar` and `search` alike; the best comes first.
-
-    Attributes:
-        reasons: contributions that sum to the score.
-        propensity: the chance that its slot showed it, given those above; below 1 with exploration.
-    """
-
-    item_id: str
-    score: float
-    rung: Rung | Literal["similar", "search"]
-    reasons: tuple[Reason, ...] = ()
-    propensity: float = 1.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IngestReport:
-    """What became of every row: `rows == added + updated + unchanged + rejected`.
-
-    Attributes:
-        encoder_calls: inputs given to encoders (texts and pictures), not batches.
-        without_picture: items that were taken without a picture that they name, as it cannot be used.
-        rejections, incomplete: why, of each rejected row, and of each item taken without a part.
-    """
-
-    added: int = 0
-    updated: int = 0
-    unchanged: int = 0
-    rejected: int = 0
-    encoder_calls: int = 0
-    seconds: float = 0.0
-    without_picture: int = 0
-    rejections: tuple[Rejection, ...] = field(default=(), repr=False)
-    incomplete: tuple[Rejection, ...] = field(default=(), repr=False)
-
-    @property
-    def rows(self) -> int:
-        """Rows read."""
-        return self.added + self.updated + self.unchanged + self.rejected
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecordReport:
-    """What became of every interaction: added, already known, or rejected."""
-
-    added: int = 0
-    unchanged: int = 0
-    rejected: int = 0
-    rejections: tuple[Rejection, ...] = field(default=(), repr=False)

@@ -15,10 +15,10 @@ from mmrec import errors
 
 ROOT = Path(mmrec.__file__).parents[1]
 LONGEST, LONGEST_FUNCTION = 300, 45  # lines
-MOST_FILES, MOST_LINES, MOST_LOOSE = 124, 22_800, 9
+MOST_FILES, MOST_LINES, MOST_LOOSE = 132, 23_800, 10
 # A package is one floor, and imports only what lies on it or above it in this list.
 FLOORS = [
-    {"mmrec.errors", "mmrec.config", "mmrec.types", "mmrec.threads", "mmrec"},
+    {"mmrec.errors", "mmrec.config", "mmrec.results", "mmrec.types", "mmrec.threads", "mmrec"},
     {"mmrec.data"}, {"mmrec.encoders"}, {"mmrec.model"}, {"mmrec.store"}, {"mmrec.search"}, {"mmrec.ranking"},
     {"mmrec.evaluate"}, {"mmrec.check"},
     {"mmrec.training"}, {"mmrec.recommender"}, {"mmrec.monitor"}, {"mmrec.service"},

@@ -300,7 +300,7 @@ def test_stats_say_what_there_is(red_blue_shop):
     assert {name: field["kind"] for name, field in stats["fields"].items()} == {
         "title": "embedding", "image": "embedding", "category": "category", "price": "number",
     }
-    assert stats["encoders"] == {"text": "toy-text", "image": "toy-image"}
+    assert stats["encoders"] == {"text": "toy-text", "image": "toy-image", "audio": "descriptor"}
     assert stats["dim"] == sum(field["dim"] for field in stats["fields"].values())
     assert stats["bytes"] > 0
 

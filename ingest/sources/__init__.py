@@ -3,6 +3,7 @@
 A row is a dict::
 
     {"item_id": str, "text": {field: str}, "image": path, URL, bytes, a list of them or None,
+     "audio": the same of sounds, "embeddings": {field: [float]} (either may be absent),
      "attributes": {name: value}, "added_at": datetime (if known), "line": line or number of the row, or None}
 
 Values that a source cannot judge stay as the file has them, and are checked when the `Item` is made. A row

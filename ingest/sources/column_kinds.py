@@ -83,6 +83,8 @@ def _has_words(cell: str) -> bool:
 def is_attribute(name: str, sample: Sample) -> bool:
     """Anything with a kind that is no address, and no picture beside the chosen ones."""
     kind = sample.kind(name)
+    if are_vectors(sample.cells[name]):
+        return False
     if "image" in name.casefold() and all_pictures(name, sample, 0.5):
         return False
     if kind is None:
@@ -95,7 +97,20 @@ def nature(name: str, sample: Sample) -> str:
     """What a column holds that is no attribute."""
     if sample.kind(name) is None:
         return "objects"
+    if are_vectors(sample.cells[name]):
+        return "vectors, see --embeddings"
     return "addresses" if all(map(is_address, only_strings(sample.cells[name]))) else "pictures"
+
+
+def are_vectors(cells: Sequence[Any], shortest: int = 8) -> bool:
+    """Whether all cells are lists of as many numbers, some of them with decimals, and not few."""
+    cells = cells[:50]
+    return (
+        bool(cells) and all(isinstance(cell, list | tuple) for cell in cells)
+        and len({len(cell) for cell in cells}) == 1 and len(cells[0]) >= shortest
+        and all(type(one) in (int, float) for cell in cells for one in cell)
+        and any(one % 1 for cell in cells for one in cell)
+    )
 
 
 def is_address(cell: str) -> bool:

@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 
 from ingest.sources.amounts import Decimals, currency_of
 from ingest.sources.column_kinds import all_pictures, apart, goods, is_attribute, is_text, nature
+from ingest.sources.extras import embedding_columns, sound_columns
 from ingest.sources.moments import Order
 from ingest.sources.names import DATES, IDS, IMAGES, TEXTS, joined, plain_name, roles
 from ingest.sources.pictures import looks_like_picture
@@ -37,6 +38,9 @@ class Columns:
         id: column of the item's id.
         text: columns that become text fields, a lone name is taken as one.
         image: columns of picture paths or URLs; a cell may hold several.
+        audio: columns of paths of sounds; a cell may hold several.
+        embeddings: columns of vectors that another model made, and the field that each fills, such as
+            `{"audio_vggish": "audio"}`.
         attributes: columns that become typed attributes.
         added_at: column of the date when the item joined the catalogue.
         delimiter: of a CSV file: one character, or two or three such as "::"; found out if None.
@@ -50,6 +54,8 @@ class Columns:
     id: str | None = None
     text: tuple[str, ...] | None = None
     image: tuple[str, ...] | None = None
+    audio: tuple[str, ...] | None = None
+    embeddings: Mapping[str, str] | None = None
     attributes: tuple[str, ...] | None = None
     added_at: str | None = None
     delimiter: str | None = None
@@ -60,7 +66,7 @@ class Columns:
     variants: Mode | None = None
 
     def __post_init__(self) -> None:
-        for part in ("text", "image", "attributes"):
+        for part in ("text", "image", "audio", "attributes"):
             names: str | Iterable[str] | None = getattr(self, part)
             if names is not None:
                 object.__setattr__(self, part, (names,) if isinstance(names, str) else tuple(names))
@@ -78,7 +84,8 @@ class Columns:
     @property
     def names(self) -> tuple[str, ...]:
         """All columns that are named, each once."""
-        several = (*(self.text or ()), *(self.image or ()), *(self.attributes or ()))
+        media = (*(self.image or ()), *(self.audio or ()), *(self.embeddings or ()))
+        several = (*(self.text or ()), *media, *(self.attributes or ()))
         return tuple(dict.fromkeys(name for name in (self.id, self.added_at, *several) if name is not None))
 
     @property
@@ -135,7 +142,9 @@ def settle(
     dates = [name for name in free if sample.kind(name) == "date"]
     added_at = wanted.added_at or _known(dates, DATES)
     image = wanted.image if wanted.image is not None else _images(free, sample, notes)
-    free = [name for name in free if name not in (item_id, added_at, *image)]
+    audio = sound_columns(free, sample) if wanted.audio is None else wanted.audio
+    vectors = embedding_columns(free, sample) if wanted.embeddings is None else wanted.embeddings
+    free = [name for name in free if name not in (item_id, added_at, *image, *audio, *vectors)]
     text, attributes = wanted.text, wanted.attributes
     if text is None:
         text = tuple(n for n in free if part(n) == "text" or (part(n) is None and is_text(n, sample)))
@@ -150,7 +159,8 @@ def settle(
         attributes = tuple(name for name in free if is_attribute(name, sample))
         _tell_left_out([name for name in free if name not in attributes], sample, notes)
     return replace(
-        wanted, id=item_id, text=text, image=image, attributes=attributes, added_at=added_at
+        wanted, id=item_id, text=text, image=image, audio=audio or None, embeddings=vectors or None,
+        attributes=attributes, added_at=added_at,
     )
 
 

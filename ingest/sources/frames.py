@@ -17,7 +17,7 @@ from ingest.sources.layout import table
 from ingest.sources.records import Record, Rows
 from ingest.sources.tables import arrow_records
 from ingest.sources.values import natural
-from mmrec.data.rows import portable
+from mmrec.data.media import portable
 from mmrec.errors import DataError
 
 _STRANGE = ("Object", "period", "interval")  # types of polars and pandas that Arrow would take amiss

@@ -12,6 +12,7 @@ from typing import Any
 
 from ingest.sources.columns import Columns, Sample, settle, valid_names
 from ingest.sources.exported import Exported
+from ingest.sources.extras import Extras
 from ingest.sources.guesses import infer
 from ingest.sources.objects import Flattening, flattening
 from ingest.sources.records import Record, Rows
@@ -139,6 +140,7 @@ def _layout(
         attributes={names[column]: column for column in chosen.attributes or ()},
         readings=readings,
         image=chosen.image or (),
+        extras=Extras(chosen.audio or (), chosen.embeddings or {}),
         added_at=chosen.added_at,
         seen=dict.fromkeys(sample.cells) if columns.attributes is None else None,
         floats=floats,

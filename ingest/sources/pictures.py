@@ -49,6 +49,14 @@ def pictures(cell: Any, depth: int = _DEPTH) -> list[Any]:
     return [] if is_blank(cell) else [cell]
 
 
+def in_columns(cells: Mapping[str, Any], columns: Sequence[str]) -> Any:
+    """The pictures or sounds of a record, each once: None, one or a list."""
+    found: list[Any] = []
+    for cell in (cells.get(column) for column in columns if not is_blank(cells.get(column))):
+        found += [one for one in pictures(cell) if one not in found]
+    return found if len(found) > 1 else found[0] if found else None
+
+
 def looks_like_picture(cell: Any) -> bool:
     """Whether a cell is a picture's bytes, or is named like one."""
     if isinstance(cell, bytes):

@@ -20,9 +20,10 @@ from ingest.plain import (
     remembering,
 )
 from ingest.sources.columns import valid_names
+from ingest.sources.extras import Extras
 from ingest.sources.guesses import infer
 from ingest.sources.names import is_total
-from ingest.sources.pictures import pictures
+from ingest.sources.pictures import in_columns, pictures
 from ingest.sources.records import Record, Row, Tally
 from ingest.sources.values import NOUNS, Reading, is_blank, list_parts, natural, says_nothing
 from mmrec.data.cleaning import identifier
@@ -31,7 +32,7 @@ from mmrec.data.rows import rejected
 from mmrec.errors import DataError, Rejection
 from mmrec.types import Item, normal_id
 
-_ADDED_AT = "added_at"
+_ADDED_AT, _NO_EXTRAS = "added_at", Extras()
 _COMPARED = 100_000  # ids among which look-alikes are found
 _SPOILT = re.compile(r"\d(?:[.,]\d+)?E\+\d+")  # how spreadsheets write long numbers
 FLOAT_ID = re.compile(r"(\d+)[.,]0+")
@@ -59,6 +60,7 @@ class Layout:
         readings: how cells are read, by column; a cell of another kind is left out and told, one of a column
             without a reading speaks for itself.
         image: columns of pictures.
+        extras: those of sounds and embeddings.
         added_at: column of the date.
         seen: if given, all columns there were; one that turns up later becomes an attribute too.
         floats: whether ids such as 101.0 are whole numbers.
@@ -70,6 +72,7 @@ class Layout:
     attributes: Mapping[str, str] = field(default_factory=dict)
     readings: Mapping[str, Reading] = field(default_factory=dict)
     image: tuple[str, ...] = ()
+    extras: Extras = _NO_EXTRAS
     added_at: str | None = None
     seen: Collection[str] | None = None
     floats: bool = False
@@ -90,8 +93,9 @@ class Layout:
         row: Row = {
             "item_id": item_id,
             "text": self._texts(cells, walk, line),
-            "image": _images(cells, self.image),
+            "image": in_columns(cells, self.image),
             "attributes": self._values(self._parts, cells, walk, line),
+            **self.extras.parts(cells),
         }
         if self.seen is not None and not self._seen.issuperset(cells):
             row["attributes"] |= self._values(self._late(cells), cells, walk, line)
@@ -117,7 +121,8 @@ class Layout:
         """
         cells, known_columns = record.cells, self.seen is None or self._seen.issuperset(record.cells)
         item_id = plain_id(cells.get(self.id))
-        if record.problem or not known_columns or (self.floats and not item_id.isdigit()):
+        odd_id = self.floats and not item_id.isdigit()
+        if record.problem or not known_columns or odd_id or self.extras.parts(cells):
             raise Odd(record)
         text, values, images = {}, {}, list[str]()
         for name, column in self.text.items():
@@ -291,10 +296,3 @@ def _text(cell: Any) -> str | None:
     if isinstance(cell, list | tuple):
         return ", ".join(t for part in cell if not is_blank(part) and (t := _text(part)) is not None)
     return str(cell) if isinstance(cell, int | float) else None
-
-
-def _images(cells: Mapping[str, Any], columns: Sequence[str]) -> Any:
-    found: list[Any] = []
-    for cell in (cells.get(column) for column in columns if not is_blank(cells.get(column))):
-        found += [picture for picture in pictures(cell) if picture not in found]
-    return found if len(found) > 1 else found[0] if found else None

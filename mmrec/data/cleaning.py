@@ -14,7 +14,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
-from mmrec.types import IMAGE, MAX_TEXT, composed, normal_id
+from mmrec.types import MAX_TEXT, NOUNS, composed, normal_id
 
 Told = Callable[[str], object]  # is called with what was mended
 
@@ -57,7 +57,7 @@ def tidied(row: Mapping[str, Any], told: Told = str) -> dict[str, Any]:
     """A row of canonical shape with plain values, to be read by `mmrec.data.rows.item_from_dict`.
 
     Args:
-        row: `item_id`, `text`, `image`, `attributes`, `added_at`. Ids may be whole numbers; blanks are
+        row: those of `mmrec.data.rows.ITEM_KEYS`. Ids may be whole numbers; blanks are
             absent; texts may hold HTML; values may be those of NumPy, pandas and `decimal`.
         told: is called with a sentence for each thing that is mended or left out.
     """
@@ -69,8 +69,9 @@ def tidied(row: Mapping[str, Any], told: Told = str) -> dict[str, Any]:
         tidy["attributes"] = {
             name: _attribute(plain(value), told) for name, value in tidy["attributes"].items()
         }
-    if tidy.get(IMAGE) is not None:
-        tidy[IMAGE] = _images(tidy[IMAGE], told)
+    for field in NOUNS:
+        if tidy.get(field) is not None:
+            tidy[field] = _files(tidy[field], told)
     return tidy
 
 
@@ -170,8 +171,8 @@ def _attribute(value: Any, told: Told) -> Any:
     return neat(unescaped(unescaped(value)), told) if isinstance(value, str) else value
 
 
-def _images(value: Any, told: Told) -> Any:
-    """One picture or a list, addresses with their scheme."""
+def _files(value: Any, told: Told) -> Any:
+    """One picture or sound or a list, addresses with their scheme."""
     found = []
     for source in value if isinstance(value, list) else [value]:
         source = plain(source)

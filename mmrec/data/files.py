@@ -3,16 +3,18 @@
 One item or interaction is one object a line; parts that are absent are left out::
 
     {"item_id": "B07", "text": {"title": "Wool blanket"}, "image": "photos/b07.jpg",
+     "audio": "sounds/b07.mp3", "embeddings": {"mood": [0.5, -1.0]},
      "attributes": {"price": 9.5, "tags": ["a", "b"], "released": {"datetime": "2024-05-01T00:00:00+00:00"}},
      "added_at": "2024-05-01T00:00:00+00:00"}
     {"user_id": "u1", "item_id": "B07", "kind": "click", "weight": 1.0, "time": "2024-05-02T10:00:00+00:00"}
 
-`image` is one picture or a list; a path is relative to the file's folder and stays in it, unless its reader
-allows more; a picture without a file is `{"base64": ...}`. A time is ISO 8601, or seconds since 1970. Parquet
-has columns of the same names::
+`image` is one picture or a list, `audio` one sound or a list; a path is relative to the file's folder and
+stays in it, unless its reader allows more; what has no file is `{"base64": ...}`. A time is ISO 8601, or
+seconds since 1970. Parquet has columns of the same names::
 
-    item_id string, text map<string, string>, image list<struct<bytes, path>> (as in Hugging Face datasets),
-    attributes string (the JSON object above: its types may differ by item), added_at timestamp[us, UTC]
+    item_id string, text map<string, string>, image and audio list<struct<bytes, path>> (as in Hugging Face
+    datasets), embeddings map<string, list<float>>, attributes string (the JSON object above: its types may
+    differ by item), added_at timestamp[us, UTC]
     user_id string, item_id string, kind string, weight double, time timestamp[us, UTC]
 
 and, read, takes structs for text and attributes too, and strings or bytes for images. Reading and writing

@@ -15,9 +15,10 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mmrec.data.rows import BAD, INTERACTION_KEYS, Row, checked, json_ready, portable, rejected
+from mmrec.data.media import portable
+from mmrec.data.rows import BAD, INTERACTION_KEYS, Row, checked, json_ready, rejected
 from mmrec.errors import DataError, Rejection
-from mmrec.types import Interaction, Item
+from mmrec.types import NOUNS, Interaction, Item
 
 MAX_LINE = 64 * 2**20  # bytes of a JSON line
 BATCH_BYTES = 64 * 2**20  # of a Parquet file in memory
@@ -25,9 +26,11 @@ BATCH_ROWS = 16_384
 
 _TIME = pa.timestamp("us", "UTC")
 _MICRO = {pa.duration("ns"): pa.duration("us"), pa.time64("ns"): pa.time64("us")}
+_FILES = pa.list_(pa.struct([("bytes", pa.binary()), ("path", pa.string())]))
 ITEMS = pa.schema([
     pa.field("item_id", pa.string(), nullable=False), ("text", pa.map_(pa.string(), pa.string())),
-    ("image", pa.list_(pa.struct([("bytes", pa.binary()), ("path", pa.string())]))),
+    *((field, _FILES) for field in NOUNS),
+    ("embeddings", pa.map_(pa.string(), pa.list_(pa.float32()))),
     ("attributes", pa.string()), ("added_at", _TIME),
 ])
 INTERACTIONS = pa.schema([
@@ -128,12 +131,14 @@ def _cell(column: pa.Array) -> Any:
 
 
 def item_record(item: Item, folder: Path) -> dict[str, Any]:
-    """An item as a row of `ITEMS`; paths of pictures inside `folder` become relative to it."""
-    images = [portable(image, folder) for image in item.images]
+    """An item as a row of `ITEMS`; paths of files inside `folder` become relative to it."""
+    files = {field: [portable(one, folder) for one in getattr(item, field)] for field in NOUNS}
     return {
         "item_id": item.item_id,
         "text": list(item.text.items()) or None,
-        "image": [{"bytes" if isinstance(image, bytes) else "path": image} for image in images] or None,
+        **{field: [{"bytes" if isinstance(one, bytes) else "path": one} for one in several] or None
+           for field, several in files.items()},
+        "embeddings": [(name, list(vector)) for name, vector in item.vectors.items()] or None,
         "attributes": dump_row(json_ready(item.attributes)).decode().strip() if item.attributes else None,
         "added_at": item.added_at,
     }
@@ -188,23 +193,23 @@ def _parsed(data: bytes, line: int) -> Row | Rejection:
 
 
 def _plain(row: dict[str, Any], line: int) -> Row | Rejection:
-    """Maps as dicts, attributes parsed, pictures without their struct."""
+    """Maps as dicts, attributes parsed, files without their struct."""
     try:
-        for name in ("text", "attributes"):
+        for name in ("text", "attributes", "embeddings"):
             if isinstance(row.get(name), list):
                 row[name] = _object(row[name])
         if isinstance(row.get("attributes"), str):
             with suppress(DataError):  # which `Item` refuses as they are
                 row["attributes"] = parse_row(row["attributes"])
-        if row.get("image") is not None:
-            images = row["image"] if isinstance(row["image"], list) else [row["image"]]
-            row["image"] = [_picture(image) for image in images]
+        for field in NOUNS:
+            if (given := row.get(field)) is not None:
+                row[field] = [_file(one) for one in (given if isinstance(given, list) else [given])]
     except BAD as error:
         return rejected(error, row, line=line)
     return row
 
 
-def _picture(cell: Any) -> Any:
+def _file(cell: Any) -> Any:
     if not isinstance(cell, dict) or not {"bytes", "path"} & set(cell):
         return cell
     return cell.get("path") if cell.get("bytes") is None else cell["bytes"]
@@ -216,7 +221,8 @@ def _batches(records: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]
     for record in records:
         batch.append(record)
         size += sum(len(value) for _, value in record.get("text") or ())
-        size += sum(len(picture.get("bytes", b"")) for picture in record.get("image") or ())
+        size += sum(len(file.get("bytes", b"")) for field in NOUNS for file in record.get(field) or ())
+        size += sum(4 * len(vector) for _, vector in record.get("embeddings") or ())
         if len(batch) == BATCH_ROWS or size >= BATCH_BYTES:
             yield batch
             batch, size = [], 0

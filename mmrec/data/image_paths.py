@@ -1,4 +1,4 @@
-"""Where the paths of pictures lead: not out of their folders, and to names that differ a little, too."""
+"""Where paths of pictures and sounds lead: not out of their folders; names may differ a little."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from stat import S_ISREG
 from urllib.parse import unquote
 
 from mmrec.errors import DataError
-from mmrec.types import IMAGE, composed, is_url
+from mmrec.types import IMAGE, NOUNS, composed, is_url
 
 _SHOWN = 3  # guesses named in a note
 _MANY = 32  # pictures looked up in one folder, after which it is listed instead
@@ -40,25 +40,26 @@ class ImagePaths:
         self._room = _MOST
         self._guesses: list[str] = []
 
-    def absolute(self, image: str | Path) -> str:
-        """A picture's path, absolute; a URL as it is.
+    def absolute(self, image: str | Path, field: str = IMAGE) -> str:
+        """The absolute path of a picture, or of another field's file; a URL as it is.
 
         Raises:
             DataError: it is a `file:` URL, or leads out of the folders.
         """
+        noun = NOUNS[field]
         if isinstance(image, str) and ":" not in image and (known := self._among_known(image)):
             return known
         if str(image).lower().startswith("file:"):
-            raise DataError(f"picture {str(image)[:300]!r} is a file: URL: write its path", field=IMAGE)
+            raise DataError(f"{noun} {str(image)[:300]!r} is a file: URL: write its path", field=field)
         if is_url(image):
             return str(image)
         paths = [folder / image for folder in self.folders]
         path = next(filter(os.path.exists, paths), None) or self._near(str(image)) or paths[0]
         if not (self.allow_outside or self._holds(path)):
             raise DataError(
-                f"picture {str(path)[:300]!r} lies outside the folder of its file: move it there, or allow it"
+                f"{noun} {str(path)[:300]!r} lies outside the folder of its file: move it there, or allow it"
                 " by --image-root DIR or --allow-outside (in Python: image_root=, allow_outside=True)",
-                field=IMAGE,
+                field=field,
             )
         return str(path)
 

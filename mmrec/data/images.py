@@ -15,34 +15,25 @@ from __future__ import annotations
 import hashlib
 import io
 import math
-import os
-import stat
 import threading
 import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from mmrec.data.image_formats import MAX_BYTES, MAX_EXIF, check_cost, check_size, checked_format
-from mmrec.data.rows import Refused
+from mmrec.data.media import Encoded, Refused, encoded, label
 from mmrec.errors import DataError
-from mmrec.types import IMAGE, ImageSource, is_url
+from mmrec.types import IMAGE, ImageSource
 
 MAX_SECONDS = 10.0  # until the decoder is cut off
 SIDE = 1_024  # pixels of the longest side of what `decode` returns
 _EXIF_ORIENTATION = 0x0112
-
-
-class Encoded(NamedTuple):
-    """The encoded bytes of a picture, and what the caller gave for it."""
-
-    source: ImageSource
-    data: bytes
+_EXPECTED = "is no picture: expected a path, encoded bytes or a PIL image"
+_URL = "fetch it first, with `mmrec ingest --allow-urls` or `ingest.fetch.fetch_images`"
 
 
 Picture = ImageSource | Encoded  # what `digest`, `check` and `decode` take
@@ -65,12 +56,7 @@ def read(source: Picture) -> Encoded | Image.Image:
             with _LOADING:
                 source.load()
             return source
-        picture = source if isinstance(source, Encoded) else Encoded(source, _bytes_of(source))
-        if len(picture.data) > MAX_BYTES:
-            raise DataError(f"has more than {MAX_BYTES:,} bytes: save it smaller")
-        if not picture.data:
-            raise DataError("is empty (0 bytes): get it again")
-        return picture
+        return encoded(source, MAX_BYTES, expected=_EXPECTED, url=_URL)
 
 
 def digest(source: Picture) -> str:
@@ -81,7 +67,7 @@ def digest(source: Picture) -> str:
     """
     picture = read(source)
     if isinstance(picture, Encoded):
-        return hashlib.sha256(picture.data).hexdigest()
+        return picture.sha256
     with _gate(source):
         palette = picture.getpalette("RGBA") if picture.mode in ("P", "PA") else None
         clear, turned = picture.info.get("transparency"), picture.getexif().get(_EXIF_ORIENTATION)
@@ -123,7 +109,7 @@ def _gate(source: Picture) -> Iterator[None]:
             yield
     except Exception as error:  # broken bytes lead decoders into every error there is
         cause = error.__cause__ if isinstance(error, DataError) else error
-        raise DataError(f"picture {_label(source)} {_fault(error)}", field=IMAGE) from cause
+        raise DataError(f"picture {label(source)} {_fault(error)}", field=IMAGE) from cause
 
 
 def _fault(error: Exception) -> str:
@@ -139,45 +125,6 @@ def _fault(error: Exception) -> str:
         return "needs more memory than there is: end other programs and try again, or save it smaller"
     # The decoder's own words are left out, as some hold bytes of the file.
     return "is damaged or cut off: get it again, or save it anew as JPEG or PNG"
-
-
-def _label(source: Picture) -> str:
-    source = source.source if isinstance(source, Encoded) else source
-    if isinstance(source, bytes):
-        return f"of {len(source):,} bytes"
-    return repr(str(source)[:300]) if isinstance(source, str | Path) else f"of type {type(source).__name__}"
-
-
-def _bytes_of(source: ImageSource) -> bytes:
-    """The bytes of an ordinary file; anything else is refused before it is opened, and again after."""
-    if isinstance(source, bytes):
-        return source
-    if is_url(source):
-        raise DataError(
-            "is a URL: fetch it first, with `mmrec ingest --allow-urls` or `ingest.fetch.fetch_images`"
-        )
-    if not isinstance(source, str | Path):
-        raise DataError("is no picture: expected a path, encoded bytes or a PIL image")
-    path = Path(source)
-    try:
-        _check_ordinary(path.stat())
-        # Without O_NONBLOCK a pipe put there in the meantime would block for ever.
-        with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as stream:  # noqa: PTH123
-            status = os.fstat(stream.fileno())
-            _check_ordinary(status)
-            return stream.read(min(status.st_size, MAX_BYTES) + 1)  # one more tells a file that grew
-    except FileNotFoundError:
-        raise DataError("does not exist: check the path") from None
-    except (OSError, ValueError) as error:
-        raise DataError(f"cannot be read ({error}): check the path and its permissions") from error
-
-
-def _check_ordinary(status: os.stat_result) -> None:
-    if not stat.S_ISREG(status.st_mode):
-        what = "a folder" if stat.S_ISDIR(status.st_mode) else "a device, pipe or socket"
-        raise DataError(f"is {what}: expected an ordinary file")
-    if status.st_size > MAX_BYTES:
-        raise DataError(f"has {status.st_size:,} bytes, more than {MAX_BYTES:,}: save it smaller")
 
 
 @contextmanager

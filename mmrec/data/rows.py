@@ -3,54 +3,38 @@
 from __future__ import annotations
 
 import base64
-import io
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Self
-from urllib.parse import unquote, unquote_to_bytes
+from typing import Any
 
 from mmrec.data.cleaning import from_decimal, from_numpy, identifier, plain
 from mmrec.data.image_paths import ImagePaths
+from mmrec.data.media import Refused, located, png, portable
 from mmrec.errors import DataError, Rejection
-from mmrec.types import IMAGE, MAX_ID, MAX_IMAGES, Interaction, Item, as_utc, is_url
+from mmrec.types import MAX_ID, MAX_IMAGES, NOUNS, Interaction, Item, as_utc, check_source
 
 Row = Mapping[str, Any]
 
-ITEM_KEYS = ("item_id", "text", "image", "attributes", "added_at")
+ITEM_KEYS = ("item_id", "text", *NOUNS, "embeddings", "attributes", "added_at")
 INTERACTION_KEYS = ("user_id", "item_id", "kind", "weight", "time")
 BAD = (DataError, ArithmeticError, ValueError, TypeError, RecursionError)  # what a bad row can raise
 MOST_TOLD = 5  # things that are wrong with one row
 
 
-class Refused(str):
-    """A picture of a row that may not be followed or could not be had; its item goes on without it.
-
-    Attributes:
-        given: what the row holds: an address, or a value that is none.
-        reason: what is wrong, what was expected, what to do.
-    """
-
-    def __new__(cls, given: Any = "", reason: str = "") -> Self:  # noqa: D102
-        address = str(given) if isinstance(given, str | Path) else f"({type(given).__name__})"
-        refused = super().__new__(cls, address)
-        refused.given, refused.reason = given, reason
-        return refused
-
-    given: Any
-    reason: str
-
-
 def item_as_dict(item: Item, *, folder: Path | None = None) -> dict[str, Any]:
-    """The canonical JSON-ready form; with `folder`, paths of pictures inside it become relative to it."""
+    """The canonical JSON-ready form; with `folder`, paths of files inside it become relative to it."""
     row: dict[str, Any] = {"item_id": item.item_id}
     if item.text:
         row["text"] = dict(item.text)
-    if item.images:
-        images = [json_ready(portable(image, folder)) for image in item.images]
-        row["image"] = images[0] if len(images) == 1 else images
+    for field in NOUNS:
+        if files := [json_ready(portable(source, folder)) for source in getattr(item, field)]:
+            row[field] = files[0] if len(files) == 1 else files
+    if item.embeddings:
+        row["embeddings"] = {name: list(vector) for name, vector in item.vectors.items()}
     if item.attributes:
         row["attributes"] = json_ready(item.attributes)
     if item.added_at is not None:
@@ -61,8 +45,8 @@ def item_as_dict(item: Item, *, folder: Path | None = None) -> dict[str, Any]:
 def item_from_dict(row: Row, *, line: int | None = None, paths: ImagePaths | None = None) -> Item:
     """The Item of a canonical row; with `paths`, pictures are found as these say, else their paths stay.
 
-    What cannot be used costs the item nothing else: a picture becomes `Refused`, pictures beyond the first
-    `MAX_IMAGES`, a text, an attribute or the time are left out, which `Item.lost` tells.
+    What cannot be used costs the item nothing else: a picture or sound becomes `Refused`, those beyond the
+    first `MAX_IMAGES`, a text, an attribute or the time are left out, which `Item.lost` tells.
 
     Raises:
         DataError: the row has no usable id.
@@ -99,9 +83,9 @@ def interaction_from_dict(row: Row, *, line: int | None = None, live: bool = Tru
 
 
 def together(errors: Sequence[Exception]) -> DataError:
-    """All that is wrong with a row as one error, those of pictures first: the first says the field."""
+    """All that is wrong with a row as one error, those of files first: the first says the field."""
     fields = {_reason(error): getattr(error, "field", None) for error in errors}
-    reasons = sorted(fields, key=lambda reason: fields[reason] != IMAGE)
+    reasons = sorted(fields, key=lambda reason: [*NOUNS, fields[reason]].index(fields[reason]))
     more = [f"{len(reasons) - MOST_TOLD} more"] if len(reasons) > MOST_TOLD else []
     return DataError("; ".join(reasons[:MOST_TOLD] + more), field=fields[reasons[0]])
 
@@ -135,62 +119,27 @@ def checked(row: Row, keys: Sequence[str]) -> dict[str, Any]:
     return {name: value for name, value in row.items() if value is not None}
 
 
-def located(image: Any, paths: ImagePaths | None) -> Any:
-    """An image entry, base64 decoded and, with `paths`, absolute; DataError if it is damaged or outside."""
-    if isinstance(image, list | tuple):
-        return [located(source, paths) for source in image if source not in (None, "")]
-    if isinstance(image, Mapping) and set(image) == {"base64"}:
-        return _decoded(image["base64"])
-    if isinstance(image, str) and image[:5].lower() == "data:":
-        kind, _, data = image.partition(",")
-        return _decoded(unquote(data)) if kind.lower().endswith(";base64") else unquote_to_bytes(data)
-    if paths is None or image in (None, "") or not isinstance(image, str | Path):
-        return image
-    return paths.absolute(image)
-
-
-def _picture(source: Any, paths: ImagePaths | None) -> Any:
+def _file(field: str, source: Any, paths: ImagePaths | None) -> Any:
+    """A picture or sound as `Item` takes it, or why it cannot be."""
     try:
-        picture = located(source, paths)
+        file = located(source, paths, field)
     except DataError as error:
-        return Refused(found({"image": source}, paths)["image"], str(error))
-    if isinstance(picture, str | Path | bytes) or hasattr(picture, "convert"):
-        return picture
-    got = type(picture).__name__
-    return Refused(source, f"image must be a path, URL, bytes or PIL image, got {got}: {source!r}"[:300])
-
-
-def _decoded(text: Any) -> bytes:
+        return Refused(found({field: source}, paths)[field], str(error))
     try:
-        text = "".join(text.split()).replace("-", "+").replace("_", "/")
-        return base64.b64decode(text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4), validate=True)
-    except (ValueError, TypeError, AttributeError) as error:
-        raise DataError(f"image is no base64: {error}", field=IMAGE) from None
+        check_source(field, file)
+    except DataError as error:
+        return Refused(source, str(error))
+    return file
 
 
 def found(row: Row, paths: ImagePaths | None) -> Row:
-    """The row with its pictures `located`, if they can be, wherever they lie: to be told, not followed."""
-    if row.get("image") is None:
-        return row
+    """The row with its files `located`, if they can be, wherever they lie: to be told, not followed."""
     anywhere = paths and ImagePaths(*paths.folders, allow_outside=True)
-    try:
-        return {**row, "image": located(row["image"], anywhere)}
-    except BAD:
-        return row
-
-
-def portable(image: Any, folder: Path | None = None) -> str | bytes:
-    """A picture as a file can hold it: address, path (relative inside `folder`, else absolute) or bytes."""
-    if isinstance(image, bytes):
-        return image
-    if isinstance(image, Refused):
-        return image.given  # made JSON-ready by the caller
-    if not isinstance(image, str | Path):
-        return _png(image)
-    if folder is None or is_url(image):
-        return str(image)
-    path = Path(image).absolute()
-    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path)
+    for field in NOUNS:
+        if row.get(field) is not None:
+            with suppress(*BAD):
+                row = {**row, field: located(row[field], anywhere, field)}
+    return row
 
 
 def json_ready(value: Any, depth: int = 16) -> Any:
@@ -212,7 +161,7 @@ def json_ready(value: Any, depth: int = 16) -> Any:
     if type(value).__module__ == "numpy":
         return json_ready(from_numpy(value), depth)
     if hasattr(value, "convert"):  # a picture
-        return json_ready(_png(value))
+        return json_ready(png(value))
     if depth and isinstance(value, Mapping):
         return {str(name): json_ready(part, depth - 1) for name, part in value.items()}
     if depth and isinstance(value, list | tuple | set | frozenset):
@@ -225,9 +174,9 @@ def _parts(row: Row, paths: ImagePaths | None) -> dict[str, Any]:
     given = checked(row, ITEM_KEYS)
     if isinstance(given.get("attributes"), Mapping):
         given["attributes"] = {name: _attribute(name, value) for name, value in given["attributes"].items()}
-    if IMAGE in given:
-        several = given[IMAGE] if isinstance(given[IMAGE], list | tuple) else [given[IMAGE]]
-        given[IMAGE] = [_picture(one, paths) for one in several if one not in (None, "", b"")]
+    for field in NOUNS.keys() & given.keys():
+        several = given[field] if isinstance(given[field], list | tuple) else [given[field]]
+        given[field] = [_file(field, one, paths) for one in several if one not in (None, "", b"")]
     if "added_at" in given:
         given["added_at"] = moment("added_at", given["added_at"])
     return given
@@ -247,12 +196,12 @@ def _judged(row: Row, paths: ImagePaths | None) -> tuple[dict[str, Any], list[Ex
             return False
 
     for part, value in row.items():
-        if part in ("text", "attributes") and isinstance(value, Mapping):
+        if part in ("text", "attributes", "embeddings") and isinstance(value, Mapping):
             sound[part] = {name: one for name, one in value.items() if fits(part, {name: one})}
         elif fits(part, value):
             sound[part] = value
-        elif part == IMAGE:  # which fails by their number alone
-            wrong.append(DataError(f"{wrong.pop()}: the first {MAX_IMAGES} are taken", field=IMAGE))
+        elif part in NOUNS:  # which fail by their number alone
+            wrong.append(DataError(f"{wrong.pop()}: the first {MAX_IMAGES} are taken", field=part))
             sound[part] = [one for one in value if one not in (None, "")][:MAX_IMAGES]
     return sound, wrong
 
@@ -283,14 +232,3 @@ def moment(name: str, value: Any) -> datetime:
         f"{name} must be an ISO 8601 time such as '2024-05-01T10:00:00+00:00' or seconds (not milliseconds)"
         f" since 1970, got {value!r}"[:300], field=name,
     )
-
-
-def _png(picture: Any) -> bytes:
-    from PIL import ImageOps
-
-    upright = ImageOps.exif_transpose(picture)  # PNG would lose the turn
-    if upright.mode not in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16"):
-        upright = upright.convert("RGB")
-    file = io.BytesIO()
-    upright.save(file, "PNG")
-    return file.getvalue()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mmrec.encoders.base import Encoder, Fingerprint, ToyImage, ToyText
+from mmrec.encoders.descriptor import Descriptor
 from mmrec.encoders.registry import MODELS, find
 from mmrec.encoders.weights import choose, fetch
 from mmrec.errors import EncodeError
@@ -25,7 +26,9 @@ def load_encoder(name: str, modality: str, *, device: str | None = None) -> Enco
     location = fetch(model)
     if location.family == "toy":
         return ToyImage() if modality == "image" else ToyText()
-    from mmrec.encoders import image, text  # with torch, which a toy can do without
+    if location.family == "mmrec":
+        return Descriptor()
+    from mmrec.encoders import audio, image, text  # with torch, which those above can do without
 
     match location.family, modality:
         case "sentence-transformers", "text":
@@ -38,4 +41,8 @@ def load_encoder(name: str, modality: str, *, device: str | None = None) -> Enco
             return image.ClipImage(model, location, device=device)
         case "open_clip", "text":
             return image.ClipImage(model, location, device=device).words
+        case "transformers", "audio":
+            return audio.load(model, location, device=device)
+        case "transformers", "text" if words := audio.load(model, location, device=device).words:
+            return words
     raise EncodeError(f"{location.path} is a model for {location.family}, which encodes no {modality}")

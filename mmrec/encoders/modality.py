@@ -14,10 +14,11 @@ from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple
 
 from mmrec.config import Config
-from mmrec.data import images
+from mmrec.data import images, sounds
+from mmrec.data.media import Encoded
 from mmrec.encoders import Encoder, load_encoder
 from mmrec.errors import DataError, EncodeError, StoreMismatch
-from mmrec.types import IMAGE, LABELS, Item
+from mmrec.types import AUDIO, IMAGE, LABELS, Item
 
 MAX_LABEL = 64  # characters of a category that is taken for words
 _WORD = re.compile(r"[^\W\d_]{2}")  # two letters in a row
@@ -70,36 +71,51 @@ class Text(Modality):
         return {field: [text] for field, text in item.text.items()} | ({LABELS: words} if words else {})
 
 
-class Pictures(Modality):
-    """The pictures of an item."""
+class Media(Modality):
+    """Pictures or sounds of an item, as one field; `gate` is the module that reads them."""
 
-    name = "image"
-    fields = frozenset({IMAGE})
+    gate: ClassVar[Any]
 
     def inputs(self, item: Item) -> Mapping[str, Sequence[Any]]:
-        """All pictures, as one field."""
-        return {IMAGE: item.images} if item.images else {}
+        """All of them."""
+        return {self.name: given} if (given := getattr(item, self.name)) else {}
 
     def read(self, inputs: Sequence[Any], room: int) -> Read:
-        """The pictures with their bytes, through the one gate for pictures."""
+        """Those that pass the gate, with their bytes."""
         kept: list[Any] = []
         digests, size, failures = [], 0, {}
         for n, source in enumerate(inputs):
             try:
-                picture = images.read(source)
-                digests.append(images.digest(picture))
+                known = self.gate.read(source)
+                digests.append(self.gate.digest(known))
             except DataError as error:
                 failures[n] = error
                 continue
-            cost = len(picture.data) if isinstance(picture, images.Encoded) else 0
+            cost = len(known.data) if isinstance(known, Encoded) else 0
             fits = size + cost <= room
-            kept.append(picture if fits else source)
+            kept.append(known if fits else source)
             size += cost if fits else 0
         return Read(kept, " ".join(digests), size, failures)
 
 
+class Pictures(Media):
+    """The pictures of an item."""
+
+    name = IMAGE
+    fields = frozenset({IMAGE})
+    gate: ClassVar[Any] = images
+
+
+class Sounds(Media):
+    """The sounds of an item."""
+
+    name = AUDIO
+    fields = frozenset({AUDIO})
+    gate: ClassVar[Any] = sounds
+
+
 TEXT = Text()
-MODALITIES: dict[str, Modality] = {modality.name: modality for modality in (TEXT, Pictures())}
+MODALITIES: dict[str, Modality] = {modality.name: modality for modality in (TEXT, Pictures(), Sounds())}
 
 
 def modality_of(field: str) -> Modality:

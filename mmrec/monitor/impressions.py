@@ -28,7 +28,7 @@ from mmrec.data.files import replacing
 from mmrec.errors import MmrecError
 from mmrec.ranking.request import Exploration
 from mmrec.store.schema import TIME
-from mmrec.types import IMAGE, Recommendation
+from mmrec.types import NOUNS, Recommendation
 
 if TYPE_CHECKING:
     from mmrec.recommender import Recommender
@@ -113,7 +113,7 @@ class ImpressionLog:
             results: what was found, best first.
             seconds: how long that took.
         """
-        options = json.dumps({k: v for k, v in asked.items() if k not in ("user", IMAGE)}, default=str)
+        options = json.dumps({k: v for k, v in asked.items() if k not in ("user", *NOUNS)}, default=str)
         user, explore = asked.get("user"), asked.get("explore")
         answer = {
             "request_id": request_id, "time": self.clock(), "route": route,

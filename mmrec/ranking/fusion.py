@@ -1,4 +1,4 @@
-"""Search by words, a picture and a history at once: one ranking for each, fused by reciprocal rank."""
+"""Search by words, pictures, sounds and a history at once: rankings, fused by reciprocal rank."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from mmrec.ranking.users import Point, Query, User, point_of, users_of
 from mmrec.search.hits import Hits, Mask, Positions
 from mmrec.search.snapshot import Snapshot
 from mmrec.store.interactions import Interactions
-from mmrec.types import IMAGE, WORDS, Reason, Recommendation
+from mmrec.types import NOUNS, WORDS, Reason, Recommendation
 
 FULL_TEXT = "full text"  # BM25
-PICTURED = "words to image"  # the words compared with pictures, where the image encoder reads words
 TASTE = "taste"
-RANKINGS = (FULL_TEXT, WORDS, PICTURED, IMAGE, TASTE)
+TOLD = {f"words to {field}": field for field in NOUNS}  # words compared with what an encoder of words reads
+RANKINGS = (FULL_TEXT, WORDS, *TOLD, *NOUNS, TASTE)
 NUMBERED = 10.0  # weight of full text for a product number, which outweighs all other rankings
 DEEP = 10  # times k items of each ranking are fused,
 DEEPEST = 200  # but at least so many
@@ -37,8 +37,9 @@ def search(
     """Items for a query and the request's history; rankings of weight 0 are not made."""
     config, text = snapshot.catalogue.config, query.text
     asked, blank = weights_of(config, weights), not isinstance(text, str) or not text.strip()
-    if blank and (text is not None or (query.image is None and request.history is None)):
-        raise DataError(f"search needs words, a picture or a history, got text={text!r}", field="text")
+    if blank and (text is not None or (not query.wordless and request.history is None)):
+        needs = "search needs words, a picture, a sound or a history"
+        raise DataError(f"{needs}, got text={text!r}", field="text")
     snapshot.mask(request.where)  # refuses a condition that cannot be used, even in an empty catalogue
     (user,) = users_of(snapshot, interactions, [request]) if request.history else (None,)
     if not len(snapshot):
@@ -123,13 +124,15 @@ def _rankings(
     if isinstance(query.text, str):
         words = Query(query.text)
         rankings[FULL_TEXT] = partial(snapshot.match, query.text, where=request.where)
-        for name, by in ((WORDS, WORDS), (PICTURED, IMAGE)):
+        for name, by in {WORDS: WORDS, **TOLD}.items():
             if by in snapshot.readable:
                 rankings[name] = near(partial(point_of, snapshot, words, by))
-    if query.image is not None:
-        if IMAGE not in snapshot.spaces:
-            raise DataError("no item has an embedded picture to compare with: leave image out", field=IMAGE)
-        rankings[IMAGE] = near(partial(point_of, snapshot, Query(image=query.image), IMAGE))
+    for field, noun in NOUNS.items():
+        if (given := getattr(query, field)) is not None:
+            if field not in snapshot.spaces:
+                told = f"no item has an embedded {noun} to compare with: leave {field} out"
+                raise DataError(told, field=field)
+            rankings[field] = near(partial(point_of, snapshot, Query(**{field: given}), field))
     if user is not None and (point := user.point) is not None:
         rankings[TASTE] = near(lambda: point, user.positions.tolist())
     return rankings

@@ -127,8 +127,8 @@ def similar(
     """The k items nearest to one of the catalogue, or to a query, in the space `by`."""
     if by == BEHAVIOUR:
         snapshot.space(by)  # raises an error if no head was trained, even in an empty catalogue
-    if (item_id is None) == (query.text is None and query.image is None):
-        raise DataError("similar takes either an item_id, or text and/or image", field="item_id")
+    if (item_id is None) == (query.text is None and not query.wordless):
+        raise DataError("similar takes either an item_id, or text, image and/or audio", field="item_id")
     if item_id is not None:
         position = int(snapshot.positions_of([normal_id(item_id)])[0])
         point = Point(by, snapshot.space(by)[position])

@@ -16,9 +16,9 @@ from mmrec.model.content import ContentPlan
 from mmrec.ranking.request import Request
 from mmrec.search.snapshot import Snapshot
 from mmrec.search.vectors import BEHAVIOUR, CONTENT
-from mmrec.store.ingest import encode_alone
+from mmrec.store.encoding import encode_alone
 from mmrec.store.interactions import Interactions
-from mmrec.types import IMAGE, WORDS, ImageSource, Item, Rung
+from mmrec.types import NOUNS, WORDS, Images, Item, Rung, Sounds
 
 log = logging.getLogger(__name__)
 Event = tuple[str, float]  # item id and weight; a negative weight is a dislike
@@ -26,10 +26,16 @@ Event = tuple[str, float]  # item id and weight; a negative weight is a dislike
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What is searched for: words for every text field or by field, and one or several pictures."""
+    """What is searched for: words for every text field or by field, pictures and sounds."""
 
     text: str | Mapping[str, str] | None = None
-    image: ImageSource | Sequence[ImageSource] | None = None
+    image: Images = None
+    audio: Sounds = None
+
+    @property
+    def wordless(self) -> bool:
+        """Whether there are pictures or sounds in it."""
+        return self.image is not None or self.audio is not None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,14 +110,14 @@ def users_with(
 def point_of(snapshot: Snapshot, query: Query, by: str = CONTENT) -> Point:
     """A query as a vector of the space `by`, encoded as an item of the same fields would be.
 
-    Words alone are compared with all words of the items (space `words`) instead of their content. Where the
-    image encoder reads words (CLIP), they can also be compared with pictures.
+    Words alone are compared with all words of the items (space `words`) instead of their content. Where an
+    encoder of files reads words (CLIP, CLAP), they can also be compared with pictures or sounds.
 
     Raises:
         DataError: the query has nothing to compare in this space.
     """
     if isinstance(query.text, str) and query.text.strip() and WORDS in snapshot.spaces and (
-        by == WORDS or (by == CONTENT and query.image is None)
+        by == WORDS or (by == CONTENT and not query.wordless)
     ):
         return Point(WORDS, snapshot.catalogue.encoders["text"].embed([[query.text]])[0])
     return Point(by, _vector(snapshot, query, by))
@@ -156,17 +162,18 @@ def _vector(snapshot: Snapshot, query: Query, by: str) -> Vectors:
     else:
         snapshot.space(by)  # raises an error that lists the spaces if there is none of this name
     known = ", ".join(snapshot.text_slots) or "none"
-    pictures = "has" if IMAGE in snapshot.spaces else "has no"
+    files = " and ".join(noun for field, noun in NOUNS.items() if field in snapshot.spaces) or "no file"
     raise DataError(
-        f"this query has nothing to compare with by={by!r} (the catalogue's text fields: {known}; it"
-        f" {pictures} embedded pictures): give text or an image that fits", field="by",
+        f"this query has nothing to compare with by={by!r} (the catalogue's text fields: {known};"
+        f" embedded besides: {files}): give text, an image or a sound that fits", field="by",
     )
 
 
 def _parts(snapshot: Snapshot, query: Query, plan: ContentPlan) -> dict[str, Vectors]:
     """Unit features [1, dim] of the fields that the query has."""
     text = query.text if isinstance(query.text, Mapping) else dict.fromkeys(snapshot.text_slots, query.text)
-    item = Item(item_id="query", text={k: v for k, v in text.items() if v is not None}, image=query.image)
+    given = {name: words for name, words in text.items() if words is not None}
+    item = Item(item_id="query", text=given, image=query.image, audio=query.audio)
     fields = encode_alone(snapshot.catalogue, item)
     parts = {name: plan.part(name, fields) for name in fields.embeddings if name in plan.spans}
     if isinstance(query.text, str):

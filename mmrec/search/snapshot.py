@@ -71,7 +71,7 @@ class Snapshot:
         self.version = self.table.version
         if self.plan.dim and column not in self.table.schema.names:
             raise StoreError("the vectors were rewritten while they were read: ask again")
-        self._reader = VectorReader(self.table, made_by)
+        self._reader = VectorReader(self.table, made_by, catalogue.given)
         self.text_fields = self._reader.text_fields
         self.serving = SEARCHED if self.towers.trained else CONTENT
         self.asked: set[str] = set()
@@ -122,7 +122,7 @@ class Snapshot:
     @property
     def readable(self) -> tuple[str, ...]:
         """Spaces that plain words can be compared in."""
-        spaces, encoders = set(self.spaces), self.catalogue.encoders
+        spaces, encoders = set(self.spaces) - self.catalogue.given.keys(), self.catalogue.encoders
         pairs = [(m.name, field) for m in MODALITIES.values() for field in sorted(m.fields & spaces)]
         return (*({WORDS} & spaces), *(field for name, field in pairs if encoders[name].words))
 

@@ -6,7 +6,7 @@ A large catalogue is read once. Later, only new and changed items are read and m
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
@@ -20,8 +20,8 @@ from mmrec.model.content import ContentPlan
 from mmrec.search.hits import Mask, Positions, SortedKeys
 from mmrec.search.rows import Rows
 from mmrec.store import schema
-from mmrec.store.catalogue import Serving
 from mmrec.store.files import StoreFiles
+from mmrec.store.serving import Serving
 from mmrec.store.tables import KeyedTable
 from mmrec.types import WORDS
 
@@ -146,11 +146,14 @@ class VectorReader:
     Args:
         table: a frozen version.
         serving: what made its vectors.
+        given: embedded fields that no encoder has read.
     """
 
-    def __init__(self, table: KeyedTable, serving: Serving) -> None:
+    def __init__(self, table: KeyedTable, serving: Serving, given: Collection[str] = ()) -> None:
         self.table, (self.plan, self._column, self.towers) = table, serving
-        self.text_fields = tuple(n for n in schema.embedding_dims(table.schema) if modality_of(n) is TEXT)
+        self.text_fields = tuple(
+            n for n in schema.embedding_dims(table.schema) if modality_of(n) is TEXT and n not in given
+        )
 
     def facts(self, where: str | None = None) -> pa.Table:
         """Ids, times and attributes of all items, or of those that a condition keeps, in the order of ids."""

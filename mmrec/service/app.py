@@ -11,11 +11,12 @@ from urllib.parse import unquote
 
 from fastapi import APIRouter, FastAPI, Header, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse
 from prometheus_client import generate_latest
 from pydantic import AfterValidator, ValidationError
 from starlette.types import Receive, Scope, Send
 
-from mmrec.data.rows import located
+from mmrec.data.media import located
 from mmrec.errors import Rejection, UnknownItem
 from mmrec.monitor.impressions import ImpressionLog
 from mmrec.monitor.shown import keep_shown
@@ -27,7 +28,7 @@ from mmrec.service.jobs import Progress
 from mmrec.service.middleware import Authentication, BodyLimit, Queue, RequestIds
 from mmrec.service.models import body_schemas
 from mmrec.service.settings import ServiceSettings
-from mmrec.types import Item
+from mmrec.types import AUDIO, IMAGE, NOUNS, Item
 
 router = APIRouter(responses=models.ERRORS)
 ItemId = Annotated[str, Path(description="Any id, percent-encoded."), AfterValidator(unquote)]
@@ -87,6 +88,15 @@ async def get_image(
     return Response(jpeg, 200, headers, media_type="image/jpeg")
 
 
+@router.get("/items/{item_id}/audio", response_class=FileResponse)
+async def get_audio(
+    core: Service, item_id: ItemId, n: Annotated[int, Query(ge=0, lt=32)] = 0,
+) -> Response:
+    """An item's sound as its file is, whole or the `Range` that is asked for."""
+    path, media_type = await core.read(uploads.sound, core.shop, item_id, n)
+    return FileResponse(path, headers={"Cache-Control": "private, max-age=60"}, media_type=media_type)
+
+
 @router.get("/items/{item_id}/similar", response_model=models.Results)
 async def similar_to_item(
     request: Request, core: Service, item_id: ItemId, by: Annotated[models.Space, Query()] = "content",
@@ -98,17 +108,16 @@ async def similar_to_item(
 
 @router.post("/similar", response_model=models.Results, openapi_extra=models.SIMILAR)
 async def similar(request: Request, core: Service) -> Response:
-    """Items like words and pictures that are not in the catalogue."""
+    """Items like words, pictures and sounds that are not in the catalogue."""
     sent = await uploads.sent_by(request)
     return await _found(request, core, "similar", await core.read(similar_arguments, sent))
 
 
 @router.post("/search", response_model=models.Results)
 async def search(request: Request, core: Service, body: models.SearchRequest) -> Response:
-    """Items for words, a picture and a history: one ranking for each, fused."""
+    """Items for words, a picture, a sound and a history: one ranking for each, fused."""
     asked = body.options()
-    if "image" in asked:
-        asked["image"] = located(asked["image"], None)
+    asked |= {field: located(asked[field], None, field) for field in NOUNS if field in asked}
     return await _found(request, core, "search", asked)
 
 
@@ -199,8 +208,11 @@ def similar_arguments(sent: uploads.Sent) -> dict[str, Any]:
         asked = models.SimilarRequest.model_validate(said, strict=json).options()
     except ValidationError as error:
         raise RequestValidationError(error.errors()) from None
-    pictures = located(asked.pop("image", None), None) or [data for _, _, data in sent.files]
-    return asked | {"image": pictures or None}
+    uploaded = {AUDIO: [data for part, _, data in sent.files if part == AUDIO]}
+    uploaded[IMAGE] = [data for part, _, data in sent.files if part != AUDIO]
+    return asked | {
+        field: located(asked.get(field), None, field) or uploaded[field] or None for field in NOUNS
+    }
 
 
 async def _found(request: Request, core: Service, method: str, asked: Mapping[str, Any]) -> Response:

@@ -28,7 +28,7 @@ from mmrec.types import Recommendation
 log = logging.getLogger(__name__)
 
 BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)  # seconds
-ENCODED = ("text", "image", "taste")  # arguments that a model has to encode
+ENCODED = ("text", "image", "audio", "taste")  # arguments that a model has to encode
 ENCODING = 2  # threads for them: one searches while another encodes
 LAST_STEP = 8.0  # seconds that a job may take to reach a step where it can be stopped
 

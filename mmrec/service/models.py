@@ -12,7 +12,7 @@ from pydantic.json_schema import models_json_schema
 
 from mmrec.ranking.request import MOST_RESULTS
 from mmrec.store.where_parser import MAX_LENGTH
-from mmrec.types import MAX_ID, MAX_IMAGES, Recommendation
+from mmrec.types import MAX_DIM, MAX_ID, MAX_IMAGES, Recommendation
 
 MOST_WORDS = 10_000  # characters of a query
 MOST_IDS = 10_000  # of a history or another list
@@ -40,7 +40,7 @@ class Body(BaseModel):
 
 
 class Picture(Body):
-    """A picture inside JSON."""
+    """A picture or sound inside JSON."""
 
     base64: str
 
@@ -49,11 +49,13 @@ Pictures = Picture | Annotated[list[Picture], Field(max_length=MAX_IMAGES)]
 
 
 class ItemRow(Body):
-    """One item; in a multipart body, `image` names uploaded files."""
+    """One item; in a multipart body, `image` and `audio` name uploaded files."""
 
     item_id: Id
     text: dict[str, str] = {}
     image: Picture | str | Annotated[list[Picture | str], Field(max_length=MAX_IMAGES)] | None = None
+    audio: Picture | str | Annotated[list[Picture | str], Field(max_length=MAX_IMAGES)] | None = None
+    embeddings: dict[str, Annotated[list[float], Field(min_length=1, max_length=MAX_DIM)]] = {}
     attributes: dict[str, Any] = {}
     added_at: str | float | None = None
 
@@ -83,20 +85,22 @@ class PageOptions(Body):
 
 
 class SimilarRequest(PageOptions, json_schema_extra={"examples": [{"text": "warm wool blanket", "k": 5}]}):
-    """Words and pictures that are not in the catalogue."""
+    """Words, pictures and sounds that are not in the catalogue."""
 
     text: Words | dict[str, Words] | None = None
     image: Pictures | None = None
+    audio: Pictures | None = None
     by: Space = "content"
 
 
 class SearchRequest(PageOptions, json_schema_extra={"examples": [
     {"text": "red dress", "k": 10}, {"text": "red dress", "history": ["B07"], "weights": {"taste": 0.5}},
 ]}):
-    """Words, a picture and a history to search for, together or alone; `weights` weigh their rankings."""
+    """Words, a picture, a sound and a history to search for, together or alone; `weights` weigh their rankings."""
 
     text: Annotated[str, Field(min_length=1, max_length=MOST_WORDS)] | None = None
     image: Pictures | None = None
+    audio: Pictures | None = None
     history: Ids | None = None
     weights: dict[str, Annotated[float, Field(ge=0, le=1000)]] | None = None
 
@@ -171,13 +175,14 @@ class Recorded(BaseModel):
 
 
 class ItemShown(BaseModel):
-    """An item as it was ingested; `images` are addresses of this service."""
+    """An item as it was ingested; `images` and `sounds` are addresses of this service."""
 
     item_id: str
     text: dict[str, str] = {}
     attributes: dict[str, Any] = {}
     added_at: str
     images: list[str]
+    sounds: list[str]
 
 
 class ItemPage(BaseModel):
@@ -231,7 +236,7 @@ FILES = {"type": "array", "items": {"type": "string", "format": "binary"}}
 ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorAnswer, "description": meaning} for status, meaning in (
         (401, "The API key is missing or wrong."), (403, "Asked from another site, without a key."),
-        (404, "There is no such item, picture or job."),
+        (404, "There is no such item, picture, sound or job."),
         (409, "The store is busy or not fit for it, or a job is running."),
         (413, "The body is too large."), (415, "The Content-Encoding is unknown."),
         (422, "A value cannot be used."),
@@ -265,9 +270,9 @@ def body_schemas() -> dict[str, Any]:
 ITEMS = body(
     several("ItemRow"),
     [{"item_id": "B07", "text": {"title": "Wool blanket"}, "attributes": {"price": 9.5, "category": "home"}}],
-    {"items": {"type": "string", "description": "JSON list of items, or one; `image` names uploaded files, of"
-               " several with one name each in its turn."},
-     "image": FILES},
+    {"items": {"type": "string", "description": "JSON list of items, or one; `image` and `audio` name uploaded"
+               " files, of several with one name each in its turn."},
+     "image": FILES, "audio": FILES},
 )
 INTERACTIONS = body(
     several("InteractionRow"),
@@ -276,6 +281,6 @@ INTERACTIONS = body(
 SIMILAR = body(
     {"$ref": COMPONENTS + "SimilarRequest"},
     {"text": "warm wool blanket", "k": 5},
-    {"text": {"type": "string"}, "image": FILES, "by": {"type": "string"}, "k": {"type": "integer"},
-     "where": {"type": "string"}},
+    {"text": {"type": "string"}, "image": FILES, "audio": FILES, "by": {"type": "string"},
+     "k": {"type": "integer"}, "where": {"type": "string"}},
 )

@@ -27,6 +27,7 @@ from mmrec.service.core import Service
 from mmrec.service.errors import Json
 from mmrec.service.gallery import TEMPLATES
 from mmrec.store.files import StoreFiles
+from mmrec.types import NOUNS
 
 PAGE = Path(__file__).parent / "page"
 TYPES = {
@@ -36,8 +37,9 @@ TYPES = {
 HEADERS = {
     "Cache-Control": "no-cache",  # kept, but asked about each time: another version has the same names
     "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self';"
-        " base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; media-src 'self'"
+        " blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none';"
+        " require-trusted-types-for 'script'"
     ),
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -200,7 +202,7 @@ def _rejected(line: bytes) -> dict[str, Any]:
     number, source = content.get("line"), content.get("source")
     return {
         "item_id": _text(content.get("item_id")), "field": _text(content.get("field")),
-        "reason": without_folders(str(content.get("reason")), row.get("image")),
+        "reason": without_folders(str(content.get("reason")), *map(row.get, NOUNS)),
         "source": re.split(r"[/\\]", source)[-1] if isinstance(source, str) else None,
         "line": number if isinstance(number, int) else None, "part": content.get("part") is True,
         "text": {str(name): str(words)[:MOST_SHOWN] for name, words in texts},
@@ -215,10 +217,10 @@ def _text(value: Any) -> str | None:
     return None if value is None else str(value)[:MOST_SHOWN]
 
 
-def without_folders(reason: str, image: Any) -> str:
-    """A reason that names pictures by their files alone, not by where they lie on this machine."""
+def without_folders(reason: str, *files: Any) -> str:
+    """A reason that names pictures and sounds by their files alone, not by where these lie."""
     reason = reason[:10 * MOST_SHOWN]
-    for source in image if isinstance(image, list) else [image]:
+    for source in (one for given in files for one in (given if isinstance(given, list) else [given])):
         if isinstance(source, str) and source:
             reason = reason.replace(source, re.split(r"[/\\]", source)[-1])
     return _FOLDERS.sub("", reason)[:2 * MOST_SHOWN]

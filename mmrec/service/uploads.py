@@ -15,28 +15,21 @@ from urllib.parse import quote
 
 from starlette.requests import Request
 
-from mmrec.data import images
+from mmrec.data import images, sounds
 from mmrec.data.cleaning import tidied
 from mmrec.data.files import replacing
 from mmrec.data.image_formats import format_of
-from mmrec.data.rows import (
-    BAD,
-    Refused,
-    interaction_from_dict,
-    item_as_dict,
-    item_from_dict,
-    located,
-    rejected,
-)
+from mmrec.data.media import Refused, located
+from mmrec.data.rows import BAD, interaction_from_dict, item_as_dict, item_from_dict, rejected
 from mmrec.errors import DataError, Rejection, UnknownItem
 from mmrec.recommender import Recommender
-from mmrec.types import IMAGE, MAX_IMAGES, Interaction, Item, is_url
+from mmrec.types import AUDIO, IMAGE, MAX_IMAGES, NOUNS, Interaction, Item, is_url
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Files = Mapping[str, Iterator[bytes]]  # by name; the next is the one that the next mention means
-PICTURES = "pictures"  # folder of a store: uploaded pictures, named by their contents
+FOLDERS = {field: f"{noun}s" for field, noun in NOUNS.items()}  # of a store: uploads, named by contents
 OUTCOMES = ("added", "updated", "unchanged", "rejected")
 QUALITY = 88  # of a JPEG
 _LINES = count(1)  # tell the rows of all requests apart
@@ -99,8 +92,8 @@ def rows_of(sent: Sent, name: str, most: int) -> list[Any]:
 def items_of(rows: Sequence[Any], sent: Sent, shop: Recommender) -> list[Item | Rejection]:
     """The item or the rejection of each row; no two rows of any requests have the same `line`.
 
-    A picture is `{"base64": ...}` or names an uploaded file, and is kept in the store's folder. Paths and
-    addresses are not followed: they would let a client read what only this machine may.
+    A picture or sound is `{"base64": ...}` or names an uploaded file, and is kept in the store's folder. Paths
+    and addresses are not followed: they would let a client read what only this machine may.
     """
     files = _by_name(sent.files, rows)
     return [_taken(row, next(_LINES), partial(_item, files=files, shop=shop)) for row in rows]
@@ -124,14 +117,18 @@ def _interaction(row: dict[str, Any], line: int) -> Interaction:
     return interaction_from_dict({k: v for k, v in row.items() if k != "request_id"}, line=line)
 
 
-def _pictures_of(row: Any) -> list[Any]:
-    given = row.get(IMAGE) if isinstance(row, dict) else None
+def _given(row: Any, field: str) -> list[Any]:
+    """The pictures or sounds that a row mentions."""
+    given = row.get(field) if isinstance(row, dict) else None
     return [one for one in (given if isinstance(given, list) else [given]) if one not in (None, "")]
 
 
 def _by_name(files: Sequence[tuple[str, str, bytes]], rows: Sequence[Any]) -> Files:
     """The file for each mention of a name; of several with one name each in its turn, if they are as many."""
-    mentions = Counter(one for row in rows for one in _pictures_of(row)[:MAX_IMAGES] if isinstance(one, str))
+    mentions = Counter(
+        one for row in rows for field in NOUNS for one in _given(row, field)[:MAX_IMAGES]
+        if isinstance(one, str)
+    )
     called: dict[str, list[bytes]] = {}
     for _, name, data in files:
         called.setdefault(name, []).append(data)
@@ -143,45 +140,58 @@ def _by_name(files: Sequence[tuple[str, str, bytes]], rows: Sequence[Any]) -> Fi
 
 
 def _item(row: dict[str, Any], line: int, files: Files, shop: Recommender) -> Item:
-    sources = _pictures_of(row)
-    check = images.check if IMAGE in shop.encoders else images.decode  # an encoder decodes them itself
-    pictures = [_picture(source, files, check) for source in sources[:MAX_IMAGES]]
-    paths = [  # under the name of their contents, so that the same picture is kept once
-        picture if isinstance(picture, Refused)
-        else shop.path / PICTURES / (images.digest(picture) + format_of(picture).suffixes[0])
-        for picture in pictures
-    ]
-    item = item_from_dict({**tidied({**row, IMAGE: None}), IMAGE: paths + sources[MAX_IMAGES:]}, line=line)
-    for path, picture in zip(paths, pictures, strict=True):
-        if isinstance(picture, bytes) and isinstance(path, Path) and not path.exists():
-            path.parent.mkdir(exist_ok=True)
-            with replacing(path) as file:
-                file.write(picture)
+    kept: dict[Path, bytes] = {}
+    parts: dict[str, Any] = {}
+    for field in NOUNS:
+        given = _given(row, field)
+        uploads = [_uploaded(field, source, files, shop) for source in given[:MAX_IMAGES]]
+        paths = [one if isinstance(one, Refused) else _place(shop, field, one) for one in uploads]
+        kept |= {
+            path: one for path, one in zip(paths, uploads, strict=True)
+            if isinstance(one, bytes) and isinstance(path, Path) and not path.exists()
+        }
+        parts[field] = paths + given[MAX_IMAGES:]
+    item = item_from_dict({**tidied({**row, **dict.fromkeys(NOUNS)}), **parts}, line=line)
+    for path, data in kept.items():
+        path.parent.mkdir(exist_ok=True)
+        with replacing(path) as file:
+            file.write(data)
     return item
 
 
-def _picture(source: Any, files: Files, check: Callable[[bytes], object]) -> bytes | Refused:
-    """An uploaded picture, or why there is none."""
-    picture: bytes | None
+def _place(shop: Recommender, field: str, data: bytes) -> Path:
+    """Where an upload is kept: under the name of its contents, so that the same one is kept once."""
+    suffix = format_of(data).suffixes[0] if field == IMAGE else sounds.format_of(data).suffix
+    return shop.path / FOLDERS[field] / (_gate(field).digest(data) + suffix)
+
+
+def _gate(field: str) -> Any:
+    return images if field == IMAGE else sounds
+
+
+def _uploaded(field: str, source: Any, files: Files, shop: Recommender) -> bytes | Refused:
+    """An uploaded picture or sound, or why there is none."""
+    data: bytes | None
     try:
         if isinstance(source, dict) and set(source) == {"base64"}:
-            picture = located(source, None)
+            data = located(source, None, field)
         elif not isinstance(source, str):
-            raise DataError('image must be {"base64": ...} or the name of an uploaded file')
+            raise DataError(f'{field} must be {{"base64": ...}} or the name of an uploaded file')
         elif source not in files:
             raise DataError(
-                f"image {source[:80]!r} names no uploaded file (paths and addresses are not followed): upload"
-                ' it in a multipart body, or send it as {"base64": ...}'
+                f"{field} {source[:80]!r} names no uploaded file (paths and addresses are not followed):"
+                ' upload it in a multipart body, or send it as {"base64": ...}'
             )
-        elif (picture := next(files[source], None)) is None:
+        elif (data := next(files[source], None)) is None:
             raise DataError(
                 f"several uploaded files are called {source[:80]!r}, and the rows do not name each of them"
                 " once: give each a name of its own"
             )
-        check(picture)
+        gate = _gate(field)
+        (gate.check if field in shop.encoders else gate.decode)(data)  # an encoder decodes them itself
     except DataError as error:
         return Refused(source, str(error))
-    return picture
+    return data
 
 
 def ingest(shop: Recommender, batches: Sequence[Sequence[Item | Rejection]]) -> list[dict[str, Any]]:
@@ -226,19 +236,22 @@ def _outcomes(shop: Recommender, rows: Sequence[Item | Rejection]) -> Iterator[d
 
 
 def _without_paths(reason: str, row: Item | Rejection) -> str:
-    """A reason that numbers a picture in place of naming its path on this machine."""
-    pictures = row.images if isinstance(row, Item) else ()
-    for n, path in enumerate(pictures, start=1):
-        if not isinstance(path, Refused):
-            reason = reason.replace(repr(str(path)[:300]), f"{n} of {len(pictures)}")
+    """A reason that numbers a picture or sound in place of naming its path on this machine."""
+    for files in (row.images, row.sounds) if isinstance(row, Item) else ():
+        for n, path in enumerate(files, start=1):
+            if not isinstance(path, Refused):
+                reason = reason.replace(repr(str(path)[:300]), f"{n} of {len(files)}")
     return reason
 
 
 def shown(item: Item) -> dict[str, Any]:
-    """An item as JSON, its pictures as addresses of this service rather than paths of its machine."""
-    row = {name: value for name, value in item_as_dict(item).items() if name != IMAGE}
-    address = f"/items/{quote(item.item_id, safe='')}/image"
-    return {**row, "images": [f"{address}?n={n}" for n in range(len(item.images))]}
+    """An item as JSON, its files as addresses of this service rather than paths of its machine."""
+    row = {name: value for name, value in item_as_dict(item).items() if name not in NOUNS}
+    address = f"/items/{quote(item.item_id, safe='')}"
+    return row | {
+        "images": [f"{address}/image?n={n}" for n in range(len(item.images))],
+        "sounds": [f"{address}/audio?n={n}" for n in range(len(item.sounds))],
+    }
 
 
 def picture(
@@ -248,7 +261,7 @@ def picture(
 
     It is drawn anew: nothing but pixels leaves the machine, no metadata and no format that browsers run.
     """
-    sources = _local(shop, shop.get([item_id])[0])
+    sources = _local(shop, shop.get([item_id])[0].images, IMAGE)
     try:
         source = sources[n]
         tag = f'"{images.digest(source)[:32]}-{size}"'
@@ -264,9 +277,23 @@ def picture(
     return tag, file.getvalue()
 
 
-def _local(shop: Recommender, item: Item) -> list[Path]:
-    """An item's pictures on this machine; an uploaded one is found after its store has moved, too."""
-    paths = [Path(image) for image in item.images if isinstance(image, str | Path) and not is_url(image)]
-    moved = [shop.path / PICTURES / path.name for path in paths]
-    return [new if old.parent.name == PICTURES and new.exists() else old
+def sound(shop: Recommender, item_id: str, n: int) -> tuple[Path, str]:
+    """The file of an item's sound, and its media type by its contents; what is no sound does not leave."""
+    sources = _local(shop, shop.get([item_id])[0].sounds, AUDIO)
+    try:
+        source = sources[n]
+        sounds.check(data := sounds.read(source))
+    except IndexError:
+        raise UnknownItem(f"{item_id!r} has {len(sources)} sounds, none with n={n}") from None
+    except DataError as error:
+        log.warning("sound of %r: %s", item_id, error)
+        raise UnknownItem(f"sound {n} of {item_id!r} cannot be read any more: send it again") from None
+    return source, sounds.format_of(data.data).media_type
+
+
+def _local(shop: Recommender, sources: Sequence[Any], field: str) -> list[Path]:
+    """An item's files on this machine; an uploaded one is found after its store has moved, too."""
+    paths = [Path(one) for one in sources if isinstance(one, str | Path) and not is_url(one)]
+    moved = [shop.path / FOLDERS[field] / path.name for path in paths]
+    return [new if old.parent.name == FOLDERS[field] and new.exists() else old
             for old, new in zip(paths, moved, strict=True)]

@@ -6,14 +6,13 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from mmrec.config import Config
 from mmrec.data.terms import language_of
-from mmrec.encoders.base import Encoder, Vectors
+from mmrec.encoders.base import Encoder
 from mmrec.errors import StoreBusy, StoreError
 from mmrec.model.content import ENOUGH, ContentPlan, Fields
 from mmrec.model.saved import Head
@@ -21,6 +20,7 @@ from mmrec.model.towers import Towers
 from mmrec.store import schema
 from mmrec.store.open import Store
 from mmrec.store.schema import Draft, Stored
+from mmrec.store.serving import Serving
 from mmrec.store.tables import WRITTEN, KeyedTable
 from mmrec.types import Item
 
@@ -28,33 +28,6 @@ MANY = 10_000  # items from which on an index of their ids saves more time than 
 FEW = 4_096  # rows that may be left to the end of a rewrite, when nobody else can write
 AT_ONCE = 8  # batches of a rewrite that are written together, as each write looks through all ids
 PASSES = 5  # over what others wrote meanwhile, before the rest is done at the end all the same
-
-
-class Serving(NamedTuple):
-    """What makes and reads the vectors, all of one moment: content plan, vector column, towers."""
-
-    plan: ContentPlan
-    column: str
-    towers: Towers
-
-    def rows(self, fields: Fields, item_ids: Sequence[str], stored: Vectors | None = None) -> Vectors:
-        """Rows [n, w] to store for items of these fields: what a trained head makes, then compact content.
-
-        Stored rows that the same head has made keep what it made.
-        """
-        compact = self.plan.compacted(self.plan.embed(fields))
-        if not self.towers.trained:
-            return self.towers.items(compact, item_ids)
-        if stored is None:
-            stored = self.towers.items((self.towers.plan or self.plan).embed(fields), item_ids)
-        return np.hstack([stored[:, : self.towers.spans(stored.shape[1])[1].stop], compact])
-
-    def table(self, batch: pa.Table, before: str | None) -> pa.Table:
-        """The rows of stored items as ids and vectors; `before` is a column that the same towers made."""
-        ids, stored = batch["item_id"].to_pylist(), None
-        if before and not batch[before].null_count:
-            stored = schema.matrix(batch[before], batch[before].type.list_size).values
-        return schema.vector_rows(ids, self.rows(schema.fields_of(batch), ids, stored), self.column)
 
 
 class Catalogue:
@@ -91,6 +64,11 @@ class Catalogue:
         """The language of the words in Latin letters: what the settings say, else what the texts told."""
         told, chosen = str(self.store.facts.get("language", "english")), self.config.language
         return told if chosen == "auto" else chosen
+
+    @property
+    def given(self) -> dict[str, int]:
+        """Fields whose embeddings come with the items, made by no encoder of the store; their dimensions."""
+        return dict(self.store.facts.get("given", {}))
 
     def serving(self) -> Serving:
         """What serves now, also after another process trained or rebuilt."""
@@ -130,6 +108,9 @@ class Catalogue:
                 vectors = vectors[:, : known.field(serving.column).type.list_size]
             rows = schema.with_nulls(schema.rows(drafts, now, fields, vectors, serving.column), known)
             self.table.add_columns([field for field in rows.schema if field.name not in known.names])
+            given = {name: len(vector) for draft in drafts for name, vector in draft.item.vectors.items()}
+            if not given.items() <= self.given.items():
+                self.store.save_facts(given=given | self.given)
             if not covered:  # should this process be killed, `mend` finishes the work
                 self.store.save_facts(stale=self._staler())
             self.table.upsert(rows)

@@ -20,7 +20,7 @@ from mmrec.encoders.modality import TEXT, labels, modality_of
 from mmrec.errors import DataError, MmrecError, StoreError
 from mmrec.store import schema
 from mmrec.store.catalogue import Catalogue
-from mmrec.store.ingest import Intake
+from mmrec.store.encoding import Encoding
 from mmrec.store.interactions import Interactions
 from mmrec.store.schema import Draft, Stored
 from mmrec.store.tables import STREAM
@@ -86,6 +86,7 @@ def census(catalogue: Catalogue, behaviour: Interactions) -> dict[str, Any]:
         "fields": {slot.name: {"kind": slot.kind, "dim": slot.dim, "weight": slot.weight} for slot in slots},
         "dim": serving.plan.dim,
         "encoders": {m: r["fingerprint"]["model"] for m, r in catalogue.store.facts["encoders"].items()},
+        "given": catalogue.given,
         "bytes": catalogue.table.health()["bytes"],
     }
 
@@ -155,7 +156,7 @@ def _beside(catalogue: Catalogue, drafts: Sequence[Draft], name: str) -> pa.Tabl
     worded = [draft for draft in drafts if draft.inputs]
     vectors: dict[schema.Place, Vectors] = {}
     for start in range(0, len(worded), STREAM):
-        found = Intake(catalogue).embed(worded[start : start + STREAM])[0]
+        found = Encoding(catalogue).embed(worded[start : start + STREAM])[0]
         vectors |= {place: vector for place, vector in found.items() if place[1] == LABELS}
     rows = schema.rows(drafts, datetime.now(UTC), schema.draft_fields(drafts, vectors), None, "")
     words = [field for field in catalogue.table.schema if field.name == schema.EMBEDDING + LABELS]
@@ -214,9 +215,10 @@ def _fault(facts: dict[str, Any], embedded: set[str], catalogue: Catalogue) -> s
         return "record cannot be read"
     if item.lost:
         return "record cannot be read"
-    if any(digests.get(name) != schema.digest(text) for name, text in item.text.items()):
+    given = catalogue.given
+    if any(digests.get(n) != schema.digest(text) for n, text in item.text.items() if n not in given):
         return "text differs from its digest"
-    wanted = {name for name in digests if modality_of(name).name in catalogue.encoders}
+    wanted = {name for name in digests if name in given or modality_of(name).name in catalogue.encoders}
     return "embedding missing" if wanted - embedded else None
 
 

@@ -10,26 +10,25 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
-from mmrec.data.rows import Refused, together
-from mmrec.encoders.base import Vectors
-from mmrec.encoders.modality import MODALITIES, TEXT, Modality, modality_of
+from mmrec.data.media import Refused
+from mmrec.data.rows import together
+from mmrec.encoders.modality import MODALITIES, TEXT
 from mmrec.errors import DataError, Rejection
-from mmrec.model.content import Fields
 from mmrec.store import schema
 from mmrec.store.catalogue import Catalogue
-from mmrec.store.schema import Draft, Place, Stored
-from mmrec.types import IMAGE, IngestReport, Item
+from mmrec.store.encoding import Encoding
+from mmrec.store.fitting import common_types, fitting, given_dims
+from mmrec.store.schema import Draft, Stored
+from mmrec.types import IMAGE, NOUNS, IngestReport, Item
 
 log = logging.getLogger(__name__)
 SMALLEST, LARGEST = 256, 4_096  # items of a chunk
 BRISK = 2.0  # seconds; a chunk that takes less may be bigger, whatever it is spent on
 LONG = 30.0  # seconds of encoding that an interruption may cost
 SHARE = 0.1  # of the encoding's seconds: what a write may take before chunks grow
-HELD = 64 * 2**20  # bytes of pictures kept between their digest and their encoding; others are read again
-REMEMBERED = 20_000  # inputs whose embedding is kept for the next item that has the same
+HELD = 64 * 2**20  # bytes of files kept between their digest and their encoding; others are read again
 Progress = Callable[[int], None]
 Accept = Callable[[Sequence[str]], None]
 
@@ -48,12 +47,10 @@ class Intake:
         self.counts = {"added": 0, "updated": 0, "unchanged": 0}
         self.rejections: list[Rejection] = []
         self.incomplete: dict[str, Rejection] = {}  # by id, items that were taken without a part
-        self.encoder_calls = 0
-        self._memory: dict[Any, Vectors] = {}  # by modality and input
+        self.encoding = Encoding(catalogue)
         self._held = 0  # bytes, of this chunk
         self._given: dict[str, Item] = {}  # by id, of this chunk, with all their parts ...
         self._lost: dict[str, list[DataError]] = {}  # ... and what is wrong with parts that they go without
-        self._encoding = 0.0  # seconds, of this chunk
 
     def run(
         self, rows: Iterable[Item | Rejection], progress: Progress | None = None, accept: Accept | None = None
@@ -75,7 +72,7 @@ class Intake:
         if ahead:
             log.warning("%d items lie in the future (is a clock wrong?): not new before their time", ahead)
         return IngestReport(
-            **self.counts, rejected=len(self.rejections), encoder_calls=self.encoder_calls,
+            **self.counts, rejected=len(self.rejections), encoder_calls=self.encoding.calls,
             seconds=time.perf_counter() - started, rejections=tuple(self.rejections),
             without_picture=sum(one.field == IMAGE for one in self.incomplete.values()),
             incomplete=tuple(self.incomplete.values()),
@@ -86,10 +83,10 @@ class Intake:
         for row in rows:
             chunk.append(row)
             if len(chunk) >= size or (self.strict and isinstance(row, Rejection)):
-                started, self._encoding = time.perf_counter(), 0.0
+                started, before = time.perf_counter(), self.encoding.seconds
                 yield chunk
-                seconds, chunk = time.perf_counter() - started, []
-                size = next_size(size, self._encoding, seconds - self._encoding)
+                seconds, encoding, chunk = time.perf_counter() - started, self.encoding.seconds - before, []
+                size = next_size(size, encoding, seconds - encoding)
         if chunk:
             yield chunk
 
@@ -128,7 +125,9 @@ class Intake:
         """What became of items with different ids: a count's name, or a rejection."""
         self._held, self._lost, self._given = 0, {}, {item.item_id: item for item in items}
         stored = self.catalogue.lookup(list(self._given))
-        types = schema.common_types(items) | schema.attribute_types(self.catalogue.table.schema)
+        columns = self.catalogue.table.schema
+        self.encoding.given = given_dims(items, self.catalogue.given, columns)
+        types = common_types(items) | schema.attribute_types(columns)
         outcome: dict[str, str | Rejection] = {}
         drafts: list[Draft] = []
         for item in items:
@@ -149,24 +148,30 @@ class Intake:
         Raises:
             DataError: nothing of it can be used.
         """
-        item, wrong = schema.fitting(item, types)
-        digests: dict[str, str] = {}
+        item, wrong = fitting(item, types, self.encoding.given)
+        digests = {field: schema.digest(vector.tobytes().hex()) for field, vector in item.vectors.items()}
         inputs: dict[str, Sequence[Any]] = {}
-        lost = {n: image.reason for n, image in enumerate(item.images) if isinstance(image, Refused)}
+        lost = {
+            (field, n): one.reason for field in NOUNS for n, one in enumerate(getattr(item, field))
+            if isinstance(one, Refused)
+        }
         held = self._held
         for modality in MODALITIES.values():
             if modality is TEXT or modality.name in self.catalogue.encoders:  # else nobody reads it
                 for field, values in modality.inputs(item).items():
+                    if field in self.encoding.given:
+                        continue
                     values, told, size, failures = modality.read(values, HELD - held)
                     held += size
-                    lost |= {n: str(error) for n, error in failures.items()}
+                    lost |= {(field, n): str(error) for n, error in failures.items()}
                     if values:
                         inputs[field], digests[field] = values, schema.digest(told)
         if lost:
-            as_before = digests | {IMAGE: json.loads(before.digests).get(IMAGE)} if before else digests
+            was = json.loads(before.digests) if before else {}
+            as_before = digests | {field: was.get(field) for field, _ in lost}
             if before and before.digest == schema.whole_digest(item, schema.record(item), as_before):
                 self._lose(item, lost, wrong)
-                return None  # the picture was sound before: what was made of it stays
+                return None  # the file was sound before: what was made of it stays
         if lost or wrong:
             item = self._lose(item, lost, wrong)
         record = schema.record(item)
@@ -176,19 +181,23 @@ class Intake:
         self._held = held
         return Draft(item, record, whole, digests, before, inputs)
 
-    def _lose(self, item: Item, pictures: Mapping[int, str], wrong: Sequence[DataError]) -> Item:
-        """The item without some of its pictures; DataError if nothing else is left, or no part may go."""
+    def _lose(self, item: Item, files: Mapping[tuple[str, int], str], wrong: Sequence[DataError]) -> Item:
+        """The item without some of its files; DataError if nothing else is left, or no part may go."""
         lost = self._lost.setdefault(item.item_id, [])
-        lost += [*(DataError(reason, field=IMAGE) for reason in pictures.values()), *wrong]
-        rest = replace(item, image=[image for n, image in enumerate(item.images) if n not in pictures])
-        if self.strict or not (rest.text or rest.attributes or rest.images):
+        lost += [*(DataError(reason, field=field) for (field, _), reason in files.items()), *wrong]
+        kept: dict[str, Any] = {
+            field: [one for n, one in enumerate(getattr(item, field)) if (field, n) not in files]
+            for field in NOUNS
+        }
+        rest = replace(item, **kept)
+        if self.strict or not (rest.text or rest.attributes or rest.images or rest.sounds or rest.vectors):
             raise together(lost)
         return rest
 
     def _write(self, drafts: Sequence[Draft], types: dict[str, pa.DataType]) -> dict[str, str | Rejection]:
         outcome: dict[str, str | Rejection] = {}
         good, lesser = [], []
-        vectors, failures = self.embed(drafts)
+        vectors, failures = self.encoding.embed(drafts)
         for draft in drafts:
             item_id = draft.item.item_id
             if item_id not in failures:
@@ -203,7 +212,7 @@ class Intake:
             else:
                 outcome[item_id] = "unchanged"
                 lesser += [less] if less else []
-        more, failures = self.embed(lesser)
+        more, failures = self.encoding.embed(lesser)
         good += [draft for draft in lesser if draft.item.item_id not in failures]
         if good:
             self.catalogue.write(good, schema.draft_fields(good, vectors | more), datetime.now(UTC))
@@ -212,73 +221,17 @@ class Intake:
         return outcome | {draft.item.item_id: "updated" if draft.before else "added" for draft in good}
 
     def _without(self, draft: Draft, error: Exception, types: dict[str, pa.DataType]) -> Draft | None:
-        """A draft that failed without its damaged pictures; DataError if it has none, or nothing else."""
-        images = list(draft.item.images)
-        for n, picture in enumerate(draft.inputs.get(IMAGE, ())):
-            try:
-                self.catalogue.encoders[modality_of(IMAGE).name].pieces(picture)
-            except DataError as damage:
-                images[n] = Refused(images[n], str(damage))
-        if not any(isinstance(image, Refused) for image in images):
+        """A draft that failed without its damaged files; DataError if it has none, or nothing else."""
+        rest: dict[str, Any] = {f: list(getattr(draft.item, f)) for f in NOUNS if f in draft.inputs}
+        for field, files in rest.items():
+            for n, file in enumerate(draft.inputs[field]):
+                try:
+                    self.catalogue.encoders[field].pieces(file)  # a field of files is called as its modality
+                except DataError as damage:
+                    files[n] = Refused(files[n], str(damage))
+        if not any(isinstance(file, Refused) for files in rest.values() for file in files):
             raise error
-        return self._draft(replace(draft.item, image=images), draft.before, types)
-
-    def embed(self, drafts: Sequence[Draft]) -> tuple[dict[Place, Vectors], dict[str, Exception]]:
-        """Embeddings [e] of drafts, and by their id the errors of items that cannot be encoded."""
-        by_id = {draft.item.item_id: draft for draft in drafts}
-        vectors = schema.kept(self.catalogue.table, drafts)
-        failures: dict[str, Exception] = {}
-        for modality in reversed(MODALITIES.values()):  # text last: it costs no call for what failed before
-            if modality.name in self.catalogue.encoders:
-                encoded, failed = self._encoded(modality, {
-                    (item_id, field): values for item_id, draft in by_id.items() if item_id not in failures
-                    for field, values in (draft.inputs or modality.inputs(draft.item)).items()
-                    if (item_id, field) not in vectors and modality_of(field) is modality
-                })
-                vectors |= encoded
-                failures |= failed
-        return vectors, failures
-
-    def _encoded(
-        self, modality: Modality, inputs: Mapping[Place, Sequence[Any]]
-    ) -> tuple[dict[Place, Vectors], dict[str, Exception]]:
-        """Embeddings [e] of new inputs, and the errors of items that cannot be encoded."""
-        if not inputs:
-            return {}, {}  # and the encoder need not be loaded
-        name, alone = modality.name, modality.repeats
-        keys: dict[Place, list[Any]] = {
-            place: [(name, value) for value in values] if alone else [(name, *place)]
-            for place, values in inputs.items()
-        }
-        new = {
-            key: [key[1]] if alone else inputs[key[1:]]
-            for part in keys.values() for key in part if key not in self._memory
-        }
-        started = time.perf_counter()
-        vectors, errors = self.catalogue.encoders[name].embed_or_reject(list(new.values()))
-        self._encoding += time.perf_counter() - started
-        bad = {key: errors[n] for n, key in enumerate(new) if n in errors}
-        known = self._memory | dict(zip(new, vectors, strict=True))
-        self.encoder_calls += sum(len(values) for key, values in new.items() if key not in bad)
-        if alone:
-            self._memory = dict([one for one in known.items() if one[0] not in bad][-REMEMBERED:])
-        encoded = {
-            place: np.sum([known[key] for key in part], axis=0) for place, part in keys.items()
-            if bad.keys().isdisjoint(part)
-        }
-        return encoded, {place[0]: bad[key] for place, part in keys.items() for key in part if key in bad}
-
-
-def encode_alone(catalogue: Catalogue, item: Item) -> Fields:
-    """Embeddings and attributes of one item that is not to be stored: the same road, without the store.
-
-    Raises:
-        DataError: a picture cannot be read.
-    """
-    vectors, failures = Intake(catalogue).embed([Draft(item)])
-    for error in failures.values():
-        raise error
-    return schema.draft_fields([Draft(item)], vectors)
+        return self._draft(replace(draft.item, **rest), draft.before, types)
 
 
 def next_size(size: int, encoding: float, storing: float) -> int:

@@ -3,9 +3,9 @@
 ::
 
     item_id    string      the key, never null
-    record     string      the item as canonical JSON (pictures as paths or URLs): what `get` returns
-    digest     string      of all that was given, pictures' bytes included: equal means unchanged
-    digests    string      JSON: digest of each encoded field
+    record     string      the item as canonical JSON (files as paths or URLs): what `get` returns
+    digest     string      of all that was given, files' bytes included: equal means unchanged
+    digests    string      JSON: digest of each embedded field
     document   string      all words of the item, for full text
     added_at   timestamp   UTC
     written    int64       the version of the table that the row came after
@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -33,10 +32,10 @@ import pyarrow as pa
 from mmrec.data.rows import item_as_dict, item_from_dict, json_ready, rejected
 from mmrec.encoders.base import Vectors
 from mmrec.encoders.modality import categories
-from mmrec.errors import DataError, Rejection
+from mmrec.errors import Rejection
 from mmrec.model.content import Embedded, Fields
 from mmrec.store.tables import WRITTEN, KeyedTable
-from mmrec.types import AttributeValue, Item
+from mmrec.types import NOUNS, AttributeValue, Item
 
 TIME = pa.timestamp("us", tz="UTC")
 BASE = pa.schema([
@@ -58,10 +57,6 @@ KINDS = {
     "list": pa.list_(pa.string()),
 }
 AHEAD = timedelta(days=1)  # of now: what is dated later than this has a wrong clock
-NOUNS = {
-    pa.string(): "text", pa.float64(): "numbers", pa.bool_(): "true or false", TIME: "dates",
-    pa.list_(pa.string()): "lists of strings",
-}
 
 Place = tuple[str, str]  # id of an item and a field
 
@@ -119,25 +114,6 @@ def stored_name(column: str) -> str:
     return column if column in ("item_id", "added_at") else ATTRIBUTE + column
 
 
-def common_types(items: Iterable[Item]) -> dict[str, pa.DataType]:
-    """Type of each attribute as most of the items have it."""
-    votes = Counter((name, arrow_type(value)) for item in items for name, value in item.attributes.items())
-    return dict(vote for vote, _ in reversed(votes.most_common()))
-
-
-def fitting(item: Item, known: Mapping[str, pa.DataType]) -> tuple[Item, list[DataError]]:
-    """The item without attributes that do not fit their columns, and all that it has lost by now."""
-    wrong = [DataError(item.lost.reason, field=item.lost.field)] if item.lost else []
-    fit = {}
-    for name, value in item.attributes.items():
-        if known[name] == arrow_type(value):
-            fit[name] = value
-            continue
-        told = f"attribute {name!r} holds {NOUNS[known[name]]} in this store, got {value!r}"[:300]
-        wrong.append(DataError(told + ": give the same type, or change it by `mmrec retype`", field=name))
-    return item if len(fit) == len(item.attributes) else replace(item, attributes=fit), wrong
-
-
 def document(item: Item) -> str:
     """Every word that full-text search shall find the item by: its texts and its categories."""
     return "\n".join([*item.text.values(), *categories(item)])
@@ -149,12 +125,12 @@ def digest(text: str) -> str:
 
 
 def record(item: Item) -> str:
-    """The item as JSON; pictures given as bytes or PIL images have no address and are left out."""
+    """The item as JSON; what has no address is left out: files given as bytes, images of PIL, embeddings."""
     parts = {"item_id": item.item_id, "text": dict(item.text), "attributes": json_ready(item.attributes)}
     row: dict[str, Any] = {name: part for name, part in parts.items() if part}
-    addresses = [str(image) for image in item.images if isinstance(image, str | Path)]
-    if addresses:
-        row["image"] = addresses[0] if len(addresses) == 1 else addresses
+    for field in NOUNS:
+        if addresses := [str(one) for one in getattr(item, field) if isinstance(one, str | Path)]:
+            row[field] = addresses[0] if len(addresses) == 1 else addresses
     return json.dumps(row, ensure_ascii=False, sort_keys=True)
 
 
@@ -169,7 +145,7 @@ def ahead(times: Iterable[datetime]) -> int:
     return sum(time > latest for time in times)
 
 
-def whole_digest(item: Item, record: str, digests: Mapping[str, str]) -> str:
+def whole_digest(item: Item, record: str, digests: Mapping[str, str | None]) -> str:
     """A fingerprint of all that was given of an item: equal means unchanged."""
     added_at = item.added_at and item.added_at.isoformat()
     return digest(json.dumps([record, digests, added_at], sort_keys=True))

@@ -9,7 +9,7 @@ next-item      leave-last-out, hit rate and ndcg at 10; with `--beauty` of Amazo
 next-cold      the same with a fifth of the films in nobody's training, cold and warm next items apart
 missing-field  item-cold, half of the items without one of their fields, for each field, beside content kNN
 sparse         item-cold on Amazon-Beauty (titles alone), beside all baselines that can rank cold items
-artists        the same on Last.fm-2K (names and song titles)
+artists        the same on Last.fm-2K: by names and song titles, by stored sound vectors, and by both
 time           seconds and memory of a fit beside implicit's ALS in one run; a warm start beside a whole fit
 
 A film whose row was rejected at ingest has no content: it stays a candidate, and is found by nobody.
@@ -21,7 +21,7 @@ import argparse
 import json
 import resource
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -45,6 +45,7 @@ from mmrec.training.fit import refining
 from mmrec.training.model import TwoTower
 from mmrec.training.validation import kept
 
+TEXTS, SOUNDS = ("title", "songs"), ("audio_vggish", "audio_whisper")  # fields of Last.fm-2K
 SHOWN = ("recall@20", "ndcg@20", "hit_rate@10", "ndcg@10")
 
 
@@ -91,20 +92,33 @@ def beauty(asked: argparse.Namespace) -> World:
 
 
 def artists(asked: argparse.Namespace) -> World:
-    """Last.fm-2K: artists by name and song titles; the tags came from listeners."""
-    folder = asked.data / "lastfm-2k"
-    shop = Recommender.open(asked.stores / "lastfm-2k.mmrec", quality.OFFLINE)
+    """Last.fm-2K: artists by name, song titles and stored sound vectors; the tags came from listeners."""
+    folder, columns = asked.data / "lastfm-2k", ("item_id", "name", "songs", *SOUNDS)
+    shop = Recommender.open(asked.stores / "lastfm-2k-sound.mmrec", quality.OFFLINE)
     shop.ingest(
-        Item(item_id=row["item_id"], text={"title": row["name"], "songs": "; ".join(row["songs"])})
-        for row in pq.read_table(folder / "items.parquet", columns=["item_id", "name", "songs"]).to_pylist()
+        Item(
+            item_id=row["item_id"], text={"title": row["name"], "songs": "; ".join(row["songs"])},
+            embeddings={name: row[name] for name in SOUNDS},
+        )
+        for row in pq.read_table(folder / "items.parquet", columns=[*columns]).to_pylist()
     )
     snapshot, table = shop.snapshot(), pq.read_table(folder / "interactions.parquet").to_pandas()
-    users = sorted(set(table["user"]))
+    users = sorted(set(table["user"]))[: asked.users]
+    table = table[table["user"].isin(users)]
     log = log_of_positions(
         users, snapshot.ids, users=table["user"].map({u: n for n, u in enumerate(users)}),
         items=table["item"].map(snapshot.position), times=np.arange(len(table)),
     )
     return World(log, snapshot.content_by(snapshot.plan), snapshot.plan.spans)
+
+
+def of_fields(world: World, names: Collection[str]) -> World:
+    """A world whose items have these fields alone."""
+    spans, start = {}, 0
+    for name in names:
+        width = world.spans[name].stop - world.spans[name].start
+        spans[name] = slice(start, start := start + width)
+    return World(world.log, unit(np.hstack([world.content[:, world.spans[name]] for name in names])), spans)
 
 
 def published(world: World, asked: argparse.Namespace, seed: int) -> Split:
@@ -240,8 +254,11 @@ def case_sparse(asked: argparse.Namespace) -> None:
 
 
 def case_artists(asked: argparse.Namespace) -> None:
-    """Last.fm-2K."""
-    new_items(artists(asked), asked)
+    """Last.fm-2K by texts alone, by sounds alone, and by both."""
+    world = artists(asked)
+    for told, names in (("text", TEXTS), ("sound", SOUNDS), ("text and sound", (*TEXTS, *SOUNDS))):
+        print(f"--- by {told}", flush=True)
+        new_items(of_fields(world, names), asked)
 
 
 def new_items(world: World, asked: argparse.Namespace) -> None:
@@ -316,6 +333,7 @@ def main() -> None:
     parser.add_argument("case", choices=CASES)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--beauty", action="store_true", help="next-item of Amazon-Beauty")
+    parser.add_argument("--users", type=int, help="artists with the first so many users alone, as a trial")
     parser.add_argument("--stores", type=Path, default=Path("stores"), help="kept for the next run")
     parser.add_argument("--part", choices=["validation", "test"], default="test")
     parser.add_argument("--seeds", type=int, nargs="+", default=[42, 43, 44])

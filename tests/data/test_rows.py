@@ -12,7 +12,8 @@ from mmrec.data import images
 from mmrec.data.files import read_items, write_items
 from mmrec.data.formats import dump_row
 from mmrec.data.image_paths import ImagePaths
-from mmrec.data.rows import MOST_TOLD, Refused, item_as_dict, item_from_dict, json_ready
+from mmrec.data.media import Refused
+from mmrec.data.rows import MOST_TOLD, item_as_dict, item_from_dict, json_ready
 from mmrec.errors import DataError
 from mmrec.types import MAX_IMAGES, Item
 

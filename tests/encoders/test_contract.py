@@ -7,21 +7,25 @@ from mmrec.encoders import Encoder, load_encoder
 from mmrec.encoders.base import unit
 from mmrec.errors import DataError
 
-TEXT = ("toy", "all-MiniLM-L6-v2", "bert_folder", "clip_folder")
+TEXT = ("toy", "all-MiniLM-L6-v2", "bert_folder", "clip_folder", "clap_folder")
+AUDIO = ("descriptor", "wav2vec2_folder", "hubert_folder", "ast_folder", "clap_folder")
 IMAGE = ("toy", "efficientnet-lite0", "dino_folder", "clip_folder")
 WINDOWED = TEXT[1:]
 TEXTS = ["red mug", "a long blue cotton shirt with short sleeves", "wooden chair", "", "the " * 300 + "chair"]
 
 
-@pytest.fixture(params=[(name, "text") for name in TEXT] + [(name, "image") for name in IMAGE], ids=str)
+@pytest.fixture(params=[
+    *((name, "text") for name in TEXT), *((name, "image") for name in IMAGE),
+    *((name, "audio") for name in AUDIO),
+], ids=str)
 def encoder(request, load) -> Encoder:
     return load(*request.param)
 
 
 @pytest.fixture
-def values(encoder, pictures) -> list[list[object]]:
+def values(encoder, pictures, tones) -> list[list[object]]:
     """One input an item."""
-    return [[v] for v in (TEXTS if encoder.fingerprint.modality == "text" else pictures)]
+    return [[v] for v in {"text": TEXTS, "image": pictures, "audio": tones}[encoder.fingerprint.modality]]
 
 
 def test_embeddings_are_float32_of_unit_norm(encoder, values):
@@ -68,10 +72,12 @@ def test_the_fingerprint_is_complete_and_stable(encoder):
     assert all(print_.as_dict().values())
 
 
-@pytest.mark.parametrize("name", IMAGE)
-def test_a_bad_picture_is_rejected_by_its_position(load, pictures, name):
-    encoder = load(name, "image")
-    values = [[pictures[0]], [b"not a picture"], [pictures[1]], [pictures[2], b"half of them good"]]
+@pytest.mark.parametrize(("name", "modality"), [
+    *((name, "image") for name in IMAGE), *((name, "audio") for name in AUDIO),
+])
+def test_a_bad_file_is_rejected_by_its_position(load, pictures, tones, name, modality):
+    encoder, good = load(name, modality), pictures if modality == "image" else tones
+    values = [[good[0]], [b"not a picture"], [good[1]], [good[2], b"half of them good"]]
     vectors, failures = encoder.embed_or_reject(values)
     assert set(failures) == {1, 3}
     assert all(isinstance(error, DataError) for error in failures.values())
@@ -100,7 +106,8 @@ def test_a_long_text_is_the_average_of_its_windows(load, name):
 def test_a_fingerprint_tells_one_model_from_another(load):
     prints = {load(name, "text").fingerprint for name in TEXT}
     prints |= {load(name, "image").fingerprint for name in IMAGE}
-    assert len(prints) == len(TEXT) + len(IMAGE)
+    prints |= {load(name, "audio").fingerprint for name in AUDIO}
+    assert len(prints) == len(TEXT) + len(IMAGE) + len(AUDIO)
 
 
 def test_loading_again_gives_the_same_fingerprint_and_embeddings(load, dino_folder, pictures):

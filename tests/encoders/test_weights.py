@@ -163,6 +163,7 @@ def test_families_are_told_by_their_files():
     assert family_of(["config.json", "preprocessor_config.json"], ["image"]) == "transformers"
     clip = ["open_clip_config.json", "config.json", "preprocessor_config.json"]
     assert family_of(clip, ["image"]) == family_of(clip, ["text"]) == "open_clip"
+    assert family_of(["config.json", "preprocessor_config.json"], ["audio"]) == "transformers"
     assert family_of(["config.json"], ["image"]) is None
 
 

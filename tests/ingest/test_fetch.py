@@ -19,7 +19,7 @@ from PIL import Image
 from ingest.fetch import WORKERS, FetchLimits, fetch_feed, fetch_images
 from ingest.safe_fetch import Network, is_public, look_up
 from mmrec.data import images
-from mmrec.data.rows import Refused
+from mmrec.data.media import Refused
 from mmrec.errors import DataError, Rejection
 from mmrec.types import Item
 

@@ -9,7 +9,8 @@ import pytest
 
 from ingest.quarantine import DOWNLOADS, LOCK, Quarantine
 from ingest.sources.several import Given, Line, hive
-from mmrec.data.rows import Refused, item_as_dict, rejected
+from mmrec.data.media import Refused
+from mmrec.data.rows import item_as_dict, rejected
 from mmrec.errors import DataError, Rejection
 from mmrec.types import Item
 

@@ -8,7 +8,7 @@ import pytest
 from ingest.read import cleaned, open_rows, read_source
 from ingest.sources import Columns, from_frame
 from mmrec.data.files import write_items
-from mmrec.data.rows import Refused
+from mmrec.data.media import Refused
 from mmrec.errors import DataError, Rejection
 from mmrec.types import Item
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from mmrec import Config, Item
 from mmrec.errors import DataError, UnknownItem
-from mmrec.ranking.fusion import FULL_TEXT, PICTURED, RANKINGS, TASTE, fuse, weights_of
+from mmrec.ranking.fusion import FULL_TEXT, RANKINGS, TASTE, TOLD, fuse, weights_of
 from mmrec.types import IMAGE, WORDS
 
 
@@ -65,7 +65,7 @@ def test_a_lower_constant_trusts_the_first_ranks_more():
 
 def test_weights_of_a_call_stand_before_the_settings():
     config = Config(full_text_weight=0.25)
-    assert weights_of(config, None) == {FULL_TEXT: 0.25, WORDS: 1, PICTURED: 1, IMAGE: 1, TASTE: 1}
+    assert weights_of(config, None) == dict.fromkeys(RANKINGS, 1) | {FULL_TEXT: 0.25}
     assert weights_of(config, {FULL_TEXT: 2, TASTE: 0})[FULL_TEXT] == 2
     assert weights_of(config, {FULL_TEXT: 2, TASTE: 0})[TASTE] == 0
 
@@ -86,7 +86,7 @@ def test_each_part_of_a_query_has_its_ranking(red_blue_shop, paint):
     assert rankings(search(image=paint("red"))) == {IMAGE}
     assert rankings(search(history=["b0"])) == {TASTE}
     everything = search("red mug", image=paint("red"), history=["r0"])
-    assert rankings(everything) == set(RANKINGS) - {PICTURED}  # the toy image encoder reads no words
+    assert rankings(everything) == set(RANKINGS) - {*TOLD, "audio"}  # toys read no words; there is no sound
     assert {i[0] for i in ids(everything[:4])} == {"r"}
     assert sums_up(everything)
 
@@ -136,7 +136,7 @@ def test_deeper_ranks_are_fused_until_there_are_k(shop, monkeypatch):
 
 @pytest.mark.parametrize("asked", [{}, {"text": " "}, {"text": " ", "history": ["r0"]}, {"text": 5}])
 def test_a_search_for_nothing_is_refused(red_blue_shop, asked):
-    with pytest.raises(DataError, match="search needs words, a picture or a history"):
+    with pytest.raises(DataError, match="search needs words, a picture, a sound or a history"):
         red_blue_shop.search(**asked)
 
 

@@ -16,13 +16,16 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mmrec import Item, Recommender, Rejection
-from mmrec.data.rows import Refused, item_from_dict
+from mmrec.data.media import Refused
+from mmrec.data.rows import item_from_dict
 from mmrec.encoders.base import ToyImage, ToyText
 from mmrec.errors import DataError, StoreMismatch
+from mmrec.store import encoding as at_work
+from mmrec.store import fitting, schema
 from mmrec.store import ingest as intake
-from mmrec.store import schema
 from mmrec.store.catalogue import Catalogue
-from mmrec.store.ingest import Intake, encode_alone
+from mmrec.store.encoding import Encoding, encode_alone
+from mmrec.store.ingest import Intake
 from mmrec.store.schema import Draft
 from mmrec.types import MAX_IMAGES
 
@@ -380,11 +383,11 @@ def test_an_attribute_of_another_type_costs_itself_by_name_and_alone_the_item(sh
 def test_most_of_a_batch_set_the_type_of_an_attribute_and_of_as_many_the_first(types):
     made = {"n": 1.0, "s": "big"}
     items = [Item(item_id=str(n), attributes={"size": made[kind]}) for n, kind in enumerate(types)]
-    common = schema.common_types(items)
+    common = fitting.common_types(items)
     wanted = max("ns", key=lambda kind: (types.count(kind), kind == types[0]))
     assert common == {"size": schema.arrow_type(made[wanted])}
     for item, kind in zip(items, types, strict=True):
-        less, wrong = schema.fitting(item, common)
+        less, wrong = fitting.fitting(item, common, {})
         assert (less.attributes, len(wrong)) == ((item.attributes, 0) if kind == wanted else ({}, 1))
 
 
@@ -534,7 +537,8 @@ class Clock:
 
     def __init__(self, monkeypatch, *, encoding=0.0, storing=0.0):
         self.now = 0.0
-        monkeypatch.setattr(intake, "time", self)
+        for module in (intake, at_work):
+            monkeypatch.setattr(module, "time", self)
         self.slow(monkeypatch, ToyText, "forward", lambda pieces: encoding * len(pieces))
         self.slow(monkeypatch, Catalogue, "write", lambda drafts, *_: storing)
 
@@ -708,7 +712,7 @@ def test_a_shop_of_texts_alone(open_shop, paint):
     report = shop.ingest([mug("a", image=paint("red")), mug("b", "red cup"), mug("c", "blue lamp")])
     assert (counts(report), report.encoder_calls) == ((3, 0, 0, 0), 3)
     assert [r.item_id for r in shop.similar("a", k=1)] == ["b"]
-    assert set(shop.encoders) == {"text"}
+    assert set(shop.encoders) == {"text", "audio"}
     with pytest.raises(DataError, match="no field"):
         shop.similar("a", by="image")
     with pytest.raises(DataError, match="nothing to compare"):
@@ -747,7 +751,9 @@ def test_encoders_of_the_users_own(open_shop):
     shop = open_shop(encoders={"text": Letters(), "image": ToyImage()})
     shop.ingest([mug("a", "tar"), mug("b", "rat"), mug("c", "moon")])
     assert shop.similar("a", k=1)[0].item_id == "b"
-    assert shop.stats()["encoders"] == {"text": "letters", "image": "toy-image"}
+    assert shop.stats()["encoders"] == {
+        "text": "letters", "image": "toy-image", "audio": "descriptor",
+    }
     again = open_shop(encoders={"text": Letters()})
     assert again.ingest([mug("a", "tar"), mug("d", "art")]).encoder_calls == 1
     with pytest.raises(StoreMismatch, match="another text encoder"):
@@ -756,7 +762,7 @@ def test_encoders_of_the_users_own(open_shop):
 
 def test_encoding_alone_is_encoding_in_a_batch(catalogue, red_blue):
     drafts = [Draft(item) for item in red_blue]
-    vectors, failures = intake.Intake(catalogue).embed(drafts)
+    vectors, failures = Encoding(catalogue).embed(drafts)
     assert not failures
     together = schema.draft_fields(drafts, vectors)
     alone = encode_alone(catalogue, red_blue[5])

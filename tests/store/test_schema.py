@@ -16,7 +16,7 @@ from PIL import Image
 
 from mmrec.data.rows import item_as_dict
 from mmrec.model.content import Embedded, Fields
-from mmrec.store import schema
+from mmrec.store import fitting, schema
 from mmrec.types import Item
 
 MAY = datetime(2024, 5, 1, 10, 30, tzinfo=UTC)
@@ -76,16 +76,16 @@ def test_the_record_does_not_depend_on_the_order_of_fields_or_the_moment():
 ])
 def test_each_kind_of_value_has_its_column_and_its_noun(value, kind):
     assert schema.arrow_type(value) == kind
-    assert kind in schema.NOUNS
+    assert kind in fitting.NOUNS
     item = Item(item_id="a", attributes={"x": value})
-    assert schema.common_types([item]) == {"x": kind}
-    assert schema.fitting(item, {"x": kind}) == (item, [])
-    assert schema.fitting(Item(item_id="a"), {"x": kind}) == (Item(item_id="a"), [])
+    assert fitting.common_types([item]) == {"x": kind}
+    assert fitting.fitting(item, {"x": kind}, {}) == (item, [])
+    assert fitting.fitting(Item(item_id="a"), {"x": kind}, {}) == (Item(item_id="a"), [])
 
 
 def test_an_attribute_of_another_type_than_its_column_is_left_out_by_name():
     item = Item(item_id="a", attributes={"price": "cheap", "size": "M"}, line=3)
-    less, (wrong,) = schema.fitting(item, {"price": pa.float64(), "size": pa.string()})
+    less, (wrong,) = fitting.fitting(item, {"price": pa.float64(), "size": pa.string()}, {})
     assert (dict(less.attributes), less.line, wrong.field) == ({"size": "M"}, 3, "price")
     assert "'price' holds numbers in this store, got 'cheap'" in str(wrong)
 

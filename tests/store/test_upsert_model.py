@@ -26,7 +26,7 @@ from PIL import Image
 
 from mmrec import IngestReport, Item, Recommender
 from mmrec.store import schema
-from mmrec.store.ingest import Intake
+from mmrec.store.encoding import Encoding
 from mmrec.store.schema import Draft, matrix
 
 EXAMPLES, STEPS = (50, 50) if os.environ.get("CI") else (6, 40)
@@ -210,7 +210,7 @@ class Shop(RuleBasedStateMachine):
     def vectors_are_those_of_a_fresh_encoding(self) -> None:
         catalogue, found = self.shop.catalogue, self.vectors()
         drafts = [Draft(item) for item in self.items.values()]
-        embedded, failures = Intake(catalogue).embed(drafts)
+        embedded, failures = Encoding(catalogue).embed(drafts)
         assert not failures
         expected = catalogue.serving().rows(schema.draft_fields(drafts, embedded), list(self.items))
         assert found.keys() == self.items.keys()

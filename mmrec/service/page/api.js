@@ -24,15 +24,15 @@ export const post = async (path, body, options) => {
 export const query = (given) =>
   new URLSearchParams(Object.entries(given).filter(([, value]) => value !== "" && value != null)).toString();
 
-/** Puts a picture of the service into an `img`; with a key, it must be fetched. */
-export async function picture(img, address) {
+/** Puts a picture or sound of the service into its element; with a key, it must be fetched. */
+export async function media(element, address) {
   if (!sessionStorage.getItem(KEY)) {
-    img.src = address;
+    element.src = address;
     return;
   }
   const blob = await (await send(address)).blob();
-  img.addEventListener("load", () => URL.revokeObjectURL(img.src), { once: true });
-  img.src = URL.createObjectURL(blob);
+  element.addEventListener("load", () => URL.revokeObjectURL(element.src), { once: true }); // of pictures
+  element.src = URL.createObjectURL(blob);
 }
 
 /** Waits until models and vectors are loaded; says meanwhile what it waits for. */

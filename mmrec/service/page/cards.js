@@ -1,6 +1,6 @@
 // An item as a tile: picture, badges, name, score, reasons, and what a shopper may do with it.
 
-import { picture, post } from "/static/api.js";
+import { media, post } from "/static/api.js";
 import { h, walk } from "/static/dom.js";
 import { act, onChange, visitor } from "/static/session.js";
 
@@ -42,7 +42,7 @@ export function tile(card, { result, cards, note, small, why } = {}) {
     badges(card, result, note),
     h("p", { class: "facts" }, h("span", {}, priceOf(card)), result && h("span", { class: "score" },
       h("span", { class: "unseen" }, "score "), scoreOf(result))),
-    result && why && reasons(result, cards), acts(card));
+    result && why && reasons(result, cards), playerOf(card), acts(card));
 }
 
 export const titleOf = (card) => card.text.title || Object.values(card.text)[0] || card.item_id;
@@ -56,8 +56,16 @@ export function pictureOf(card, size) {
   const img = h("img", { alt: name, width: size, height: size, loading: "lazy", decoding: "async" });
   const lost = () => img.replaceWith(blank());
   img.addEventListener("error", lost);
-  picture(img, `${card.images[0]}&size=${size}`).catch(lost);
+  media(img, `${card.images[0]}&size=${size}`).catch(lost);
   return img;
+}
+
+/** The first sound, to be played, of an item that has one. */
+export function playerOf(card) {
+  if (!card.sounds?.length) return false;
+  const player = h("audio", { controls: true, preload: "none", "aria-label": `Sound of ${titleOf(card)}` });
+  media(player, card.sounds[0]).catch(() => player.remove());
+  return player;
 }
 
 export function badges(card, result, note) {

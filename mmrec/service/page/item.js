@@ -1,11 +1,11 @@
 // One item, and what is near to it in each space side by side.
 
 import { get, query } from "/static/api.js";
-import { acts, badges, cardsOf, pictureOf, tilesOf, titleOf } from "/static/cards.js";
+import { acts, badges, cardsOf, pictureOf, playerOf, tilesOf, titleOf } from "/static/cards.js";
 import { fill, h, say } from "/static/dom.js";
 
 const NEIGHBOURS = 6;
-const SHOWN = ["content", "behaviour", "words", "image"]; // first, if the shop has them
+const SHOWN = ["content", "behaviour", "words", "image", "audio"]; // first, if the shop has them
 
 export async function item(place, { id, stats, signal }) {
   const card = (await cardsOf([id], { signal })).get(id);
@@ -32,7 +32,7 @@ function about(card) {
   const texts = Object.fromEntries(Object.entries(card.text).filter(([, words]) => words !== titleOf(card)));
   return h("article", { class: "about" },
     h("div", { class: "frame large" }, pictureOf(card, 640)),
-    h("div", {}, h("h1", { tabindex: -1 }, titleOf(card)), badges(card), acts(card, { words: true }),
+    h("div", {}, h("h1", { tabindex: -1 }, titleOf(card)), badges(card), playerOf(card), acts(card, { words: true }),
       h("dl", {}, rows(texts, "text"), rows(card.attributes, "attribute"),
         rows({ id: card.item_id, added: card.added_at.slice(0, 10) }, "attribute"))));
 }
@@ -40,7 +40,7 @@ function about(card) {
 /** The spaces to show at once, and those of single attributes. */
 export function spacesOf(stats) {
   const there = [...stats.spaces, ...(stats.fitted && !stats.spaces.includes("behaviour") ? ["behaviour"] : [])];
-  const texts = there.filter((by) => stats.fields[by]?.kind === "embedding" && by !== "image");
+  const texts = there.filter((by) => stats.fields[by]?.kind === "embedding" && !["image", "audio"].includes(by));
   const first = [...SHOWN, ...texts].filter((by, n, all) => there.includes(by) && all.indexOf(by) === n);
   return { first, others: there.filter((by) => !first.includes(by)) };
 }
