@@ -20,8 +20,8 @@ from mmrec.model.content import ContentPlan
 from mmrec.search.hits import Mask, Positions, SortedKeys
 from mmrec.search.rows import Rows
 from mmrec.store import schema
-from mmrec.store.catalogue import Serving
 from mmrec.store.files import StoreFiles
+from mmrec.store.serving import Serving
 from mmrec.store.tables import KeyedTable
 from mmrec.types import WORDS
 

@@ -50,6 +50,7 @@ class Intake:
         self.incomplete: dict[str, Rejection] = {}  # by id, items that were taken without a part
         self.encoder_calls = 0
         self._memory: dict[Any, Vectors] = {}  # by modality and input
+        self._encoded_by = catalogue.encoded_by
         self._held = 0  # bytes, of this chunk
         self._given: dict[str, Item] = {}  # by id, of this chunk, with all their parts ...
         self._lost: dict[str, list[DataError]] = {}  # ... and what is wrong with parts that they go without
@@ -205,8 +206,10 @@ class Intake:
                 lesser += [less] if less else []
         more, failures = self.embed(lesser)
         good += [draft for draft in lesser if draft.item.item_id not in failures]
-        if good:
-            self.catalogue.write(good, schema.draft_fields(good, vectors | more), datetime.now(UTC))
+        fields = schema.draft_fields(good, vectors | more)
+        if good and not self.catalogue.write(good, fields, datetime.now(UTC), self._encoded_by):
+            self._memory, self._encoded_by = {}, self.catalogue.encoded_by  # one was adapted meanwhile
+            return self._write(drafts, types)
         for item_id, failure in failures.items():
             outcome[item_id] = schema.refused(self._given[item_id], failure)
         return outcome | {draft.item.item_id: "updated" if draft.before else "added" for draft in good}
@@ -270,11 +273,7 @@ class Intake:
 
 
 def encode_alone(catalogue: Catalogue, item: Item) -> Fields:
-    """Embeddings and attributes of one item that is not to be stored: the same road, without the store.
-
-    Raises:
-        DataError: a picture cannot be read.
-    """
+    """Embeddings and attributes of one item that is not stored; DataError if a picture cannot be read."""
     vectors, failures = Intake(catalogue).embed([Draft(item)])
     for error in failures.values():
         raise error
