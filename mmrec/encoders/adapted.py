@@ -37,7 +37,7 @@ class Adapter:
 
     def __call__(self, x: Vectors) -> Vectors:
         """Adapted unit embeddings [n, e] of embeddings [n, e] of any norm; zeros stay zeros."""
-        centred = (unit(x) - self.mean) * x.any(axis=1, keepdims=True)
+        centred = np.where(x.any(axis=1, keepdims=True), unit(x) - self.mean, np.float32(0))
         return unit(centred + (centred @ self.down) @ self.up)  # [n, e] @ [e, r] @ [r, e]
 
     def inverse(self, x: Vectors) -> Vectors:
