@@ -92,7 +92,7 @@ def rollback(
         if progress:
             progress(rows)
 
-    Road(catalogue, count).swap()
+    Road(catalogue, count).swap(keep=False)
     discard(catalogue, former=True)
     return {"modality": modality, "encoder": _name(way["record"]), "was": _name(was), "encoded": encoded[0],
             "fit_again": fitted}
@@ -114,8 +114,11 @@ class Road:
             if not self._fill():
                 break
 
-    def swap(self) -> None:
+    def swap(self, *, keep: bool = True) -> None:
         """Lets the encoder serve, with its embeddings and all vectors made of them.
+
+        Args:
+            keep: whether the encoder before can be had back.
 
         Raises:
             StoreError: embeddings are missing that cannot be made; what was before serves on.
@@ -127,7 +130,7 @@ class Road:
         fields = fields_of(self.catalogue, self.modality)
         columns = {schema.NEXT + name: schema.EMBEDDING + name for name in fields}
         encoders = dict(self.catalogue.encoded_by) | {self.modality: self.record}
-        former = {"modality": self.modality, "record": self.before}
+        former = {"modality": self.modality, "record": self.before} if keep else None
         beside = Beside(columns, self._catch_up)
         self.catalogue.swap_encoder(beside, **{"encoders": encoders, FORMER: former, ADAPTING: None})
 

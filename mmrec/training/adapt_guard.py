@@ -109,8 +109,8 @@ def searches(sides: Sides, config: Config, judge: NDArray[np.bool_]) -> list[Fig
 
 
 def fallen(figures: Sequence[Figure]) -> list[Figure]:
-    """Those that fall by more than may be."""
-    return [one for one in figures if one.after < LEAST * one.before]
+    """Those that fall by more than may be, and surely fall: few queries vary by more than that."""
+    return [one for one in figures if one.after < LEAST * one.before and one.difference.high < 0]
 
 
 def _figure(name: str, before: Values | None, after: Values | None) -> Figure | None:

@@ -21,8 +21,8 @@ from mmrec.encoders.base import unit
 from mmrec.errors import StoreBusy, StoreError
 from mmrec.model.content import ContentPlan
 from mmrec.model.towers import IdentityTowers
-from mmrec.store import serving as rewriting
 from mmrec.store import schema, tables
+from mmrec.store import serving as rewriting
 from mmrec.store.catalogue import Catalogue
 from mmrec.store.ingest import Intake
 from mmrec.store.interactions import Interactions
