@@ -18,7 +18,7 @@ import numpy as np
 from mmrec.encoders.base import Encoder, Fingerprint, Vectors, unit
 from mmrec.errors import EncodeError
 
-FOLDER, MAP, TOLD = "encoders", "adapter.safetensors", "config.json"  # in a store
+FOLDER, MAP, TOLD = "encoders", "adapter.safetensors", "adapted.json"  # in a store
 _NEEDED = ("mean", "down", "up")
 
 

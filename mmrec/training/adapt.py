@@ -17,6 +17,7 @@ from mmrec.store import schema
 from mmrec.store.catalogue import Catalogue
 from mmrec.store.interactions import Interactions
 from mmrec.store.swap import ADAPTING, Road, begin, discard
+from mmrec.training import adapt_text, adapt_views
 from mmrec.training.adapt_guard import Figure, Sides, cold_recall, fallen, searches
 from mmrec.training.adapt_lessons import Learned, Lessons, Pairs
 from mmrec.training.adapt_pairs import PairSource, mean_of
@@ -26,7 +27,7 @@ from mmrec.training.model import Report
 
 MINUTES = 15.0
 BEHAVIOUR = "behaviour"
-METHODS = {"text": (BEHAVIOUR,), "image": (BEHAVIOUR,)}
+METHODS = {"image": (BEHAVIOUR, *adapt_views.METHODS), "text": (BEHAVIOUR, *adapt_text.METHODS)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +104,7 @@ def adapt(
     parent = catalogue.encoded_by[lessons.modality]
     way = catalogue.store.refresh().get(ADAPTING) or {}
     if way.get("asked") != asked or way["record"]["parent"] != parent:
-        learned = learn(lessons, method, began + 60 * minutes, seed, say)
+        learned = learn(catalogue, lessons, method, began + 60 * minutes, seed, device, say)
         way = {"record": learned.write(catalogue, lessons.modality, asked)}
         begin(catalogue, lessons.modality, way["record"], asked=asked)
     encoder_id = way["record"]["adapted"]
@@ -116,10 +117,17 @@ def adapt(
     return replace(report, minutes=(time.monotonic() - began) / 60)
 
 
-def learn(lessons: Lessons, method: str, deadline: float, seed: int, say: Report) -> Learned:
+def learn(
+    catalogue: Catalogue, lessons: Lessons, method: str, deadline: float, seed: int, device: str | None,
+    say: Report,
+) -> Learned:
     """Trains by a method until it is done, or the deadline is there, as `time.monotonic` tells it."""
     say({"stage": f"learning by {method}"})
-    return _by_behaviour(lessons, deadline, seed, say)
+    if method == BEHAVIOUR:
+        return _by_behaviour(lessons, deadline, seed, say)
+    if method in adapt_views.METHODS:
+        return adapt_views.learn_from_views(catalogue, lessons, method, deadline, seed, say)
+    return adapt_text.learn_from_texts(catalogue, lessons, method, deadline, seed, device, say)
 
 
 def _by_behaviour(lessons: Lessons, deadline: float, seed: int, say: Report) -> Learned:

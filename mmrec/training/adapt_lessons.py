@@ -103,7 +103,7 @@ class Learned:
     Attributes:
         trained: the map, if one was learned, and how it went.
         items, pairs: that taught.
-        model: folder of a model that was trained as a whole; its fingerprint but for the name.
+        model: folder of a model that was trained as a whole, and its fingerprint.
     """
 
     trained: Trained
@@ -115,12 +115,13 @@ class Learned:
     def write(self, catalogue: Catalogue, modality: str, asked: Mapping[str, Any]) -> dict[str, Any]:
         """Puts it into the store; returns the record of the adapted encoder, which does not serve yet."""
         parent, files = catalogue.encoded_by[modality], catalogue.store.files
-        if self.model is None:
+        if self.trained.adapter is not None:
             packed = self.trained.adapter.save()
             encoder_id = hashlib.sha256(packed).hexdigest()[:12]
             fingerprint = mapped_fingerprint(parent, encoder_id, packed)
             files.write(f"{FOLDER}/{encoder_id}/{MAP}", packed)
         else:
+            assert self.model is not None
             folder, fingerprint = self.model
             encoder_id = folder.name
         record = record_of(parent, encoder_id, fingerprint)

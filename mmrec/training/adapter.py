@@ -84,9 +84,9 @@ class AdapterNet(nn.Module):
 
 @dataclass(slots=True)
 class Trained:
-    """A map, how its training went, and why it stopped early, if it did."""
+    """A map, or None where a whole model was trained; how it went, and why it stopped early, if it did."""
 
-    adapter: Adapter
+    adapter: Adapter | None
     curves: list[dict[str, float]] = field(default_factory=list)
     stopped: str | None = None
 
@@ -140,9 +140,15 @@ def contrast(recipe: AdapterRecipe) -> Loss:
             if batch.own is not None:
                 logits = logits.masked_fill(batch.own[side], -torch.inf)
             found = found + nn.functional.cross_entropy(logits, torch.arange(len(logits))) / 2
-        return found + recipe.closeness * _distance(batch, left, right)
+        return found + recipe.closeness * closeness(batch, left, right)
 
     return loss
+
+
+def closeness(batch: Batch, left: Tensor, right: Tensor) -> Tensor:
+    """Mean of 1 - cosine of adapted and frozen embeddings."""
+    pairs = ((left, batch.left), (right, batch.right))
+    return sum((1 - (new * normalize(old, dim=1)).sum(dim=1).mean() for new, old in pairs), torch.tensor(0.0))
 
 
 def train_adapter(
@@ -197,12 +203,6 @@ def train_adapter(
             break
     trained.adapter = kept
     return trained
-
-
-def _distance(batch: Batch, left: Tensor, right: Tensor) -> Tensor:
-    """Mean of 1 - cosine of adapted and frozen embeddings."""
-    pairs = ((left, batch.left), (right, batch.right))
-    return sum((1 - (new * normalize(old, dim=1)).sum(dim=1).mean() for new, old in pairs), torch.tensor(0.0))
 
 
 def _judged(
