@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mmrec import cli_services
+from mmrec import cli_adapt, cli_services
 from mmrec.cli_options import Plain, StorePath, errors_to_exit, opened, pairs, result_options, say, show_table
 from mmrec.types import Recommendation
 
@@ -236,6 +236,8 @@ def encoders(plain: Plain = False) -> None:
         say(*rows)
 
 
+app.command()(cli_adapt.adapt)
+app.command()(cli_adapt.rollback)
 app.command()(cli_services.check)
 app.command()(cli_services.fit)
 app.command()(cli_services.monitor)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -114,3 +114,17 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     for row in rows:
         table.add_row(*map(str, row))
     Console(markup=False, emoji=False, highlight=False).print(table)  # titles hold brackets and colons
+
+
+@contextmanager
+def training_status() -> Iterator[Callable[[Mapping[str, Any]], None]]:
+    """A line on stderr with the stage of the work, and of a training its epoch and loss."""
+    from rich.console import Console
+
+    with Console(stderr=True).status("reading ...") as status:
+
+        def update(now: Mapping[str, Any]) -> None:
+            epoch = f", epoch {now['epoch']}, loss {now['loss']:.3f}" if "epoch" in now else ""
+            status.update(f"{now['stage']}{epoch} ...")
+
+        yield update

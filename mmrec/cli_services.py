@@ -12,15 +12,14 @@ import socket
 import sys
 import threading
 import webbrowser
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from mmrec.cli_options import Plain, StorePath, errors_to_exit, opened, say, show_table
+from mmrec.cli_options import Plain, StorePath, errors_to_exit, opened, say, show_table, training_status
 from mmrec.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -54,7 +53,7 @@ def fit(
     """
     from mmrec.monitor.shown import keep_shown
 
-    with opened(store) as shop, _status() as progress:
+    with opened(store) as shop, training_status() as progress:
         keep_shown(shop)
         report = shop.fit(
             warm_start=warm_start, ordered=ordered, epochs=epochs, seed=seed, device=device,
@@ -211,20 +210,6 @@ def exit_if_busy(jobs: Jobs) -> None:
     """Ends the process at once if a job still runs inside a library, which would crash when Python ends."""
     if jobs.running:
         os._exit(0)
-
-
-@contextmanager
-def _status() -> Iterator[Callable[[Mapping[str, Any]], None]]:
-    """A line on stderr with the stage of a fit, and of a training its epoch and loss."""
-    from rich.console import Console
-
-    with Console(stderr=True).status("reading ...") as status:
-
-        def update(now: Mapping[str, Any]) -> None:
-            epoch = f", epoch {now['epoch']}, loss {now['loss']:.3f}" if "epoch" in now else ""
-            status.update(f"{now['stage']}{epoch} ...")
-
-        yield update
 
 
 def _show_fit(report: FitReport) -> None:

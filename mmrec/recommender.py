@@ -23,12 +23,14 @@ from mmrec.store.doctor import census, examine, retype
 from mmrec.store.ingest import Intake, Progress
 from mmrec.store.interactions import Interactions, Recorded
 from mmrec.store.open import Store, open_store
+from mmrec.store.swap import rollback
 from mmrec.threads import set_threads
 from mmrec.types import Images, Interaction, Item, Sounds, normal_id
 
 if TYPE_CHECKING:
     from mmrec.check.report import CheckReport
     from mmrec.evaluate.contest import Entry
+    from mmrec.training.adapt import AdaptReport
     from mmrec.training.fit import FitReport
 
 
@@ -75,12 +77,11 @@ class Recommender:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
+    def close(self, *_: object) -> None:
         """Frees the vectors in memory; what was written is already on disk."""
         self.latest = LatestSnapshot(self.catalogue)
+
+    __exit__ = close
 
     def __len__(self) -> int:
         return self.catalogue.table.count()
@@ -182,15 +183,12 @@ class Recommender:
     ) -> list[Recommendation]:
         """Items for words, a picture, a sound and a taste together: rankings, fused by reciprocal rank.
 
+        Raises DataError if there is nothing to search for, UnknownItem if none of the history is known.
+
         Args:
             history: item ids, oldest first; found by words or picture they may come up themselves.
-            weights: of the rankings `full text` (BM25), `words` (vectors of all words of an item), `words to
-                image` (with CLIP), `words to audio` (CLAP), `image`, `audio` and `taste` (the history). 0
-                leaves one out; one that is not named weighs 1, full text `config.full_text_weight`.
-
-        Raises:
-            DataError: there is nothing to search for, or an argument cannot be used.
-            UnknownItem: none of the history is in the catalogue.
+            weights: of the rankings `full text` (BM25), `words` (of an item), `words to image` (with CLIP),
+                `words to audio` (CLAP), `image`, `audio` and `taste` (the history); 1 where not named.
         """
         query, request = Query(text, image, audio), Request(history=history, **options)
         return fusion.search(self.snapshot(), self.behaviour, query, request, weights)
@@ -203,7 +201,8 @@ class Recommender:
         """Items for a user; the first rung that knows something answers, the next fill up to k.
 
         Rungs: `history` (items liked), `taste` (words, or dislikes alone), `popular`, `newest`. Nothing of
-        the history, the dislikes or `exclude` is shown.
+        the history, the dislikes or `exclude` is shown. Raises UnknownItem if none of the history is known,
+        DataError if both user and history are given.
 
         Args:
             user: whose recorded interactions are the history.
@@ -213,10 +212,6 @@ class Recommender:
             signals: what is added to relevance, such as `{"newness": 0.2}`; see `mmrec.ranking.signals`.
             explore: share of the slots that goes to new items, or an `Exploration`; results then have the
                 `propensity` of being shown. `rng`, or a seed, draws them.
-
-        Raises:
-            UnknownItem: none of the history is in the catalogue.
-            DataError: both user and history are given, or an argument cannot be used.
         """
         return self._recommend([Request(
             user=user, history=history, dislikes=dislikes, taste=taste, signals=signals, explore=explore,
@@ -274,11 +269,17 @@ class Recommender:
         Arguments, errors and what decides whether the head serves: see `mmrec.training.fit.fit`.
         """
         from mmrec.training.fit import fit
+        return fit(self.catalogue, self.snapshot(), self.behaviour, warm_start=warm_start, ordered=ordered,
+                   epochs=epochs, seed=seed, device=device, progress=progress)
 
-        return fit(
-            self.catalogue, self.snapshot(), self.behaviour, warm_start=warm_start, ordered=ordered,
-            epochs=epochs, seed=seed, device=device, progress=progress,
-        )
+    def adapt(self, **options: Any) -> AdaptReport:
+        """Adapts an encoder to the catalogue; it serves if it is better. See `mmrec.training.adapt.adapt`."""
+        from mmrec.training.adapt import adapt
+        return adapt(self.catalogue, self.behaviour, **options)
+
+    def rollback(self, **options: Any) -> dict[str, Any]:
+        """Lets the encoder from before `adapt` serve again; see `mmrec.store.swap.rollback`."""
+        return rollback(self.catalogue, **options)
 
     def evaluate(
         self, *, protocol: str = "item-cold", seed: int = 0, models: Sequence[str] | None = None,
@@ -289,11 +290,10 @@ class Recommender:
         from mmrec.evaluate.page import evaluate_shop
         from mmrec.training.model import TwoTower
 
+        heads = {"mmrec": partial(TwoTower, guarded=True)}
         return evaluate_shop(
-            self.snapshot(), self.behaviour, {"mmrec": partial(TwoTower, guarded=True)}, protocol=protocol,
-            seed=seed, models=models, parts=parts, every_kind=every_kind, groups=groups, page=page,
-            progress=progress,
-        )
+            self.snapshot(), self.behaviour, heads, protocol=protocol, seed=seed, models=models, parts=parts,
+            every_kind=every_kind, groups=groups, page=page, progress=progress)
 
     def _recommend(self, requests: Sequence[Request]) -> list[list[Recommendation]]:
         users = users_of(snapshot := self.snapshot(), self.behaviour, requests)

@@ -1,6 +1,7 @@
 """Worlds whose right answer is known, shops on toy encoders, and where real data would be."""
 
 import io
+import json
 import os
 
 # Tests run in several processes at once: threads of OpenMP that spin would keep the others from their cores.
@@ -219,3 +220,40 @@ def chain(users: int = 300, n: int = 30, seed: int = 0) -> tuple[csr_matrix, np.
     ends = np.cumsum([0, *map(len, rows)])
     items = np.concatenate(rows).astype(np.int32)
     return csr_matrix((np.ones(ends[-1], np.float32), items, ends), (users, n)), follower
+
+
+WORDS = ["red", "blue", "mug", "cup", "chair", "wooden", "cotton", "shirt", "long", "the", "a", "of", "with"]
+
+
+def write_json(path: Path, value: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(value), encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def bert_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sentence-transformers model of 2 layers with windows of 32 tokens."""
+    import torch
+    from transformers import BertConfig, BertModel
+
+    folder = tmp_path_factory.mktemp("tiny-bert")
+    letters = "abcdefghijklmnopqrstuvwxyz0123456789"
+    vocab = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS, *letters, *(f"##{c}" for c in letters)]
+    vocab = list(dict.fromkeys(vocab))
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(vocab), hidden_size=32, num_hidden_layers=2, num_attention_heads=2,
+        intermediate_size=64, max_position_embeddings=64,
+    )
+    BertModel(config).save_pretrained(folder)
+    (folder / "vocab.txt").write_text("\n".join(vocab), encoding="utf-8")
+    write_json(folder / "tokenizer_config.json", {"tokenizer_class": "BertTokenizer", "do_lower_case": True})
+    write_json(folder / "sentence_bert_config.json", {"max_seq_length": 32, "do_lower_case": False})
+    write_json(folder / "1_Pooling" / "config.json", {
+        "word_embedding_dimension": 32, "pooling_mode_mean_tokens": True,
+    })
+    write_json(folder / "modules.json", [
+        {"idx": i, "name": str(i), "path": path, "type": f"sentence_transformers.models.{kind}"}
+        for i, (path, kind) in enumerate([("", "Transformer"), ("1_Pooling", "Pooling")])
+    ])
+    return folder

@@ -15,14 +15,14 @@ from mmrec import errors
 
 ROOT = Path(mmrec.__file__).parents[1]
 LONGEST, LONGEST_FUNCTION = 300, 45  # lines
-MOST_FILES, MOST_LINES, MOST_LOOSE = 132, 23_800, 10
+MOST_FILES, MOST_LINES, MOST_LOOSE = 150, 26_400, 11
 # A package is one floor, and imports only what lies on it or above it in this list.
 FLOORS = [
     {"mmrec.errors", "mmrec.config", "mmrec.results", "mmrec.types", "mmrec.threads", "mmrec"},
     {"mmrec.data"}, {"mmrec.encoders"}, {"mmrec.model"}, {"mmrec.store"}, {"mmrec.search"}, {"mmrec.ranking"},
     {"mmrec.evaluate"}, {"mmrec.check"},
     {"mmrec.training"}, {"mmrec.recommender"}, {"mmrec.monitor"}, {"mmrec.service"},
-    {"mmrec.cli", "mmrec.cli_options", "mmrec.cli_services"}, {"ingest"},
+    {"mmrec.cli", "mmrec.cli_adapt", "mmrec.cli_options", "mmrec.cli_services"}, {"ingest"},
 ]
 MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
@@ -146,7 +146,7 @@ def test_lancedb_is_imported_in_one_place():
 def test_importing_loads_no_heavy_library(module):
     heavy = {
         "torch", "lancedb", "transformers", "sentence_transformers", "open_clip", "timm", "pandas", "polars",
-        "faiss", "fastapi", "matplotlib",
+        "faiss", "fastapi", "matplotlib", "lightly", "peft",
     }
     loaded = fresh(f"import sys, {module}; print(*sorted({heavy!r} & set(sys.modules)))")
     assert loaded == ""

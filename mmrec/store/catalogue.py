@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
-from itertools import islice
 from typing import Any
 
 import pyarrow as pa
@@ -20,14 +19,11 @@ from mmrec.model.towers import Towers
 from mmrec.store import schema
 from mmrec.store.open import Store
 from mmrec.store.schema import Draft, Stored
-from mmrec.store.serving import Serving
-from mmrec.store.tables import WRITTEN, KeyedTable
+from mmrec.store.serving import NOTHING, Beside, NewColumn, Serving
+from mmrec.store.tables import KeyedTable
 from mmrec.types import Item
 
 MANY = 10_000  # items from which on an index of their ids saves more time than it costs
-FEW = 4_096  # rows that may be left to the end of a rewrite, when nobody else can write
-AT_ONCE = 8  # batches of a rewrite that are written together, as each write looks through all ids
-PASSES = 5  # over what others wrote meanwhile, before the rest is done at the end all the same
 
 
 class Catalogue:
@@ -43,6 +39,9 @@ class Catalogue:
     def __init__(self, store: Store, config: Config, encoders: Mapping[str, Encoder], towers: Towers) -> None:
         self.store, self.config, self.encoders, self.towers = store, config, encoders, towers
         self.table: KeyedTable = store.table("items", schema.BASE)
+        if store.facts.get("swap"):
+            with store.writer():
+                self.settle()
 
     @property
     def serial(self) -> int:
@@ -70,6 +69,11 @@ class Catalogue:
         """Fields whose embeddings come with the items, made by no encoder of the store; their dimensions."""
         return dict(self.store.facts.get("given", {}))
 
+    @property
+    def encoded_by(self) -> Mapping[str, Any]:
+        """The record of the encoders that serve."""
+        return dict(self.store.facts["encoders"])
+
     def serving(self) -> Serving:
         """What serves now, also after another process trained or rebuilt."""
         facts = self.store.facts
@@ -94,12 +98,19 @@ class Catalogue:
         found = self.table.read(item_ids, ["item_id", "record", "added_at"]).to_pylist()
         return {row["item_id"]: schema.item_of(row["record"], row["added_at"]) for row in found}
 
-    def write(self, drafts: Sequence[Draft], fields: Fields, now: datetime) -> None:
+    def write(
+        self, drafts: Sequence[Draft], fields: Fields, now: datetime,
+        encoded_by: Mapping[str, Any] | None = None,
+    ) -> bool:
         """Upserts embedded items in one step; rewrites all vectors if a field is embedded for the first time.
 
         A new attribute can be filtered by at once; it takes part in vectors when all are next rewritten.
+        Nothing is written, which is told by False, if other encoders serve by now than those of `encoded_by`.
         """
         with self.store.writer():
+            self.settle()
+            if encoded_by is not None and encoded_by != self.encoded_by:
+                return False
             serving = self.serving()
             covered = self.serial > 0 and serving.plan.covers(fields, self.config)
             ids = [draft.item.item_id for draft in drafts]
@@ -116,6 +127,7 @@ class Catalogue:
             self.table.upsert(rows)
         if not covered:
             self.rebuild()
+        return True
 
     def rebuild(self, *, anew: bool = False, grown: bool = False) -> None:
         """Estimates the content plan again and rewrites every vector; nothing is encoded.
@@ -148,6 +160,25 @@ class Catalogue:
                 self.table.add_columns(list(rows.schema))
                 self.table.upsert(rows, update_only=True)
             self.rebuild()
+
+    def swap_encoder(self, beside: Beside, **facts: Any) -> None:
+        """Lets embeddings beside take the place of those before, all vectors and facts with them: one step.
+
+        A trained head cannot read them, so plain content serves until the next fit.
+        """
+        with self.store.rewriting():
+            serial = self._next_serial()
+            plan = self._fitted(ContentPlan(), beside)
+            self._rewrite(serial, plan, self.towers, beside=beside, head=0, **facts)
+
+    def settle(self) -> None:
+        """Finishes a swap of embeddings that a process began and was killed in; the writer's lock is held."""
+        if swap := self.store.facts.get("swap"):
+            columns = swap["columns"]
+            if columns.keys() & set(self.table.schema.names):
+                gone = {name: schema.FORMER + name[len(schema.EMBEDDING):] for name in columns.values()}
+                self.table.rename_columns(gone | columns)
+            self.store.save_facts(**swap["facts"], swap=None)
 
     def adopt(self, head: Head | None, **facts: Any) -> None:
         """Lets a trained head serve, or none, and keeps facts with it: otherwise as `rebuild`.
@@ -204,12 +235,14 @@ class Catalogue:
         names = schema.attribute_types(self.table.schema).keys() - settled
         return any(weights.get(name, self.config.attribute_weight) > 0 for name in names)
 
-    def _fitted(self, plan: ContentPlan) -> ContentPlan:
-        columns = ["item_id", *schema.field_columns(self.table.schema)]
-        return plan.fitted(schema.fields_of(self.table.scan(columns, last=ENOUGH)), self.config)
+    def _fitted(self, plan: ContentPlan, beside: Beside = NOTHING) -> ContentPlan:
+        columns = ["item_id", *beside.read(schema.field_columns(self.table.schema))]
+        rows = beside.renamed(self.table.scan(columns, last=ENOUGH))
+        return plan.fitted(schema.fields_of(rows), self.config)
 
     def _next_serial(self) -> int:
         with self.store.writer():
+            self.settle()
             self._swap_in()
             self._drop_unused()  # of a rewrite that was killed
             return self.serial + 1
@@ -227,19 +260,22 @@ class Catalogue:
 
     def _rewrite(
         self, serial: int, plan: ContentPlan, towers: Towers, done: int | None = None,
-        *, grown: bool = False, **facts: Any,
+        *, grown: bool = False, beside: Beside = NOTHING, **facts: Any,
     ) -> None:
         """Writes all vectors into a new column while others write rows, then lets it serve.
 
         Args:
             done: `stale` at the beginning, if nothing that it stands for is left to do.
+            beside: columns that the vectors are made from, and that take the place of others with them.
         """
         serving, before = Serving(plan, f"vector_{serial}", towers), self.vector_column if grown else None
-        left = self._write_column(serving, before) if plan.dim else None  # else nothing of an item weighs
+        column = NewColumn(self.store, self.table, serving, before, beside)
+        left = column.write() if plan.dim else None  # else nothing of an item weighs
         with self.store.writer():
             if self.serial != serial - 1:
                 raise StoreBusy("another process rewrote the vectors meanwhile: try again")
-            missing = self.table.count(left) - self._fill(serving, left, before) if left else 0
+            beside.catch_up()
+            missing = self.table.count(left) - column.fill(left) if left else 0
             if missing:
                 raise StoreError(
                     f"{missing} of {self.table.count()} vectors could not be rewritten; those of before serve"
@@ -248,30 +284,13 @@ class Catalogue:
             self.store.models.write_plan(serial, plan)
             if done is not None and self.store.facts.get("stale", 0) == done:
                 facts["stale"] = False
-            self.store.save_facts(serial=serial, **facts)
+            facts["serial"] = serial
+            # Where columns change too, what is written first says how to finish.
+            self.store.save_facts(**(
+                {"swap": {"columns": dict(beside.columns), "facts": facts}} if beside.columns else facts
+            ))
+            self.settle()
             self._drop_unused()
-
-    def _write_column(self, serving: Serving, before: str | None) -> str:
-        """Writes the vectors of all rows; returns a condition on the few that others changed since."""
-        dim, where = serving.rows(Fields(0), []).shape[1], None
-        with self.store.writer():
-            self.table.add_columns([schema.vector_field(serving.column, dim), WRITTEN])
-        for _ in range(PASSES):
-            version = self.table.version
-            self._fill(serving, where, before)
-            where = f"{serving.column} IS NULL OR {self.table.written_since(version)}"
-            if self.table.count(where) <= FEW:
-                break
-        return str(where)
-
-    def _fill(self, serving: Serving, where: str | None, before: str | None) -> int:
-        """Writes the vectors of the rows that a condition keeps, some batches at a time; returns how many."""
-        filled, columns = 0, schema.field_columns(self.table.schema)
-        batches = self.table.batches(["item_id", *columns, *([before] if before else [])], where)
-        while some := [serving.table(batch, before) for batch in islice(batches, AT_ONCE)]:
-            with self.store.writer():  # unstamped, as nothing that serves has changed
-                filled += self.table.upsert(pa.concat_tables(some), update_only=True, stamp=False)[1]
-        return filled
 
     def _drop_unused(self) -> None:
         """Drops vector columns, plans and heads that do not serve: the ones before, and of killed writes."""

@@ -33,6 +33,10 @@ class Encoding:
         self.calls, self.seconds = 0, 0.0
         self._memory: dict[Any, Vectors] = {}  # by modality and input
 
+    def forget(self) -> None:
+        """Lets go of what was encoded, as other encoders serve now."""
+        self._memory = {}
+
     def embed(self, drafts: Sequence[Draft]) -> tuple[dict[Place, Vectors], dict[str, Exception]]:
         """Embeddings [e] of drafts, and by their id the errors of items that cannot be encoded."""
         by_id = {draft.item.item_id: draft for draft in drafts}

@@ -104,7 +104,7 @@ class LocalFiles:
     def write(self, name: str, content: bytes) -> None:  # noqa: D102
         path = self.path / name
         if path.parent != self.path:
-            path.parent.mkdir(exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as file:
             file.write(content)
 

@@ -48,6 +48,7 @@ class Intake:
         self.rejections: list[Rejection] = []
         self.incomplete: dict[str, Rejection] = {}  # by id, items that were taken without a part
         self.encoding = Encoding(catalogue)
+        self._encoded_by = catalogue.encoded_by
         self._held = 0  # bytes, of this chunk
         self._given: dict[str, Item] = {}  # by id, of this chunk, with all their parts ...
         self._lost: dict[str, list[DataError]] = {}  # ... and what is wrong with parts that they go without
@@ -214,8 +215,11 @@ class Intake:
                 lesser += [less] if less else []
         more, failures = self.encoding.embed(lesser)
         good += [draft for draft in lesser if draft.item.item_id not in failures]
-        if good:
-            self.catalogue.write(good, schema.draft_fields(good, vectors | more), datetime.now(UTC))
+        fields = schema.draft_fields(good, vectors | more)
+        if good and not self.catalogue.write(good, fields, datetime.now(UTC), self._encoded_by):
+            self._encoded_by = self.catalogue.encoded_by  # one was adapted meanwhile
+            self.encoding.forget()
+            return self._write(drafts, types)
         for item_id, failure in failures.items():
             outcome[item_id] = schema.refused(self._given[item_id], failure)
         return outcome | {draft.item.item_id: "updated" if draft.before else "added" for draft in good}

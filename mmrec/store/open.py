@@ -271,7 +271,7 @@ def open_store(
         raise StoreError(f"{path} is no mmrec store: make one with `mmrec ingest {path} FILE`")
     store.memory = budget
     kept, settings = _settings(store, config)
-    return store, kept, settings, BoundEncoders(store.facts["encoders"], encoders, device)
+    return store, kept, settings, BoundEncoders(lambda: store.facts["encoders"], encoders, device, store.path)
 
 
 def _settings(store: Store, config: Config | Mapping[str, Any] | None) -> tuple[Config, Config]:

@@ -52,6 +52,7 @@ INTERACTIONS = pa.schema([
 ])
 ATTRIBUTE, EMBEDDING = "a_", "e_"
 BESIDE, BEFORE = "new_", "old_"  # of an attribute that gets another type: its columns to come, and gone
+NEXT, FORMER = "next_", "former_"  # embeddings of a field by the encoder to come, and by the one before
 KINDS = {
     "category": pa.string(), "number": pa.float64(), "bool": pa.bool_(), "date": TIME,
     "list": pa.list_(pa.string()),

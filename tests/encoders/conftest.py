@@ -23,35 +23,6 @@ def write_json(path: Path, value: object) -> None:
 
 
 @pytest.fixture(scope="session")
-def bert_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A sentence-transformers model of 2 layers with windows of 32 tokens."""
-    import torch
-    from transformers import BertConfig, BertModel
-
-    folder = tmp_path_factory.mktemp("tiny-bert")
-    letters = "abcdefghijklmnopqrstuvwxyz0123456789"
-    vocab = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS, *letters, *(f"##{c}" for c in letters)]
-    vocab = list(dict.fromkeys(vocab))
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=len(vocab), hidden_size=32, num_hidden_layers=2, num_attention_heads=2,
-        intermediate_size=64, max_position_embeddings=64,
-    )
-    BertModel(config).save_pretrained(folder)
-    (folder / "vocab.txt").write_text("\n".join(vocab), encoding="utf-8")
-    write_json(folder / "tokenizer_config.json", {"tokenizer_class": "BertTokenizer", "do_lower_case": True})
-    write_json(folder / "sentence_bert_config.json", {"max_seq_length": 32, "do_lower_case": False})
-    write_json(folder / "1_Pooling" / "config.json", {
-        "word_embedding_dimension": 32, "pooling_mode_mean_tokens": True,
-    })
-    write_json(folder / "modules.json", [
-        {"idx": i, "name": str(i), "path": path, "type": f"sentence_transformers.models.{kind}"}
-        for i, (path, kind) in enumerate([("", "Transformer"), ("1_Pooling", "Pooling")])
-    ])
-    return folder
-
-
-@pytest.fixture(scope="session")
 def dino_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A DINOv2 of 2 layers that sees 56 pixels."""
     import torch

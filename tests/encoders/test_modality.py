@@ -71,7 +71,7 @@ def test_a_name_that_means_nothing_is_an_error():
 
 def test_nothing_is_loaded_before_it_is_used():
     recorded = {"text": {"name": "no-such-model", "fingerprint": {}}}
-    bound = BoundEncoders(recorded)
+    bound = BoundEncoders(lambda: recorded)
     assert "text" in bound
     assert "image" not in bound
     assert (list(bound), len(bound)) == (["text"], 1)
@@ -80,7 +80,7 @@ def test_nothing_is_loaded_before_it_is_used():
 
 
 def test_an_encoder_is_loaded_once(recorded):
-    bound = BoundEncoders(recorded)
+    bound = BoundEncoders(lambda: recorded)
     assert isinstance(bound["image"], ToyImage)
     assert bound["text"] is bound["text"]
 
@@ -91,30 +91,30 @@ def test_an_encoder_is_loaded_once(recorded):
 def test_another_encoder_is_refused_with_what_differs_and_what_to_do(recorded, change):
     (name, value), = change.items()
     with pytest.raises(StoreMismatch, match=f"{name} was .*, is {value}.*ingest into a new store"):
-        BoundEncoders(recorded, {"text": Other(**change)})
+        BoundEncoders(lambda: recorded, {"text": Other(**change)})
 
 
 def test_every_difference_is_named(recorded):
     with pytest.raises(StoreMismatch, match=r"model was toy-text, is b; dim was 64, is 65"):
-        BoundEncoders(recorded, {"text": Other(model="b", dim=65)})
+        BoundEncoders(lambda: recorded, {"text": Other(model="b", dim=65)})
 
 
 def test_a_named_encoder_is_compared_when_it_is_loaded(recorded):
     recorded["text"]["fingerprint"]["sha256"] = "0" * 64
-    bound = BoundEncoders(recorded)
+    bound = BoundEncoders(lambda: recorded)
     with pytest.raises(StoreMismatch, match="sha256 was 0000"):
         bound["text"]
 
 
 def test_the_same_weights_under_another_revision_are_the_same(recorded):
     same = Other(revision="wheel 2.0")
-    assert BoundEncoders(recorded, {"text": same})["text"] is same
+    assert BoundEncoders(lambda: recorded, {"text": same})["text"] is same
 
 
 def test_an_encoder_for_a_modality_that_the_store_has_not_is_refused(recorded):
     del recorded["image"]
     with pytest.raises(StoreMismatch, match=r"without an encoder for image.*new store"):
-        BoundEncoders(recorded, {"image": ToyImage()})
+        BoundEncoders(lambda: recorded, {"image": ToyImage()})
 
 
 def test_a_store_of_the_callers_encoders_wants_them_again(tmp_path):

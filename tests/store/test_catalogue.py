@@ -21,8 +21,8 @@ from mmrec.encoders.base import unit
 from mmrec.errors import StoreBusy, StoreError
 from mmrec.model.content import ContentPlan
 from mmrec.model.towers import IdentityTowers
-from mmrec.store import catalogue as rewriting
 from mmrec.store import schema, tables
+from mmrec.store import serving as rewriting
 from mmrec.store.catalogue import Catalogue
 from mmrec.store.ingest import Intake
 from mmrec.store.interactions import Interactions
@@ -345,7 +345,7 @@ def test_items_and_clicks_are_taken_while_vectors_are_rewritten(catalogue, halte
 
 
 def test_more_changes_than_may_be_left_to_the_end_are_gone_over_again(catalogue, halted, monkeypatch):
-    monkeypatch.setattr("mmrec.store.catalogue.FEW", 2)
+    monkeypatch.setattr("mmrec.store.serving.FEW", 2)
     ingest(catalogue, *mugs(0, 20))
     with halted(catalogue.rebuild):
         ingest(catalogue, *(Item(item_id=f"i{n}", text={"title": f"blue lamp {n}"}) for n in range(9)))
@@ -470,9 +470,9 @@ def test_an_ingest_that_dies_goes_on_the_next_time(catalogue, monkeypatch, dying
 KILLED = """
 import os, signal, sys
 from mmrec import Recommender
-from mmrec.store import catalogue, tables
+from mmrec.store import serving, tables
 
-tables.STREAM, catalogue.AT_ONCE = 4, 1
+tables.STREAM, serving.AT_ONCE = 4, 1
 upsert, calls = tables.KeyedTable.upsert, 0
 
 def killed(*args, **more):
