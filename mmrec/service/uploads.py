@@ -92,8 +92,8 @@ def rows_of(sent: Sent, name: str, most: int) -> list[Any]:
 def items_of(rows: Sequence[Any], sent: Sent, shop: Recommender) -> list[Item | Rejection]:
     """The item or the rejection of each row; no two rows of any requests have the same `line`.
 
-    A picture or sound is `{"base64": ...}` or names an uploaded file, and is kept in the store's folder. Paths
-    and addresses are not followed: they would let a client read what only this machine may.
+    A picture or sound is `{"base64": ...}` or names an uploaded file, and is kept in the store's folder.
+    Paths and addresses are not followed: they would let a client read what only this machine may.
     """
     files = _by_name(sent.files, rows)
     return [_taken(row, next(_LINES), partial(_item, files=files, shop=shop)) for row in rows]
