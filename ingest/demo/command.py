@@ -113,7 +113,7 @@ def _run(folder: Path, products: int, shoppers: int, seed: int, encoders: Mappin
     steps = Steps()
     with steps.step("Draw", products) as step:
         shown = make_shop(
-            (folder / SHOP).resolve(), seed=seed, products=products, shoppers=shoppers,
+            (folder / SHOP).resolve(), seed=seed, products=products, shoppers=shoppers, sounds=True,
             progress=lambda *_: step.advance(1),
         )
         step.outcome = (

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from ingest.demo.chimes import chime, chiming
 from ingest.demo.dice import Dice
 from ingest.demo.draw import draw
 from ingest.demo.products import Product, brand_of, make_products
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 FEWEST_PRODUCTS = 24  # two of a kind
-PRODUCTS, WORDS, PICTURES, SHOPPERS, LOG, TRUTH, BRANDS = range(7)  # streams of draws
+PRODUCTS, WORDS, PICTURES, SHOPPERS, LOG, TRUTH, BRANDS, CHIMES = range(8)  # streams of draws
 
 
 @dataclass(frozen=True)
@@ -65,16 +66,18 @@ def make_shop(
     products: int = 600,
     shoppers: int = 400,
     brands: bool = False,
+    sounds: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> DemoShop:
     """Make the demo shop; the same arguments give the same shop on every machine.
 
     Args:
-        folder: where to write `images/*.png`, `items.jsonl` and `interactions.jsonl`; items then carry the
-            paths of their pictures, otherwise the pictures themselves.
+        folder: where to write `images/*.png`, `sounds/*.wav`, `items.jsonl` and `interactions.jsonl`; items
+            then carry the paths of their files, otherwise pictures and sounds themselves.
         seed: of all draws.
         products: how many, about 17% of them cold.
         shoppers: how many, about 20% of them new.
+        sounds: whether a dozen clocks chime, alike if they are of one style.
         brands: whether products have one of 30 brands, which no taste depends on, as an attribute.
         progress: called with (drawn, products) after each picture.
 
@@ -86,7 +89,7 @@ def make_shop(
     people = make_shoppers(shoppers, Dice(seed, SHOPPERS))
     log = [act for n, who in enumerate(people) for act in shop_around(who, catalogue, Dice(seed, LOG, n))]
     shop = DemoShop(
-        items=_make_items(catalogue, seed, folder, progress, brands=brands),
+        items=_make_items(catalogue, seed, folder, progress, brands=brands, sounds=sounds),
         interactions=sorted(log, key=lambda act: (act.time, act.user_id, act.item_id)),
         shoppers=people,
         cold=frozenset(product.item_id for product in catalogue if product.cold),
@@ -109,24 +112,31 @@ def _check(seed: int, products: int, shoppers: int) -> None:
 
 def _make_items(
     products: list[Product], seed: int, folder: Path | None, progress: Callable[[int, int], None] | None, *,
-    brands: bool,
+    brands: bool, sounds: bool,
 ) -> list[Item]:
-    items = []
+    items, heard = [], chiming(products) if sounds else set()
     for n, product in enumerate(products):
         picture = draw(product, Dice(seed, PICTURES, n))
         image = picture if folder is None else _write_picture(picture, folder / "images", product.item_id)
         brand = {"brand": brand_of(product, Dice(seed, BRANDS, n))} if brands else {}
-        items.append(_make_item(product, image, Dice(seed, WORDS, n), brand))
+        audio: bytes | Path | None = None
+        if product.item_id in heard:
+            audio = chime(product.style, Dice(seed, CHIMES, n))
+            audio = audio if folder is None else _write_sound(audio, folder / "sounds", product.item_id)
+        items.append(_make_item(product, image, audio, Dice(seed, WORDS, n), brand))
         if progress is not None:
             progress(n + 1, len(products))
     return items
 
 
-def _make_item(product: Product, image: Image | str, dice: Dice, more: Mapping[str, str]) -> Item:
+def _make_item(
+    product: Product, image: Image | str, audio: bytes | Path | None, dice: Dice, more: Mapping[str, str]
+) -> Item:
     return Item(
         item_id=product.item_id,
         text={"title": title(product, dice), "description": description(product, dice)},
         image=image,
+        audio=audio,
         attributes={
             "price": product.price, "category": product.kind, "colour": product.colour,
             "style": product.style, "pattern": product.pattern, **more,
@@ -140,6 +150,13 @@ def _write_picture(picture: Image, folder: Path, item_id: str) -> str:
     path = folder / f"{item_id}.png"
     picture.save(path, compress_level=1)  # fast; flat colours stay small anyway
     return str(path)
+
+
+def _write_sound(sound: bytes, folder: Path, item_id: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{item_id}.wav"
+    path.write_bytes(sound)
+    return path
 
 
 def _write_tables(shop: DemoShop, folder: Path) -> None:

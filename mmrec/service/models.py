@@ -96,7 +96,7 @@ class SimilarRequest(PageOptions, json_schema_extra={"examples": [{"text": "warm
 class SearchRequest(PageOptions, json_schema_extra={"examples": [
     {"text": "red dress", "k": 10}, {"text": "red dress", "history": ["B07"], "weights": {"taste": 0.5}},
 ]}):
-    """Words, a picture, a sound and a history to search for, together or alone; `weights` are of rankings."""
+    """Words, files and a history to search for, together or alone; `weights` weigh their rankings."""
 
     text: Annotated[str, Field(min_length=1, max_length=MOST_WORDS)] | None = None
     image: Pictures | None = None
@@ -270,8 +270,8 @@ def body_schemas() -> dict[str, Any]:
 ITEMS = body(
     several("ItemRow"),
     [{"item_id": "B07", "text": {"title": "Wool blanket"}, "attributes": {"price": 9.5, "category": "home"}}],
-    {"items": {"type": "string", "description": "JSON list of items, or one; `image`, `audio` name uploaded"
-               " files, of several with one name each in its turn."},
+    {"items": {"type": "string", "description": "JSON list of items, or one; `image` and `audio` name"
+               " uploaded files, of several with one name each in its turn."},
      "image": FILES, "audio": FILES},
 )
 INTERACTIONS = body(

@@ -21,6 +21,8 @@ from ingest.demo.products import LOG_END, OPENED, TODAY, Product, brand_of, make
 from ingest.demo.styles import BRANDS, COLOURS, STYLES, accents_for, contrast
 from ingest.demo.words import ADJECTIVES, PHRASES, with_article
 from mmrec.data.files import read_interactions, read_items
+from mmrec.encoders.base import unit
+from mmrec.encoders.descriptor import Descriptor
 from mmrec.errors import ConfigError
 from mmrec.types import Interaction
 
@@ -84,6 +86,23 @@ def test_brands_are_an_attribute_more_and_change_nothing_else() -> None:
         assert {**a.attributes, "brand": b.attributes["brand"]} == b.attributes
         assert b.attributes["brand"] in BRANDS[b.attributes["style"]]
         assert plain.affinity(plain.shoppers[0], a.item_id) == branded.affinity(plain.shoppers[0], a.item_id)
+
+
+def test_a_dozen_clocks_chime_alike_by_style_and_nothing_else_changes(tmp_path) -> None:
+    plain, heard = (make_shop(products=300, shoppers=5, sounds=sounds) for sounds in (False, True))
+    assert plain.interactions == heard.interactions
+    assert [item.text for item in plain.items] == [item.text for item in heard.items]
+    clocks = [item for item in heard.items if item.sounds]
+    assert len(clocks) == 12
+    x = Descriptor().embed([item.sounds for item in clocks])
+    x = unit(x - x.mean(axis=0))
+    nearest = (x @ x.T - 2 * np.eye(len(x))).argmax(axis=1)
+    styles = [item.attributes["style"] for item in clocks]
+    assert [styles[n] for n in nearest] == styles
+    written = make_shop(tmp_path, products=300, shoppers=5, sounds=True)
+    assert [item.sounds for item in read_items(tmp_path / "items.jsonl") if item.sounds] == [
+        (str(item.sounds[0]),) for item in written.items if item.sounds
+    ]
 
 
 def test_thirty_brands_are_of_unlike_sizes() -> None:
