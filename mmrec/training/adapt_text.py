@@ -26,7 +26,7 @@ from mmrec.errors import DataError, MissingExtra
 from mmrec.store.catalogue import Catalogue
 from mmrec.training.adapt_lessons import LEAST_ITEMS, Learned, Lessons
 from mmrec.training.adapt_pairs import drawn
-from mmrec.training.adapter import Spread, Trained
+from mmrec.training.adapter import Spread, Trained, why_to_stop
 from mmrec.training.model import Report
 from mmrec.training.validation import kept
 
@@ -222,7 +222,7 @@ def _trained(
         say({"stage": "adapting", **now, "seconds": time.monotonic() - began})
         if now["held_out"] < best["held_out"]:
             best, kept_now = now, [one.detach().clone() for one in learned]
-        trained.stopped = _over(now, best, start, deadline)
+        trained.stopped = why_to_stop(now, best, start, COLLAPSED, PATIENCE, deadline)
         if trained.stopped:
             break
     with torch.no_grad():
@@ -230,17 +230,6 @@ def _trained(
             one.copy_(was)
     model.eval()
     return trained
-
-
-def _over(
-    now: dict[str, float], best: dict[str, float], start: dict[str, float], deadline: float
-) -> str | None:
-    """Why to stop, if so."""
-    if now["rank"] < COLLAPSED * start["rank"]:
-        return f"embeddings collapse: effective rank {now['rank']:.0f} of {start['rank']:.0f}"
-    if now["epoch"] - best["epoch"] >= PATIENCE:
-        return "no better on held-out items"
-    return "out of time" if time.monotonic() > deadline else None
 
 
 def _judged(model: Any, both: Both, look: int) -> dict[str, float]:

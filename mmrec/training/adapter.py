@@ -63,6 +63,7 @@ class Batch:
 
 
 Loss = Callable[["AdapterNet", Batch], Tensor]
+Figures = dict[str, float]  # of an epoch
 
 
 class AdapterNet(nn.Module):
@@ -87,7 +88,7 @@ class Trained:
     """A map, or None where a whole model was trained; how it went, and why it stopped early, if it did."""
 
     adapter: Adapter | None
-    curves: list[dict[str, float]] = field(default_factory=list)
+    curves: list[Figures] = field(default_factory=list)
     stopped: str | None = None
 
 
@@ -177,37 +178,59 @@ def train_adapter(
     start = best = _judged(net, judge, held_out, watched, 0)
     kept, trained = _adapter(net, mean), Trained(_adapter(net, mean), [best])
     for epoch in range(1, recipe.epochs + 1):
-        losses, began = [], time.monotonic()
-        for batch in batches():
-            value = loss(net.train(), batch)
-            optimiser.zero_grad()
-            value.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-            losses.append(float(value.detach()))
-            if after_step:
-                after_step(net)
+        began = time.monotonic()
+        losses = _epoch(net.train(), batches(), loss, optimiser, after_step)
         now = _judged(net, judge, held_out, watched, epoch) | {"loss": float(np.mean(losses))}
         trained.curves.append(now)
         if watch:
             watch({"stage": "adapting", **now, "seconds": time.monotonic() - began})
-        if now["rank"] < recipe.collapsed * start["rank"]:
-            trained.stopped = f"embeddings collapse: effective rank {now['rank']:.0f} of {start['rank']:.0f}"
-            break
         if now["held_out"] < best["held_out"]:
             best, kept = now, _adapter(net, mean)
-        if epoch - best["epoch"] >= recipe.patience:
-            trained.stopped = "no better on held-out items"
-            break
-        if time.monotonic() > deadline:
-            trained.stopped = "out of time"
+        trained.stopped = why_to_stop(now, best, start, recipe.collapsed, recipe.patience, deadline)
+        if trained.stopped:
             break
     trained.adapter = kept
     return trained
 
 
+def why_to_stop(
+    now: Figures, best: Figures, start: Figures, collapsed: float, patience: int, deadline: float
+) -> str | None:
+    """Why a training stops after an epoch with these figures, if it does.
+
+    Args:
+        best, start: figures of the best epoch on held-out items, and before the first.
+        collapsed: share of the first effective rank that must be left.
+        patience: epochs without a better one.
+        deadline: as `time.monotonic` tells it.
+    """
+    if now["rank"] < collapsed * start["rank"]:
+        return f"embeddings collapse: effective rank {now['rank']:.0f} of {start['rank']:.0f}"
+    if now["epoch"] - best["epoch"] >= patience:
+        return "no better on held-out items"
+    return "out of time" if time.monotonic() > deadline else None
+
+
+def _epoch(
+    net: AdapterNet, batches: Iterable[Batch], loss: Loss, optimiser: torch.optim.Optimizer,
+    after_step: Callable[[AdapterNet], None] | None,
+) -> list[float]:
+    """One pass over the batches; returns their losses."""
+    losses = []
+    for batch in batches:
+        value = loss(net, batch)
+        optimiser.zero_grad()
+        value.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        losses.append(float(value.detach()))
+        if after_step:
+            after_step(net)
+    return losses
+
+
 def _judged(
     net: AdapterNet, loss: Loss, held_out: Sequence[Batch], watched: tuple[Tensor, Tensor], epoch: int
-) -> dict[str, float]:
+) -> Figures:
     """The figures of an epoch."""
     net.eval()
     with torch.no_grad():

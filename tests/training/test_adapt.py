@@ -8,6 +8,7 @@ import pytest
 from mmrec import Interaction, Item
 from mmrec.errors import DataError, StoreError
 from mmrec.store import schema
+from mmrec.training import adapt
 
 CLASSES = [[f"sign{kind}{n}" for n in range(6)] for kind in range(4)]  # what users go by ...
 NOISE = [f"noise{n}" for n in range(60)]  # ... among words that mean nothing to them
@@ -119,12 +120,30 @@ def test_pairs_teach_in_place_of_behaviour(shop, tmp_path):
     shop.ingest(item(n, rng) for n in range(160))
     pairs = [(f"i{a}", f"i{b}") for a in range(160) for b in rng.choice(160, 40) if a % 4 == b % 4 and a != b]
     with pytest.raises(DataError, match="too few"):
-        shop.adapt()
+        shop.adapt(method="behaviour")
     file = tmp_path / "pairs.tsv"
     file.write_text("one\tother\n" + "\n".join("\t".join(pair) for pair in pairs))
     report = shop.adapt(pairs=file)
     assert report.served
     assert report.figures[0].difference.low > 0
+
+
+def test_one_that_was_killed_goes_on_where_it_was_without_training_again(told, open_shop, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(adapt.Road, "swap", raise_interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            told.adapt()
+    assert told.stats()["encoders"]["text"] == "toy-text"
+    with open_shop() as shop:
+        monkeypatch.setattr(adapt, "learn", raise_interrupt)
+        report = shop.adapt()
+        assert report.served
+        assert report.best["held_out"] < report.frozen["held_out"]
+        assert shop.stats()["encoders"]["text"] == f"toy-text+{report.id}"
+
+
+def raise_interrupt(*_, **__):
+    raise KeyboardInterrupt
 
 
 def test_a_head_that_served_is_trained_again_on_the_new_embeddings(told):
