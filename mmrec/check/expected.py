@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ from mmrec.model.masked_fields import (
     Masked,
     Number,
     Own,
+    least_odd,
 )
 from mmrec.search.snapshot import Snapshot
 from mmrec.store import schema
@@ -30,6 +31,8 @@ from mmrec.types import IMAGE
 
 FEWEST_ITEMS = 200  # with a field, from which on the fields of a catalogue tell anything of each other
 CHANCE = 2_000  # items whose values are exchanged, to know what is odd
+DEVIATIONS, FACTOR = 8.0, 10.0  # from what is expected, from which on a number is odd however others are
+LIKELY = 0.8  # least certainty of a value in whose place another is odd
 POSITIVE = 0.95  # share of numbers above 0 from which on their logarithms are predicted
 AT_ONCE = 4_096  # items that are read and judged together
 Mask = NDArray[np.bool_]
@@ -45,7 +48,7 @@ class Field:
         present: which items have it [n].
         log: whether `own` is the logarithm of a number.
         misfit: how ill own values fit [n]; no number where there is none, or nothing to tell of it.
-        chance: the same of values that are exchanged by lot [m].
+        chance, sound: the same of values that are exchanged by lot [m], or drawn by what is expected [s].
         best, certainty: of a category the index of the most probable value [n], and how often such a one is
             right [n]; of a number what is expected.
     """
@@ -59,8 +62,17 @@ class Field:
 
     def __post_init__(self) -> None:
         n = len(self.present)
-        self.misfit, self.best = np.full(n, np.nan, np.float32), np.zeros(n, np.float32)
-        self.certainty, self.chance = np.zeros(n, np.float32), np.zeros(0, np.float32)
+        self.misfit, self.best = np.full(n, np.nan, np.float32), np.ones(n, np.float32)
+        self.certainty, self.chance, self.sound = (np.zeros(k, np.float32) for k in (n, 0, 0))
+
+    @property
+    def odd(self) -> Indices:
+        """The items whose own value does not fit."""
+        limit = least_odd(self.misfit, self.chance, self.sound)
+        odd = self.misfit >= limit
+        if self.log and self.own is not None:
+            odd |= (self.misfit >= DEVIATIONS) & (np.abs(np.log(self.best) - self.own) >= np.log(FACTOR))
+        return np.flatnonzero(odd & (self.certainty >= LIKELY) if self.values else odd)
 
     @property
     def values(self) -> tuple[Any, ...]:
@@ -75,7 +87,10 @@ class Field:
         """From items [f, t] that took no part in what is expected of them."""
         self.judge = self.judge.learned(expected, own)
         some = rng.permutation(len(own))[:CHANCE]
-        self.chance = self.judge.misfit(expected[some], own[rng.permutation(some)])
+        other = rng.permutation(some)
+        changed = np.any((own[some] != own[other]).reshape(len(some), -1), axis=1)  # [m] or [m, e] -> [m]
+        self.chance = self.judge.misfit(expected[some[changed]], own[other[changed]])
+        self.sound = self.judge.sound(expected[some], rng)
 
     def take(self, rows: Indices, expected: Vectors, own: Own, told: Mask) -> None:
         """Judges items [b, t], of which `told` have something that tells of this field [b]."""
@@ -106,33 +121,24 @@ def expected_fields(
     groups: dict[tuple[Any, ...], list[Field]] = defaultdict(list)  # that one regression predicts together
     for one in fields:
         groups[one.given, one.present[sample].tobytes()].append(one)
-    learned: list[tuple[list[Field], Masked]] = []
+    learned: list[tuple[list[Field], Masked, list[int]]] = []
     for (given, _), group in groups.items():
         some = group[0].present[sample]
         spans, x, its = {name: reduction.spans[name] for name in given}, content[some], sample[some]
         own = [one.of(its, x, reduction.spans) for one in group]
         targets = [one.judge.targets(values) for one, values in zip(group, own, strict=True)]
         masked = Masked.of(x, spans, weights, np.hstack(targets), its, rng)
-        for one, values, part in zip(group, own, _parts(masked.left_out, targets), strict=True):
+        ends = np.cumsum([part.shape[1] for part in targets]).tolist()
+        for one, values, part in zip(group, own, np.split(masked.left_out, ends[:-1], axis=1), strict=True):
             one.learn(part, values, rng)
-        learned.append((group, masked))
+        learned.append((group, masked, ends))
     for its, x in _blocks(snapshot, rows):
-        _judge(learned, its, reduction(x, whole.spans), reduction.spans)
+        x = reduction(x, whole.spans)
+        for group, masked, ends in learned:
+            told = np.any([x[:, reduction.spans[name]].any(axis=1) for name in group[0].given], axis=0)
+            for one, part in zip(group, np.split(masked(its, x), ends[:-1], axis=1), strict=True):
+                one.take(its, part, one.of(its, x, reduction.spans), told)
     return fields
-
-
-def _judge(learned: Sequence[tuple[list[Field], Masked]], rows: Indices, x: Vectors, spans: Spans) -> None:
-    for group, masked in learned:
-        told = np.any([x[:, spans[name]].any(axis=1) for name in group[0].given], axis=0)
-        own = [one.of(rows, x, spans) for one in group]
-        widths = [one.judge.targets(values[:1]) for one, values in zip(group, own, strict=True)]
-        for one, values, part in zip(group, own, _parts(masked(rows, x), widths), strict=True):
-            one.take(rows, part, values, told)
-
-
-def _parts(joined: Vectors, like: Sequence[Vectors]) -> list[Vectors]:
-    """Columns [n, sum t] as they were joined of arrays [., t]."""
-    return np.split(joined, np.cumsum([part.shape[1] for part in like])[:-1], axis=1)
 
 
 def _fields(snapshot: Snapshot) -> Iterator[Field]:
@@ -152,7 +158,7 @@ def _fields(snapshot: Snapshot) -> Iterator[Field]:
             continue
         elif kind == "category" and (found := _category(name, snapshot, embedded)):
             field = found
-        elif kind == "number" and pa.types.is_floating(snapshot.facts.schema.field(name).type):
+        elif kind == "number" and _spread(name, snapshot):
             field = _number(name, snapshot, tuple(other for other in kinds if kinds[other] != "number"))
         else:
             continue
@@ -170,12 +176,18 @@ def _category(name: str, snapshot: Snapshot, given: tuple[str, ...]) -> Field | 
     return Field(name, judge, given, present, judge.own(values))
 
 
+def _spread(name: str, snapshot: Snapshot) -> bool:
+    """Whether an attribute holds numbers (not dates), at least three different ones."""
+    column = snapshot.facts[name]
+    return bool(pa.types.is_floating(column.type)) and len(column.unique().drop_null()) > 2
+
+
 def _number(name: str, snapshot: Snapshot, given: tuple[str, ...]) -> Field:
     x = snapshot.facts[name].to_numpy().astype(np.float64)  # no number where absent
-    log = bool((x[np.isfinite(x)] > 0).mean() >= POSITIVE)
+    log = bool((x[np.isfinite(x)] > 0).sum() >= POSITIVE * np.isfinite(x).sum())
     with np.errstate(divide="ignore", invalid="ignore"):
         own = np.where(x > 0, np.log(x), np.nan) if log else x
-    return Field(name, Number(), given, np.isfinite(own), own, log)
+    return Field(name, Number.of(own), given, np.isfinite(own), own, log)
 
 
 def _content(snapshot: Snapshot, rows: Indices) -> Vectors:

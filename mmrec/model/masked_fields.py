@@ -14,8 +14,10 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 from mmrec.encoders.base import Vectors
+from mmrec.model.content import NUMBER_REACH
 from mmrec.model.kernel_ridge import FieldKernel, Smoother, Spans, smoothed
 
 FITTED = 10_000  # items that predictions are learned from
@@ -27,6 +29,7 @@ SHRUNK = 0.1  # of a covariance, towards a multiple of the identity
 FEWEST, MOST_VALUES = 5, 300  # items of a value of a category that can be predicted, and such values
 TELLING = 0.5  # share of items that have such a value, in a category that is predicted
 MOST_ODD = 0.1  # share of items that do not fit, from which on the other fields tell nothing of a field
+DRAWS = 10  # sound values of each item
 SURE = 0.8  # least estimated share of odd items among those that are named
 Indices = NDArray[np.intp]
 Own = NDArray[Any]  # the values of n items: [n] or [n, m]
@@ -82,6 +85,9 @@ class Judge(Protocol):
     def misfit(self, expected: Vectors, own: Own) -> Vectors:
         """How ill values fit what is expected [n]."""
 
+    def sound(self, expected: Vectors, rng: np.random.Generator) -> Vectors:
+        """How ill values would fit that were drawn by what is expected [s]; none, where that is not known."""
+
 
 @dataclass(frozen=True)
 class Category:
@@ -117,20 +123,23 @@ class Category:
         return (own[:, None] == np.arange(len(self.values))).astype(np.float32)
 
     def learned(self, expected: Vectors, own: Own) -> Self:
-        """With probabilities that hold for such items.
+        """With probabilities that hold for such items, of which some have the value of a random one.
 
         Source: Guo et al. 2017, On calibration of modern neural networks, sect. 4.2 (temperature); Zadrozny &
         Elkan 2002 (isotonic regression), for how often the best value is right, rare ones included.
         """
-        from scipy.optimize import minimize_scalar
-        from scipy.special import log_softmax
+        from scipy.optimize import minimize
         from sklearn.isotonic import IsotonicRegression
 
         known = np.flatnonzero(own >= 0)
-        steepness = float(np.exp(minimize_scalar(
-            lambda s: -log_softmax(np.exp(s) * expected[known], axis=1)[np.arange(len(known)), own[known]].mean(),
-            bounds=(-2, 6), method="bounded",
-        ).x))
+        common = np.bincount(own[known], minlength=len(self.values))[own[known]] / len(known)
+
+        def loss(at: NDArray[np.float64]) -> float:
+            wrong = MOST_ODD / (1 + np.exp(-at[1]))
+            likely = softmax(np.exp(at[0]) * expected[known], axis=1)[np.arange(len(known)), own[known]]
+            return float(-np.log((1 - wrong) * likely + wrong * common).mean())
+
+        steepness = float(np.exp(minimize(loss, (2.0, -2.0), method="Nelder-Mead", tol=1e-3).x[0]))
         certain = self._certain(steepness * expected)
         fit = IsotonicRegression(out_of_bounds="clip").fit(certain, expected.argmax(axis=1) == own)
         levels, shares = (tuple(map(float, x)) for x in (fit.X_thresholds_, fit.y_thresholds_))
@@ -148,35 +157,52 @@ class Category:
         odds = self.steepness * (others.max(axis=1) - expected[n, own])
         return np.where(own >= 0, odds, np.float32(np.nan)).astype(np.float32)
 
+    def sound(self, expected: Vectors, rng: np.random.Generator) -> Vectors:
+        """Of values drawn by their probabilities, ten for each item."""
+        noise = rng.gumbel(size=(DRAWS, *expected.shape)).astype(np.float32)
+        drawn = (self.steepness * expected + noise).argmax(axis=2)  # [draws, n]: the softmax's, by its noise
+        return np.concatenate([self.misfit(expected, own) for own in drawn])
+
     @staticmethod
     def _certain(logits: Vectors) -> Vectors:
-        from scipy.special import softmax
-
         certain: Vectors = softmax(logits, axis=1).max(axis=1)
         return certain
 
 
 @dataclass(frozen=True)
 class Number:
-    """Judges numbers [n] by their distance from what is expected, in robust deviations; NaN is absent."""
+    """Judges numbers [n] by their distance from what is expected, in robust deviations; NaN is absent.
 
-    middle: float = 0.0
-    spread: float = 1.0
+    Attributes:
+        middle, spread: of the distances; before anything is learned, of the numbers.
+    """
+
+    middle: float
+    spread: float
+
+    @classmethod
+    def of(cls, own: Own) -> Number:
+        """Of numbers, or of their distances from what is expected."""
+        middle = float(np.nanmedian(own))
+        spread = 1.4826 * float(np.nanmedian(np.abs(own - middle)))  # the deviation, if they were normal
+        return cls(middle, spread or float(np.nanstd(own)) or 1.0)
 
     def targets(self, own: Own) -> Vectors:
-        """The numbers [n, 1]."""
-        return own[:, None].astype(np.float32)  # [n] -> [n, 1]
+        """The numbers [n, 1]; those out of reach would bend what is expected of others."""
+        reach = NUMBER_REACH * self.spread
+        return np.clip(own[:, None], self.middle - reach, self.middle + reach).astype(np.float32)  # [n, 1]
 
     def learned(self, expected: Vectors, own: Own) -> Self:
         """With the deviation of such items."""
-        residual = own - expected[:, 0]
-        middle = float(np.median(residual))
-        spread = 1.4826 * float(np.median(np.abs(residual - middle)))  # the deviation, if they were normal
-        return replace(self, middle=middle, spread=spread or 1.0)
+        return replace(self, **vars(Number.of(own - expected[:, 0])))
 
     def misfit(self, expected: Vectors, own: Own) -> Vectors:
         """Deviations from what is expected [n]."""
         return (np.abs(own - expected[:, 0] - self.middle) / self.spread).astype(np.float32)
+
+    def sound(self, expected: Vectors, rng: np.random.Generator) -> Vectors:
+        """Of normal deviations."""
+        return np.abs(rng.standard_normal(DRAWS * len(expected)))
 
 
 @dataclass(frozen=True)
@@ -224,28 +250,36 @@ class Embedding:
         here = _fit(y, self.expected) > fit
         return np.minimum(there.mean(axis=1), here.mean(axis=1)).astype(np.float32)
 
+    def sound(self, expected: Vectors, rng: np.random.Generator) -> Vectors:  # noqa: ARG002
+        """Nothing: whose picture of all that fit it is, no model of densities tells."""
+        return np.zeros(0, np.float32)
 
-def least_odd(misfit: Vectors, chance: Vectors) -> float:
-    """From which misfit [n] a value is odd, by that of values exchanged by lot [m]; infinite if none is.
 
-    Those beyond the median of chance do not belong to their items, and are half of all such; so it is known
-    how many of these are beyond any lower limit.
+def least_odd(misfit: Vectors, chance: Vectors, sound: Vectors) -> float:
+    """From which misfit [n] a value is odd; infinite if none is.
+
+    Values beyond the median of those exchanged by lot [m] do not belong to their items, and are half of all
+    such: so it is known how many of these are beyond a lower limit. Of the others, as many are beyond a limit
+    as of sound values [s], which are drawn by what is expected.
 
     Source: Storey 2002, A direct approach to false discovery rates, sect. 3 (with lambda = 1/2).
     """
-    held, chance = np.sort(misfit[np.isfinite(misfit)]), np.sort(chance[np.isfinite(chance)])
+    held, chance, sound = (np.sort(x[np.isfinite(x)]) for x in (misfit, chance, sound))
     if not len(held) or not len(chance):
         return np.inf
     wrong = 2 * _beyond(held, np.median(chance))
     if not 0 < wrong <= MOST_ODD:
         return np.inf
-    limits = np.quantile(chance, np.linspace(0.5, 0.05, 46))
-    sure = [wrong * _beyond(chance, limit) >= SURE * _beyond(held, limit) for limit in limits]
-    return float(limits[sure.index(False) - 1 if False in sure else -1]) if sure[0] else np.inf
+    for limit in np.quantile(chance, np.linspace(0.05, 0.95, 91)):
+        named = _beyond(held, limit)
+        right = min(wrong * _beyond(chance, limit), named - _beyond(sound, limit))
+        if named and right >= SURE * named:
+            return float(limit)
+    return np.inf
 
 
 def _beyond(ordered: Vectors, limit: Any) -> float:
-    return 1 - float(np.searchsorted(ordered, limit)) / len(ordered)
+    return 1 - float(np.searchsorted(ordered, limit)) / len(ordered) if len(ordered) else 0.0
 
 
 def _fit(a: Vectors, b: Vectors) -> Vectors:
