@@ -160,6 +160,22 @@ KINDS: dict[str, Kind] = {
         "A price in cents or a year of 0 stretches the scale by which numbers are compared.",
         "Correct them, or leave the attribute out where it is not known.", misleads=None,
     ),
+    "odd-for-its-like": Kind(
+        "have a number far from those of items like them",
+        "A price with a digit too many is still a price, but not of this thing.",
+        "Compare with what was expected; correct the number, or what the item is called.", misleads=None,
+    ),
+    "odd-pictures": Kind(
+        "have a picture that fits others better than their own words and attributes",
+        "A picture of another product makes an item alike to what it is not, and misleads who sees it.",
+        "Look at them; ingest those that are wrong with their own pictures.", misleads=None,
+    ),
+    "odd-categories": Kind(
+        "have a category that their words and pictures gainsay",
+        "Filters, caps and groups take the category at its word, and content learns from it.",
+        "Correct it where the other value is right; `mmrec suggest` gives values that are missing.",
+        misleads=None,
+    ),
     "spellings": Kind(
         "spell a category in a way that few do",
         "\"Blue\" and \"blue\" are two categories to filters and caps, and in the content.",

@@ -14,6 +14,7 @@ from mmrec.check.findings import SHOWN as SHOWN
 from mmrec.check.findings import Finding, Severity
 from mmrec.check.interactions import Acts, check_interactions, figures
 from mmrec.check.items import check_items
+from mmrec.check.misfits import check_fields
 from mmrec.search.snapshot import Snapshot
 from mmrec.store.interactions import Interactions
 
@@ -63,7 +64,8 @@ def check(snapshot: Snapshot, behaviour: Interactions, against: Snapshot | None 
     """
     acts, order = Acts.of(behaviour, snapshot), get_args(Severity)
     found = [
-        *check_drift(snapshot, against), *check_items(snapshot), *check_interactions(acts, snapshot)
+        *check_drift(snapshot, against), *check_items(snapshot), *check_fields(snapshot),
+        *check_interactions(acts, snapshot),
     ]
     found.sort(key=lambda one: (order.index(one.severity), -one.count / max(1, one.total)))
     return CheckReport(tuple(found), {"items": len(snapshot), **figures(acts, snapshot)})

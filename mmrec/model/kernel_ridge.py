@@ -95,6 +95,10 @@ class Reduction(NamedTuple):
         directions = np.ascontiguousarray(found[:, :end])
         return cls(directions, spans, FieldKernel.of(content @ directions, spans).widths)
 
+    def __call__(self, content: Vectors, whole: Spans) -> Vectors:
+        """Reduced content [n, r] of content [n, c], whose fields lie at the spans `whole`, field by field."""
+        return np.hstack([content[:, whole[n]] @ self.directions[whole[n], s] for n, s in self.spans.items()])
+
     def kernel(self, whole: FieldKernel) -> FieldKernel:
         """The same kernel of reduced content."""
         return replace(whole, spans=self.spans, widths=self.widths)
@@ -118,7 +122,7 @@ class Smoother:
         """Targets [n, t] of items [n, c]."""
         rows, kernel = np.empty((len(content), self.coefficients.shape[1]), np.float32), self.kernel
         if self.reduction:
-            content, kernel = content @ self.reduction.directions, self.reduction.kernel(kernel)
+            content, kernel = self.reduction(content, kernel.spans), self.reduction.kernel(kernel)
         for start in range(0, len(content), _BLOCK):
             block = content[start : start + _BLOCK]
             rows[start : start + _BLOCK] = kernel(block, self.landmarks) @ self.coefficients
@@ -140,8 +144,11 @@ def smoothed(
         coefficients, predicted = exact_ridge(kernel(content, content), targets, ridge)
         return Smoother(kernel, content, coefficients), predicted
     some = np.sort(rng.choice(len(content), most, replace=False))
+    if max((span.stop - span.start for span in kernel.spans.values()), default=0) <= REDUCED:
+        coefficients, predicted = _landmark_ridge(kernel, content, content[some], targets, ridge)
+        return Smoother(kernel, content[some], coefficients), predicted
     reduction = Reduction.of(kernel, content[some])
-    reduced = content @ reduction.directions  # [n, c] @ [c, r]
+    reduced = reduction(content, kernel.spans)
     coefficients, predicted = _landmark_ridge(
         reduction.kernel(kernel), reduced, reduced[some], targets, ridge
     )

@@ -9,6 +9,7 @@ from safetensors.numpy import load as unpacked
 from safetensors.numpy import save as packed
 
 from mmrec.errors import StoreError
+from mmrec.model import kernel_ridge
 from mmrec.model.appeal import Appeal
 from mmrec.model.content import ContentPlan
 from mmrec.model.kernel_ridge import FieldKernel, Smoother, smoothed
@@ -101,7 +102,8 @@ def test_a_new_item_that_content_says_is_liked_scores_higher_for_everybody_by_it
     np.testing.assert_allclose(gained, [1.0, 1.0], rtol=1e-4)  # half a deviation for each of two
 
 
-def test_a_content_tower_of_reduced_fields_predicts_the_same_after_saving(head):
+def test_a_content_tower_of_reduced_fields_predicts_the_same_after_saving(head, monkeypatch):
+    monkeypatch.setattr(kernel_ridge, "REDUCED", 3)
     content = np.random.default_rng(1).normal(size=(60, C)).astype(np.float32)
     targets = np.random.default_rng(2).normal(size=(60, 2 * R + 2 * H + 1)).astype(np.float32)
     kernel = head.towers.smoother.kernel
