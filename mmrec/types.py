@@ -207,7 +207,7 @@ class Item:
         image: no, one or several pictures: path, `https://` URL, encoded bytes or PIL image.
         audio: no, one or several sounds: path or encoded bytes (WAV, FLAC, OGG or MP3).
         embeddings: vectors by field that somebody else's model made, such as `{"audio": [...]}`: no encoder
-            reads such a field. They are kept as 32-bit floats, at norm 1 in a store.
+            reads such a field. A store keeps them at norm 1, and `get` leaves them out.
         attributes: typed values for filters and content: category, number, bool, date, list of strings.
         added_at: when it joined the catalogue (UTC); `None` means at ingest, and keeps what is stored.
         lost: what its source holds and the item lacks, as it cannot be used; `row` is whole.

@@ -131,12 +131,9 @@ def settle(
     free = [name for name in sample.cells if name not in wanted.names]
     item_id = wanted.id or _named_id(free, sample, notes) or _unique(free, sample, notes)
     if item_id is None:
-        what = f"name one of {_listing(sample.cells)} by --id"
-        if len(sample.cells) == 1:
-            (name,) = sample.cells
-            what = f"its one column is {name!r:.100}: if it holds several, say --delimiter"
         raise DataError(
-            f"{sample.origin}: no column looks like the item's id (such as {', '.join(IDS[:5])}): {what}"
+            f"{sample.origin}: no column looks like the item's id (such as {', '.join(IDS[:5])}):"
+            f" {_other_ids(sample)}"
         )
     free = [name for name in free if name != item_id]
     dates = [name for name in free if sample.kind(name) == "date"]
@@ -162,6 +159,14 @@ def settle(
         wanted, id=item_id, text=text, image=image, audio=audio or None, embeddings=vectors or None,
         attributes=attributes, added_at=added_at,
     )
+
+
+def _other_ids(sample: Sample) -> str:
+    """What to do about a table in which no column looks like an id."""
+    if len(sample.cells) == 1:
+        (name,) = sample.cells
+        return f"its one column is {name!r:.100}: if it holds several, say --delimiter"
+    return f"name one of {_listing(sample.cells)} by --id"
 
 
 def valid_names(columns: Iterable[str], called: Callable[[str], str] = str) -> dict[str, str]:
