@@ -134,7 +134,7 @@ class Learned:
 
     def _told(self) -> dict[str, Any]:
         curves = [{name: round(value, 6) for name, value in one.items()} for one in self.trained.curves]
-        best = min(curves, key=lambda one: one["held_out"])
+        best = next(one for one in curves if one["epoch"] == self.trained.best)
         return {
             "items": self.items, "pairs": self.pairs, "stopped": self.trained.stopped, "curves": curves,
             "frozen": curves[0], "best": best,

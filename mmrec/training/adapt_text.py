@@ -220,7 +220,7 @@ def _trained(
         now = _judged(model, held_out, look) | {"loss": float(np.mean(losses))}
         trained.curves.append(now)
         say({"stage": "adapting", **now, "seconds": time.monotonic() - began})
-        if now["held_out"] < best["held_out"]:
+        if now["held_out"] < best["held_out"] and now["rank"] >= COLLAPSED * start["rank"]:
             best, kept_now = now, [one.detach().clone() for one in learned]
         trained.stopped = why_to_stop(now, best, start, COLLAPSED, PATIENCE, deadline)
         if trained.stopped:
@@ -229,6 +229,7 @@ def _trained(
         for one, was in zip(learned, kept_now, strict=True):
             one.copy_(was)
     model.eval()
+    trained.best = best["epoch"]
     return trained
 
 

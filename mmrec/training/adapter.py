@@ -90,6 +90,7 @@ class Trained:
     adapter: Adapter | None
     curves: list[Figures] = field(default_factory=list)
     stopped: str | None = None
+    best: float = 0  # epoch that was kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,12 +185,12 @@ def train_adapter(
         trained.curves.append(now)
         if watch:
             watch({"stage": "adapting", **now, "seconds": time.monotonic() - began})
-        if now["held_out"] < best["held_out"]:
+        if now["held_out"] < best["held_out"] and now["rank"] >= recipe.collapsed * start["rank"]:
             best, kept = now, _adapter(net, mean)
         trained.stopped = why_to_stop(now, best, start, recipe.collapsed, recipe.patience, deadline)
         if trained.stopped:
             break
-    trained.adapter = kept
+    trained.adapter, trained.best = kept, best["epoch"]
     return trained
 
 

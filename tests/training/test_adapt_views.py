@@ -56,6 +56,7 @@ def test_embeddings_that_collapse_stop_the_run():
     batch = adapter.Batch(adapter.centred(x, mean), adapter.centred(x, mean))
     trained = adapter.train_adapter(mean, lambda: [batch] * 5, shrink, [batch], recipe, seed=0)
     assert "collapse" in trained.stopped
+    assert trained.curves[int(trained.best)]["rank"] >= 0.9 * trained.curves[0]["rank"]
     assert trained.curves[-1]["rank"] < 0.9 * trained.curves[0]["rank"]
 
 
