@@ -239,6 +239,7 @@ def encoders(plain: Plain = False) -> None:
 app.command()(cli_adapt.adapt)
 app.command()(cli_adapt.rollback)
 app.command()(cli_services.check)
+app.command()(cli_services.suggest)
 app.command()(cli_services.fit)
 app.command()(cli_services.monitor)
 app.command()(cli_services.serve)

@@ -13,6 +13,7 @@ import sys
 import threading
 import webbrowser
 from contextlib import nullcontext
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -92,6 +93,26 @@ def check(
         say(report.as_dict(rows or reports.SHOWN))
     if report.misleading:
         raise typer.Exit(4)
+
+
+def suggest(
+    store: StorePath,
+    item_ids: Annotated[list[str] | None, typer.Option(
+        "--item-id", help="Item id; may be given several times. All items, if none is.")] = None,
+    fields: Annotated[list[str] | None, typer.Option(
+        "--field", help="Category; may be given several times. All categories, if none is.")] = None,
+    least: Annotated[float, typer.Option(help="Certainty from which on a value is suggested.")] = 0.8,
+    plain: Plain = False,
+) -> None:
+    """Values for categories that items lack, as their texts and pictures tell, the most certain first."""
+    with opened(store) as shop:
+        found = shop.suggest(item_ids, fields, least)
+    if plain:
+        show_table(["item", "field", "value", "certainty"], [
+            [one.item_id, one.field, one.value, f"{one.certainty:.0%}"] for one in found
+        ])
+    else:
+        say(*map(asdict, found))
 
 
 def monitor(

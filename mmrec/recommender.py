@@ -28,6 +28,7 @@ from mmrec.threads import set_threads
 from mmrec.types import Images, Interaction, Item, Sounds, normal_id
 
 if TYPE_CHECKING:
+    from mmrec.check.misfits import Suggestion
     from mmrec.check.report import CheckReport
     from mmrec.evaluate.contest import Entry
     from mmrec.training.adapt import AdaptReport
@@ -59,7 +60,6 @@ class Recommender:
         """Opens a store, or makes one; raises MmrecError as `mmrec.store.open.open_store` says.
 
         Args:
-            path: folder of the store, such as `shop.mmrec`.
             config: settings; of an existing store, weights may change, encoders may not.
             encoders: your own encoders by modality (`"text"`, `"image"`, `"audio"`) in place of named ones.
             device: torch device of the encoders; None takes the best there is.
@@ -98,8 +98,7 @@ class Recommender:
     ) -> IngestReport:
         """Takes items in, new and changed; what is as before costs no encoder call. Rejections are counted.
 
-        `strict` raises DataError at the first rejected row, after storing those before it. `progress` is
-        called with the number of rows of each chunk.
+        `strict` raises DataError at the first, after storing those before; `progress` gets rows of a chunk.
         """
         return Intake(self.catalogue, strict=strict).run(items, progress)
 
@@ -155,6 +154,13 @@ class Recommender:
         from mmrec.check.report import check
         return check(self.snapshot(), self.behaviour, None if against is None else against.snapshot())
 
+    def suggest(
+        self, item_ids: Sequence[str] | None = None, fields: Sequence[str] | None = None, least: float = 0.8
+    ) -> list[Suggestion]:
+        """Values for categories that items lack, with their certainty; see `mmrec.check.misfits.suggest`."""
+        from mmrec.check.misfits import suggest
+        return suggest(self.snapshot(), item_ids, fields, least)
+
     def similar(
         self, item_id: str | None = None, *, text: str | Mapping[str, str] | None = None,
         image: Images = None, audio: Sounds = None, by: str = CONTENT,
@@ -163,7 +169,6 @@ class Recommender:
         """Items like one of the catalogue, or like words, pictures and sounds that are not in it.
 
         Args:
-            item_id: an item of the catalogue; it is not among its own results.
             text: words, or a mapping by field. Words alone are compared with all words of an item.
             by: `"content"` (all fields), one field's name, `"words"` (all texts and categories), or
                 `"behaviour"` (after `fit`).
@@ -206,8 +211,7 @@ class Recommender:
 
         Args:
             user: whose recorded interactions are the history.
-            history: item ids, oldest first, for a user whom nobody has seen.
-            dislikes: item ids that push away.
+            history: item ids, oldest first, for a user whom nobody has seen; `dislikes` push away.
             taste: what a new user says to like, in words.
             signals: what is added to relevance, such as `{"newness": 0.2}`; see `mmrec.ranking.signals`.
             explore: share of the slots that goes to new items, or an `Exploration`; results then have the
@@ -243,8 +247,7 @@ class Recommender:
     ) -> int:
         """Writes what is recommended to users to a Parquet file; returns how many users there are.
 
-        Columns: `user_id`, `rank` (from 1), `item_id`, `score`, `rung`. `users` of None are all that are
-        recorded; `batch` users are served at once, which bounds the memory.
+        Columns: `user_id`, `rank` (from 1), `item_id`, `score`, `rung`. None means all `users` recorded.
         """
         request = Request(k=k, where=where)
         return retrieve.export(Path(path), self.snapshot(), self.behaviour, request, users, batch, progress)
@@ -265,8 +268,7 @@ class Recommender:
     ) -> FitReport:
         """Aligns content with behaviour: trains a head on all recorded positives, and lets it serve.
 
-        Nothing is encoded again; what served before serves until all is done, also if that is killed.
-        Arguments, errors and what decides whether the head serves: see `mmrec.training.fit.fit`.
+        What served before serves until all is done, also if that is killed. See `mmrec.training.fit.fit`.
         """
         from mmrec.training.fit import fit
         return fit(self.catalogue, self.snapshot(), self.behaviour, warm_start=warm_start, ordered=ordered,

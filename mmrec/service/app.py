@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from importlib.metadata import version
 from typing import Annotated, Any
 from urllib.parse import unquote
@@ -172,6 +173,18 @@ async def check(request: Request, core: Service) -> Response:
         return core.shop.check().as_dict()
 
     return Json(core.jobs.start("check", work, request.scope["mmrec.request_id"]).as_dict(), 202)
+
+
+@router.post("/suggest", status_code=202, response_model=models.JobShown)
+async def suggest(request: Request, core: Service, body: models.SuggestRequest | None = None) -> Response:
+    """Starts to look for values that items lack; the job's result has the suggestions."""
+    options = body.options() if body else {}
+
+    def work(progress: Progress) -> dict[str, Any]:
+        progress({"stage": "learning from the items that have them"})
+        return {"suggestions": [asdict(one) for one in core.shop.suggest(**options)]}
+
+    return Json(core.jobs.start("suggest", work, request.scope["mmrec.request_id"]).as_dict(), 202)
 
 
 @router.get("/jobs/{job_id}", response_model=models.JobShown)

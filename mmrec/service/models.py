@@ -129,6 +129,14 @@ class FitRequest(Body, json_schema_extra={"examples": [{"warm_start": True}]}):
     seed: Seed | None = None
 
 
+class SuggestRequest(Body, json_schema_extra={"examples": [{"fields": ["category"], "least": 0.9}]}):
+    """Which missing values to suggest: of which items (all), in which categories (all), how certain ones."""
+
+    item_ids: Ids | None = None
+    fields: Ids | None = None
+    least: Share | None = None
+
+
 class Results(BaseModel):
     """What was found, the best first."""
 
@@ -221,7 +229,7 @@ class JobShown(BaseModel):
     started: str
     finished: str | None
     progress: JobProgress | None
-    result: Annotated[dict[str, Any] | None, Field(description="Of a fit: what `Recommender.fit` reports.")]
+    result: Annotated[dict[str, Any] | None, Field(description="What the verb gives.")]
     error: ErrorDescription | None
 
 

@@ -1,12 +1,13 @@
 """Errors planted in real garments, and what finds them: `python tests/benchmarks/masked_fields.py`.
 
-5% of H&M's garments get another garment's picture, or another's category, of another category and design, drawn by
-seed. Stored embeddings and values are exchanged in a copy of the store, which is the same as to encode the
-exchanged pictures anew. Printed by the seed: the share of planted errors among as many garments as were planted,
-the worst first, and what `mmrec check` would name. No text is hidden: titles often say the type ("Dress"). "With
-all" exchanges every other category along with the one that is judged, so that a sibling, such as the department,
-cannot tell it. Then how often suggested values are right by how certain they are said to be, of garments whose
-values were taken away. Settings were chosen on seeds 1 and 2: report others.
+5% of H&M's garments get another garment's picture, or another's category, of another category and design,
+drawn by seed. Stored embeddings and values are exchanged in a copy of the store, which is the same as to
+encode the exchanged pictures anew. Printed by the seed: the share of planted errors among as many garments
+as were planted, the worst first, and what `mmrec check` would name. No text is hidden: titles often say the
+type ("Dress"). "With all" exchanges every other category along with the one that is judged, so that a
+sibling, such as the department, cannot tell it. Then how often suggested values are right by how certain
+they are said to be, of garments whose values were taken away. Settings were chosen on seeds 1 and 2: report
+others.
 """
 
 from __future__ import annotations
