@@ -188,7 +188,7 @@ class Recommender:
     ) -> list[Recommendation]:
         """Items for words, a picture, a sound and a taste together: rankings, fused by reciprocal rank.
 
-        Raises DataError if there is nothing to search for, UnknownItem if none of the history is known.
+        DataError if there is nothing to search for, UnknownItem if none of the history is known.
 
         Args:
             history: item ids, oldest first; found by words or picture they may come up themselves.
@@ -291,10 +291,8 @@ class Recommender:
         """How well models do on this shop's behaviour; see `mmrec.evaluate.page.evaluate_shop`."""
         from mmrec.evaluate.page import evaluate_shop
         from mmrec.training.model import TwoTower
-
-        heads = {"mmrec": partial(TwoTower, guarded=True)}
         return evaluate_shop(
-            self.snapshot(), self.behaviour, heads, protocol=protocol, seed=seed, models=models, parts=parts,
+            self.snapshot(), self.behaviour, {"mmrec": partial(TwoTower, guarded=True)}, protocol=protocol, seed=seed, models=models, parts=parts,
             every_kind=every_kind, groups=groups, page=page, progress=progress)
 
     def _recommend(self, requests: Sequence[Request]) -> list[list[Recommendation]]:
