@@ -174,8 +174,7 @@ class Recommender:
                 `"behaviour"` (after `fit`).
 
         Raises:
-            UnknownItem: `item_id` is not in the catalogue.
-            DataError: nothing to compare with, or an argument cannot be used.
+            UnknownItem, DataError: `item_id` is not in the catalogue, or there is nothing to compare with.
             NotFitted: `by="behaviour"` before `fit`.
         """
         query, request = Query(text, image, audio), Request(**options)
@@ -188,12 +187,12 @@ class Recommender:
     ) -> list[Recommendation]:
         """Items for words, a picture, a sound and a taste together: rankings, fused by reciprocal rank.
 
-        DataError if there is nothing to search for, UnknownItem if none of the history is known.
-
         Args:
             history: item ids, oldest first; found by words or picture they may come up themselves.
             weights: of the rankings `full text` (BM25), `words` (of an item), `words to image` (with CLIP),
                 `words to audio` (CLAP), `image`, `audio` and `taste` (the history); 1 where not named.
+
+        Raises DataError if there is nothing to search for, UnknownItem if none of the history is known.
         """
         query, request = Query(text, image, audio), Request(history=history, **options)
         return fusion.search(self.snapshot(), self.behaviour, query, request, weights)
@@ -292,8 +291,9 @@ class Recommender:
         from mmrec.evaluate.page import evaluate_shop
         from mmrec.training.model import TwoTower
         return evaluate_shop(
-            self.snapshot(), self.behaviour, {"mmrec": partial(TwoTower, guarded=True)}, protocol=protocol, seed=seed, models=models, parts=parts,
-            every_kind=every_kind, groups=groups, page=page, progress=progress)
+            self.snapshot(), self.behaviour, {"mmrec": partial(TwoTower, guarded=True)}, seed=seed, page=page,
+            protocol=protocol, models=models, parts=parts, every_kind=every_kind, groups=groups,
+            progress=progress)
 
     def _recommend(self, requests: Sequence[Request]) -> list[list[Recommendation]]:
         users = users_of(snapshot := self.snapshot(), self.behaviour, requests)

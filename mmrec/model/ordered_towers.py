@@ -28,7 +28,8 @@ class SequencePart:
         items: vectors and biases of the items that somebody chose [n, d + 1].
         coefficients: from the landmarks of the head's content tower to those of other items [l, d + 1].
         share: of its scores beside those of the head, each of deviation 1 for every user.
-        cold_gain: what the vectors of other items are multiplied by.
+        cold_gain: what the vectors of other items are multiplied by ...
+        cold_offset: ... and what is added to their bias.
     """
 
     tower: SequenceTower
@@ -36,6 +37,13 @@ class SequencePart:
     coefficients: Vectors
     share: float
     cold_gain: float = 1.0
+    cold_offset: float = 0.0
+
+    def lifted(self, predicted: Vectors) -> Vectors:
+        """Vectors and biases [n, d + 1] of items that nobody chose, by what content predicts of them."""
+        vectors: Vectors = np.float32(self.cold_gain) * predicted
+        vectors[:, -1] += np.float32(self.cold_offset)
+        return vectors
 
     @cached_property
     def covariance(self) -> Vectors:
@@ -78,7 +86,7 @@ class OrderedTowers:
         known: NDArray[np.intp] = self.positions(ids)
         new = content[known < 0]
         predicted, vectors = np.split(self._smoother(new), [-self.sequence.items.shape[1]], axis=1)
-        vectors = np.float32(self.sequence.cold_gain) * vectors
+        vectors = self.sequence.lifted(vectors)
         vectors[~new.any(axis=1)] = 0.0  # nothing is known of it
         return self.rows(
             self.head.items_with(predicted, new, ids),

@@ -133,6 +133,7 @@ def _config(head: Head) -> dict[str, Any]:
         "reduction": reduction and {"spans": _ends(reduction.spans), "widths": dict(reduction.widths)},
         "sequence": (part := head.sequence) and {
             "heads": part.tower.heads, "share": part.share, "cold_gain": part.cold_gain,
+            "cold_offset": part.cold_offset,
         },
     }
 
@@ -166,7 +167,7 @@ def _sequence(config: Mapping[str, Any] | None, x: Mapping[str, Vectors]) -> Seq
     weights = {name.removeprefix(NET): one for name, one in x.items() if name.startswith(NET)}
     return SequencePart(
         SequenceTower(weights, config["heads"]), x["sequence_items"], x["sequence_coefficients"],
-        config["share"], config["cold_gain"],
+        config["share"], config["cold_gain"], config.get("cold_offset", 0.0),  # of before there were offsets
     )
 
 

@@ -121,8 +121,7 @@ class TwoTower(Baseline):
             rows = rows.together(train, self.settings.towers, seed=self.seed, device=self.device)
         self.towers, self._rows = rows.towers, rows
         if self.sequence is not None and sequence is not None and beside is not None:
-            share, gain = self.sequence.share, self.sequence.cold_gain
-            self._rows = OrderedRows.of(rows, sequence, beside).having(share, gain)
+            self._rows = OrderedRows.of(rows, sequence, beside).having(self.sequence)
             self.sequence = self._rows.part
 
     def _validated(

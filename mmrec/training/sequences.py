@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from mmrec.encoders.base import Vectors
-from mmrec.evaluate.logs import Setting
+from mmrec.evaluate.logs import Places, Setting
 from mmrec.evaluate.metrics import Values
 from mmrec.model.behaviour import Settings, Start
 from mmrec.model.kernel_ridge import FieldKernel, Smoother, smoothed
@@ -23,10 +23,11 @@ from mmrec.model.sequence_tower import SequenceTower
 from mmrec.training.item_rows import ItemRows, found_by
 from mmrec.training.refusals import Met
 from mmrec.training.tune import usual
-from mmrec.training.validation import ndcgs_of
+from mmrec.training.validation import kept, ndcg_of, ndcgs_of
 
 SHARES, USUAL_SHARE = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0), 0.8
-COLD_GAINS, USUAL_GAIN = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0), 1.0
+COLD_GAINS, COLD_OFFSETS = (0.5, 0.75, 1.0, 1.5), (-1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0)  # in deviations
+HELD = 0.97  # of the ndcg of known items that is left beside new ones
 
 
 class Sequenced(NamedTuple):
@@ -59,7 +60,7 @@ class OrderedRows(NamedTuple):
     @classmethod
     def of(cls, rows: ItemRows, learned: Sequenced, predicted: Predicted) -> OrderedRows:
         """In usual shares."""
-        part = SequencePart(*learned, predicted.coefficients, USUAL_SHARE, USUAL_GAIN)
+        part = SequencePart(*learned, predicted.coefficients, USUAL_SHARE)
         return cls(rows, part, predicted.items)
 
     @property
@@ -70,7 +71,7 @@ class OrderedRows(NamedTuple):
     @property
     def vectors(self) -> Vectors:
         """Vectors and biases of all items [items, d + 1]."""
-        vectors = np.float32(self.part.cold_gain) * self.predicted
+        vectors = self.part.lifted(self.predicted)
         vectors[self.rows.hot] = self.part.items
         return vectors
 
@@ -98,30 +99,67 @@ class OrderedRows(NamedTuple):
         return met.above(self.scores(met.setting.histories))
 
     def chosen(self, settings: Mapping[str, Setting]) -> OrderedRows:
-        """With the share that ranks warm items best, and then the gain of cold ones that ranks all best.
+        """With the share that ranks warm items best, and then new items lifted as far as known ones can bear.
 
         Args:
             settings: of a validation, in whose histories there are no cold items.
         """
-        warm, both = settings["warm"], settings["overall"]
-
-        def mixed(setting: Setting, head: Vectors, ordered: Vectors, share: float) -> Values:
-            scores = (1 - np.float32(share)) * head + np.float32(share) * ordered
-            return ndcgs_of(scores[:, setting.candidates], setting)
-
+        warm = settings["warm"]
         head, ordered = self.rows.scores(warm.histories), self._ordered(warm.histories)
-        share, _ = usual({share: mixed(warm, head, ordered, share) for share in SHARES}, USUAL_SHARE)
-        if not share:
-            return self.having(share, USUAL_GAIN)
-        head, users = self.rows.scores(both.histories), self._users(both.histories)
-        gain, _ = usual({
-            gain: mixed(both, head, users @ self.having(share, gain).vectors.T, share) for gain in COLD_GAINS
-        }, USUAL_GAIN)
-        return self.having(share, gain)
 
-    def having(self, share: float, gain: float) -> OrderedRows:
-        """With another share, and another gain of cold items."""
-        return self._replace(part=replace(self.part, share=share, cold_gain=gain))
+        def mixed(share: float) -> Values:
+            scores = (1 - np.float32(share)) * head + np.float32(share) * ordered
+            return ndcgs_of(scores[:, warm.candidates], warm)
+
+        share, _ = usual({share: mixed(share) for share in SHARES}, USUAL_SHARE)
+        rows = self._replace(part=replace(self.part, share=share))
+        return rows._lifted(settings["overall"]) if share else rows
+
+    def _lifted(self, setting: Setting) -> OrderedRows:
+        """With the gain and offset by which new items are found best while known ones lose little.
+
+        To rank both best together would let hardly any new item in: each is wanted by few of those whom
+        it is shown to in place of a known one. So the price is fixed, `HELD`, and new items get its worth.
+        """
+        new = ~np.isin(setting.candidates, self.rows.hot)
+        known, asked = (_of_items(setting, setting.candidates[some]) for some in (~new, new))
+        if not len(known.rows) or not len(asked.rows):
+            return self
+        share, deviation = np.float32(self.part.share), float(np.sqrt(np.trace(self.part.covariance)))
+        head, users = self.rows.scores(setting.histories), self._users(setting.histories)
+
+        def found(part: SequencePart, of: Asked, candidates: Places) -> float:
+            ordered = users[of.rows] @ self.having(part).vectors.T  # [m, d + 1] @ [d + 1, items]
+            scores = (1 - share) * head[of.rows] + share * ordered
+            return ndcg_of(scores[:, candidates], replace(of.setting, candidates=candidates))
+
+        alone, both = found(self.part, known, setting.candidates[~new]), setting.candidates
+        tried = [
+            replace(self.part, cold_gain=gain, cold_offset=offset * deviation)
+            for gain in COLD_GAINS for offset in COLD_OFFSETS
+        ]
+        held = [found(part, known, both) for part in tried]
+        bearable = [n for n, one in enumerate(held) if one >= HELD * alone] or [int(np.argmax(held))]
+        return self.having(tried[max(bearable, key=lambda n: found(tried[n], asked, both))])
+
+    def having(self, chosen: SequencePart) -> OrderedRows:
+        """With the share, gain and offset of another part."""
+        share, gain, offset = chosen.share, chosen.cold_gain, chosen.cold_offset
+        return self._replace(part=replace(self.part, share=share, cold_gain=gain, cold_offset=offset))
+
+
+class Asked(NamedTuple):
+    """Rows of a setting [m], and the setting of these users."""
+
+    rows: NDArray[np.intp]
+    setting: Setting
+
+
+def _of_items(setting: Setting, items: Places) -> Asked:
+    """The users to whom some of these items are relevant, who are asked for these alone."""
+    relevant = kept(setting.relevant, np.isin(setting.relevant.indices, items))
+    rows = np.flatnonzero(np.diff(relevant.indptr))
+    return Asked(rows, replace(setting, histories=setting.histories[rows], relevant=relevant[rows]))
 
 
 def content_tower(
