@@ -42,14 +42,18 @@ def paint():
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory, paint):
-    """A shop whose users go by the title alone, though content heeds the picture most."""
+    """A shop whose users go by the title, though content heeds the picture most.
+
+    They also mostly choose every other item, which no content tells: behaviour alone does.
+    """
     path = tmp_path_factory.mktemp("fit") / "shop.mmrec"
-    rng = np.random.default_rng(0)
+    rng, odd = np.random.default_rng(0), np.arange(24) // 2 % 2
     with Recommender.open(path, TOY) as shop:
         shop.ingest(item(t, p, n, paint) for t in "rb" for p in "rb" for n in range(12))
         shop.record(
             Interaction(user_id=f"u{user}", item_id=f"t{'rb'[user % 2]}-p{'rb'[n % 2]}-{n // 2}")
-            for user in range(60) for n in rng.choice(24, 8, replace=False)
+            for user in range(60)
+            for n in rng.choice(24, 8, replace=False, p=np.where(odd == user // 2 % 2, 5, 1) / 72)
         )
     return path
 

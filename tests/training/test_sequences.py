@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 
+from mmrec.evaluate.logs import Setting
 from mmrec.model.behaviour import Settings
 from mmrec.model.saved import Head
 from mmrec.model.sequence import SequenceRecipe
 from mmrec.training.model import TwoTower
-from mmrec.training.sequences import Sequenced, going_on
+from mmrec.training.sequences import HELD, Sequenced, going_on
+from mmrec.training.validation import ndcg_of
 
 
 def test_where_order_tells_the_sequence_tower_serves_and_says_so(chained):
@@ -73,7 +75,36 @@ def test_a_head_without_order_has_none_to_go_on_with(ordered):
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
 def test_scores_are_mixed_by_the_share(ordered, share):
-    rows = ordered.model._rows.having(share, 1.0)
-    histories = ordered.histories[:5]
-    head, alone = (rows.having(one, 1.0).scores(histories) for one in (0.0, 1.0))
+    def having(share):
+        return ordered.model._rows.having(replace(ordered.model.sequence, share=share))
+
+    rows, histories = having(share), ordered.histories[:5]
+    head, alone = (having(one).scores(histories) for one in (0.0, 1.0))
     np.testing.assert_allclose(rows.scores(histories), (1 - share) * head + share * alone, atol=1e-4)
+
+
+def test_new_items_are_lifted_as_far_as_known_ones_can_bear(chained):
+    """The last ten of 70 items are new, and like the first ten, in whose place they come next as often."""
+    histories = chained(400, 60)[0]
+    content = np.eye(60)[np.concatenate([np.arange(60), np.arange(10)])]
+    content = (content + 0.02 * np.random.default_rng(0).normal(size=(70, 60))).astype(np.float32)
+    model = TwoTower(ordered=True)
+    model.fit(csr_matrix((histories.data, histories.indices, histories.indptr), (400, 70)), content)
+    ends = histories.indptr[1:]
+    shown = csr_matrix((histories.data, histories.indices, histories.indptr), (400, 70))
+    shown.data[ends - 1] = 0  # the last is asked for
+    shown.eliminate_zeros()
+    wanted = histories.indices[ends - 1]
+    wanted = np.where((wanted < 10) & (np.arange(400) % 2 == 0), wanted + 60, wanted)
+    relevant = csr_matrix((np.ones(400, np.float32), wanted, np.arange(401)), (400, 70))
+    every, is_new = np.arange(70, dtype=np.int32), wanted >= 60
+
+    def found(rows, users, candidates):
+        scores = rows.scores(shown[users])[:, candidates]
+        return ndcg_of(scores, Setting("", shown[users], relevant[users], candidates))
+
+    rows = model._rows
+    lifted = rows._lifted(Setting("overall", shown, relevant, every))
+    assert found(lifted, ~is_new, every) >= HELD * found(rows, ~is_new, every[:60])
+    held_back = rows.having(replace(rows.part, cold_gain=0.5, cold_offset=-100.0))
+    assert found(lifted, is_new, every) > found(held_back, is_new, every) + 0.1
