@@ -408,8 +408,8 @@ def test_the_openapi_document_names_every_route_and_its_references_resolve(clien
         ("/items", "post"), ("/items", "get"), ("/items/{item_id}", "get"), ("/items/{item_id}", "delete"),
         ("/items/{item_id}/image", "get"), ("/items/{item_id}/similar", "get"), ("/similar", "post"),
         ("/search", "post"), ("/recommend", "post"), ("/interactions", "post"), ("/fit", "post"),
-        ("/check", "post"), ("/jobs/{job_id}", "get"), ("/health/live", "get"), ("/health/ready", "get"),
-        ("/metrics", "get"),
+        ("/check", "post"), ("/suggest", "post"), ("/jobs/{job_id}", "get"), ("/health/live", "get"),
+        ("/health/ready", "get"), ("/metrics", "get"),
         ("/stats", "get"), ("/cards", "post"), ("/quarantine", "get"), ("/monitor", "get"),
     }
     text = json.dumps(document)
