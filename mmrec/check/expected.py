@@ -29,7 +29,7 @@ from mmrec.search.snapshot import Snapshot
 from mmrec.store import schema
 from mmrec.types import IMAGE
 
-FEWEST_ITEMS = 200  # with a field, from which on the fields of a catalogue tell anything of each other
+FEWEST_ITEMS = 300  # with a field, from which on the fields of a catalogue tell anything of each other
 CHANCE = 2_000  # items whose values are exchanged, to know what is odd
 DEVIATIONS, FACTOR = 8.0, 10.0  # from what is expected, from which on a number is odd however others are
 LIKELY = 0.8  # least certainty of a value in whose place another is odd
@@ -48,7 +48,8 @@ class Field:
         present: which items have it [n].
         log: whether `own` is the logarithm of a number.
         misfit: how ill own values fit [n]; no number where there is none, or nothing to tell of it.
-        chance, sound: the same of values that are exchanged by lot [m], or drawn by what is expected [s].
+        chance: the same of values that are exchanged by lot [m].
+        sound: the same of values of a category that are drawn by what is expected [s].
         best, certainty: of a category the index of the most probable value [n], and how often such a one is
             right [n]; of a number what is expected.
     """
@@ -90,7 +91,8 @@ class Field:
         other = rng.permutation(some)
         changed = np.any((own[some] != own[other]).reshape(len(some), -1), axis=1)  # [m] or [m, e] -> [m]
         self.chance = self.judge.misfit(expected[some[changed]], own[other[changed]])
-        self.sound = self.judge.sound(expected[some], rng)
+        if isinstance(self.judge, Category):
+            self.sound = self.judge.sound(expected[some], rng)
 
     def take(self, rows: Indices, expected: Vectors, own: Own, told: Mask) -> None:
         """Judges items [b, t], of which `told` have something that tells of this field [b]."""

@@ -61,7 +61,7 @@ def suggest(
 ) -> list[Suggestion]:
     """Values for categories that items lack, told by their texts and pictures; the most certain first.
 
-    Nothing is suggested for a category that fewer than 200 items have, nor for lists and numbers.
+    Nothing is suggested for a category that fewer than 300 items have, nor for lists and numbers.
 
     Args:
         item_ids: of which items; None means all.

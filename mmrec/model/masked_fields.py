@@ -29,6 +29,7 @@ SHRUNK = 0.1  # of a covariance, towards a multiple of the identity
 FEWEST, MOST_VALUES = 5, 300  # items of a value of a category that can be predicted, and such values
 TELLING = 0.5  # share of items that have such a value, in a category that is predicted
 MOST_ODD = 0.1  # share of items that do not fit, from which on the other fields tell nothing of a field
+STEEPER = 3.0  # nats for an e times steeper softmax, if wrong values explain a flatter one as well
 DRAWS = 10  # sound values of each item
 SURE = 0.8  # least estimated share of odd items among those that are named
 Indices = NDArray[np.intp]
@@ -85,9 +86,6 @@ class Judge(Protocol):
     def misfit(self, expected: Vectors, own: Own) -> Vectors:
         """How ill values fit what is expected [n]."""
 
-    def sound(self, expected: Vectors, rng: np.random.Generator) -> Vectors:
-        """How ill values would fit that were drawn by what is expected [s]; none, where that is not known."""
-
 
 @dataclass(frozen=True)
 class Category:
@@ -137,9 +135,10 @@ class Category:
         def loss(at: NDArray[np.float64]) -> float:
             wrong = MOST_ODD / (1 + np.exp(-at[1]))
             likely = softmax(np.exp(at[0]) * expected[known], axis=1)[np.arange(len(known)), own[known]]
-            return float(-np.log((1 - wrong) * likely + wrong * common).mean())
+            return float(-np.log((1 - wrong) * likely + wrong * common).sum() - STEEPER * at[0])
 
-        steepness = float(np.exp(minimize(loss, (2.0, -2.0), method="Nelder-Mead", tol=1e-3).x[0]))
+        start, bounds = (3.0, -1.0), ((-2.0, 6.0), (-9.0, 9.0))
+        steepness = float(np.exp(minimize(loss, start, method="Nelder-Mead", bounds=bounds, tol=1e-2).x[0]))
         certain = self._certain(steepness * expected)
         fit = IsotonicRegression(out_of_bounds="clip").fit(certain, expected.argmax(axis=1) == own)
         levels, shares = (tuple(map(float, x)) for x in (fit.X_thresholds_, fit.y_thresholds_))
@@ -200,10 +199,6 @@ class Number:
         """Deviations from what is expected [n]."""
         return (np.abs(own - expected[:, 0] - self.middle) / self.spread).astype(np.float32)
 
-    def sound(self, expected: Vectors, rng: np.random.Generator) -> Vectors:
-        """Of normal deviations."""
-        return np.abs(rng.standard_normal(DRAWS * len(expected)))
-
 
 @dataclass(frozen=True)
 class Embedding:
@@ -250,17 +245,16 @@ class Embedding:
         here = _fit(y, self.expected) > fit
         return np.minimum(there.mean(axis=1), here.mean(axis=1)).astype(np.float32)
 
-    def sound(self, expected: Vectors, rng: np.random.Generator) -> Vectors:  # noqa: ARG002
-        """Nothing: whose picture of all that fit it is, no model of densities tells."""
-        return np.zeros(0, np.float32)
-
 
 def least_odd(misfit: Vectors, chance: Vectors, sound: Vectors) -> float:
     """From which misfit [n] a value is odd; infinite if none is.
 
-    Values beyond the median of those exchanged by lot [m] do not belong to their items, and are half of all
-    such: so it is known how many of these are beyond a lower limit. Of the others, as many are beyond a limit
-    as of sound values [s], which are drawn by what is expected.
+    Args:
+        chance: misfits of values that were exchanged by lot [m]. Where the others tell little of a field,
+            more of its values are beyond most of these than can be wrong, and none is odd.
+        sound: misfits of values that were drawn by what is expected: as many of the own are beyond a limit
+            and not wrong. Where that is not known, those beyond the median of chance do not belong to their
+            items, and are half of all such: so it is known how many of these are beyond a lower limit.
 
     Source: Storey 2002, A direct approach to false discovery rates, sect. 3 (with lambda = 1/2).
     """
@@ -268,18 +262,18 @@ def least_odd(misfit: Vectors, chance: Vectors, sound: Vectors) -> float:
     if not len(held) or not len(chance):
         return np.inf
     wrong = 2 * _beyond(held, np.median(chance))
-    if not 0 < wrong <= MOST_ODD:
+    if wrong > MOST_ODD:
         return np.inf
-    for limit in np.quantile(chance, np.linspace(0.05, 0.95, 91)):
+    for limit in np.quantile(chance, np.linspace(0.01, 0.5, 50)):
         named = _beyond(held, limit)
-        right = min(wrong * _beyond(chance, limit), named - _beyond(sound, limit))
+        right = named - _beyond(sound, limit) if len(sound) else wrong * _beyond(chance, limit)
         if named and right >= SURE * named:
             return float(limit)
     return np.inf
 
 
 def _beyond(ordered: Vectors, limit: Any) -> float:
-    return 1 - float(np.searchsorted(ordered, limit)) / len(ordered) if len(ordered) else 0.0
+    return 1 - float(np.searchsorted(ordered, limit)) / len(ordered)
 
 
 def _fit(a: Vectors, b: Vectors) -> Vectors:

@@ -5,6 +5,7 @@ from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from mmrec import Item
 from mmrec.check.expected import expected_fields
@@ -21,9 +22,7 @@ N = 400
 
 
 def made(seed=0):
-    """Things whose words tell the kind, whose kind tells the price, and whose words and picture the colour."""
-    from PIL import Image
-
+    """Things whose words tell kind and colour, whose kind tells the price, and whose picture the colour."""
     rng, items = np.random.default_rng(seed), []
     for n in range(N):
         kind, colour = list(KINDS)[n % len(KINDS)], list(COLOURS)[int(rng.integers(4))]
@@ -42,11 +41,16 @@ def changed(item, **attributes):
     return replace(item, attributes=kept)
 
 
+def unlike(one, other):
+    return one.attributes["colour"] != other.attributes["colour"]
+
+
 @pytest.fixture
 def found_in(shop):
     def find(items):
         shop.ingest(items)
-        return {one.name: {row.ids[0]: row.detail for row in one.rows} for one in check_fields(shop.snapshot())}
+        found = check_fields(shop.snapshot())
+        return {one.name: {row.ids[0]: row.detail for row in one.rows} for one in found}
 
     return find
 
@@ -73,24 +77,26 @@ def test_few_items_tell_nothing_of_each_other(shop):
     assert shop.suggest() == []
 
 
-def test_values_that_do_not_belong_to_their_items_are_named(found_in):
+def test_values_that_do_not_belong_to_their_items_are_named(found_in, shop):
     items = made()
-    kinds, colours = list(KINDS), list(COLOURS)
+    kinds = list(KINDS)
     for n in range(0, 60, 10):
         wrong = kinds[(kinds.index(items[n].attributes["kind"]) + 2) % 5]
         items[n] = changed(items[n], kind=wrong)
-    for n in range(3, 63, 10):
-        own = items[n].attributes["colour"]
-        other = next(one for one in items[100:] if one.attributes["colour"] == colours[colours.index(own) - 1])
-        items[n] = replace(items[n], image=other.image)
+    for n in range(3, 203, 10):  # by lot, as a feed whose rows have slipped
+        items[n] = replace(items[n], image=items[399 - n].image)
+    wrong = {f"p{n:03d}" for n in range(3, 203, 10) if unlike(items[n], items[399 - n])}
     items[7] = changed(items[7], price=items[7].attributes["price"] * 12)
     found = found_in(items)
     named = found["odd-categories"]
     assert {f"p{n:03d}" for n in range(0, 60, 10)} <= named.keys()
     assert named["p000"].startswith("kind: 'lamp', its words and picture say 'dress' (9")
     assert len(named.keys() - {f"p{n:03d}" for n in range(0, 60, 10)}) <= 2
-    assert {f"p{n:03d}" for n in range(3, 63, 10)} >= found["odd-pictures"].keys()
-    assert len(found["odd-pictures"]) >= 3
+    assert len(found["odd-pictures"].keys() & wrong) >= 4
+    assert len(found["odd-pictures"].keys() - wrong) <= 1
+    (pictures,) = expected_fields(shop.snapshot(), ["image"])
+    worst = np.argsort(-pictures.misfit)[: len(wrong)]  # in order, most are found
+    assert np.mean([f"p{n:03d}" in wrong for n in worst]) >= 0.75
     assert found["odd-for-its-like"].keys() == {"p007"}
     assert "of items like it about" in found["odd-for-its-like"]["p007"]
 
@@ -124,7 +130,7 @@ def test_what_is_asked_for_is_suggested(shop, mmrec):
         ("p005", "kind"), ("p006", "kind"), ("p006", "colour"),
     }
     assert shop.suggest(["p007"]) == []
-    with pytest.raises(DataError, match="'price' is no category of this catalogue: choose colour, kind"):
+    with pytest.raises(DataError, match="'price' is no category of this catalogue: choose kind, colour"):
         shop.suggest(fields=["price"])
     with pytest.raises(DataError, match="from 0 to 1"):
         shop.suggest(least=8)

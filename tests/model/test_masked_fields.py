@@ -52,6 +52,14 @@ def test_the_misfit_of_a_category_is_its_odds():
     assert np.isnan(misfit[2])
 
 
+def test_sound_values_are_drawn_by_their_probabilities():
+    expected, own = probable()
+    judge = Category(("a", "b", "c"), steepness=5.0)
+    drawn, held = judge.sound(expected, RNG(3)), judge.misfit(expected, own)
+    for share in (0.5, 0.9, 0.99):
+        assert np.quantile(drawn, share) == pytest.approx(np.quantile(held, share), abs=0.6)
+
+
 def test_rare_values_and_codes_are_not_predicted():
     judge = Category.of(["mug"] * 9 + ["hat"] * 6 + ["vase", None])
     assert judge.values == ("hat", "mug")
@@ -79,7 +87,6 @@ def test_exchanged_embeddings_fit_less_than_those_of_others():
     assert np.median(judge.misfit(expected, own)) < 0.01
     exchanged = judge.misfit(expected, own[rng.permutation(800)])
     assert 0.2 < np.median(exchanged) < 0.5  # the smaller of two shares that are even
-    assert len(judge.sound(expected, rng)) == 0
 
 
 def test_what_is_odd_is_told_by_chance():
@@ -93,4 +100,5 @@ def test_what_is_odd_is_told_by_chance():
     assert least_odd(held[:1_900], chance, sound) == np.inf  # all of them fit
     assert least_odd(chance, chance, sound) == np.inf  # the other fields tell nothing
     assert least_odd(held, chance, held) == np.inf  # as many are expected
+    assert least_odd(held, chance, np.zeros(0)) == pytest.approx(limit, abs=5)  # it is not known how many
     assert least_odd(np.full(5, np.nan), chance, sound) == np.inf

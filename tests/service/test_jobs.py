@@ -147,6 +147,15 @@ def test_a_check_is_a_job_whose_result_is_the_report(serve, crowd, ended):
     assert job["result"]["figures"]["users"] == 30
 
 
+def test_suggestions_are_a_job_whose_result_they_are(serve, crowd, ended):
+    client = serve(crowd)
+    _, job = ended(client, client.post("/suggest", json={"least": 0.5}))
+    assert (job["kind"], job["state"], job["result"]) == ("suggest", "done", {"suggestions": []})
+    _, job = ended(client, client.post("/suggest", json={"fields": ["taste of salt"]}))
+    assert (job["state"], job["error"]["field"]) == ("failed", "fields")
+    assert client.post("/suggest", json={"least": 2}).status_code == 422
+
+
 def test_one_fit_at_a_time_and_nobody_waits_for_it(serve, crowd, ended):
     client = serve(crowd)
     with crowd.store.writer():  # the fit can go no further than to the vectors

@@ -409,8 +409,8 @@ def test_the_openapi_document_names_every_route_and_its_references_resolve(clien
         ("/items/{item_id}/image", "get"), ("/items/{item_id}/audio", "get"),
         ("/items/{item_id}/similar", "get"), ("/similar", "post"),
         ("/search", "post"), ("/recommend", "post"), ("/interactions", "post"), ("/fit", "post"),
-        ("/check", "post"), ("/jobs/{job_id}", "get"), ("/health/live", "get"), ("/health/ready", "get"),
-        ("/metrics", "get"),
+        ("/check", "post"), ("/suggest", "post"), ("/jobs/{job_id}", "get"), ("/health/live", "get"),
+        ("/health/ready", "get"), ("/metrics", "get"),
         ("/stats", "get"), ("/cards", "post"), ("/quarantine", "get"), ("/monitor", "get"),
     }
     text = json.dumps(document)
