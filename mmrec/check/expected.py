@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from mmrec.encoders.base import Vectors
+from mmrec.model.content import ContentPlan, Slot
 from mmrec.model.kernel_ridge import FieldKernel, Reduction, Spans
 from mmrec.model.masked_fields import (
     FITTED,
@@ -34,6 +35,7 @@ CHANCE = 2_000  # items whose values are exchanged, to know what is odd
 DEVIATIONS, FACTOR = 8.0, 10.0  # from what is expected, from which on a number is odd however others are
 LIKELY = 0.8  # least certainty of a value in whose place another is odd
 POSITIVE = 0.95  # share of numbers above 0 from which on their logarithms are predicted
+CATEGORIES = ""  # the name of all of them together; no field has an empty one
 AT_ONCE = 4_096  # items that are read and judged together
 Mask = NDArray[np.bool_]
 
@@ -115,11 +117,11 @@ def expected_fields(
     fields = [one for one in _fields(snapshot) if names is None or one.name in names]
     if not fields:
         return []
-    rng = np.random.default_rng(0)
+    rng, layout = np.random.default_rng(0), _Layout.of(snapshot.plan)
     sample = np.sort(rng.permutation(len(snapshot))[:FITTED])
-    whole = FieldKernel.of(content := _content(snapshot, sample), snapshot.plan.spans)
+    whole = FieldKernel.of(content := layout(_content(snapshot, sample)), layout.spans)
     reduction = Reduction.of(whole, content)
-    content, weights = reduction(content, whole.spans), {s.name: s.weight for s in snapshot.plan.slots}
+    content = reduction(content, layout.spans)
     groups: dict[tuple[Any, ...], list[Field]] = defaultdict(list)  # that one regression predicts together
     for one in fields:
         groups[one.given, one.present[sample].tobytes()].append(one)
@@ -129,18 +131,52 @@ def expected_fields(
         spans, x, its = {name: reduction.spans[name] for name in given}, content[some], sample[some]
         own = [one.of(its, x, reduction.spans) for one in group]
         targets = [one.judge.targets(values) for one, values in zip(group, own, strict=True)]
-        masked = Masked.of(x, spans, weights, np.hstack(targets), its, rng)
+        masked = Masked.of(x, spans, layout.weights, np.hstack(targets), its, rng)
         ends = np.cumsum([part.shape[1] for part in targets]).tolist()
         for one, values, part in zip(group, own, np.split(masked.left_out, ends[:-1], axis=1), strict=True):
             one.learn(part, values, rng)
         learned.append((group, masked, ends))
     for its, x in _blocks(snapshot, rows):
-        x = reduction(x, whole.spans)
+        x = reduction(layout(x), layout.spans)
         for group, masked, ends in learned:
             told = np.any([x[:, reduction.spans[name]].any(axis=1) for name in group[0].given], axis=0)
             for one, part in zip(group, np.split(masked(its, x), ends[:-1], axis=1), strict=True):
                 one.take(its, part, one.of(its, x, reduction.spans), told)
     return fields
+
+
+class _Layout(NamedTuple):
+    """Content in which all categories are one field beside the embeddings: its likeness is counted once.
+
+    Attributes:
+        columns: of the plan's content, in their new order [r].
+        spans: where each field lies then.
+        weights: of each in a likeness.
+    """
+
+    columns: Indices
+    spans: Spans
+    weights: dict[str, float]
+
+    @classmethod
+    def of(cls, plan: ContentPlan) -> _Layout:
+        """That of a plan."""
+        columns, spans, weights, end = [], {}, dict[str, float](), 0
+        for name in dict.fromkeys(map(_member, plan.slots)):
+            slots = [slot for slot in plan.slots if _member(slot) == name]
+            columns += [np.arange(*plan.spans[slot.name].indices(plan.dim)) for slot in slots]
+            weights[name], width = sum(slot.weight for slot in slots), sum(slot.dim for slot in slots)
+            spans[name], end = slice(end, end + width), end + width
+        return cls(np.concatenate(columns), spans, weights)
+
+    def __call__(self, content: Vectors) -> Vectors:
+        """Content [n, c] in this order [n, r]."""
+        return content[:, self.columns]
+
+
+def _member(slot: Slot) -> str:
+    """The field of the layout that a slot belongs to."""
+    return CATEGORIES if slot.kind == "category" else slot.name
 
 
 def _fields(snapshot: Snapshot) -> Iterator[Field]:
@@ -149,19 +185,19 @@ def _fields(snapshot: Snapshot) -> Iterator[Field]:
     """
     kinds = {slot.name: slot.kind for slot in snapshot.plan.slots}
     embedded = tuple(name for name, kind in kinds.items() if kind == "embedding")
+    every = (*embedded, *([CATEGORIES] if "category" in kinds.values() else []))
     for name, kind in kinds.items():
-        if name == IMAGE and len(kinds) > 1:
-            given = tuple(other for other in kinds if other != IMAGE)
+        if name == IMAGE and len(every) > 1:
             present = np.zeros(len(snapshot), np.bool_)
             for part, block in snapshot.space(IMAGE).blocks():
                 present[part] = block.any(axis=1)
-            field = Field(name, Embedding(), given, present)
+            field = Field(name, Embedding(), tuple(other for other in every if other != IMAGE), present)
         elif kind == "embedding" or not embedded or name not in snapshot.attributes:
             continue
         elif kind == "category" and (found := _category(name, snapshot, embedded)):
             field = found
         elif kind == "number" and _spread(name, snapshot):
-            field = _number(name, snapshot, tuple(other for other in kinds if kinds[other] != "number"))
+            field = _number(name, snapshot, every)
         else:
             continue
         if field.present.sum() >= FEWEST_ITEMS:
