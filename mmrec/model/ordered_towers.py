@@ -30,6 +30,7 @@ class SequencePart:
         share: of its scores beside those of the head, each of deviation 1 for every user.
         cold_gain: what the vectors of other items are multiplied by ...
         cold_offset: ... and what is added to their bias.
+        head_gain: what their scores by the head are multiplied by, which knows more of new items.
     """
 
     tower: SequenceTower
@@ -38,6 +39,7 @@ class SequencePart:
     share: float
     cold_gain: float = 1.0
     cold_offset: float = 0.0
+    head_gain: float = 1.0
 
     def lifted(self, predicted: Vectors) -> Vectors:
         """Vectors and biases [n, d + 1] of items that nobody chose, by what content predicts of them."""
@@ -88,10 +90,10 @@ class OrderedTowers:
         predicted, vectors = np.split(self._smoother(new), [-self.sequence.items.shape[1]], axis=1)
         vectors = self.sequence.lifted(vectors)
         vectors[~new.any(axis=1)] = 0.0  # nothing is known of it
-        return self.rows(
-            self.head.items_with(predicted, new, ids),
-            filled(known >= 0, self.sequence.items[known[known >= 0]], vectors),
-        )
+        rows = self.head.items_with(predicted, new, ids)
+        searched, _ = self.head.spans(rows.shape[1])
+        rows[known < 0, searched] *= np.float32(self.sequence.head_gain)
+        return self.rows(rows, filled(known >= 0, self.sequence.items[known[known >= 0]], vectors))
 
     @cached_property
     def _smoother(self) -> Smoother:

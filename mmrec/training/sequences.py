@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from itertools import pairwise
+from functools import partial
+from itertools import pairwise, product
 from typing import NamedTuple
 
 import numpy as np
@@ -26,8 +27,9 @@ from mmrec.training.tune import usual
 from mmrec.training.validation import kept, ndcg_of, ndcgs_of
 
 SHARES, USUAL_SHARE = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0), 0.8
-COLD_GAINS, COLD_OFFSETS = (0.5, 0.75, 1.0, 1.5), (-1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0)  # in deviations
+COLD_GAINS, HEAD_GAINS = (0.0, 0.5, 1.0), (1.0, 2.0, 3.5, 5.0)
 HELD = 0.97  # of the ndcg of known items that is left beside new ones
+FARTHEST, HALVINGS = 4.0, 7  # deviations by which new items are lifted or lowered, and steps of the search
 
 
 class Sequenced(NamedTuple):
@@ -78,7 +80,18 @@ class OrderedRows(NamedTuple):
     def scores(self, histories: csr_matrix) -> Vectors:
         """Scores [u, items] for histories [u, items], each row oldest first."""
         share = np.float32(self.part.share)
-        return (1 - share) * self.rows.scores(histories) + share * self._ordered(histories)
+        return (1 - share) * self._head(histories) + share * self._ordered(histories)
+
+    def _head(self, histories: csr_matrix) -> Vectors:
+        """Scores [u, items] by the head, of new items as they count beside a sequence tower."""
+        return self.rows.scores(histories) * self._gains
+
+    @property
+    def _gains(self) -> Vectors:
+        """What scores by the head are multiplied by [items]."""
+        gains = np.full(len(self.predicted), self.part.head_gain, np.float32)
+        gains[self.rows.hot] = 1.0
+        return gains
 
     def _ordered(self, histories: csr_matrix) -> Vectors:
         """Scores [u, items] by the sequence tower alone, of deviation 1."""
@@ -116,7 +129,7 @@ class OrderedRows(NamedTuple):
         return rows._lifted(settings["overall"]) if share else rows
 
     def _lifted(self, setting: Setting) -> OrderedRows:
-        """With the gain and offset by which new items are found best while known ones lose little.
+        """With the gains and offset by which new items are found best while known ones lose little.
 
         To rank both best together would let hardly any new item in: each is wanted by few of those whom
         it is shown to in place of a known one. So the price is fixed, `HELD`, and new items get its worth.
@@ -129,23 +142,38 @@ class OrderedRows(NamedTuple):
         head, users = self.rows.scores(setting.histories), self._users(setting.histories)
 
         def found(part: SequencePart, of: Asked, candidates: Places) -> float:
-            ordered = users[of.rows] @ self.having(part).vectors.T  # [m, d + 1] @ [d + 1, items]
-            scores = (1 - share) * head[of.rows] + share * ordered
+            rows = self.having(part)
+            ordered = users[of.rows] @ rows.vectors.T  # [m, d + 1] @ [d + 1, items]
+            scores = (1 - share) * head[of.rows] * rows._gains + share * ordered
             return ndcg_of(scores[:, candidates], replace(of.setting, candidates=candidates))
 
-        alone, both = found(self.part, known, setting.candidates[~new]), setting.candidates
-        tried = [
-            replace(self.part, cold_gain=gain, cold_offset=offset * deviation)
-            for gain in COLD_GAINS for offset in COLD_OFFSETS
-        ]
-        held = [found(part, known, both) for part in tried]
-        bearable = [n for n, one in enumerate(held) if one >= HELD * alone] or [int(np.argmax(held))]
-        return self.having(tried[max(bearable, key=lambda n: found(tried[n], asked, both))])
+        least, both = HELD * found(self.part, known, setting.candidates[~new]), setting.candidates
+
+        def lifted(part: SequencePart, offset: float) -> SequencePart:
+            return replace(part, cold_offset=offset * deviation)
+
+        def bearable(part: SequencePart, offset: float) -> bool:
+            return found(lifted(part, offset), known, both) >= least
+
+        tried = []
+        for gain, head_gain in product(COLD_GAINS, HEAD_GAINS):
+            part = replace(self.part, cold_gain=gain, head_gain=head_gain)
+            tried.append(lifted(part, _highest(partial(bearable, part))))
+        return self.having(max(tried, key=lambda part: found(part, asked, both)))
 
     def having(self, chosen: SequencePart) -> OrderedRows:
-        """With the share, gain and offset of another part."""
-        share, gain, offset = chosen.share, chosen.cold_gain, chosen.cold_offset
-        return self._replace(part=replace(self.part, share=share, cold_gain=gain, cold_offset=offset))
+        """With the share, gains and offset of another part."""
+        return self._replace(part=replace(
+            chosen, tower=self.part.tower, items=self.part.items, coefficients=self.part.coefficients))
+
+
+def _highest(bearable: Callable[[float], bool]) -> float:
+    """The highest number from -`FARTHEST` to `FARTHEST` that is bearable, if all below it are."""
+    low, high = -FARTHEST, FARTHEST
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if bearable(middle) else (low, middle)
+    return low
 
 
 class Asked(NamedTuple):

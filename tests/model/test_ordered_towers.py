@@ -14,7 +14,8 @@ IDS = [str(n) for n in range(24)]
 def towers(ordered):
     """Those of a head that was trained on histories whose order is known."""
     model = ordered.model
-    return OrderedTowers(model.towers, replace(model.sequence, share=0.6, cold_gain=0.5))
+    return OrderedTowers(model.towers, replace(
+        model.sequence, share=0.6, cold_gain=0.5, cold_offset=0.3, head_gain=2.0))
 
 
 @pytest.fixture
