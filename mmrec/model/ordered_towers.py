@@ -28,22 +28,18 @@ class SequencePart:
         items: vectors and biases of the items that somebody chose [n, d + 1].
         coefficients: from the landmarks of the head's content tower to those of other items [l, d + 1].
         share: of its scores beside those of the head, each of deviation 1 for every user.
-        cold_gain: what the vectors of other items are multiplied by ...
-        cold_offset: ... and what is added to their bias.
-        head_gain: what their scores by the head are multiplied by, which knows more of new items.
+        cold_offset: what is added to the bias of other items.
     """
 
     tower: SequenceTower
     items: Vectors
     coefficients: Vectors
     share: float
-    cold_gain: float = 1.0
     cold_offset: float = 0.0
-    head_gain: float = 1.0
 
     def lifted(self, predicted: Vectors) -> Vectors:
         """Vectors and biases [n, d + 1] of items that nobody chose, by what content predicts of them."""
-        vectors: Vectors = np.float32(self.cold_gain) * predicted
+        vectors = predicted.copy()
         vectors[:, -1] += np.float32(self.cold_offset)
         return vectors
 
@@ -90,10 +86,10 @@ class OrderedTowers:
         predicted, vectors = np.split(self._smoother(new), [-self.sequence.items.shape[1]], axis=1)
         vectors = self.sequence.lifted(vectors)
         vectors[~new.any(axis=1)] = 0.0  # nothing is known of it
-        rows = self.head.items_with(predicted, new, ids)
-        searched, _ = self.head.spans(rows.shape[1])
-        rows[known < 0, searched] *= np.float32(self.sequence.head_gain)
-        return self.rows(rows, filled(known >= 0, self.sequence.items[known[known >= 0]], vectors))
+        return self.rows(
+            self.head.items_with(predicted, new, ids),
+            filled(known >= 0, self.sequence.items[known[known >= 0]], vectors),
+        )
 
     @cached_property
     def _smoother(self) -> Smoother:

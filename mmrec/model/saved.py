@@ -132,8 +132,7 @@ def _config(head: Head) -> dict[str, Any]:
         },
         "reduction": reduction and {"spans": _ends(reduction.spans), "widths": dict(reduction.widths)},
         "sequence": (part := head.sequence) and {
-            "heads": part.tower.heads, "share": part.share, "cold_gain": part.cold_gain,
-            "cold_offset": part.cold_offset, "head_gain": part.head_gain,
+            "heads": part.tower.heads, "share": part.share, "cold_offset": part.cold_offset,
         },
     }
 
@@ -167,8 +166,7 @@ def _sequence(config: Mapping[str, Any] | None, x: Mapping[str, Vectors]) -> Seq
     weights = {name.removeprefix(NET): one for name, one in x.items() if name.startswith(NET)}
     return SequencePart(
         SequenceTower(weights, config["heads"]), x["sequence_items"], x["sequence_coefficients"],
-        config["share"], config["cold_gain"],
-        config.get("cold_offset", 0.0), config.get("head_gain", 1.0),  # which heads of before lack
+        config["share"], config.get("cold_offset", 0.0),  # which heads of before lack
     )
 
 

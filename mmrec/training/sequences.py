@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
-from itertools import pairwise, product
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -27,7 +26,6 @@ from mmrec.training.tune import usual
 from mmrec.training.validation import kept, ndcg_of, ndcgs_of
 
 SHARES, USUAL_SHARE = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0), 0.8
-COLD_GAINS, HEAD_GAINS = (0.0, 0.5, 1.0), (1.0, 2.0, 3.5, 5.0)
 HELD = 0.97  # of the ndcg of known items that is left beside new ones
 FARTHEST, HALVINGS = 4.0, 7  # deviations by which new items are lifted or lowered, and steps of the search
 
@@ -80,18 +78,7 @@ class OrderedRows(NamedTuple):
     def scores(self, histories: csr_matrix) -> Vectors:
         """Scores [u, items] for histories [u, items], each row oldest first."""
         share = np.float32(self.part.share)
-        return (1 - share) * self._head(histories) + share * self._ordered(histories)
-
-    def _head(self, histories: csr_matrix) -> Vectors:
-        """Scores [u, items] by the head, of new items as they count beside a sequence tower."""
-        return self.rows.scores(histories) * self._gains
-
-    @property
-    def _gains(self) -> Vectors:
-        """What scores by the head are multiplied by [items]."""
-        gains = np.full(len(self.predicted), self.part.head_gain, np.float32)
-        gains[self.rows.hot] = 1.0
-        return gains
+        return (1 - share) * self.rows.scores(histories) + share * self._ordered(histories)
 
     def _ordered(self, histories: csr_matrix) -> Vectors:
         """Scores [u, items] by the sequence tower alone, of deviation 1."""
@@ -129,65 +116,43 @@ class OrderedRows(NamedTuple):
         return rows._lifted(settings["overall"]) if share else rows
 
     def _lifted(self, setting: Setting) -> OrderedRows:
-        """With the gains and offset by which new items are found best while known ones lose little.
+        """With new items lifted as far as known ones bear: they keep `HELD` of their ndcg beside them.
 
-        To rank both best together would let hardly any new item in: each is wanted by few of those whom
-        it is shown to in place of a known one. So the price is fixed, `HELD`, and new items get its worth.
+        To rank both best together would let hardly any new item in, as each is wanted by few of those to
+        whom it is shown in place of a known one. So the price is fixed, and new items get its worth.
         """
         new = ~np.isin(setting.candidates, self.rows.hot)
-        known, asked = (_of_items(setting, setting.candidates[some]) for some in (~new, new))
-        if not len(known.rows) or not len(asked.rows):
+        known = _of_items(setting, setting.candidates[~new])
+        if not new.any() or not known.relevant.nnz:
             return self
         share, deviation = np.float32(self.part.share), float(np.sqrt(np.trace(self.part.covariance)))
-        head, users = self.rows.scores(setting.histories), self._users(setting.histories)
+        head, users = (1 - share) * self.rows.scores(known.histories), share * self._users(known.histories)
 
-        def found(part: SequencePart, of: Asked, candidates: Places) -> float:
-            rows = self.having(part)
-            ordered = users[of.rows] @ rows.vectors.T  # [m, d + 1] @ [d + 1, items]
-            scores = (1 - share) * head[of.rows] * rows._gains + share * ordered
-            return ndcg_of(scores[:, candidates], replace(of.setting, candidates=candidates))
+        def lifted(offset: float) -> SequencePart:
+            return replace(self.part, cold_offset=offset * deviation)
 
-        least, both = HELD * found(self.part, known, setting.candidates[~new]), setting.candidates
+        def found(offset: float, candidates: Places) -> float:
+            scores = head + users @ self.having(lifted(offset)).vectors.T  # [u, d + 1] @ [d + 1, items]
+            return ndcg_of(scores[:, candidates], replace(known, candidates=candidates))
 
-        def lifted(part: SequencePart, offset: float) -> SequencePart:
-            return replace(part, cold_offset=offset * deviation)
-
-        def bearable(part: SequencePart, offset: float) -> bool:
-            return found(lifted(part, offset), known, both) >= least
-
-        tried = []
-        for gain, head_gain in product(COLD_GAINS, HEAD_GAINS):
-            part = replace(self.part, cold_gain=gain, head_gain=head_gain)
-            tried.append(lifted(part, _highest(partial(bearable, part))))
-        return self.having(max(tried, key=lambda part: found(part, asked, both)))
+        least = HELD * found(0.0, known.candidates[~new])
+        low, high = -FARTHEST, FARTHEST
+        for _ in range(HALVINGS):
+            middle = (low + high) / 2
+            low, high = (middle, high) if found(middle, known.candidates) >= least else (low, middle)
+        return self.having(lifted(low))
 
     def having(self, chosen: SequencePart) -> OrderedRows:
-        """With the share, gains and offset of another part."""
-        return self._replace(part=replace(
-            chosen, tower=self.part.tower, items=self.part.items, coefficients=self.part.coefficients))
+        """With the share and offset of another part."""
+        return self._replace(
+            part=replace(self.part, share=chosen.share, cold_offset=chosen.cold_offset))
 
 
-def _highest(bearable: Callable[[float], bool]) -> float:
-    """The highest number from -`FARTHEST` to `FARTHEST` that is bearable, if all below it are."""
-    low, high = -FARTHEST, FARTHEST
-    for _ in range(HALVINGS):
-        middle = (low + high) / 2
-        low, high = (middle, high) if bearable(middle) else (low, middle)
-    return low
-
-
-class Asked(NamedTuple):
-    """Rows of a setting [m], and the setting of these users."""
-
-    rows: NDArray[np.intp]
-    setting: Setting
-
-
-def _of_items(setting: Setting, items: Places) -> Asked:
-    """The users to whom some of these items are relevant, who are asked for these alone."""
+def _of_items(setting: Setting, items: Places) -> Setting:
+    """The setting of the users to whom some of these items are relevant, and of these alone."""
     relevant = kept(setting.relevant, np.isin(setting.relevant.indices, items))
-    rows = np.flatnonzero(np.diff(relevant.indptr))
-    return Asked(rows, replace(setting, histories=setting.histories[rows], relevant=relevant[rows]))
+    some = np.flatnonzero(np.diff(relevant.indptr))
+    return replace(setting, histories=setting.histories[some], relevant=relevant[some])
 
 
 def content_tower(

@@ -139,8 +139,8 @@ def judged(model: Baseline, split: Split, content: Vectors, part: str) -> dict[s
         print(f"  {model.name}, {name}: {', '.join(shown)}", flush=True)
     print(f"  {model.name} fitted in {seconds:.1f} s", flush=True)
     if isinstance(model, TwoTower) and (part_of := model.sequence):
-        print(f"  of a sequence tower {part_of.share:.1f}, cold items x {part_of.cold_gain:g}"
-              f" {part_of.cold_offset:+.2f}, of the head x {part_of.head_gain:g}", flush=True)
+        print(f"  of a sequence tower {part_of.share:.1f}, cold items"
+              f" {part_of.cold_offset:+.2f}", flush=True)
     return found
 
 

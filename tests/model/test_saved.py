@@ -139,7 +139,7 @@ def test_arrays_are_not_copied_out_of_the_file(head):
 
 def test_a_sequence_tower_is_written_with_the_head_and_serves_alike(ordered):
     model = ordered.model
-    part = replace(model.sequence, share=0.6, cold_gain=1.5, cold_offset=0.25, head_gain=3.0)
+    part = replace(model.sequence, share=0.6, cold_offset=0.25)
     head = Head(model.towers, model.behaviour.embeddings, {}, part)
     again = load(save(head), "head-1")
     ids = [*(str(n) for n in range(20)), "", "new", "newer", "newest"]
@@ -149,5 +149,5 @@ def test_a_sequence_tower_is_written_with_the_head_and_serves_alike(ordered):
     user, same = (one.serving.user(rows[:5, remembered], np.ones(5, np.float32)) for one in (head, again))
     np.testing.assert_array_equal(user, same)
     found = again.sequence
-    assert (found.share, found.cold_gain, found.cold_offset, found.head_gain) == (0.6, 1.5, 0.25, 3.0)
+    assert (found.share, found.cold_offset) == (0.6, 0.25)
     assert head._replace(sequence=None).serving is head.towers

@@ -63,7 +63,8 @@ def test_a_warm_start_goes_on_with_the_same_tower_and_takes_in_new_items(ordered
     assert len(start.embeddings.input) == 24
     warm = replace(TwoTower(ordered=True, before=head))
     warm.fit(ordered.histories, ordered.content)
-    assert (warm.sequence.share, warm.sequence.cold_gain) == (model.sequence.share, model.sequence.cold_gain)
+    assert warm.sequence.share == model.sequence.share
+    assert warm.sequence.cold_offset == model.sequence.cold_offset
     assert np.abs(warm.sequence.items - model.sequence.items).max() > 0
 
 
@@ -106,5 +107,5 @@ def test_new_items_are_lifted_as_far_as_known_ones_can_bear(chained):
     rows = model._rows
     lifted = rows._lifted(Setting("overall", shown, relevant, every))
     assert found(lifted, ~is_new, every) >= HELD * found(rows, ~is_new, every[:60])
-    held_back = rows.having(replace(rows.part, cold_gain=0.5, cold_offset=-100.0))
+    held_back = rows.having(replace(rows.part, cold_offset=-100.0))
     assert found(lifted, is_new, every) > found(held_back, is_new, every) + 0.1
