@@ -126,7 +126,8 @@ class OrderedRows(NamedTuple):
         if not new.any() or not known.relevant.nnz:
             return self
         share, deviation = np.float32(self.part.share), float(np.sqrt(np.trace(self.part.covariance)))
-        head, users = (1 - share) * self.rows.scores(known.histories), share * self._users(known.histories)
+        head: Vectors = (1 - share) * self.rows.scores(known.histories)
+        users: Vectors = share * self._users(known.histories)
 
         def lifted(offset: float) -> SequencePart:
             return replace(self.part, cold_offset=offset * deviation)
