@@ -15,7 +15,7 @@ from mmrec import errors
 
 ROOT = Path(mmrec.__file__).parents[1]
 LONGEST, LONGEST_FUNCTION = 300, 45  # lines
-MOST_FILES, MOST_LINES, MOST_LOOSE = 126, 23_500, 9
+MOST_FILES, MOST_LINES, MOST_LOOSE = 126, 23_600, 9
 # A package is one floor, and imports only what lies on it or above it in this list.
 FLOORS = [
     {"mmrec.errors", "mmrec.config", "mmrec.types", "mmrec.threads", "mmrec"},
