@@ -42,7 +42,7 @@ export function tile(card, { result, cards, note, small, why } = {}) {
     badges(card, result, note),
     h("p", { class: "facts" }, h("span", {}, priceOf(card)), result && h("span", { class: "score" },
       h("span", { class: "unseen" }, "score "), scoreOf(result))),
-    result && why && reasons(result, cards), playerOf(card), acts(card));
+    result && why && reasons(result, cards), playerOf(card, small), acts(card));
 }
 
 export const titleOf = (card) => card.text.title || Object.values(card.text)[0] || card.item_id;
@@ -61,11 +61,14 @@ export function pictureOf(card, size) {
 }
 
 /** The first sound, to be played, of an item that has one. */
-export function playerOf(card) {
+export function playerOf(card, small) {
   if (!card.sounds?.length) return false;
-  const player = h("audio", { controls: true, preload: "none", "aria-label": `Sound of ${titleOf(card)}` });
-  media(player, card.sounds[0]).catch(() => player.remove());
-  return player;
+  const label = `Sound of ${titleOf(card)}`;
+  const player = h("audio", { preload: "none", "aria-label": label, ...(small ? {} : { controls: true }) });
+  const toggle = () => (player.paused ? player.play() : player.pause());
+  const shown = small ? h("button", { type: "button", class: "play", "aria-label": label, onclick: toggle }, "▶") : player;
+  media(player, card.sounds[0]).catch(() => shown.remove());
+  return shown;
 }
 
 export function badges(card, result, note) {
