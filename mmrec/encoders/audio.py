@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -15,15 +14,13 @@ import torch
 from torch import Tensor
 
 from mmrec.data import sounds
-from mmrec.encoders.base import Encoder, Fingerprint, Pretrained, Vectors, loading, pick_device
-from mmrec.encoders.image import as_vectors
+from mmrec.encoders.base import Encoder, Pretrained, Vectors, loading, pick_device
+from mmrec.encoders.image import ClipText, as_vectors
 from mmrec.encoders.registry import Model
-from mmrec.encoders.text import cut
 from mmrec.encoders.weights import Location
 from mmrec.errors import EncodeError
 
 AT_ONCE = {"cpu": 4}  # windows in one forward
-ADDED = 2  # tokens that CLAP's tokenizer adds: start and end
 FALSE_GAPS = ("pooler.", "position_ids", "masked_spec_embed")  # what a checkpoint may lack
 
 
@@ -109,20 +106,8 @@ class ClapAudio(AudioEncoder):
         return projected(self._model.get_audio_features(input_features=batch, is_longer=longer))
 
 
-class ClapText(Pretrained):
-    """The text half of a CLAP; a text longer than its context (in tokens) is cut into windows."""
-
-    def __init__(
-        self, model: Any, device: torch.device, tokenizer: Any, context: int, fingerprint: Fingerprint
-    ) -> None:
-        self._model, self._device, self._tokenizer, self._context = model, device, tokenizer, context
-        self._lock = Lock()  # a tokenizer of transformers cannot serve two threads at once
-        self._fingerprint = fingerprint
-
-    def pieces(self, value: Any) -> list[Any]:
-        """A text as windows that the model takes whole."""
-        with self._lock:
-            return [window.text for window in cut(value, self._count, self._context - ADDED)]
+class ClapText(ClipText):
+    """The text half of a CLAP, whose tokenizer is one of transformers as it is."""
 
     def size(self, piece: Any) -> int:
         """Characters: windows of like length share a batch."""

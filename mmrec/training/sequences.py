@@ -138,7 +138,7 @@ class OrderedRows(NamedTuple):
 
         least = HELD * found(0.0, known.candidates[~new])
         low, high = -FARTHEST, FARTHEST
-        for _ in range(HALVINGS):
+        for _ in range(HALVINGS):  # the higher new items are, the less is left of known ones
             middle = (low + high) / 2
             low, high = (middle, high) if found(middle, known.candidates) >= least else (low, middle)
         return self.having(lifted(low))
