@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import torch
 
 from mmrec.encoders.adapted import told_of
 from mmrec.errors import DataError
@@ -123,11 +124,13 @@ def learn(
 ) -> Learned:
     """Trains by a method until it is done, or the deadline is there, as `time.monotonic` tells it."""
     say({"stage": f"learning by {method}"})
-    if method == BEHAVIOUR:
-        return _by_behaviour(lessons, deadline, seed, say)
-    if method in adapt_views.METHODS:
-        return adapt_views.learn_from_views(catalogue, lessons, method, deadline, seed, say)
-    return adapt_text.learn_from_texts(catalogue, lessons, method, deadline, seed, device, say)
+    with torch.random.fork_rng(devices=[]):  # dropout and initial weights draw from torch's own
+        torch.manual_seed(seed)
+        if method == BEHAVIOUR:
+            return _by_behaviour(lessons, deadline, seed, say)
+        if method in adapt_views.METHODS:
+            return adapt_views.learn_from_views(catalogue, lessons, method, deadline, seed, say)
+        return adapt_text.learn_from_texts(catalogue, lessons, method, deadline, seed, device, say)
 
 
 def _by_behaviour(lessons: Lessons, deadline: float, seed: int, say: Report) -> Learned:

@@ -119,7 +119,6 @@ def learn_from_texts(
     peft, folder = _peft(), _folder(catalogue, lessons.modality)
     rng = np.random.Generator(np.random.PCG64(seed))
     school = School(catalogue, lessons, rng, by_users=method == CONTRAST)
-    torch.manual_seed(seed)
     with loading(str(folder), folder):
         from sentence_transformers import SentenceTransformer
 

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 from mmrec import Interaction, Item
 from mmrec.errors import DataError, StoreError
@@ -55,6 +56,14 @@ def test_what_users_go_by_is_learned_and_new_items_are_found_by_it(told, open_sh
         assert kinds(shop.similar(text=CLASSES[2][0], by="words", k=5)).count(2) >= 4
         assert shop.stats()["encoders"]["text"] == f"toy-text+{report.id}"
         assert shop.doctor()["healthy"]
+
+
+def test_torchs_own_draws_are_left_alone(told):
+    torch.manual_seed(5)
+    drawn = torch.rand(1)
+    torch.manual_seed(5)
+    told.adapt()
+    assert torch.rand(1) == drawn
 
 
 def test_a_shop_that_was_open_meanwhile_takes_the_new_encoder(told, open_shop):
